@@ -1,0 +1,1 @@
+"""Files to URLs: one small class for each place a file can be put."""

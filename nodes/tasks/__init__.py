@@ -1,0 +1,1 @@
+"""What was paid for: the ledger, the background runner, the budget."""
