@@ -1,0 +1,165 @@
+"""The remote service over HTTP: submit, ask for a task, ask for the balance. No retries: those are the caller's."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from .connection import Connection
+from .dialect import Call
+from .errors import AuthenticationError, NotDeliveredError, OutcomeUnknownError, RequestError, ServerError
+from .request import VideoRequest
+from .task import Balance, TaskResult
+
+TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=30.0)
+"""Seconds. Submitting an inline picture means up to 27 MB of body; the answer comes at once after that."""
+
+_NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+"""Raised before a byte of the request left: it cannot have arrived."""
+
+
+class ServiceClient:
+    """Speaks one connection's dialect through a shared httpx client.
+
+    Args:
+        connection: where to, and with which key.
+        http: shared client. The key is put on each request to base_url, never on the client,
+            so that it cannot go to another host; redirects are not followed.
+        submit_http: client for the paid call, best one that keeps no connections alive: a pooled connection that
+            the other side has closed meanwhile shows it only after sending, and leaves a paid request in doubt.
+    """
+
+    def __init__(
+        self, connection: Connection, http: httpx.AsyncClient, *, submit_http: httpx.AsyncClient | None = None
+    ) -> None:
+        self._connection = connection
+        self._http = http
+        self._submit_http = submit_http or http
+
+    async def submit(self, request: VideoRequest) -> str:
+        """POST a request, once, and return the task id. This is the call that costs money.
+
+        Raises:
+            NotDeliveredError: it surely never arrived.
+            OutcomeUnknownError: it may have arrived; never send it again without asking.
+            ServiceError: the service refused it (4xx); nothing was made. 5xx raise OutcomeUnknownError.
+        """
+        self._need_key()
+        call = self._connection.dialect.submit(request)
+        try:
+            response = await self._send(self._submit_http, call)
+        except _NEVER_SENT as error:
+            raise NotDeliveredError(f"{self._where()} cannot be reached: {_said(error)}.") from error
+        except httpx.HTTPError as error:
+            raise OutcomeUnknownError(
+                f"The request went out to {self._where()} and no answer came back: {_said(error)}."
+            ) from error
+        if response.status_code >= 500 or (response.status_code < 400 and not response.is_success):
+            failure = self._failure(response, submitting=True)
+            raise OutcomeUnknownError(f"It cannot be told whether a task was made. {failure}") from failure
+        if not response.is_success:
+            raise self._failure(response, submitting=True)
+        try:
+            return self._connection.dialect.task_id(_json(response))
+        except ServerError as error:
+            raise OutcomeUnknownError(f"The request was accepted, but its task id is missing. {error}") from error
+
+    async def result(self, task_id: str) -> TaskResult:
+        """Ask how far a task is.
+
+        Raises:
+            NotDeliveredError: network trouble; asking again is free.
+            ServiceError: what the service said, such as TaskNotFoundError or RateLimitError.
+        """
+        payload = await self._get(self._connection.dialect.result(task_id))
+        return self._connection.dialect.task(payload, task_id)
+
+    async def balance(self) -> Balance:
+        """Ask for the account's balance: free, and tells a good key from a bad one. Raises as `result`."""
+        payload = await self._get(self._connection.dialect.balance())
+        return self._connection.dialect.account(payload)
+
+    async def _get(self, call: Call) -> Any:
+        self._need_key()
+        try:
+            response = await self._send(self._http, call)
+        except httpx.HTTPError as error:
+            raise NotDeliveredError(f"{self._where()} cannot be reached: {_said(error)}.") from error
+        if not response.is_success:
+            raise self._failure(response, submitting=False)
+        payload = _json(response)
+        if payload is None:
+            raise ServerError(f"{self._where()} sent something that is no JSON.", status=response.status_code)
+        return payload
+
+    async def _send(self, http: httpx.AsyncClient, call: Call) -> httpx.Response:
+        return await http.request(
+            call.method,
+            self._connection.base_url + call.path,
+            params=dict(call.params) or None,
+            json=None if call.json is None else dict(call.json),
+            headers={"Authorization": f"Bearer {self._connection.api_key}"},
+            timeout=TIMEOUT,
+            follow_redirects=False,
+        )
+
+    def _failure(self, response: httpx.Response, *, submitting: bool) -> Exception:
+        return self._connection.dialect.error(
+            response.status_code,
+            _json(response),
+            submitting=submitting,
+            retry_after=retry_after_seconds(response.headers.get("Retry-After")),
+        )
+
+    def _need_key(self) -> None:
+        key = self._connection.api_key
+        if not key:
+            raise AuthenticationError(
+                "No API key is set. Set api_key under [novita] in config.toml, or NOVITA_API_KEY; "
+                'connection = "sandbox" works without one.'
+            )
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise RequestError(
+                "The API key contains characters no key has (spaces, line breaks or other scripts). "
+                "Check api_key under [novita] in config.toml, or NOVITA_API_KEY."
+            )
+
+    def _where(self) -> str:
+        return f"The service at {self._connection.base_url}"
+
+
+def retry_after_seconds(value: str | None, *, now: datetime | None = None) -> float | None:
+    """Seconds of a Retry-After header: a number, or an HTTP date. None where it is missing or unreadable."""
+    if not value:
+        return None
+    value = value.strip()
+    if value.isdecimal():
+        return float(value)
+    try:
+        when = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=timezone.utc)
+    return max(0.0, (when - (now or datetime.now(timezone.utc))).total_seconds())
+
+
+def _json(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
+def _said(error: Exception) -> str:
+    """The name of a transport error and its text. httpx puts no headers in it, so no key either."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,80 @@
+"""A connection: which service, where, with which key, at which prices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from .dialect import Dialect
+from .errors import RequestError
+from .limits import PRICE_PER_SECOND_USD
+from .novita import NovitaDialect
+from .request import VideoRequest
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where requests go. The key never shows in a repr.
+
+    Attributes:
+        name: as in the setting `connection`.
+        base_url: scheme and host, without a slash at the end.
+        api_key: sent to base_url only.
+        prices: USD per second for each resolution.
+    """
+
+    name: str
+    base_url: str
+    api_key: str = field(repr=False)
+    prices: Mapping[str, float] = field(default_factory=lambda: dict(PRICE_PER_SECOND_USD))
+    dialect: Dialect = field(default_factory=NovitaDialect, repr=False)
+
+    def __post_init__(self) -> None:
+        check_base_url(self.base_url)
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether nothing can be billed here."""
+        return self.name == "sandbox"
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether base_url is on this machine; only then may results come from this machine too."""
+        return is_loopback(urlsplit(self.base_url).hostname or "")
+
+    def estimate(self, request: VideoRequest) -> float:
+        """Estimated cost in USD: whole output seconds times the price of the resolution."""
+        return round(request.duration * self.prices[request.resolution], 6)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name means this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_base_url(url: str) -> None:
+    """Refuse a base URL that would send the key in clear over a network, or that is no URL.
+
+    Raises:
+        RequestError: naming the setting.
+    """
+    where = "base_url under [novita] in config.toml (or WAN27_NOVITA_BASE_URL)"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https") or parts.username or parts.query or parts.fragment:
+        raise RequestError(f"{where} is not a plain http(s) URL. The default is https://api.novita.ai.")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise RequestError(
+            f"{where} is {parts.scheme}://{host}: the key would be readable on the way. Use https; "
+            "plain http is possible on loopback only."
+        )
