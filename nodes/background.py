@@ -1,5 +1,4 @@
-"""Work of a node that would block the event loop: done in a thread, with interrupt, progress bar and text
-notes.
+"""Work that would block the event loop, done in a thread, with interrupt, progress bar and text notes.
 
 ComfyUI runs the async nodes of a prompt on one event loop. A node that encodes or decodes on it holds up
 every other node and the interrupt button, so the three media nodes hand their work to a thread through
@@ -28,9 +27,7 @@ GRACE_SECONDS = 0.3
 
 
 class Job:
-    """What the thread sees of the node: may it go on, and how far it is. Every method may be called from any
-    thread.
-    """
+    """What the thread sees of the node: may it go on, and how far it is. Safe to call from any thread."""
 
     def __init__(self) -> None:
         self._cancelled = threading.Event()
@@ -43,8 +40,8 @@ class Job:
         self._cancelled.set()
 
     def progress(self, done: int, total: int) -> None:
-        """Say how far the work is. Only the latest figure is shown, so calling it for every frame costs
-        nothing.""" self._progress = (done, total)
+        """Say how far the work is. Only the latest figure is shown: cheap enough for every frame."""
+        self._progress = (done, total)
 
     def take_progress(self) -> tuple[int, int] | None:
         latest, self._progress = self._progress, None
@@ -80,8 +77,8 @@ async def in_thread(work: Callable[..., T], *args: Any, node_id: str | None = No
 
 
 def interrupted() -> bool:
-    """Whether the user pressed the interrupt button. False outside ComfyUI. Leaves the flag for the other
-    nodes.""" try:
+    """Whether the user pressed the interrupt button. Leaves the flag for the other nodes."""
+    try:
         from comfy.model_management import processing_interrupted
     except ImportError:
         return False
@@ -113,8 +110,9 @@ async def show_progress(done: float, total: float, *, node_id: str | None) -> No
 
 
 def show_text(text: str, *, node_id: str | None = None) -> None:
-    """Write `text` on the node. Does nothing outside ComfyUI, without a node, or on a core that has no such
-    text.""" node_id = node_id or executing_node_id() if node_id is None:
+    """Write `text` on the node. Does nothing outside ComfyUI or on a core that has no such text."""
+    node_id = node_id or executing_node_id()
+    if node_id is None:
         return
     with contextlib.suppress(ImportError):
         from server import PromptServer
