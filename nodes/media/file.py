@@ -1,0 +1,105 @@
+"""A file that is ready to be sent, and the errors of everything that makes one."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["image", "audio", "video"]
+
+_MIME = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "webp": "image/webp",
+    "wav": "audio/wav",
+    "mp3": "audio/mpeg",
+    "mp4": "video/mp4",
+    "mov": "video/quicktime",
+}
+_KIND: dict[str, Kind] = {"image": "image", "audio": "audio", "video": "video"}
+_CHUNK = 1 << 20
+
+
+class MediaError(ValueError):
+    """A picture, sound or clip that cannot be used. The text names the value, the limit and a way out."""
+
+
+class MediaCancelled(Exception):  # noqa: N818 - nothing went wrong, somebody pressed the button
+    """The work was interrupted from outside. What was half written is gone."""
+
+
+@dataclass(frozen=True)
+class MediaFile:
+    """One file inside the limits it was made for.
+
+    `owned` files were written by this package and may be deleted after the upload; the others are the user's own, sent
+    as they are. `seconds` is the length of this file, not of what it was made from. `notes` says in one sentence each
+    what was changed to bring it inside the limits.
+    """
+
+    path: Path
+    kind: Kind
+    mime: str
+    extension: str
+    size: int
+    sha256: str
+    owned: bool
+    width: int | None = None
+    height: int | None = None
+    seconds: float | None = None
+    notes: tuple[str, ...] = ()
+
+    def discard(self) -> None:
+        """Delete the file if it is ours. Never touches a file of the user's."""
+        if self.owned:
+            self.path.unlink(missing_ok=True)
+
+
+def new_path(directory: Path, extension: str) -> Path:
+    """A name nothing else uses, in `directory`, which is made if it is missing."""
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory / f"{secrets.token_hex(12)}.{extension}"
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes in hex, read in small pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def describe(
+    path: Path,
+    *,
+    owned: bool,
+    width: int | None = None,
+    height: int | None = None,
+    seconds: float | None = None,
+    notes: tuple[str, ...] = (),
+) -> MediaFile:
+    """The `MediaFile` of a finished file; kind and MIME type follow from its ending."""
+    extension = path.suffix.lstrip(".").lower()
+    mime = _MIME[extension]
+    return MediaFile(
+        path=path,
+        kind=_KIND[mime.partition("/")[0]],
+        mime=mime,
+        extension=extension,
+        size=path.stat().st_size,
+        sha256=sha256_of(path),
+        owned=owned,
+        width=width,
+        height=height,
+        seconds=seconds,
+        notes=notes,
+    )
+
+
+def megabytes(size: int) -> str:
+    """A size for an error text, in MB of 1,000,000 bytes."""
+    return f"{size / 1_000_000:.1f} MB"
