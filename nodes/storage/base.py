@@ -1,0 +1,64 @@
+"""What every storage does: take a file, give back a URL that the service can fetch, and say when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from ..media.file import MediaFile
+
+Progress = Callable[[int, int], None]
+"""Called with bytes sent and bytes in all."""
+
+CHUNK_BYTES = 256 * 1024
+
+
+class StorageError(Exception):
+    """A file could not be stored. Names the setting to change; never a secret."""
+
+
+@dataclass(frozen=True)
+class StoredUrl:
+    """Where a file can be fetched. The URL may be signed, so it never shows in a repr.
+
+    Attributes:
+        url: http(s) URL, or a data URI.
+        expires_at: seconds since 1970, or None where it does not end.
+    """
+
+    url: str = field(repr=False)
+    expires_at: float | None = None
+
+
+class Storage(Protocol):
+    """One place for files."""
+
+    @property
+    def name(self) -> str:
+        """Tells this place from every other one; what was stored under another name is not found here."""
+
+    @property
+    def note(self) -> str:
+        """One sentence for the node on where files go, "" where there is nothing to say."""
+
+    async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
+        """Store a file.
+
+        Raises:
+            StorageError: what failed, and which setting to change.
+        """
+
+
+async def read_chunks(path: Path, on_progress: Progress | None = None) -> AsyncIterator[bytes]:
+    """A file in chunks, off the event loop, so that no upload holds a whole clip in memory."""
+    import asyncio
+
+    total, sent = path.stat().st_size, 0
+    with path.open("rb") as file:  # noqa: ASYNC230 - opening is instant, reading is what takes time
+        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            yield chunk
+            sent += len(chunk)
+            if on_progress is not None:
+                on_progress(sent, total)
