@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from ..media.file import MediaFile
@@ -51,14 +51,12 @@ class Storage(Protocol):
         """
 
 
-async def read_chunks(path: Path, on_progress: Progress | None = None) -> AsyncIterator[bytes]:
-    """A file in chunks, off the event loop, so that no upload holds a whole clip in memory."""
-    import asyncio
-
-    total, sent = path.stat().st_size, 0
-    with path.open("rb") as file:  # noqa: ASYNC230 - opening is instant, reading is what takes time
-        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+async def read_chunks(file: MediaFile, on_progress: Progress | None = None) -> AsyncIterator[bytes]:
+    """A file in chunks, read off the event loop, so that no upload holds a whole clip in memory."""
+    sent = 0
+    with await asyncio.to_thread(file.path.open, "rb") as opened:
+        while chunk := await asyncio.to_thread(opened.read, CHUNK_BYTES):
             yield chunk
             sent += len(chunk)
             if on_progress is not None:
-                on_progress(sent, total)
+                on_progress(sent, file.size)

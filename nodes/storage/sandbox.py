@@ -36,7 +36,7 @@ class SandboxStorage:
         headers = {"Content-Type": file.mime, "Content-Length": str(file.size)}
         try:
             async with httpx.AsyncClient(timeout=60.0, trust_env=False) as http:
-                response = await http.put(url, content=read_chunks(file.path, on_progress), headers=headers)
+                response = await http.put(url, content=read_chunks(file, on_progress), headers=headers)
         except httpx.HTTPError as error:
             raise StorageError(f"The sandbox at {self._base_url} does not answer: {type(error).__name__}.") from error
         if response.status_code != 201:
