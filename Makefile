@@ -1,0 +1,45 @@
+# Every target sets up what it needs by itself, in ${XDG_CACHE_HOME:-~/.cache}/wan27-video.
+# COMFYUI_DIR=/path/to/ComfyUI make …   uses an installation of yours instead, and installs nothing into it.
+PYTHON ?= python3
+IN_HOST = $(PYTHON) -m tests.host
+PYTEST_ARGS ?=
+
+.PHONY: help demo start test lint format soak bench setup clean distclean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
+
+demo:  ## run the example workflow in a real ComfyUI, offline, and print what came out
+	@$(IN_HOST) python -m tests.demo
+
+start:  ## a ComfyUI with the pack on 127.0.0.1:8188 (PORT=… for another) to click around in; keeps its files
+	@$(IN_HOST) python -m tests.host.start
+
+test: lint  ## lint, types and every test but soak (PYTEST_ARGS='-k …' to choose)
+	@$(IN_HOST) --browser python -m pytest -m "not soak" $(PYTEST_ARGS)
+
+lint:  ## ruff and mypy
+	@$(IN_HOST) python -m ruff check .
+	@$(IN_HOST) python -m ruff format --check .
+	@$(IN_HOST) python -m mypy
+
+format:  ## let ruff sort imports and lay out the code
+	@$(IN_HOST) python -m ruff check --fix .
+	@$(IN_HOST) python -m ruff format .
+
+soak:  ## the long fault and kill tests
+	@$(IN_HOST) python -m pytest -m soak $(PYTEST_ARGS)
+
+bench:  ## measure decoding and encoding
+	@$(IN_HOST) python -m tests.bench
+
+setup:  ## only set up (ComfyUI, its packages, the tools, Chromium), and say where it all lies
+	@$(IN_HOST) --browser
+
+clean:  ## remove what tools and tests left in this checkout
+	rm -rf out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean  ## also remove what was set up in the cache (the next run sets up anew)
+	@$(PYTHON) -m tests.host.forget
