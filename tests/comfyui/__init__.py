@@ -1,0 +1,1 @@
+"""End to end: the pack inside a real ComfyUI, against a sandbox of the tests' own."""

@@ -1,0 +1,384 @@
+"""A real ComfyUI as a subprocess, and what a client of it does: upload, queue, watch, interrupt.
+
+Waiting means asking again until something is so, with a deadline; nothing waits for a time to pass.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import httpx
+import websocket
+
+REPO = Path(__file__).resolve().parents[2]
+PACK = "wan27-video"  # the folder the pack has in custom_nodes
+START_SECONDS = 240  # a cold disk and a busy machine: 12 s is usual
+RUN_SECONDS = 240
+
+Prompt = dict[str, dict[str, Any]]
+Link = list[Any]
+
+# Nothing on this list reaches a ComfyUI under test unless the test gives it.
+_NOT_INHERITED = re.compile(r"^(WAN27_|NOVITA_|COMFYUI_|HF_)")
+_OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "NO_PROXY": "127.0.0.1,localhost",
+    "no_proxy": "127.0.0.1,localhost",
+    "PYTHONUNBUFFERED": "1",
+}
+_TEXT_EVENT = 3  # protocol.BinaryEventTypes.TEXT
+
+
+class ComfyUIFailed(Exception):
+    """ComfyUI did not do what every ComfyUI does; the text holds the end of its log."""
+
+
+class Rejected(Exception):
+    """/prompt refused the graph: `error` for the whole of it, `node_errors` for each node."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        self.error: dict[str, Any] = body.get("error") or {}
+        self.node_errors: dict[str, dict[str, Any]] = body.get("node_errors") or {}
+        super().__init__(json.dumps(body, ensure_ascii=False)[:2000])
+
+    def texts(self, node: str) -> str:
+        """What the frontend shows on one node."""
+        errors = self.node_errors.get(node, {}).get("errors", [])
+        return "\n".join(f"{error['message']}: {error['details']}" for error in errors)
+
+
+class Graph:
+    """A prompt in the API format, put together node by node: `node, 0` of what `add` gave is a link."""
+
+    def __init__(self) -> None:
+        self.prompt: Prompt = {}
+
+    def add(self, class_type: str, **inputs: Any) -> str:
+        node = str(len(self.prompt) + 1)
+        linked = {name: list(value) if isinstance(value, tuple) else value for name, value in inputs.items()}
+        self.prompt[node] = {"class_type": class_type, "inputs": linked}
+        return node
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def comfyui_tree() -> Path:
+    named = os.environ.get("COMFYUI_TREE")
+    if not named:
+        raise ComfyUIFailed(
+            "COMFYUI_TREE is not set. `make test` sets it; for some tests alone: "
+            "python3 -m tests.host --browser python -m pytest tests/…"
+        )
+    return Path(named)
+
+
+class ComfyUI:
+    """One base directory, and the server on it, which can be killed and started again."""
+
+    def __init__(
+        self,
+        base: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        frontend: Path | None = None,
+        custom_nodes: Sequence[Path] = (),
+        port: int | None = None,
+        arguments: Sequence[str] = (),
+    ) -> None:
+        self.base = base
+        self.env = dict(env or {})
+        self.frontend = frontend
+        self.wanted_port = port
+        self.arguments = tuple(arguments)
+        self.port = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log_path = base / "comfyui.log"
+        self._log: BinaryIO | None = None
+        self._lay_out([(PACK, REPO), *((path.name, path) for path in custom_nodes)])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def output(self) -> Path:
+        return self.base / "output"
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def _lay_out(self, packs: list[tuple[str, Path]]) -> None:
+        for name in ("custom_nodes", "input", "output", "user", "temp", "models", "tmp"):
+            (self.base / name).mkdir(parents=True, exist_ok=True)
+        for name, target in packs:
+            link = self.base / "custom_nodes" / name
+            if not link.is_symlink():
+                link.symlink_to(target, target_is_directory=True)
+
+    # --- process ------------------------------------------------------------------------------------------------
+
+    def start(self) -> ComfyUI:
+        """Returns when it answers. Raises ComfyUIFailed when it ends before that, or never does."""
+        for attempt in range(3):
+            self.port = self.wanted_port or free_port()
+            self._spawn()
+            if self._answers():
+                return self
+            # Between looking for a free port and ComfyUI taking it, somebody else may have.
+            if self.wanted_port or attempt == 2 or "address already in use" not in self.log[-4000:]:
+                break
+        raise ComfyUIFailed(f"ComfyUI did not start.\n{self.log[-4000:]}")
+
+    def _spawn(self) -> None:
+        env = {name: value for name, value in os.environ.items() if not _NOT_INHERITED.match(name)}
+        env |= _OFFLINE | {"TMPDIR": str(self.base / "tmp")} | self.env
+        command = [sys.executable, str(comfyui_tree() / "main.py"), "--cpu", "--listen", "127.0.0.1"]
+        command += ["--port", str(self.port), "--base-directory", str(self.base), "--disable-auto-launch"]
+        command += ["--database-url", f"sqlite:///{self.base / 'user' / 'comfyui.db'}", "--disable-api-nodes"]
+        if self.frontend:
+            command += ["--front-end-root", str(self.frontend)]
+        self._log = self.log_path.open("ab")
+        self.process = subprocess.Popen(
+            [*command, *self.arguments],
+            cwd=self.base,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C in the terminal is for the tests, which then end it in order
+            preexec_fn=_take_sigint,
+        )
+
+    def _answers(self) -> bool:
+        assert self.process
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                return False
+            try:
+                if httpx.get(f"{self.url}/system_stats", timeout=5, trust_env=False).status_code == 200:
+                    return True
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
+        self.kill()
+        return False
+
+    def stop(self) -> int:
+        """End it as Ctrl-C does; its exit code, negative for the signal that had to be used in the end."""
+        if not self.process:
+            return 0
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        return self._ended()
+
+    def kill(self) -> None:
+        """kill -9: nothing gets a chance to tidy up."""
+        if self.process:
+            self.process.kill()
+            self._ended()
+
+    def _ended(self) -> int:
+        assert self.process
+        code = self.process.wait()
+        self.process = None
+        if self._log:
+            self._log.close()
+        return code
+
+    def restart(self) -> ComfyUI:
+        """The same base directory in a new process."""
+        self.stop()
+        return self.start()
+
+    def __enter__(self) -> ComfyUI:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # --- client -------------------------------------------------------------------------------------------------
+
+    def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        return httpx.request(method, f"{self.url}{path}", timeout=30, trust_env=False, **arguments)
+
+    def get_json(self, path: str) -> Any:
+        return self.request("GET", path).raise_for_status().json()
+
+    def upload(self, name: str, data: bytes) -> str:
+        """Put a file into ComfyUI's input folder the way the frontend does; the name it has there."""
+        files = {"image": (name, data)}
+        answer = self.request("POST", "/upload/image", files=files, data={"overwrite": "true"})
+        stored: str = answer.raise_for_status().json()["name"]
+        return stored
+
+    def queue(self, prompt: Prompt | Graph, *, extra_data: dict[str, Any] | None = None) -> Run:
+        """Queue a prompt. Raises Rejected when /prompt finds it wrong."""
+        return Run(self, prompt.prompt if isinstance(prompt, Graph) else prompt, extra_data or {})
+
+    def run(self, prompt: Prompt | Graph, *, seconds: float = RUN_SECONDS) -> Run:
+        """Queue a prompt and wait for its end, good or bad."""
+        return self.queue(prompt).wait(seconds)
+
+    def interrupt(self) -> None:
+        self.request("POST", "/interrupt").raise_for_status()
+
+    def forget_outputs(self) -> None:
+        """Empty the cache of node outputs, as the frontend's "free memory" does."""
+        self.request("POST", "/free", json={"free_memory": True}).raise_for_status()
+
+
+def _take_sigint() -> None:
+    # A shell starts background jobs with SIGINT ignored, and children inherit that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@dataclass(frozen=True)
+class NodeError:
+    """What the frontend shows when a node fails."""
+
+    node: str
+    node_type: str
+    exception_type: str
+    message: str
+    inputs: dict[str, Any]
+    traceback: str
+
+
+@dataclass
+class Run:
+    """One queued prompt, and everything the server said about it."""
+
+    comfy: ComfyUI
+    prompt: Prompt
+    extra_data: dict[str, Any]
+    prompt_id: str = ""
+    texts: list[tuple[str, str]] = field(default_factory=list)  # (node, progress text)
+    progress: list[tuple[str, float, float]] = field(default_factory=list)  # (node, value, max)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    error: NodeError | None = None
+    interrupted: bool = False
+    finished: bool = False
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        client = uuid.uuid4().hex
+        # Connected before the prompt is queued, so that no message can be missed.
+        self._socket = websocket.create_connection(
+            f"ws://127.0.0.1:{self.comfy.port}/ws?clientId={client}", timeout=30, http_no_proxy=["127.0.0.1"]
+        )
+        self._started = time.monotonic()
+        body = {"prompt": self.prompt, "client_id": client, "extra_data": self.extra_data}
+        answer = self.comfy.request("POST", "/prompt", json=body)
+        if answer.status_code != 200:
+            self._socket.close()
+            raise Rejected(answer.json())
+        self.prompt_id = answer.json()["prompt_id"]
+
+    def wait(self, seconds: float = RUN_SECONDS) -> Run:
+        return self.wait_for(lambda run: run.finished, seconds)
+
+    def wait_for(self, condition: Callable[[Run], bool], seconds: float = RUN_SECONDS) -> Run:
+        """Read messages until `condition` holds. Raises ComfyUIFailed at the deadline or when the run ends without it."""
+        deadline = time.monotonic() + seconds
+        while not condition(self):
+            if self.finished:
+                raise ComfyUIFailed(f"The prompt ended ({self.error}) without what was waited for; texts: {self.texts}")
+            self._read(deadline)
+        return self
+
+    def _read(self, deadline: float) -> None:
+        self._socket.settimeout(max(0.01, deadline - time.monotonic()))
+        try:
+            message = self._socket.recv()
+        except websocket.WebSocketTimeoutException:
+            raise ComfyUIFailed(f"Nothing came of the prompt in time; texts: {self.texts}\n{self._log_tail()}") from None
+        except (websocket.WebSocketException, OSError) as error:
+            raise ComfyUIFailed(f"ComfyUI went away ({error}).\n{self._log_tail()}") from None
+        if isinstance(message, bytes):
+            self._binary(message)
+        elif message:
+            self._event(json.loads(message))
+
+    def _log_tail(self) -> str:
+        return self.comfy.log[-3000:]
+
+    def _binary(self, message: bytes) -> None:
+        (event,) = struct.unpack(">I", message[:4])
+        if event == _TEXT_EVENT:
+            (length,) = struct.unpack(">I", message[4:8])
+            self.texts.append((message[8 : 8 + length].decode(), message[8 + length :].decode()))
+
+    def _event(self, message: dict[str, Any]) -> None:
+        kind, data = message["type"], message["data"]
+        if data.get("prompt_id") not in {None, self.prompt_id}:
+            return
+        self.messages.append(message)
+        if kind == "progress":
+            self.progress.append((str(data["node"]), data["value"], data["max"]))
+        elif kind == "execution_error":
+            self.error = NodeError(
+                str(data["node_id"]),
+                data["node_type"],
+                data["exception_type"],
+                data["exception_message"],
+                data.get("current_inputs") or {},
+                "".join(data.get("traceback") or ()),
+            )
+        elif kind == "execution_interrupted":
+            self.interrupted = True
+        # Sent in every case, after success, error and interrupt alike, when the history entry is there.
+        elif kind == "executing" and data.get("node") is None and data.get("prompt_id") == self.prompt_id:
+            self.finished = True
+            self.seconds = time.monotonic() - self._started
+            self._socket.close()
+
+    @property
+    def history(self) -> dict[str, Any]:
+        entry: dict[str, Any] = self.comfy.get_json(f"/history/{self.prompt_id}")[self.prompt_id]
+        return entry
+
+    @property
+    def outputs(self) -> dict[str, dict[str, Any]]:
+        """What each node left for the frontend, by node. Raises ComfyUIFailed when the run did not succeed."""
+        if self.error:
+            raise ComfyUIFailed(
+                f"Node {self.error.node} ({self.error.node_type}): {self.error.message}\n{self.error.traceback}"
+            )
+        entry = self.history
+        if entry["status"]["status_str"] != "success":
+            raise ComfyUIFailed(f"The prompt did not succeed: {entry['status']}")
+        outputs: dict[str, dict[str, Any]] = entry["outputs"]
+        return outputs
+
+    def files(self, node: str, key: str = "images") -> list[Path]:
+        """The files a node saved, where they lie."""
+        saved = self.outputs[node][key]
+        return [self.comfy.base / item["type"] / item["subfolder"] / item["filename"] for item in saved]
+
+    def texts_of(self, node: str) -> list[str]:
+        return [text for owner, text in self.texts if owner == node]

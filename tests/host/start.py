@@ -1,0 +1,34 @@
+"""make start: a ComfyUI with the pack to click around in, on a base directory that stays."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .cache import cache_root
+from .comfy import ComfyUI, ComfyUIFailed
+
+
+def main() -> int:
+    """Run until Ctrl-C. The pack's own environment variables (a key, a connection) are passed on."""
+    base = cache_root() / "start"
+    port = int(os.environ.get("PORT", "8188"))
+    passed_on = {name: value for name, value in os.environ.items() if name.startswith(("WAN27_", "NOVITA_"))}
+    comfy = ComfyUI(base, env=passed_on, port=port)
+    print(f"Starting ComfyUI; its files are kept in {base}", flush=True)
+    try:
+        comfy.start()
+        print(f"\n  ComfyUI: {comfy.url}    log: {comfy.log_path}    Ctrl-C ends it\n", flush=True)
+        assert comfy.process
+        return comfy.process.wait()
+    except ComfyUIFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        comfy.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
