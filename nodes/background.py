@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,27 @@ async def in_thread(work: Callable[..., T], *args: Any, node_id: str | None = No
     return task.result()
 
 
+async def until_interrupted(work: Awaitable[T], *, every: Callable[[], Awaitable[None]] | None = None) -> T:
+    """Await `work`, but stop waiting when the user interrupts. `every` is awaited a few times a second.
+
+    Only the waiting ends: whatever goes on behind `work` in other threads is left alone. Raises ComfyUI's
+    InterruptProcessingException after an interrupt, and what `work` raised otherwise.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=2 * POLL_SECONDS)
+            if interrupted():
+                raise _interrupt()
+            if every is not None:
+                await every()
+    finally:
+        if not task.done():
+            task.cancel()
+            _forget(task)
+    return task.result()
+
+
 def interrupted() -> bool:
     """Whether the user pressed the interrupt button. Leaves the flag for the other nodes."""
     try:
@@ -93,6 +114,16 @@ def executing_node_id() -> str | None:
         return None
     context = get_executing_context()
     return None if context is None else context.node_id
+
+
+def executing_prompt_id() -> str:
+    """The id of the prompt that runs in this task, "" outside ComfyUI."""
+    try:
+        from comfy_execution.utils import get_executing_context
+    except ImportError:
+        return ""
+    context = get_executing_context()
+    return "" if context is None else str(context.prompt_id)
 
 
 async def show_progress(done: float, total: float, *, node_id: str | None) -> None:

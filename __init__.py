@@ -1,0 +1,17 @@
+"""ComfyUI nodes for the hosted Wan 2.7 image-to-video service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+WEB_DIRECTORY = "./web"
+
+
+async def comfy_entrypoint() -> Any:
+    """ComfyUI asks for the nodes here; nothing is imported before."""
+    from .nodes.extension import Wan27Extension
+
+    return Wan27Extension()
+
+
+__all__ = ["WEB_DIRECTORY", "comfy_entrypoint"]

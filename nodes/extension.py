@@ -1,0 +1,43 @@
+"""What ComfyUI loads: the list of nodes, and what starts with it."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .decode import Wan27DecodeVideo
+from .queued import register as register_queue_check
+from .services import resume_unfinished
+from .submit import Wan27ImageToVideo
+from .upload import Wan27UploadAudio, Wan27UploadImage, Wan27UploadVideo
+from .wait import Wan27WaitForVideo
+
+_started = False
+
+
+def _start_once() -> None:
+    """Watch what is queued, for the budget, and go on with what an earlier process paid for."""
+    global _started  # noqa: PLW0603 - a process loads the pack once
+    if not _started:
+        _started = True
+        register_queue_check()
+        resume_unfinished()
+
+
+class Wan27Extension(ComfyExtension):
+    """The pack."""
+
+    async def on_load(self) -> None:
+        """Called by newer cores only."""
+        _start_once()
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """The six nodes, in the order of the way the data goes."""
+        _start_once()
+        return [
+            Wan27UploadImage,
+            Wan27UploadAudio,
+            Wan27UploadVideo,
+            Wan27ImageToVideo,
+            Wan27WaitForVideo,
+            Wan27DecodeVideo,
+        ]

@@ -1,0 +1,103 @@
+"""What is certain already when a prompt is queued: the cost of the videos it asks for.
+
+ComfyUI shows its on-prompt handlers the whole graph, but swallows what they raise; it validates the nodes right after,
+in the same asyncio task. So the handler only keeps the graph, and the node's `validate_inputs` asks for the verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from .api import limits
+from .api.errors import BudgetError
+
+NODE_ID = "Wan27ImageToVideo"
+
+_LITERALS = ("prompt", "negative_prompt", "resolution", "duration", "seed", "prompt_extend", "watermark")
+
+_graph: ContextVar[Mapping[str, Any] | None] = ContextVar("wan27_queued_graph", default=None)
+
+
+def register() -> None:
+    """Have ComfyUI show the graph of each prompt before it validates it."""
+    try:
+        from server import PromptServer
+    except ImportError:
+        return
+    instance = getattr(PromptServer, "instance", None)
+    if instance is not None:
+        instance.add_on_prompt_handler(_remember)
+
+
+def _remember(json_data: Any) -> Any:
+    prompt = json_data.get("prompt") if isinstance(json_data, Mapping) else None
+    _graph.set(prompt if isinstance(prompt, Mapping) else None)
+    return json_data
+
+
+def certain_requests(prompt: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The inputs of the Image to Video nodes whose cost stands in the graph: duration and resolution are literal."""
+    low, high = limits.DURATION_SECONDS
+    for node in prompt.values():
+        if not isinstance(node, Mapping) or node.get("class_type") != NODE_ID:
+            continue
+        inputs = node.get("inputs")
+        if not isinstance(inputs, Mapping):
+            continue
+        try:
+            duration = int(inputs.get("duration", limits.DEFAULT_DURATION_SECONDS))
+        except (TypeError, ValueError):
+            continue
+        if low <= duration <= high and inputs.get("resolution", limits.DEFAULT_RESOLUTION) in limits.RESOLUTIONS:
+            yield {**inputs, "duration": duration}
+
+
+def may_be_known(inputs: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
+    """Whether a node with these inputs may turn out to ask for a request that is paid for already.
+
+    Args:
+        inputs: of the node; what is linked may become anything.
+        stored: a request of the ledger, unset fields left out.
+    """
+    for name in _LITERALS:
+        value = inputs.get(name)
+        linked = isinstance(value, (list, tuple))
+        if not linked and (value or None) != (stored.get(name) or None):
+            return False
+    return True
+
+
+def budget_problem() -> str | None:
+    """Why the prompt being queued cannot be within the budget, or None where that is not certain."""
+    prompt = _graph.get()
+    if prompt is None:
+        return None
+    from .services import connection_is_billed, current_settings, open_ledger
+    from .tasks.budget import check_certain
+
+    settings = current_settings()
+    if not connection_is_billed(settings):
+        return None
+    prices, budget = settings.novita.price_per_second, settings.budget
+
+    def verdict(requests: list[Mapping[str, Any]], spent_today: float) -> str | None:
+        costs = [r["duration"] * prices[r.get("resolution", limits.DEFAULT_RESOLUTION)] for r in requests]
+        try:
+            check_certain(costs, budget=budget, spent_today=spent_today)
+        except BudgetError as error:
+            return str(error)
+        return None
+
+    requests = list(certain_requests(prompt))
+    if not requests:
+        return None
+    ledger = open_ledger()
+    _, today = ledger.spent("")
+    if verdict(requests, today) is None:
+        return None
+    # It looks too much; but what is paid for already costs nothing, and must never be locked out by the budget.
+    known = ledger.known_requests()
+    new = [r for r in requests if r.get("on_repeat") == "submit_again" or not any(may_be_known(r, k) for k in known)]
+    return verdict(new, today)

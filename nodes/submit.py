@@ -1,0 +1,290 @@
+"""Wan 2.7 Image to Video: from a request to a task. The only node that costs money."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from numbers import Integral
+from typing import Any
+
+from comfy_api.latest import io
+
+from .api import limits
+from .api.errors import RequestError
+from .api.request import (
+    MEDIA_FIELDS,
+    VideoRequest,
+    combination_problems,
+    text_problems,
+    url_problems,
+)
+from .background import executing_node_id, executing_prompt_id, show_text, until_interrupted
+from .queued import budget_problem
+
+CATEGORY = "video/Wan 2.7"
+ON_REPEAT = ("reuse", "submit_again")
+
+_CLIP = limits.CLIP
+_IMAGE = limits.IMAGE
+_AUDIO = limits.AUDIO
+
+_URL_TOOLTIPS = {
+    "image_url": (
+        "First frame: the url output of Wan 2.7 Upload Image, or a public URL. Excludes first_clip_url. "
+        f"{_IMAGE.min_side}-{_IMAGE.max_side} px a side, at most {_IMAGE.max_bytes // limits.MB} MB."
+    ),
+    "last_frame_url": (
+        "Last frame: the url output of Wan 2.7 Upload Image, or a public URL. Needs a first frame or a clip. "
+        f"{_IMAGE.min_side}-{_IMAGE.max_side} px a side, at most {_IMAGE.max_bytes // limits.MB} MB."
+    ),
+    "first_clip_url": (
+        "Clip to continue: the url output of Wan 2.7 Upload Video, or a public URL. Excludes image_url and audio. "
+        f"mp4 or mov, {_CLIP.min_seconds:g}-{_CLIP.max_seconds:g} s, at most {_CLIP.max_bytes // limits.MB} MB."
+    ),
+    "driving_audio_url": (
+        "Sound that drives lips and motion: the url output of Wan 2.7 Upload Audio, or a public URL. Needs a first "
+        f"frame. {_AUDIO.min_seconds:g}-{_AUDIO.max_seconds:g} s, at most {_AUDIO.max_bytes // limits.MB} MB. Longer "
+        "than duration is cut, shorter leaves the rest silent. Not linked: the model writes its own soundtrack."
+    ),
+}
+
+
+class Wan27ImageToVideo(io.ComfyNode):
+    """Sends a request and gives out the id of the task. A list of URLs makes as many tasks, at the same time."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        low, high = limits.DURATION_SECONDS
+        return io.Schema(
+            node_id="Wan27ImageToVideo",
+            display_name="Wan 2.7 Image to Video",
+            category=CATEGORY,
+            description=(
+                "Asks the hosted Wan 2.7 service for a video and gives out its task id. This is the node that costs "
+                "money: whole output seconds times the price of the resolution. The same request is never paid twice. "
+                "Link task_id to Wan 2.7 Wait for Video. Without a key it runs in the sandbox, for free."
+            ),
+            is_input_list=True,
+            inputs=[
+                io.String.Input(
+                    "prompt",
+                    multiline=True,
+                    default="",
+                    tooltip=f"What happens in the video. At most {limits.PROMPT_CHARS} characters.",
+                ),
+                io.String.Input(
+                    "negative_prompt",
+                    multiline=True,
+                    default="",
+                    tooltip=f"What to keep out of the video. At most {limits.NEGATIVE_PROMPT_CHARS} characters.",
+                ),
+                io.Combo.Input(
+                    "resolution",
+                    options=list(limits.RESOLUTIONS),
+                    default=limits.DEFAULT_RESOLUTION,
+                    tooltip=(
+                        "Sets the price. The size follows the input's aspect; the area is near 1280x720 or 1920x1080."
+                    ),
+                ),
+                io.Int.Input(
+                    "duration",
+                    default=limits.DEFAULT_DURATION_SECONDS,
+                    min=low,
+                    max=high,
+                    tooltip=(
+                        f"Seconds of the whole video, {low}-{high}, each one billed. With a clip this is the "
+                        "total, the clip included, so it must be longer than the clip."
+                    ),
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=limits.SEED[0],
+                    max=limits.SEED[1],
+                    # Not True: frontends randomize such a seed after each queueing, and the next queueing would then
+                    # pay for a new video instead of collecting the one that is paid for.
+                    control_after_generate=False,
+                    tooltip=(
+                        "Change it to get another video from the same inputs. With the same seed and inputs the video "
+                        "that was paid for is used again."
+                    ),
+                ),
+                io.Boolean.Input(
+                    "prompt_extend",
+                    default=True,
+                    tooltip="Let a language model of the service rewrite short prompts. Often better, a little slower.",
+                ),
+                io.Boolean.Input(
+                    "watermark", default=False, tooltip="Put the service's mark into the bottom right corner."
+                ),
+                io.Combo.Input(
+                    "on_repeat",
+                    options=list(ON_REPEAT),
+                    default=ON_REPEAT[0],
+                    tooltip=(
+                        "reuse: a request that was paid for already gives its task and its video again, for free. "
+                        "submit_again: pay for another one, each time this node is queued."
+                    ),
+                ),
+                *(
+                    io.String.Input(field, default="", optional=True, tooltip=_URL_TOOLTIPS[field])
+                    for field in MEDIA_FIELDS
+                ),
+            ],
+            outputs=[
+                io.String.Output(
+                    "task_id", is_output_list=True, tooltip="The task; link it to Wan 2.7 Wait for Video."
+                ),
+                io.Float.Output(
+                    "estimated_cost",
+                    is_output_list=True,
+                    tooltip="USD, from the prices in the settings: an estimate. 0 where nothing new was sent.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, on_repeat: Any = None, **_: Any) -> Any:
+        """Run again when requests go elsewhere now, and each time when another video is asked for."""
+        from .services import connection_identity
+
+        if on_repeat is not None and "submit_again" in on_repeat:
+            return float("nan")
+        return connection_identity()
+
+    @classmethod
+    async def validate_inputs(
+        cls,
+        prompt: Any = "",
+        negative_prompt: Any = "",
+        resolution: Any = limits.DEFAULT_RESOLUTION,
+        on_repeat: Any = ON_REPEAT[0],
+        image_url: Any = "",
+        last_frame_url: Any = "",
+        first_clip_url: Any = "",
+        driving_audio_url: Any = "",
+    ) -> bool | str:
+        """What is certain before anything runs. Linked inputs come as None; duration and seed the core checks."""
+        media = dict(zip(MEDIA_FIELDS, (image_url, last_frame_url, first_clip_url, driving_audio_url), strict=True))
+        problems = literal_problems(
+            prompt=_only(prompt),
+            negative_prompt=_only(negative_prompt),
+            resolution=_only(resolution),
+            on_repeat=_only(on_repeat),
+            media={field: _only(value) for field, value in media.items()},
+        )
+        if not problems and (over := await asyncio.to_thread(budget_problem)):
+            problems.append(over)
+        return "\n".join(problems) or True
+
+    @classmethod
+    async def execute(cls, **inputs: Sequence[Any]) -> io.NodeOutput:
+        """Check, reserve, send: all items of the batch together, or none."""
+        from .services import get_services
+        from .tasks.model import Order, Origin
+
+        node_id = executing_node_id() or ""
+        requests = requests_of(inputs)
+        services = await get_services()
+        prompt_id = executing_prompt_id()
+        orders = []
+        for request, on_repeat in requests:
+            clip_seconds = await asyncio.to_thread(services.clip_seconds, request)
+            request.check(clip_seconds=clip_seconds)
+            orders.append(
+                Order(
+                    request=request,
+                    connection=services.connection,
+                    on_repeat=on_repeat,
+                    origin=Origin(prompt_id=prompt_id, node_id=node_id),
+                    clip_seconds=clip_seconds,
+                )
+            )
+        submitted = await until_interrupted(services.runner.submit_batch(orders, run_id=prompt_id))
+        lines = [f"{item.task_id}{' (reused)' if item.reused else ''} {item.note}".strip() for item in submitted]
+        show_text("\n".join(filter(None, [services.sandbox_note, *lines])), node_id=node_id)
+        return io.NodeOutput([item.task_id for item in submitted], [item.estimated_cost for item in submitted])
+
+
+def literal_problems(
+    *, prompt: Any, negative_prompt: Any, resolution: Any, on_repeat: Any, media: Mapping[str, Any]
+) -> list[str]:
+    """What is wrong with literal values. None stands for a linked value, of which nothing is known yet."""
+    problems = list(text_problems(prompt=prompt, negative_prompt=negative_prompt))
+    if resolution is not None and resolution not in limits.RESOLUTIONS:
+        problems.append(f"resolution is {resolution!r}; possible are {' and '.join(limits.RESOLUTIONS)}.")
+    if on_repeat is not None and on_repeat not in ON_REPEAT:
+        problems.append(f"on_repeat is {on_repeat!r}; possible are {' and '.join(ON_REPEAT)}.")
+    for field, value in media.items():
+        if value:
+            problems += url_problems(field, value)
+    return problems + certain_combination_problems(
+        {field for field, value in media.items() if value}, {field for field, value in media.items() if value is None}
+    )
+
+
+def certain_combination_problems(given: set[str], linked: set[str]) -> list[str]:
+    """What is wrong with the media whatever the links bring: a link may turn out empty, where a switch feeds it."""
+    problems: list[str] = []
+    for count in range(len(linked) + 1):
+        for some in combinations(sorted(linked), count):
+            problems = list(combination_problems(given | set(some)))
+            if not problems:
+                return []
+    return problems
+
+
+def requests_of(inputs: Mapping[str, Sequence[Any]]) -> list[tuple[VideoRequest, Any]]:
+    """One request, with its on_repeat, for each item of the longest list; a shorter list repeats its last item.
+
+    Raises:
+        RequestError: an empty list came over a link, or a value has no meaning.
+    """
+    for name, values in inputs.items():
+        if len(values) == 0:
+            raise RequestError(f"{name} came as an empty list, so there is nothing to make a video of.")
+    found = []
+    for index in range(max(len(values) for values in inputs.values())):
+        item = {name: values[min(index, len(values) - 1)] for name, values in inputs.items()}
+        on_repeat = item.pop("on_repeat", ON_REPEAT[0])
+        problems = literal_problems(
+            prompt=item["prompt"],
+            negative_prompt=item["negative_prompt"],
+            resolution=item["resolution"],
+            on_repeat=on_repeat,
+            media={field: _text(item.get(field)) for field in MEDIA_FIELDS},
+        )
+        if problems:
+            raise RequestError("\n".join(problems))
+        found.append((_request(item), on_repeat))
+    return found
+
+
+def _request(item: dict[str, Any]) -> VideoRequest:
+    return VideoRequest(
+        prompt=_text(item["prompt"]),
+        negative_prompt=_text(item["negative_prompt"]),
+        resolution=item["resolution"],
+        duration=_whole(item["duration"]),
+        seed=_whole(item["seed"]),
+        prompt_extend=bool(item["prompt_extend"]),
+        watermark=bool(item["watermark"]),
+        **{field: _text(item.get(field)) or None for field in MEDIA_FIELDS},
+    )
+
+
+def _whole(value: Any) -> Any:
+    """Nodes that do sums hand out numpy's whole numbers too; everything else is for the check of the request."""
+    return int(value) if isinstance(value, Integral) else value
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def _only(value: Any) -> Any:
+    """With lists as inputs, ComfyUI hands a literal over as a list of one."""
+    if isinstance(value, (list, tuple)):
+        value = value[0] if value else ""
+    return value.strip() if isinstance(value, str) else value

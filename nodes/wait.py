@@ -1,0 +1,216 @@
+"""Wan 2.7 Wait for Video: from a task to a file. Free, and can be repeated as often as you like."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from comfy_api.latest import io, ui
+
+from .api.errors import RequestError, Wan27Error
+from .api.task import check_task_id
+from .background import executing_node_id, show_progress, show_text, until_interrupted
+from .submit import CATEGORY
+
+if TYPE_CHECKING:
+    from .services import Services
+    from .tasks.model import Finished, Progress
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_MINUTES = (1.0, 1440.0)
+DEFAULT_TIMEOUT_MINUTES = 60.0
+_DOWNLOAD_SHARE = 0.05
+"""Part of the bar that is left for the download: it takes seconds where the task takes minutes."""
+
+
+class Wan27WaitForVideo(io.ComfyNode):
+    """Waits for tasks, fetches their videos into ComfyUI's output folder and gives them out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        low, high = TIMEOUT_MINUTES
+        return io.Schema(
+            node_id="Wan27WaitForVideo",
+            display_name="Wan 2.7 Wait for Video",
+            category=CATEGORY,
+            description=(
+                "Waits until a task is done and saves its video to ComfyUI's output folder under wan27/. Costs "
+                "nothing. Interrupt ends the waiting, not the task: queue again to collect the video."
+            ),
+            is_output_node=True,
+            is_input_list=True,
+            inputs=[
+                io.String.Input(
+                    "task_id",
+                    default="",
+                    tooltip="Link Wan 2.7 Image to Video, or paste the id of any task of your account.",
+                ),
+                io.Float.Input(
+                    "timeout_minutes",
+                    default=DEFAULT_TIMEOUT_MINUTES,
+                    min=low,
+                    max=high,
+                    step=1.0,
+                    tooltip="Stop waiting after this long. The task goes on, and queueing again collects it.",
+                ),
+            ],
+            outputs=[
+                io.Video.Output("video", is_output_list=True, tooltip="The video as the service made it."),
+                # Ids are unique across inputs and outputs in ComfyUI; the name on the node is the contract's.
+                io.String.Output(
+                    "task_id_out", display_name="task_id", is_output_list=True, tooltip="The task that was waited for."
+                ),
+                io.String.Output(
+                    "info",
+                    is_output_list=True,
+                    tooltip="JSON: state, seed, seconds, size, fps, estimated cost, times and file.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, task_id: Any = None) -> bool | str:
+        """A pasted id that is none is refused when the prompt is queued."""
+        value = task_id[0] if isinstance(task_id, (list, tuple)) and task_id else task_id
+        if value is None:
+            return True
+        try:
+            check_task_id(value)
+        except RequestError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    async def execute(cls, task_id: Sequence[str], timeout_minutes: Sequence[float]) -> io.NodeOutput:
+        """Wait for all tasks at once; what one of them says wrong is told after the others are saved."""
+        from .services import get_services, output_dir
+        from .video import Wan27Video
+
+        node_id = executing_node_id()
+        if len(task_id) == 0:
+            raise RequestError("task_id came as an empty list, so there is no task to wait for.")
+        ids = [check_task_id(value) for value in task_id]
+        services = await get_services()
+        board = _Board([_Line(value) for value in ids], node_id=node_id, note=services.sandbox_note)
+        outcomes = await until_interrupted(
+            asyncio.gather(
+                *map(partial(_wait, services), board.lines, _spread(timeout_minutes, ids)),
+                return_exceptions=True,
+            ),
+            every=board.show,
+        )
+        await board.show()
+        finished = _all_finished(outcomes, ids)
+        return io.NodeOutput(
+            [Wan27Video(str(item.path)) for item in finished],
+            ids,
+            [json.dumps(item.info, ensure_ascii=False) for item in finished],
+            ui=ui.PreviewVideo([_preview(item.path, output_dir()) for item in finished]),
+        )
+
+
+async def _wait(services: Services, line: _Line, minutes: float) -> Finished:
+    finished = await services.runner.wait(
+        line.task_id, connection=services.connection, on_update=line.update, timeout_seconds=minutes * 60
+    )
+    line.done = True
+    return finished
+
+
+@dataclass
+class _Line:
+    """What is known of one task while it is waited for. Written from the runner's thread, read from the node's."""
+
+    task_id: str
+    progress: Progress | None = None
+    done: bool = False
+
+    def update(self, progress: Progress) -> None:
+        self.progress = progress
+
+    @property
+    def fraction(self) -> float:
+        """How far it is, 0-1, as far as the service tells."""
+        if self.done:
+            return 1.0
+        at = self.progress
+        if at is None:
+            return 0.0
+        if at.state == "downloading":
+            return 1.0 - _DOWNLOAD_SHARE * (1 - at.downloaded_bytes / at.total_bytes if at.total_bytes else 1)
+        if at.progress_percent:
+            return (1 - _DOWNLOAD_SHARE) * at.progress_percent / 100
+        if at.eta_seconds:
+            return (1 - _DOWNLOAD_SHARE) * at.seconds / (at.seconds + at.eta_seconds)
+        return 0.0
+
+    @property
+    def text(self) -> str:
+        if self.done:
+            return f"{self.task_id}: saved"
+        at = self.progress
+        if at is None:
+            return f"{self.task_id}: asking"
+        parts = [f"{at.state} {at.seconds:.0f} s"]
+        if at.progress_percent:
+            parts.append(f"{at.progress_percent:.0f} %")
+        if at.eta_seconds:
+            parts.append(f"about {at.eta_seconds:.0f} s to go")
+        if at.downloaded_bytes:
+            parts.append(f"{at.downloaded_bytes / 1e6:.1f} MB")
+        if at.note:
+            parts.append(at.note)
+        return f"{self.task_id}: {', '.join(parts)}"
+
+
+@dataclass
+class _Board:
+    """The node's text and bar, for all its tasks together. Sends only what changed."""
+
+    lines: list[_Line]
+    node_id: str | None
+    note: str
+    shown: tuple[str, int] = field(default=("", -1))
+
+    async def show(self) -> None:
+        text = "\n".join(filter(None, [*(line.text for line in self.lines), self.note]))
+        permille = round(1000 * sum(line.fraction for line in self.lines) / len(self.lines))
+        if text != self.shown[0]:
+            show_text(text, node_id=self.node_id)
+        if permille != self.shown[1]:
+            await show_progress(permille, 1000, node_id=self.node_id)
+        self.shown = (text, permille)
+
+
+def _spread(values: Sequence[float], ids: Sequence[str]) -> list[float]:
+    """A value for each id; a shorter list repeats its last item, as ComfyUI does."""
+    low, high = TIMEOUT_MINUTES
+    for value in values:
+        if not low <= value <= high:
+            raise RequestError(f"timeout_minutes is {value!r}; it must be from {low:g} to {high:g}.")
+    return [float(values[min(index, len(values) - 1)]) for index in range(len(ids))]
+
+
+def _all_finished(outcomes: Sequence[Finished | BaseException], ids: Sequence[str]) -> list[Finished]:
+    failures = [
+        (task_id, outcome) for task_id, outcome in zip(ids, outcomes, strict=True) if isinstance(outcome, BaseException)
+    ]
+    if not failures:
+        return [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+    if len(ids) == 1 or not all(isinstance(outcome, Wan27Error) for _, outcome in failures):
+        raise failures[0][1]
+    rest = len(ids) - len(failures)
+    lines = [f"{len(failures)} of {len(ids)} tasks gave no video; {rest} were saved under output/wan27."]
+    raise Wan27Error("\n".join(lines + [f"{task_id}: {outcome}" for task_id, outcome in failures]))
+
+
+def _preview(path: Path, output: Path) -> ui.SavedResult:
+    subfolder = path.parent.relative_to(output).as_posix()
+    return ui.SavedResult(path.name, "" if subfolder == "." else subfolder, io.FolderType.output)
