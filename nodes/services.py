@@ -57,6 +57,13 @@ class Services:
         upload = self.ledger.media_of(request.first_clip_url)
         return None if upload is None else upload.seconds
 
+    def any_failed(self, task_ids: list[str]) -> bool:
+        """Whether one of these tasks is known to have failed: then asking for the same again makes a new one."""
+        from .tasks.model import service_of
+
+        rows = (self.ledger.find(task_id, service_of(self.connection)) for task_id in task_ids)
+        return any(row is not None and row.state == "failed" for row in rows)
+
 
 class _Process:
     """Everything there is once in a process. Guarded by one lock; making it may take a second."""

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from itertools import combinations
-from numbers import Integral
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from comfy_api.latest import io
 
+from . import rerun
 from .api import limits
-from .api.errors import RequestError
-from .api.request import (
-    MEDIA_FIELDS,
-    VideoRequest,
-    combination_problems,
-    text_problems,
-    url_problems,
-)
+from .api.request import MEDIA_FIELDS
 from .background import executing_node_id, executing_prompt_id, show_text, until_interrupted
+from .orders import ON_REPEAT, literal_problems, only, requests_of
 from .queued import budget_problem
 
 CATEGORY = "video/Wan 2.7"
-ON_REPEAT = ("reuse", "submit_again")
 
 _CLIP = limits.CLIP
 _IMAGE = limits.IMAGE
@@ -146,12 +139,12 @@ class Wan27ImageToVideo(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, on_repeat: Any = None, **_: Any) -> Any:
-        """Run again when requests go elsewhere now, and each time when another video is asked for."""
+        """Run again when requests go elsewhere now, when a task failed, and each time another video is asked for."""
         from .services import connection_identity
 
         if on_repeat is not None and "submit_again" in on_repeat:
             return float("nan")
-        return connection_identity()
+        return f"{connection_identity()} {rerun.generation(f'submit {executing_node_id()}')}"
 
     @classmethod
     async def validate_inputs(
@@ -168,11 +161,11 @@ class Wan27ImageToVideo(io.ComfyNode):
         """What is certain before anything runs. Linked inputs come as None; duration and seed the core checks."""
         media = dict(zip(MEDIA_FIELDS, (image_url, last_frame_url, first_clip_url, driving_audio_url), strict=True))
         problems = literal_problems(
-            prompt=_only(prompt),
-            negative_prompt=_only(negative_prompt),
-            resolution=_only(resolution),
-            on_repeat=_only(on_repeat),
-            media={field: _only(value) for field, value in media.items()},
+            prompt=only(prompt),
+            negative_prompt=only(negative_prompt),
+            resolution=only(resolution),
+            on_repeat=only(on_repeat),
+            media={field: only(value) for field, value in media.items()},
         )
         if not problems and (over := await asyncio.to_thread(budget_problem)):
             problems.append(over)
@@ -202,89 +195,8 @@ class Wan27ImageToVideo(io.ComfyNode):
                 )
             )
         submitted = await until_interrupted(services.runner.submit_batch(orders, run_id=prompt_id))
+        ids = [item.task_id for item in submitted]
+        rerun.remember(f"submit {node_id}", partial(services.any_failed, ids))
         lines = [f"{item.task_id}{' (reused)' if item.reused else ''} {item.note}".strip() for item in submitted]
         show_text("\n".join(filter(None, [services.sandbox_note, *lines])), node_id=node_id)
-        return io.NodeOutput([item.task_id for item in submitted], [item.estimated_cost for item in submitted])
-
-
-def literal_problems(
-    *, prompt: Any, negative_prompt: Any, resolution: Any, on_repeat: Any, media: Mapping[str, Any]
-) -> list[str]:
-    """What is wrong with literal values. None stands for a linked value, of which nothing is known yet."""
-    problems = list(text_problems(prompt=prompt, negative_prompt=negative_prompt))
-    if resolution is not None and resolution not in limits.RESOLUTIONS:
-        problems.append(f"resolution is {resolution!r}; possible are {' and '.join(limits.RESOLUTIONS)}.")
-    if on_repeat is not None and on_repeat not in ON_REPEAT:
-        problems.append(f"on_repeat is {on_repeat!r}; possible are {' and '.join(ON_REPEAT)}.")
-    for field, value in media.items():
-        if value:
-            problems += url_problems(field, value)
-    return problems + certain_combination_problems(
-        {field for field, value in media.items() if value}, {field for field, value in media.items() if value is None}
-    )
-
-
-def certain_combination_problems(given: set[str], linked: set[str]) -> list[str]:
-    """What is wrong with the media whatever the links bring: a link may turn out empty, where a switch feeds it."""
-    problems: list[str] = []
-    for count in range(len(linked) + 1):
-        for some in combinations(sorted(linked), count):
-            problems = list(combination_problems(given | set(some)))
-            if not problems:
-                return []
-    return problems
-
-
-def requests_of(inputs: Mapping[str, Sequence[Any]]) -> list[tuple[VideoRequest, Any]]:
-    """One request, with its on_repeat, for each item of the longest list; a shorter list repeats its last item.
-
-    Raises:
-        RequestError: an empty list came over a link, or a value has no meaning.
-    """
-    for name, values in inputs.items():
-        if len(values) == 0:
-            raise RequestError(f"{name} came as an empty list, so there is nothing to make a video of.")
-    found = []
-    for index in range(max(len(values) for values in inputs.values())):
-        item = {name: values[min(index, len(values) - 1)] for name, values in inputs.items()}
-        on_repeat = item.pop("on_repeat", ON_REPEAT[0])
-        problems = literal_problems(
-            prompt=item["prompt"],
-            negative_prompt=item["negative_prompt"],
-            resolution=item["resolution"],
-            on_repeat=on_repeat,
-            media={field: _text(item.get(field)) for field in MEDIA_FIELDS},
-        )
-        if problems:
-            raise RequestError("\n".join(problems))
-        found.append((_request(item), on_repeat))
-    return found
-
-
-def _request(item: dict[str, Any]) -> VideoRequest:
-    return VideoRequest(
-        prompt=_text(item["prompt"]),
-        negative_prompt=_text(item["negative_prompt"]),
-        resolution=item["resolution"],
-        duration=_whole(item["duration"]),
-        seed=_whole(item["seed"]),
-        prompt_extend=bool(item["prompt_extend"]),
-        watermark=bool(item["watermark"]),
-        **{field: _text(item.get(field)) or None for field in MEDIA_FIELDS},
-    )
-
-
-def _whole(value: Any) -> Any:
-    """Nodes that do sums hand out numpy's whole numbers too; everything else is for the check of the request."""
-    return int(value) if isinstance(value, Integral) else value
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value).strip()
-
-
-def _only(value: Any) -> Any:
-    """With lists as inputs, ComfyUI hands a literal over as a list of one."""
-    if isinstance(value, (list, tuple)):
-        value = value[0] if value else ""
-    return value.strip() if isinstance(value, str) else value
+        return io.NodeOutput(ids, [item.estimated_cost for item in submitted])

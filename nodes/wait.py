@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io, ui
 
+from . import rerun
 from .api.errors import RequestError, Wan27Error
 from .api.task import check_task_id
-from .background import executing_node_id, show_progress, show_text, until_interrupted
+from .background import executing_node_id, until_interrupted
+from .board import Board, Line
 from .submit import CATEGORY
 
 if TYPE_CHECKING:
     from .services import Services
-    from .tasks.model import Finished, Progress
-
-log = logging.getLogger(__name__)
+    from .tasks.model import Finished
 
 TIMEOUT_MINUTES = (1.0, 1440.0)
 DEFAULT_TIMEOUT_MINUTES = 60.0
-_DOWNLOAD_SHARE = 0.05
-"""Part of the bar that is left for the download: it takes seconds where the task takes minutes."""
 
 
 class Wan27WaitForVideo(io.ComfyNode):
@@ -88,6 +84,13 @@ class Wan27WaitForVideo(io.ComfyNode):
         return True
 
     @classmethod
+    def fingerprint_inputs(cls, **_: Any) -> Any:
+        """Run again when requests go elsewhere now, and when a video was deleted from the output folder."""
+        from .services import connection_identity
+
+        return f"{connection_identity()} {rerun.generation(f'wait {executing_node_id()}')}"
+
+    @classmethod
     async def execute(cls, task_id: Sequence[str], timeout_minutes: Sequence[float]) -> io.NodeOutput:
         """Wait for all tasks at once; what one of them says wrong is told after the others are saved."""
         from .services import get_services, output_dir
@@ -98,7 +101,7 @@ class Wan27WaitForVideo(io.ComfyNode):
             raise RequestError("task_id came as an empty list, so there is no task to wait for.")
         ids = [check_task_id(value) for value in task_id]
         services = await get_services()
-        board = _Board([_Line(value) for value in ids], node_id=node_id, note=services.sandbox_note)
+        board = Board([Line(value) for value in ids], node_id=node_id, note=services.sandbox_note)
         outcomes = await until_interrupted(
             asyncio.gather(
                 *map(partial(_wait, services), board.lines, _spread(timeout_minutes, ids)),
@@ -108,85 +111,22 @@ class Wan27WaitForVideo(io.ComfyNode):
         )
         await board.show()
         finished = _all_finished(outcomes, ids)
+        paths = [item.path for item in finished]
+        rerun.remember(f"wait {node_id}", lambda: not all(path.is_file() for path in paths))
         return io.NodeOutput(
-            [Wan27Video(str(item.path)) for item in finished],
+            [Wan27Video(str(path)) for path in paths],
             ids,
             [json.dumps(item.info, ensure_ascii=False) for item in finished],
-            ui=ui.PreviewVideo([_preview(item.path, output_dir()) for item in finished]),
+            ui=ui.PreviewVideo([_preview(path, output_dir()) for path in paths]),
         )
 
 
-async def _wait(services: Services, line: _Line, minutes: float) -> Finished:
+async def _wait(services: Services, line: Line, minutes: float) -> Finished:
     finished = await services.runner.wait(
         line.task_id, connection=services.connection, on_update=line.update, timeout_seconds=minutes * 60
     )
     line.done = True
     return finished
-
-
-@dataclass
-class _Line:
-    """What is known of one task while it is waited for. Written from the runner's thread, read from the node's."""
-
-    task_id: str
-    progress: Progress | None = None
-    done: bool = False
-
-    def update(self, progress: Progress) -> None:
-        self.progress = progress
-
-    @property
-    def fraction(self) -> float:
-        """How far it is, 0-1, as far as the service tells."""
-        if self.done:
-            return 1.0
-        at = self.progress
-        if at is None:
-            return 0.0
-        if at.state == "downloading":
-            return 1.0 - _DOWNLOAD_SHARE * (1 - at.downloaded_bytes / at.total_bytes if at.total_bytes else 1)
-        if at.progress_percent:
-            return (1 - _DOWNLOAD_SHARE) * at.progress_percent / 100
-        if at.eta_seconds:
-            return (1 - _DOWNLOAD_SHARE) * at.seconds / (at.seconds + at.eta_seconds)
-        return 0.0
-
-    @property
-    def text(self) -> str:
-        if self.done:
-            return f"{self.task_id}: saved"
-        at = self.progress
-        if at is None:
-            return f"{self.task_id}: asking"
-        parts = [f"{at.state} {at.seconds:.0f} s"]
-        if at.progress_percent:
-            parts.append(f"{at.progress_percent:.0f} %")
-        if at.eta_seconds:
-            parts.append(f"about {at.eta_seconds:.0f} s to go")
-        if at.downloaded_bytes:
-            parts.append(f"{at.downloaded_bytes / 1e6:.1f} MB")
-        if at.note:
-            parts.append(at.note)
-        return f"{self.task_id}: {', '.join(parts)}"
-
-
-@dataclass
-class _Board:
-    """The node's text and bar, for all its tasks together. Sends only what changed."""
-
-    lines: list[_Line]
-    node_id: str | None
-    note: str
-    shown: tuple[str, int] = field(default=("", -1))
-
-    async def show(self) -> None:
-        text = "\n".join(filter(None, [*(line.text for line in self.lines), self.note]))
-        permille = round(1000 * sum(line.fraction for line in self.lines) / len(self.lines))
-        if text != self.shown[0]:
-            show_text(text, node_id=self.node_id)
-        if permille != self.shown[1]:
-            await show_progress(permille, 1000, node_id=self.node_id)
-        self.shown = (text, permille)
 
 
 def _spread(values: Sequence[float], ids: Sequence[str]) -> list[float]:

@@ -1,0 +1,79 @@
+"""What the Wait node shows while it waits: one line for each task, and one bar for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .background import show_progress, show_text
+
+if TYPE_CHECKING:
+    from .tasks.model import Progress
+
+_DOWNLOAD_SHARE = 0.05
+"""Part of the bar that is left for the download: it takes seconds where the task takes minutes."""
+
+
+@dataclass
+class Line:
+    """What is known of one task while it is waited for. Written from the runner's thread, read from the node's."""
+
+    task_id: str
+    progress: Progress | None = None
+    done: bool = False
+
+    def update(self, progress: Progress) -> None:
+        self.progress = progress
+
+    @property
+    def fraction(self) -> float:
+        """How far it is, 0-1, as far as the service tells."""
+        if self.done:
+            return 1.0
+        at = self.progress
+        if at is None:
+            return 0.0
+        if at.state == "downloading":
+            return 1.0 - _DOWNLOAD_SHARE * (1 - at.downloaded_bytes / at.total_bytes if at.total_bytes else 1)
+        if at.progress_percent:
+            return (1 - _DOWNLOAD_SHARE) * at.progress_percent / 100
+        if at.eta_seconds:
+            return (1 - _DOWNLOAD_SHARE) * at.seconds / (at.seconds + at.eta_seconds)
+        return 0.0
+
+    @property
+    def text(self) -> str:
+        if self.done:
+            return f"{self.task_id}: saved"
+        at = self.progress
+        if at is None:
+            return f"{self.task_id}: asking"
+        parts = [f"{at.state} {at.seconds:.0f} s"]
+        if at.progress_percent:
+            parts.append(f"{at.progress_percent:.0f} %")
+        if at.eta_seconds:
+            parts.append(f"about {at.eta_seconds:.0f} s to go")
+        if at.downloaded_bytes:
+            parts.append(f"{at.downloaded_bytes / 1e6:.1f} MB")
+        if at.note:
+            parts.append(at.note)
+        return f"{self.task_id}: {', '.join(parts)}"
+
+
+@dataclass
+class Board:
+    """The node's text and bar, for all its tasks together. Sends only what changed."""
+
+    lines: list[Line]
+    node_id: str | None
+    note: str
+    shown: tuple[str, int] = field(default=("", -1))
+
+    async def show(self) -> None:
+        text = "\n".join(filter(None, [*(line.text for line in self.lines), self.note]))
+        permille = round(1000 * sum(line.fraction for line in self.lines) / len(self.lines))
+        if text != self.shown[0]:
+            show_text(text, node_id=self.node_id)
+        if permille != self.shown[1]:
+            await show_progress(permille, 1000, node_id=self.node_id)
+        self.shown = (text, permille)
