@@ -210,7 +210,8 @@ def _videos(value: Json) -> tuple[ResultVideo, ...]:
     for video in value:
         url = _mapping(video).get("video_url")
         if isinstance(url, str) and url:
-            found.append(ResultVideo(url, _integer(_mapping(video).get("video_url_ttl")) or None))
+            ttl = _integer(_mapping(video).get("video_url_ttl"))
+            found.append(ResultVideo(url, ttl if ttl is not None and ttl > 0 else None))
     return tuple(found)
 
 

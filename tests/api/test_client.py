@@ -1,0 +1,199 @@
+"""What the client makes of what happens on the wire: a real server on loopback, and httpx's own transports."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+
+from nodes.api import errors
+from nodes.api.client import ServiceClient, retry_after_seconds
+from nodes.api.connection import Connection
+from nodes.api.request import VideoRequest
+
+REQUEST = VideoRequest(image_url="https://h.example/a.png", seed=7)
+Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
+
+
+class _Server:
+    """Answers each request with what the test says, and keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.answer: Answer = reply(200, {"task_id": "t-1"})
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _any(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                outer.seen.append((self.command, self.path, dict(self.headers), body))
+                outer.answer(self, body)
+
+            do_GET = do_POST = _any  # noqa: N815 - the names of the standard library
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+
+def reply(status: int, payload: Any, **headers: str) -> Answer:
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+
+    def answer(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+        handler.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+def hang_up(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+    handler.close_connection = True
+    handler.connection.close()
+
+
+@pytest.fixture
+def server() -> Iterator[_Server]:
+    running = _Server()
+    yield running
+    running.close()
+
+
+def call(base_url: str, method: str, *args: Any, key: str = "k-123", transport: Any = None) -> Any:
+    async def run() -> Any:
+        async with httpx.AsyncClient(transport=transport, trust_env=False) as http:
+            client = ServiceClient(Connection("novita", base_url, key), http)
+            return await getattr(client, method)(*args)
+
+    return asyncio.run(run())
+
+
+def test_submit_sends_the_documented_call_once(server: _Server) -> None:
+    assert call(server.url, "submit", REQUEST) == "t-1"
+    [(method, path, headers, body)] = server.seen
+    assert (method, path) == ("POST", "/v3/async/wan2.7-i2v")
+    assert headers["Authorization"] == "Bearer k-123"
+    assert headers["Content-Type"] == "application/json"
+    assert json.loads(body)["seed"] == 7
+
+
+def test_result_and_balance_ask_the_documented_routes(server: _Server) -> None:
+    server.answer = reply(200, {"task": {"status": "TASK_STATUS_QUEUED"}, "availableBalance": "10000"})
+    assert call(server.url, "result", "abc").task_id == "abc"
+    assert call(server.url, "balance").available_usd == 1.0
+    assert [path for _, path, _, _ in server.seen] == [
+        "/v3/async/task-result?task_id=abc",
+        "/openapi/v1/billing/balance/detail",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (hang_up, errors.OutcomeUnknownError),
+        (reply(500, {"reason": "CREATE_TASK_FAILED", "message": "m"}), errors.OutcomeUnknownError),
+        (reply(504, b"gateway"), errors.OutcomeUnknownError),
+        (reply(200, b"no json"), errors.OutcomeUnknownError),
+        (reply(200, {"id": "elsewhere"}), errors.OutcomeUnknownError),
+        (reply(307, b"", Location="https://elsewhere.example/"), errors.OutcomeUnknownError),
+        (reply(400, {"reason": "ILLEGAL_PROMPT"}), errors.ContentError),
+        (reply(403, {"reason": "INVALID_API_KEY"}), errors.AuthenticationError),
+        (reply(404, b""), errors.ModelNotFoundError),
+        (reply(429, {"reason": "RATE_LIMIT_EXCEEDED"}, Retry_After="7"), errors.RateLimitError),
+    ],
+)
+def test_what_submit_raises_and_that_it_sends_once(server: _Server, answer: Answer, error: type[Exception]) -> None:
+    server.answer = answer
+    with pytest.raises(error) as caught:
+        call(server.url, "submit", REQUEST)
+    assert len(server.seen) == 1
+    assert "k-123" not in str(caught.value)
+    if isinstance(caught.value, errors.RateLimitError):
+        assert caught.value.retry_after == 7.0
+
+
+@pytest.mark.parametrize(
+    ("raised", "error"),
+    [
+        (httpx.ConnectError, errors.NotDeliveredError),
+        (httpx.ConnectTimeout, errors.NotDeliveredError),
+        (httpx.PoolTimeout, errors.NotDeliveredError),
+        (httpx.ProxyError, errors.NotDeliveredError),
+        (httpx.ReadTimeout, errors.OutcomeUnknownError),
+        (httpx.WriteTimeout, errors.OutcomeUnknownError),
+        (httpx.ReadError, errors.OutcomeUnknownError),
+        (httpx.WriteError, errors.OutcomeUnknownError),
+        (httpx.RemoteProtocolError, errors.OutcomeUnknownError),
+        (httpx.DecodingError, errors.OutcomeUnknownError),
+    ],
+)
+def test_only_what_surely_never_left_counts_as_not_delivered(
+    raised: type[httpx.TransportError], error: type[Exception]
+) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise raised("made to fail", request=request)
+
+    with pytest.raises(error) as caught:
+        call("https://api.novita.ai", "submit", REQUEST, transport=httpx.MockTransport(fail))
+    assert raised.__name__ in str(caught.value)
+
+
+def test_a_closed_port_is_not_delivered() -> None:
+    closed = _Server()
+    closed.close()
+    with pytest.raises(errors.NotDeliveredError, match="cannot be reached"):
+        call(closed.url, "submit", REQUEST)
+
+
+@pytest.mark.parametrize("method", ["submit", "result", "balance"])
+def test_without_a_key_nothing_is_sent(server: _Server, method: str) -> None:
+    args = {"submit": [REQUEST], "result": ["t"], "balance": []}[method]
+    with pytest.raises(errors.AuthenticationError, match="NOVITA_API_KEY"):
+        call(server.url, method, *args, key="")
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("answer", [reply(200, b"<html>"), reply(502, b"bad gateway")])
+def test_an_unreadable_result_is_the_servers_fault(server: _Server, answer: Answer) -> None:
+    server.answer = answer
+    with pytest.raises(errors.ServerError):
+        call(server.url, "result", "t")
+
+
+NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("0", 0.0),
+        ("120", 120.0),
+        (" 7 ", 7.0),
+        ("Thu, 01 Jan 2026 12:00:30 GMT", 30.0),
+        ("Thu, 01 Jan 2026 11:00:00 GMT", 0.0),
+        ("soon", None),
+        ("-5", None),
+    ],
+)
+def test_retry_after_as_seconds_or_date(value: str | None, seconds: float | None) -> None:
+    assert retry_after_seconds(value, now=NOW) == seconds

@@ -1,0 +1,60 @@
+"""Where requests may go, what they are estimated to cost, and that the key does not show."""
+
+from __future__ import annotations
+
+import pytest
+
+from nodes.api.connection import Connection, is_loopback
+from nodes.api.errors import RequestError
+from nodes.api.request import VideoRequest
+
+
+@pytest.mark.parametrize(
+    "url", ["https://api.novita.ai", "http://127.0.0.1:8080", "http://localhost:1", "http://[::1]:2"]
+)
+def test_base_urls_that_keep_the_key_private(url: str) -> None:
+    assert Connection("novita", url, "key").base_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.novita.ai",
+        "http://10.0.0.1",
+        "ftp://api.novita.ai",
+        "api.novita.ai",
+        "",
+        "https://user:pass@host",
+        "https://h?x=1",
+    ],
+)
+def test_base_urls_that_do_not(url: str) -> None:
+    with pytest.raises(RequestError, match="base_url"):
+        Connection("novita", url, "key")
+
+
+def test_the_key_is_in_no_repr() -> None:
+    assert "sk-secret" not in repr(Connection("novita", "https://api.novita.ai", "sk-secret"))
+
+
+@pytest.mark.parametrize(("resolution", "seconds", "cost"), [("720P", 2, 0.2), ("1080P", 15, 2.25), ("1080P", 7, 1.05)])
+def test_the_estimate_is_seconds_times_price(resolution: str, seconds: int, cost: float) -> None:
+    request = VideoRequest(resolution=resolution, duration=seconds)
+    assert Connection("novita", "https://api.novita.ai", "k").estimate(request) == pytest.approx(cost)
+    assert Connection("novita", "https://api.novita.ai", "k", {resolution: 1.0}).estimate(request) == seconds
+
+
+@pytest.mark.parametrize(
+    ("host", "answer"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("localhost.example", False),
+        ("10.0.0.1", False),
+        ("", False),
+    ],
+)
+def test_what_counts_as_this_machine(host: str, answer: bool) -> None:
+    assert is_loopback(host) is answer
