@@ -1,0 +1,56 @@
+"""`python -m nodes.sandbox`: the sandbox by hand. Prints its base URL on one line and runs until it is interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from .options import SandboxOptions
+from .server import Sandbox
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until SIGINT or SIGTERM; returns the exit code."""
+    default = SandboxOptions()
+    parser = argparse.ArgumentParser(prog="python -m nodes.sandbox", description="Offline stand-in for the service.")
+    parser.add_argument("--state-dir", type=Path, help="where tasks and files are kept (default: a new temporary one)")
+    parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
+    parser.add_argument("--port", type=int, default=0, help="0: a free one")
+    for name, help_text in (
+        ("task-seconds", "least time of a task"),
+        ("queue-seconds", "time in the queue before it"),
+        ("fps", "frame rate of the videos, 1-60"),
+        ("result-ttl-seconds", "life of the URL of a result"),
+        ("requests-per-minute", "polls of one key, 429 beyond"),
+        ("upload-expires", "life of the URL of an upload, in seconds"),
+    ):
+        value = getattr(default, name.replace("-", "_"))
+        kind = float if isinstance(value, float) else int
+        parser.add_argument(f"--{name}", type=kind, default=value, help=f"{help_text} (default: {value})")
+    chosen = vars(parser.parse_args(arguments))
+    logging.basicConfig(level=logging.WARNING)
+    state_dir, host, port = chosen.pop("state_dir"), chosen.pop("host"), chosen.pop("port")
+    try:
+        options = SandboxOptions(**chosen)
+    except ValueError as error:
+        parser.error(str(error))
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with tempfile.TemporaryDirectory(prefix="wan27-sandbox-") as temporary:
+        sandbox = Sandbox(state_dir or Path(temporary), host=host, port=port, options=options)
+        print(sandbox.start(), flush=True)
+        # with a timeout, because Windows does not interrupt an endless wait
+        while not ended.wait(0.5):
+            pass
+        sandbox.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

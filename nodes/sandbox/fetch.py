@@ -1,0 +1,107 @@
+"""Gets the media of a request. Only from loopback: the sandbox does not reach the internet."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import time
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from ..api import limits
+from .store import Store
+
+UPLOAD_PATH = "/sandbox/media/"
+_LIMITS = {
+    "image_url": limits.IMAGE.max_bytes,
+    "last_frame_url": limits.IMAGE.max_bytes,
+    "first_clip_url": limits.CLIP.max_bytes,
+    "driving_audio_url": limits.AUDIO.max_bytes,
+}
+_UNABLE = "InvalidParameter.DataInspection: Unable to download the media resource during the data inspection process."
+
+
+class FetchError(Exception):
+    """The medium could not be had; the text is the reason the task fails with."""
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a host name of a URL or a Host header (without port) means this machine."""
+    if host is None:
+        return False
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.rstrip(".").lower() == "localhost"
+
+
+def upload_token(url: str) -> str | None:
+    """The token in a URL of an upload, by whichever sandbox on this machine; None for every other URL."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return None
+    if not is_loopback(host) or not parts.path.startswith(UPLOAD_PATH):
+        return None
+    return parts.path[len(UPLOAD_PATH) :].split("/")[0]
+
+
+def decode_data_uri(uri: str) -> bytes:
+    """The content of a data URI in base64; ValueError where it is none."""
+    try:
+        return base64.b64decode(uri.split(",", 1)[1], validate=True)
+    except (binascii.Error, IndexError) as error:
+        raise ValueError(f"the data URI is not valid base64: {error}") from None
+
+
+async def fetch(store: Store, field: str, url: str) -> str:
+    """Bring a medium into the store.
+
+    Returns:
+        Its SHA-256.
+
+    Raises:
+        FetchError: not on this machine, not there, expired, or too large to be read on.
+    """
+    host = urlsplit(url).hostname
+    if not is_loopback(host):
+        raise FetchError(
+            f"{_UNABLE} ({field}: the sandbox does not reach the internet, so it cannot fetch from {host}; "
+            "upload the file to the sandbox)"
+        )
+    entry = store.upload(upload_token(url) or "")
+    if entry is not None:
+        # by its token, not by HTTP: after a restart the port in the URL is not ours any more
+        if entry["expires"] < time.time() or not store.media(entry["sha256"]).exists():
+            raise FetchError(f"{_UNABLE} ({field}: the URL has expired)")
+        return str(entry["sha256"])
+    return await _download(store, field, url)
+
+
+async def _download(store: Store, field: str, url: str) -> str:
+    import httpx
+
+    digest, size, limit = hashlib.sha256(), 0, _LIMITS[field]
+    temporary = store.temporary()
+    try:
+        async with (
+            httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=30) as client,
+            client.stream("GET", url) as response,
+        ):
+            if response.status_code != 200:
+                raise FetchError(f"{_UNABLE} ({field}: the server answered {response.status_code})")
+            with temporary.open("wb") as file:
+                async for chunk in response.aiter_bytes(1 << 18):
+                    size += len(chunk)
+                    if size > limit:
+                        raise FetchError(f"InvalidParameter: {field} has more than {limit} bytes")
+                    digest.update(chunk)
+                    file.write(chunk)
+        store.keep(temporary, digest.hexdigest())
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise FetchError(f"{_UNABLE} ({field}: {type(error).__name__})") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return digest.hexdigest()

@@ -1,0 +1,100 @@
+"""Small files that several processes share: locks that die with their owner, and writes that are whole or absent."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+
+class FileLock:
+    """An exclusive lock on a file, held by an open handle: the system releases it when the process dies."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._handle: int | None = None
+
+    def try_acquire(self) -> bool:
+        """Take the lock without waiting; False where somebody else, or another object here, holds it."""
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if sys.platform == "win32":
+                msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+            else:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            return False
+        self._handle = handle
+        return True
+
+    def release(self) -> None:
+        """Give the lock back; nothing happens where it is not held."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, timeout: float = 10.0) -> Iterator[None]:
+    """Hold the lock on `path`; TimeoutError where it cannot be had in time."""
+    lock, end = FileLock(path), time.monotonic() + timeout
+    while not lock.try_acquire():
+        if time.monotonic() > end:
+            raise TimeoutError(f"another process holds {path} for more than {timeout:g} s")
+        time.sleep(0.01)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename over `target`. Windows refuses while a reader has it open, so it is tried for a moment."""
+    for _ in range(20):
+        with contextlib.suppress(PermissionError):
+            source.replace(target)
+            return
+        time.sleep(0.02)
+    source.replace(target)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file that a reader sees as it was before or as it is after, never in between."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        temporary.write_bytes(data)
+        replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON in one piece."""
+    write_atomically(path, json.dumps(value, ensure_ascii=False, indent=1).encode())
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file; None where there is none or it cannot be read."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def remove(path: Path) -> None:
+    """Delete a file, if it can be deleted; Windows keeps files that somebody reads, the next round gets them."""
+    with contextlib.suppress(OSError):
+        path.unlink()

@@ -1,0 +1,217 @@
+"""Draws the video that the service would have made, and encodes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import av
+import numpy as np
+
+from .overlay import Overlay
+from .picture import Picture, Zoom, blended, load_picture
+from .soundtrack import Recording, Sequence, Tone, Track, has_sound, sound_rate
+
+VERSION = 1
+"""Part of the identity of a result: goes up with every change of what is drawn."""
+_AAC_FRAME = 1024
+_EDGE_QUANTISER = 8
+"""Of the first and the last frame, which are compared with their inputs: about 44 dB even for noise."""
+
+
+class RenderCancelled(Exception):  # noqa: N818 - it is no error
+    """The sandbox is being stopped."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a video depends on; the same job gives the same bytes.
+
+    Exactly one of image and clip is set. width and height are multiples of 16, duration is seconds.
+    """
+
+    width: int
+    height: int
+    fps: int
+    duration: int
+    seed: int
+    prompt: str = ""
+    watermark: bool = False
+    image: Path | None = None
+    last_image: Path | None = None
+    clip: Path | None = None
+    clip_seconds: float = 0.0
+    audio: Path | None = None
+
+    @property
+    def frames(self) -> int:
+        """Number of frames of the video."""
+        return self.duration * self.fps
+
+    @property
+    def head(self) -> int:
+        """Number of frames that are the clip's own; at least one frame is new."""
+        return min(round(self.clip_seconds * self.fps), self.frames - 1) if self.clip else 0
+
+
+def render(job: Job, target: Path, *, cancelled: Callable[[], bool] | None = None) -> None:
+    """Write `job` to `target` as mp4: H.264 yuv420p BT.709 and AAC stereo, index at the front.
+
+    Works frame by frame: memory does not grow with the duration. Blocks for about the length of the video in CPU
+    time or less; the heavy parts release the GIL.
+
+    Raises:
+        RenderCancelled: `cancelled` said so; `target` is not complete.
+    """
+    rate = sound_rate(job.audio or (job.clip if job.clip and has_sound(job.clip) else None))
+    options = {"movflags": "+faststart", "fflags": "+bitexact"}
+    with av.open(str(target), "w", format="mp4", options=options) as container:
+        video = _add_video(container, job)
+        sound = container.add_stream("aac", rate=rate, layout="stereo", options={"b": "192000"})
+        soundtrack = _Soundtrack(job, rate)
+        for index, picture in enumerate(_pictures(job)):
+            if cancelled and cancelled():
+                raise RenderCancelled
+            frame = av.VideoFrame.from_ndarray(picture.data, format="yuv420p")
+            frame.pts, frame.time_base = index, Fraction(1, job.fps)
+            container.mux(video.encode(frame))
+            for part in soundtrack.until(Fraction(index + 1, job.fps)):
+                container.mux(sound.encode(part))
+        container.mux(video.encode(None))
+        container.mux(sound.encode(None))
+
+
+def _add_video(container: Any, job: Job) -> Any:
+    last = job.frames - 1
+    zones = f"zones=0,0,q={_EDGE_QUANTISER}/{last},{last},q={_EDGE_QUANTISER}"
+    stream = container.add_stream(
+        "libx264", rate=job.fps, options={"preset": "veryfast", "crf": "20", "x264-params": zones}
+    )
+    stream.width, stream.height, stream.pix_fmt = job.width, job.height, "yuv420p"
+    stream.time_base = Fraction(1, job.fps)
+    context = stream.codec_context
+    context.gop_size = 2 * job.fps
+    # zones with several threads do not give the same bytes twice; and two videos are rendered side by side anyway
+    context.thread_count = 1
+    context.color_primaries = context.color_trc = context.colorspace = 1  # BT.709
+    context.color_range = 1  # limited
+    return stream
+
+
+class _Soundtrack:
+    """Hands out the sound of a job in frames for the encoder, exactly as long as the video."""
+
+    def __init__(self, job: Job, rate: int) -> None:
+        self._rate, self._position, self._total = rate, 0, job.duration * rate
+        tone: Track = Tone(job.seed, rate)
+        if job.audio:
+            self._track: Track = Recording(job.audio, rate)
+        elif job.clip and has_sound(job.clip):
+            self._track = Sequence(Recording(job.clip, rate), round(job.head * rate / job.fps), tone)
+        else:
+            self._track = tone
+
+    def until(self, time: Fraction) -> Iterator[av.AudioFrame]:
+        """All frames that begin before `time` seconds."""
+        end = min(math.ceil(time * self._rate), self._total)
+        while self._position < end:
+            count = min(_AAC_FRAME, self._total - self._position)
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(self._track.read(count)), format="fltp", layout="stereo"
+            )
+            frame.rate, frame.pts, frame.time_base = self._rate, self._position, Fraction(1, self._rate)
+            self._position += count
+            yield frame
+
+
+def _pictures(job: Job) -> Iterator[Picture]:
+    """The frames of the video in order."""
+    overlay = Overlay(job.width, job.height, fps=job.fps, frames=job.frames, prompt=job.prompt, watermark=job.watermark)
+    picture: Picture | None = None
+    for index, picture in enumerate(_clip_pictures(job)):
+        shown = picture.copy() if job.watermark else picture
+        overlay.draw_mark(shown, _opacity(index, job.frames, job.fps))
+        yield shown
+    first = load_picture(job.image, job.width, job.height) if job.image else picture
+    assert first is not None
+    new = job.frames - job.head
+    for step, drawn in enumerate(_motion(job, first, new)):
+        overlay.draw(drawn, job.head + step, _opacity(step, new, job.fps))
+        overlay.draw_mark(drawn, _opacity(job.head + step, job.frames, job.fps))
+        yield drawn
+
+
+def _motion(job: Job, first: Picture, count: int) -> Iterator[Picture]:
+    """`count` frames that begin on `first` (after it, where it was the clip's) and end on the last image, if any."""
+    random = Random(job.seed)  # noqa: S311 - a camera move, not a secret
+    center = (random.uniform(0.3, 0.7), random.uniform(0.3, 0.7))
+    rate = 0.1 / max(count, 2 * job.fps)
+    after = 1 if job.clip else 0
+    start = Zoom(first, rate=rate, center=center)
+    if job.last_image is None:
+        yield from (start.at(step + after) for step in range(count))
+        return
+    end = Zoom(load_picture(job.last_image, job.width, job.height), rate=rate, center=center)
+    for step in range(count):
+        way = (step + after) / max(1, count - 1 + after)
+        share = min(1.0, max(0.0, way * 3 - 1))
+        if share <= 0:
+            yield start.at(step + after)
+        elif share >= 1:
+            yield end.at(count - 1 - step)
+        else:
+            yield blended(start.at(step + after), end.at(count - 1 - step), share)
+
+
+def _clip_pictures(job: Job) -> Iterator[Picture]:
+    """The clip at the size and rate of the output, job.head frames of it; the last one is held where it is short."""
+    if job.clip is None:
+        return
+    shown: Picture | None = None
+    count = 0
+    with av.open(str(job.clip), format="mov") as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        begin: float | None = None
+        for frame in container.decode(stream):
+            time = frame.time or 0.0
+            begin = time if begin is None else begin
+            # what was shown up to this frame fills the output up to its time
+            while shown is not None and count < job.head and count / job.fps < time - begin - 1e-6:
+                yield shown
+                count += 1
+            if count >= job.head:
+                return
+            shown = _scaled(frame, job.width, job.height)
+    while shown is not None and count < job.head:
+        yield shown
+        count += 1
+
+
+def _scaled(frame: av.VideoFrame, width: int, height: int) -> Picture:
+    turns = int(getattr(frame, "rotation", 0) or 0) // 90 % 4
+    size = (height, width) if turns % 2 else (width, height)
+    planar = frame.reformat(
+        width=size[0],
+        height=size[1],
+        format="yuv420p",
+        dst_colorspace="ITU709",
+        dst_color_range="MPEG",
+        interpolation="BICUBIC",
+    )
+    picture = Picture(planar.to_ndarray().astype(np.uint8, copy=False))
+    if not turns:
+        return picture
+    planes = [np.rot90(plane, turns).reshape(-1, width) for plane in (picture.y, picture.u, picture.v)]
+    return Picture(np.concatenate(planes).astype(np.uint8))
+
+
+def _opacity(index: int, count: int, fps: int) -> float:
+    """Of the overlay: nothing on the first and the last of `count` frames, a short fade beside them."""
+    ramp = max(1, round(min(0.4 * fps, count / 4)))
+    return min(1.0, index / ramp, (count - 1 - index) / ramp)

@@ -1,0 +1,268 @@
+"""What the sandbox keeps on disk: uploads, tasks, results and the log of POSTs.
+
+    state_dir/
+      secret               signs the URLs of results
+      media/SHA256         files by content
+      uploads/TOKEN.json   what an upload URL leads to, and until when
+      tasks/ID.json        one task
+      results/KEY.mp4      videos by what they were rendered from
+      owners/ID.lock       held by every living sandbox process
+      posts.jsonl          every POST seen
+      temporary/           files being written
+
+Several processes may use one directory: every file is written in one piece and renamed, lines are appended in one
+write, and what needs more than that happens under a lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .files import FileLock, locked, read_json, remove, replace, write_atomically, write_json
+
+_FOLDERS = ("media", "uploads", "tasks", "results", "owners", "temporary")
+_GRACE_SECONDS = 900.0
+"""Files younger than this are never swept: their user may be about to write down that it needs them."""
+
+
+class Store:
+    """One state directory, as seen by one sandbox process."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for name in _FOLDERS:
+            (root / name).mkdir(parents=True, exist_ok=True)
+        self.owner = uuid.uuid4().hex
+        self._own_lock = FileLock(root / "owners" / f"{self.owner}.lock")
+        self._log = root / "posts.jsonl"
+        self._secret = self._load_secret()
+
+    def open(self) -> None:
+        """Say that this process lives; its unfinished tasks are nobody else's from now on."""
+        if not self._own_lock.try_acquire():
+            raise RuntimeError(f"the owner file of this sandbox is taken: {self.owner}")
+
+    def close(self) -> None:
+        """Give up what this process owns."""
+        self._own_lock.release()
+        remove(self.root / "owners" / f"{self.owner}.lock")
+
+    def alive(self, owner: str) -> bool:
+        """Whether the process with this owner id, this one or another, still runs."""
+        if owner == self.owner:
+            return True
+        path = self.root / "owners" / f"{Path(owner).name}.lock"
+        if not path.exists():
+            return False
+        lock = FileLock(path)
+        if not lock.try_acquire():
+            return True
+        lock.release()
+        remove(path)
+        return False
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Only one process at a time is in here."""
+        with locked(self.root / "state.lock"):
+            yield
+
+    # --- files by content
+
+    def temporary(self) -> Path:
+        """A name for a file that is being written."""
+        return self.root / "temporary" / uuid.uuid4().hex
+
+    def keep(self, temporary: Path, sha256: str) -> Path:
+        """Move a complete file to its place by content."""
+        target = self.media(sha256)
+        with contextlib.suppress(OSError):
+            os.utime(target)
+        if target.exists():
+            remove(temporary)
+        else:
+            replace(temporary, target)
+        return target
+
+    def keep_bytes(self, data: bytes) -> str:
+        """Store bytes; returns their SHA-256."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        temporary = self.temporary()
+        temporary.write_bytes(data)
+        self.keep(temporary, sha256)
+        return sha256
+
+    def media(self, sha256: str) -> Path:
+        """Where the file with this content lies, if it does."""
+        return self.root / "media" / sha256
+
+    def result(self, key: str) -> Path:
+        """Where the video of this identity lies, if it does."""
+        return self.root / "results" / f"{key}.mp4"
+
+    # --- uploads
+
+    def add_upload(self, *, name: str, sha256: str, size: int, mime: str, seconds: float) -> str:
+        """Note an upload; returns the unguessable token of its URL."""
+        token = secrets.token_urlsafe(24)
+        entry = {"name": name, "sha256": sha256, "size": size, "mime": mime, "created": time.time()}
+        write_json(self.root / "uploads" / f"{token}.json", {**entry, "expires": time.time() + seconds})
+        return token
+
+    def upload(self, token: str) -> dict[str, Any] | None:
+        """What is known of an upload, also of an expired one; None for an unknown token."""
+        if not token.replace("-", "").replace("_", "").isalnum() or len(token) > 64:
+            return None
+        return read_json(self.root / "uploads" / f"{token}.json")
+
+    # --- tasks
+
+    def write_task(self, task: dict[str, Any]) -> None:
+        """Write down the state of a task."""
+        write_json(self.root / "tasks" / f"{task['task_id']}.json", task)
+
+    def task(self, task_id: str) -> dict[str, Any] | None:
+        """The task as it was written last, by whichever process; None where there is none."""
+        try:
+            canonical = str(uuid.UUID(task_id))
+        except ValueError:
+            return None
+        return read_json(self.root / "tasks" / f"{canonical}.json") if canonical == task_id else None
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """All tasks there are."""
+        found = (read_json(path) for path in (self.root / "tasks").glob("*.json"))
+        return [task for task in found if task is not None]
+
+    def adopt(self, task_id: str) -> dict[str, Any] | None:
+        """Take over an unfinished task whose process is gone; None where there is nothing to take over."""
+        with self.exclusive():
+            task = self.task(task_id)
+            if task is None or task["outcome"] or self.alive(task["owner"]):
+                return None
+            task["owner"] = self.owner
+            self.write_task(task)
+            return task
+
+    # --- log of POSTs
+
+    def log_post(self, entry: dict[str, Any]) -> None:
+        """Append one line, in one write."""
+        line = json.dumps(entry, ensure_ascii=False) + "\n"
+        handle = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(handle, line.encode())
+        finally:
+            os.close(handle)
+
+    def posts(self) -> list[dict[str, Any]]:
+        """Every POST seen by any process on this directory, oldest first."""
+        try:
+            lines = self._log.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        found = []
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+        return found
+
+    def forget_posts(self) -> None:
+        """Empty the log."""
+        remove(self._log)
+
+    # --- signatures
+
+    def sign(self, text: str) -> str:
+        """A signature only this state directory can make."""
+        return hmac.new(self._secret, text.encode(), "sha256").hexdigest()[:32]
+
+    def _load_secret(self) -> bytes:
+        path = self.root / "secret"
+        with self.exclusive():
+            if not path.exists():
+                write_atomically(path, secrets.token_bytes(32))
+                path.chmod(0o600)
+        return path.read_bytes()
+
+    # --- pruning
+
+    def prune(self, *, keep_seconds: float, max_bytes: int) -> None:
+        """Delete what is too old, then the oldest of what is too much, then files nobody refers to."""
+        with self.exclusive():
+            now = time.time()
+            for path in (self.root / "uploads").glob("*.json"):
+                entry = read_json(path)
+                if entry is None or max(entry["created"] + keep_seconds, entry["expires"]) < now:
+                    remove(path)
+            for task in self.tasks():
+                if task["submitted_ms"] / 1000 + keep_seconds < now and self._idle(task):
+                    self._remove_task(task)
+            self._shrink(max_bytes)
+            self._sweep(now)
+            self._prune_log(now - keep_seconds)
+
+    def _idle(self, task: dict[str, Any]) -> bool:
+        return bool(task["outcome"]) or not self.alive(task["owner"])
+
+    def _remove_task(self, task: dict[str, Any]) -> None:
+        remove(self.root / "tasks" / f"{task['task_id']}.json")
+
+    def _shrink(self, max_bytes: int) -> None:
+        files = [path for folder in ("media", "results") for path in (self.root / folder).iterdir()]
+        sizes = {path.name.removesuffix(".mp4"): _size(path) for path in files}
+        total = sum(sizes.values())
+        uploads = [(path, read_json(path) or {}) for path in (self.root / "uploads").glob("*.json")]
+        aged: list[tuple[float, Path, list[str]]] = [
+            (entry.get("created", 0), path, [entry.get("sha256", "")]) for path, entry in uploads
+        ]
+        for task in self.tasks():
+            if self._idle(task):
+                path = self.root / "tasks" / f"{task['task_id']}.json"
+                owned = [task.get("result") or "", *task["media"].values()]
+                aged.append((task["submitted_ms"] / 1000, path, owned))
+        for _, path, owned in sorted(aged, key=lambda item: item[0]):
+            if total <= max_bytes:
+                return
+            remove(path)
+            # counted once, though others may refer to it as well: the sweep keeps it then, the next round goes on
+            total -= sum(sizes.pop(name, 0) for name in owned)
+
+    def _sweep(self, now: float) -> None:
+        needed: set[str] = set()
+        for path in (self.root / "uploads").glob("*.json"):
+            needed.add((read_json(path) or {}).get("sha256", ""))
+        for task in self.tasks():
+            needed.add(task.get("result") or "")
+            if not task["outcome"]:
+                needed.update(task["media"].values())
+        for folder in ("media", "results", "temporary"):
+            for path in (self.root / folder).iterdir():
+                with contextlib.suppress(OSError):
+                    young = path.stat().st_mtime + _GRACE_SECONDS > now
+                    if not young and path.name.removesuffix(".mp4") not in needed:
+                        remove(path)
+
+    def _prune_log(self, oldest: float) -> None:
+        entries = self.posts()
+        fresh = [entry for entry in entries if entry.get("time", 0) >= oldest]
+        if len(fresh) < len(entries):
+            text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in fresh)
+            write_atomically(self._log, text.encode())
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
