@@ -109,7 +109,7 @@ def without_clipping(samples: Samples) -> tuple[Samples, str]:
 
 def fade_out(samples: Samples, length: int) -> Samples:
     """A copy whose last `length` samples go down to silence."""
-    faded = samples.copy()
+    faded: Samples = samples.copy()
     length = min(length, samples.shape[1])
     faded[:, samples.shape[1] - length :] *= np.linspace(1, 0, length, dtype=np.float32)
     return faded
