@@ -1,0 +1,36 @@
+"""What the Wait node shows."""
+
+from __future__ import annotations
+
+import pytest
+
+from nodes.board import Line
+from nodes.tasks.model import Progress
+
+
+@pytest.mark.parametrize(
+    ("progress", "fraction", "words"),
+    [
+        (None, 0.0, ["asking"]),
+        (Progress("queued", 3.2), 0.0, ["queued 3 s"]),
+        (Progress("processing", 40, progress_percent=50), 0.475, ["processing 40 s", "50 %"]),
+        (Progress("processing", 30, progress_percent=0, eta_seconds=30), 0.475, ["about 30 s to go"]),
+        (Progress("downloading", 60, downloaded_bytes=5_000_000, total_bytes=10_000_000), 0.975, ["5.0 MB"]),
+        (Progress("downloading", 60), 0.95, ["downloading"]),
+        (Progress("waiting", 9, note="the service cannot be reached"), 0.0, ["cannot be reached"]),
+    ],
+)
+def test_a_line_tells_state_seconds_and_what_the_service_gives(
+    progress: Progress | None, fraction: float, words: list[str]
+) -> None:
+    line = Line("t-1")
+    if progress is not None:
+        line.update(progress)
+    assert line.fraction == pytest.approx(fraction)
+    assert line.text.startswith("t-1: ")
+    assert [word for word in words if word not in line.text] == []
+
+
+def test_a_saved_video_fills_the_bar() -> None:
+    line = Line("t-1", done=True)
+    assert (line.fraction, line.text) == (1.0, "t-1: saved")
