@@ -39,6 +39,9 @@ class Dialect(Protocol):
     def task(self, payload: Json, task_id: str) -> TaskResult:
         """The answer to `result`; raises ServerError where it is none."""
 
+    def failure_advice(self, reason: str) -> str:
+        """What to do about the reason of a failed task, "" where nothing is known of it."""
+
     def balance(self) -> Call:
         """The free call that tells a good key from a bad one."""
 

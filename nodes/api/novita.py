@@ -135,6 +135,9 @@ class NovitaDialect:
             completed_at_ms=_integer(times.get("complete_time_ms")) or None,
         )
 
+    def failure_advice(self, reason: str) -> str:
+        return next((advice for word, advice in _TASK_REASONS if word in reason), "")
+
     def balance(self) -> Call:
         return Call("GET", BALANCE_PATH)
 
@@ -167,11 +170,6 @@ def body(request: VideoRequest) -> dict[str, Json]:
         "watermark": request.watermark,
     }
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def task_failure_advice(reason: str) -> str:
-    """What to do about the reason of a failed task, "" where nothing is known of it."""
-    return next((advice for word, advice in _TASK_REASONS if word in reason), "")
 
 
 def _by_status(status: int, reason: str, submitting: bool) -> tuple[type[ServiceError], str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nodes.api import errors
-from nodes.api.novita import NovitaDialect, body, task_failure_advice
+from nodes.api.novita import NovitaDialect, body
 from nodes.api.request import VideoRequest
 from nodes.api.task import ResultVideo, TaskState
 
@@ -187,4 +187,4 @@ def test_the_balance_is_in_ten_thousandths_of_a_dollar() -> None:
     ],
 )
 def test_advice_on_the_models_own_reasons(reason: str, word: str) -> None:
-    assert word in task_failure_advice(reason)
+    assert word in DIALECT.failure_advice(reason)
