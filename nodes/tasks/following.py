@@ -1,0 +1,184 @@
+"""Following a task until its video is on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import random
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from ..api.download import LinkRefusedError, download
+from ..api.errors import DownloadError, LedgerError, TaskFailedError, TaskNotFoundError, WaitTimeoutError
+from ..api.limits import RESULT_BYTES
+from ..api.retry import FREE_BACKOFF
+from ..api.task import TaskResult, TaskState
+from . import texts
+from .background import in_thread
+from .files import describe_video, file_name, finished, saved_file
+from .ledger import Ledger
+from .model import Finished, Progress, service_of
+from .polling import Poller, Task, seconds
+from .rows import TaskRow
+
+log = logging.getLogger(__name__)
+
+LINKS = 4
+"""Links to the video to try, each asked for anew."""
+EMPTY_ANSWERS = 3
+"""Answers "succeeded" without a video before it is an error."""
+
+
+class Follower:
+    """Waits for tasks and fetches their videos. Lives on the runner's loop.
+
+    Args:
+        ledger: told of each step.
+        http: for downloads.
+        output_dir: ComfyUI's output folder.
+        poller: asks the service.
+        downloads_at_once: the others wait.
+    """
+
+    def __init__(
+        self, ledger: Ledger, http: httpx.AsyncClient, output_dir: Path, poller: Poller, *, downloads_at_once: int = 4
+    ) -> None:
+        self._ledger, self._http, self._output_dir, self._poller = ledger, http, output_dir, poller
+        self._downloads = asyncio.Semaphore(downloads_at_once)
+
+    async def run(self, task: Task) -> None:
+        """Bring the video; the outcome, good or bad, goes to `task.outcome`."""
+        try:
+            task.outcome.set_result(await self._bring(task))
+        except asyncio.CancelledError:
+            task.outcome.set_exception(WaitTimeoutError("ComfyUI is shutting down; queue again to collect the video."))
+            raise
+        except BaseException as error:
+            if not task.listeners:
+                log.warning("Wan 2.7: task %s: %s", task.task_id, error)
+            task.outcome.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+
+    async def _bring(self, task: Task) -> Finished:
+        service = service_of(task.connection)
+        row = await in_thread(self._ledger.find, task.task_id, service)
+        if row is None:
+            return await self._fetch(task, None)
+        task.began_at = row.began_at
+        if row.state == "saved" and await in_thread(saved_file, row, self._output_dir) is not None:
+            return finished(row, self._output_dir)
+        if row.service != service:
+            raise LedgerError(texts.elsewhere(task.task_id, row.connection, task.connection.name))
+        if row.state == "failed":
+            reason = texts.failed_before(task.task_id, row.reason)
+            raise TaskFailedError(reason, task_id=task.task_id, reason=row.reason)
+        return await self._fetch(task, row)
+
+    async def _fetch(self, task: Task, row: TaskRow | None) -> Finished:
+        """Ask until there is a link, fetch from it, ask for a fresh link where it is refused."""
+        why = "its link has expired"
+        for attempt in range(LINKS):
+            if row is None or attempt or not self._has_live_link(row):
+                if attempt > 1:
+                    await asyncio.sleep(FREE_BACKOFF.bound(attempt) * random.random())  # noqa: S311
+                row = await self._until_link(task, row)
+            try:
+                return await self._save(task, row)
+            except LinkRefusedError as refused:
+                why = str(refused)
+                log.info("Wan 2.7: task %s: %s", task.task_id, refused)
+        raise DownloadError(texts.video_gone(task.task_id, row.file if row else None, why))
+
+    def _has_live_link(self, row: TaskRow) -> bool:
+        if row.state not in ("succeeded", "saved") or not row.result_url:
+            return False
+        return row.result_expires_at is None or row.result_expires_at > self._ledger.now()
+
+    async def _until_link(self, task: Task, row: TaskRow | None) -> TaskRow:
+        """Poll until the service has the video, and write its link down."""
+        for _ in range(EMPTY_ANSWERS):
+            try:
+                result = await self._poller.until_ended(task, row)
+            except TaskNotFoundError as error:
+                if row is None or row.state not in ("succeeded", "saved"):
+                    raise
+                gone = texts.video_gone(task.task_id, row.file, "it does not know the task any more")
+                raise DownloadError(gone) from error
+            row = row or await in_thread(self._adopt, task, result)
+            if result.state is TaskState.FAILED:
+                raise await in_thread(self._failed, task, row, result)
+            if result.videos:
+                return await in_thread(self._record_link, row, result)
+            await self._poller.rest()
+        raise DownloadError(
+            f"Task {task.task_id} is finished, but the service names no video. Queue again to ask again."
+        )
+
+    def _adopt(self, task: Task, result: TaskResult) -> TaskRow:
+        """Take a task into the ledger that it never saw, now that the service is known to have it."""
+        task.began_at = seconds(result.submitted_at_ms) or self._ledger.now()
+        return self._ledger.adopt(
+            task.task_id,
+            service=service_of(task.connection),
+            connection=task.connection.name,
+            base_url=task.connection.base_url,
+            began_at=task.began_at,
+        )
+
+    def _failed(self, task: Task, row: TaskRow, result: TaskResult) -> TaskFailedError:
+        """A failed task may have been billed: no refund is documented, so it keeps its part of the budget."""
+        advise = getattr(task.connection.dialect, "failure_advice", None)
+        advice = f" {advise(result.reason)}" if advise is not None else ""
+        reason = f"{result.reason or result.raw_status}{advice}".strip()
+        self._ledger.fail(row.id, reason, billed=True)
+        return TaskFailedError(texts.failed_before(task.task_id, reason), task_id=task.task_id, reason=result.reason)
+
+    def _record_link(self, row: TaskRow, result: TaskResult) -> TaskRow:
+        video = result.videos[0]
+        self._ledger.record_result(
+            row.id,
+            url=video.url,
+            expires_at=self._ledger.now() + video.ttl_seconds if video.ttl_seconds else None,
+            seed=result.seed,
+            executed_at=seconds(result.executed_at_ms),
+            completed_at=seconds(result.completed_at_ms),
+        )
+        return self._ledger.row(row.id)
+
+    async def _save(self, task: Task, row: TaskRow) -> Finished:
+        """Fetch the video of a row with a link, and mark it saved once it is on disk for good."""
+        name = file_name(row)
+        dest = self._output_dir / name
+
+        def told(done: int, total: int | None) -> None:
+            task.tell(Progress("downloading", max(0.0, self._ledger.now() - row.began_at), 100.0, None, done, total))
+
+        async with self._downloads:
+            size = await download(
+                self._http,
+                row.result_url or "",
+                dest,
+                allow_loopback=task.connection.on_loopback,
+                max_bytes=RESULT_BYTES,
+                owner=self._ledger.token,
+                on_progress=told,
+            )
+            video, digest = await in_thread(_read_back, dest)
+        saved = await in_thread(self._record_saved, row.id, name.as_posix(), size, digest, video)
+        log.info("Wan 2.7: task %s saved as %s", task.task_id, saved.file)
+        return finished(saved, self._output_dir)
+
+    def _record_saved(self, row_id: int, file: str, size: int, sha256: str, video: dict[str, Any]) -> TaskRow:
+        return self._ledger.record_saved(row_id, file=file, size=size, sha256=sha256, video=video)
+
+
+def _read_back(path: Path) -> tuple[dict[str, Any], str]:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return describe_video(path), digest.hexdigest()

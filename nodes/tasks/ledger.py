@@ -1,0 +1,403 @@
+"""The ledger: every task that was paid for, on disk before the money leaves.
+
+The way of a row:  intent → (post_started_at set) → submitted → succeeded → saved,
+                   or failed (nothing to be had), or unknown (paid perhaps, nobody knows).
+
+What makes one request one POST, across threads, processes and crashes:
+- `claim` decides and reserves in one transaction that excludes every other writer.
+- An intent belongs to its `owner`. As long as that process lives, others wait for it instead of sending.
+- `begin_post` is committed right before the POST leaves, and refuses a row that is no longer this process's intent.
+- An intent whose owner died is `failed` (never sent, safe to send again) without that mark and `unknown` with it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..api.errors import LedgerError
+from . import budget as budgets
+from .database import Database
+from .model import Budget
+from .presence import Presence
+from .rescue import Rescue
+from .rows import Claim, Claimed, TaskRow, task_row
+from .uploads import Upload, Uploads
+
+log = logging.getLogger(__name__)
+
+NEVER_SENT = "never sent"
+LOST = "ComfyUI ended while the request was on its way, so its answer was never read"
+
+ABANDONED = "its end could not be written down when it happened"
+
+
+class InDoubt(Exception):  # noqa: N818 - the runner makes the error of it
+    """Requests whose outcome is unknown: `rows` by index in the claims."""
+
+    def __init__(self, rows: dict[int, TaskRow]) -> None:
+        super().__init__()
+        self.rows = rows
+
+
+class Ledger:
+    """The file and everything that is asked of it. Usable from any thread; every method is one short transaction.
+
+    Args:
+        path: the SQLite file. Lock files go into `<stem>-locks` beside it.
+        clock: seconds since 1970; for tests.
+        busy_seconds: how long to wait while another process writes.
+
+    Every method raises LedgerError where the file cannot be used.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, busy_seconds: float = 10.0) -> None:
+        self._clock = clock
+        self._database = Database(path, busy_seconds=busy_seconds)
+        self._presence = Presence(path.with_name(f"{path.stem}-locks"))
+        self._rescue = Rescue(path.with_name(f"{path.stem}-rescue.jsonl"))
+        self._uploads = Uploads(self._database, clock)
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return self._database.path
+
+    def now(self) -> float:
+        """Seconds since 1970, on the ledger's clock."""
+        return self._clock()
+
+    def close(self) -> None:
+        """Close the file and take down the sign of life; the next use opens both again."""
+        self._database.close()
+        self._presence.hide()
+
+    # Claims -----------------------------------------------------------------------------------------------------
+
+    def claim(self, claims: Sequence[Claim], budget: Budget | None) -> list[Claimed]:
+        """For each claim the row to go on with: an existing one, or a new intent of this process.
+
+        All or nothing. Equal claims in one call share one new row unless they ask for another each.
+
+        Raises:
+            InDoubt: a claim leads to a row in state `unknown`; no intent was made.
+            BudgetError: the new rows together would pass the budget; none was made.
+        """
+        self._presence.show()
+        self.recover([claim.fingerprint for claim in claims])
+        with self._database.writing() as db:
+            found = [self._reusable(db, claim) if claim.reuse else None for claim in claims]
+            doubtful = {i: row for i, row in enumerate(found) if row is not None and row.state == "unknown"}
+            if doubtful:
+                raise InDoubt(doubtful)
+            new = _to_insert(claims, found)
+            if budget is not None:
+                self._check_budget(db, new, budget)
+            made: dict[str, TaskRow] = {}
+            answers = []
+            for claim, row in zip(claims, found, strict=True):
+                if row is not None:
+                    answers.append(Claimed(row, new=False))
+                elif claim.reuse and claim.fingerprint in made:
+                    answers.append(Claimed(made[claim.fingerprint], new=False))
+                else:
+                    made[claim.fingerprint] = inserted = self._insert(db, claim)
+                    answers.append(Claimed(inserted, new=True))
+            return answers
+
+    def _reusable(self, db: sqlite3.Connection, claim: Claim) -> TaskRow | None:
+        """The newest row that has or will have a video; else one in doubt; failed ones do not count."""
+        row = db.execute(
+            "SELECT * FROM tasks WHERE fingerprint = ? AND state != 'failed' "
+            "ORDER BY state = 'unknown', id DESC LIMIT 1",
+            (claim.fingerprint,),
+        ).fetchone()
+        return None if row is None else task_row(row)
+
+    def _insert(self, db: sqlite3.Connection, claim: Claim) -> TaskRow:
+        cursor = db.execute(
+            "INSERT INTO tasks (fingerprint, state, service, connection, base_url, request, estimate, counted, run_id, "
+            "prompt_id, node_id, owner, created_at) VALUES (?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                claim.fingerprint,
+                claim.service,
+                claim.connection,
+                claim.base_url,
+                claim.request,
+                claim.estimate,
+                claim.counted,
+                claim.run_id,
+                claim.prompt_id,
+                claim.node_id,
+                self._presence.token,
+                self._clock(),
+            ),
+        )
+        return task_row(db.execute("SELECT * FROM tasks WHERE id = ?", (cursor.lastrowid,)).fetchone())
+
+    def _check_budget(self, db: sqlite3.Connection, new: Sequence[Claim], budget: Budget) -> None:
+        counted = [claim for claim in new if claim.counted]
+        if counted:
+            run, day = _spent(db, counted[0].run_id, self._clock())
+            cost = sum(claim.estimate for claim in counted)
+            budgets.check(cost, budget=budget, spent_in_run=run, spent_today=day, videos=len(counted))
+
+    def spent(self, run_id: str) -> tuple[float, float]:
+        """USD estimated for this run so far, and for today: what was sent or is reserved, doubtful ones included."""
+        with self._database.reading() as db:
+            return _spent(db, run_id, self._clock())
+
+    def known_requests(self) -> list[Mapping[str, Any]]:
+        """The requests that have or will have a video, as stored: unset fields left out, media by content."""
+        with self._database.reading() as db:
+            rows = db.execute(
+                "SELECT DISTINCT request FROM tasks WHERE fingerprint != '' AND state != 'failed'"
+            ).fetchall()
+        return [json.loads(row[0]) for row in rows]
+
+    def recover(self, fingerprints: Sequence[str] | None = None) -> list[TaskRow]:
+        """Settle the intents of processes that died: `failed` where surely nothing was sent, else `unknown`.
+
+        Args:
+            fingerprints: only these; None for all.
+
+        Returns: the rows that are `unknown` now.
+        """
+        self._presence.show()
+        self._rescue.fold_in(self._database)
+        with self._database.writing() as db:
+            rows = [task_row(row) for row in db.execute("SELECT * FROM tasks WHERE state = 'intent'")]
+            wanted = None if fingerprints is None else set(fingerprints)
+            dead = [
+                row
+                for row in rows
+                if (wanted is None or row.fingerprint in wanted) and not self._presence.alive(row.owner)
+            ]
+            lost = [row for row in dead if row.post_started_at is not None]
+            db.executemany(
+                "UPDATE tasks SET state = 'failed', counted = 0, reason = ? WHERE id = ? AND state = 'intent'",
+                [(NEVER_SENT, row.id) for row in dead if row.post_started_at is None],
+            )
+            db.executemany(
+                "UPDATE tasks SET state = 'unknown', reason = ? WHERE id = ? AND state = 'intent'",
+                [(LOST, row.id) for row in lost],
+            )
+        return lost
+
+    # The POST ---------------------------------------------------------------------------------------------------
+
+    def begin_post(self, row_id: int) -> None:
+        """Mark that the POST may leave from now on. Must be called, and have returned, before it does.
+
+        Raises:
+            LedgerError: the row is no longer this process's intent, so that somebody else may have sent it.
+        """
+        self._change(
+            "UPDATE tasks SET post_started_at = ? WHERE id = ? AND state = 'intent' AND owner = ?",
+            (self._clock(), row_id, self._presence.token),
+        )
+
+    def post_did_not_arrive(self, row_id: int) -> None:
+        """Take the mark back: the POST surely never arrived."""
+        self._change(
+            "UPDATE tasks SET post_started_at = NULL WHERE id = ? AND state = 'intent' AND owner = ?",
+            (row_id, self._presence.token),
+        )
+
+    def record_task(self, row_id: int, task_id: str) -> None:
+        """Put the task id on disk: the first thing that happens with it. Where the ledger refuses, beside it.
+
+        Raises:
+            LedgerError: neither was possible. The task id stands in the log.
+        """
+        try:
+            self._write_task_id(row_id, task_id, self._clock())
+        except LedgerError as error:
+            log.error("Task %s was paid for, and the ledger could not take it: %s", task_id, error)
+            self._rescue.keep(row_id, task_id, self._clock())
+
+    def _write_task_id(self, row_id: int, task_id: str, at: float) -> None:
+        # No condition on state or owner: whatever became of the row meanwhile, this id was paid for.
+        self._change(
+            "UPDATE tasks SET state = 'submitted', task_id = ?, submitted_at = ?, reason = '' "
+            "WHERE id = ? AND task_id IS NULL",
+            (task_id, at, row_id),
+        )
+
+    def fail(self, row_id: int, reason: str, *, billed: bool) -> None:
+        """The task ends without a video. billed: False where surely nothing was made, which frees the budget."""
+        self._change(
+            "UPDATE tasks SET state = 'failed', reason = ?, counted = counted AND ? WHERE id = ?",
+            (reason, billed, row_id),
+        )
+
+    def withdraw(self, row_id: int, reason: str) -> None:
+        """Give up an intent that was not sent; anything else stays as it is."""
+        with self._database.writing() as db:
+            db.execute(
+                "UPDATE tasks SET state = 'failed', counted = 0, reason = ? "
+                "WHERE id = ? AND state = 'intent' AND post_started_at IS NULL AND owner = ?",
+                (reason, row_id, self._presence.token),
+            )
+
+    def abandon(self, row_id: int) -> None:
+        """Settle an intent of this process that nobody works on any more: `failed` if it was not sent, else unknown."""
+        with self._database.writing() as db:
+            db.execute(
+                "UPDATE tasks SET state = CASE WHEN post_started_at IS NULL THEN 'failed' ELSE 'unknown' END, "
+                "counted = CASE WHEN post_started_at IS NULL THEN 0 ELSE counted END, reason = ? "
+                "WHERE id = ? AND state = 'intent' AND owner = ?",
+                (ABANDONED, row_id, self._presence.token),
+            )
+
+    def doubt(self, row_id: int, reason: str) -> None:
+        """The POST may have arrived and its answer was lost."""
+        self._change(
+            "UPDATE tasks SET state = 'unknown', reason = ? WHERE id = ? AND task_id IS NULL", (reason, row_id)
+        )
+
+    # After it ---------------------------------------------------------------------------------------------------
+
+    def row(self, row_id: int) -> TaskRow:
+        """A row by its number."""
+        return self._one("SELECT * FROM tasks WHERE id = ?", (row_id,))
+
+    def find(self, task_id: str, service: str) -> TaskRow | None:
+        """The row of a task, at this service before any other."""
+        with self._database.reading() as db:
+            row = db.execute(
+                "SELECT * FROM tasks WHERE task_id = ? ORDER BY service = ? DESC, id DESC LIMIT 1", (task_id, service)
+            ).fetchone()
+        return None if row is None else task_row(row)
+
+    def adopt(self, task_id: str, *, service: str, connection: str, base_url: str, began_at: float) -> TaskRow:
+        """Take in a task that this ledger did not submit."""
+        with self._database.writing() as db:
+            known = db.execute("SELECT * FROM tasks WHERE task_id = ? AND service = ?", (task_id, service)).fetchone()
+            if known is None:
+                db.execute(
+                    "INSERT INTO tasks (fingerprint, state, task_id, service, connection, base_url, counted, owner, "
+                    "created_at, submitted_at) VALUES ('', 'submitted', ?, ?, ?, ?, 0, ?, ?, ?)",
+                    (task_id, service, connection, base_url, self._presence.token, self._clock(), began_at),
+                )
+                known = db.execute("SELECT * FROM tasks WHERE id = last_insert_rowid()").fetchone()
+            return task_row(known)
+
+    def record_result(
+        self,
+        row_id: int,
+        *,
+        url: str,
+        expires_at: float | None,
+        seed: int | None,
+        executed_at: float | None,
+        completed_at: float | None,
+    ) -> None:
+        """The video is ready at `url`. A row that is saved already stays so."""
+        self._change(
+            "UPDATE tasks SET state = CASE state WHEN 'saved' THEN 'saved' ELSE 'succeeded' END, result_url = ?, "
+            "result_expires_at = ?, seed = coalesce(?, seed), executed_at = coalesce(?, executed_at), "
+            "completed_at = coalesce(?, completed_at) WHERE id = ?",
+            (url, expires_at, seed, executed_at, completed_at, row_id),
+        )
+
+    def record_saved(self, row_id: int, *, file: str, size: int, sha256: str, video: dict[str, Any]) -> TaskRow:
+        """The video is on disk, flushed, under its final name. `file` is relative to the output folder."""
+        self._change(
+            "UPDATE tasks SET state = 'saved', file = ?, file_size = ?, file_sha256 = ?, video = ?, saved_at = ? "
+            "WHERE id = ?",
+            (file, size, sha256, json.dumps(video), self._clock(), row_id),
+        )
+        return self.row(row_id)
+
+    def unfinished(self, max_age_seconds: float) -> list[TaskRow]:
+        """Tasks to go on with that no other living process takes care of. They are this process's from now on."""
+        self._presence.show()
+        with self._database.writing() as db:
+            rows = [
+                task_row(row)
+                for row in db.execute(
+                    "SELECT * FROM tasks WHERE state IN ('submitted', 'succeeded') AND created_at > ? ORDER BY id",
+                    (self._clock() - max_age_seconds,),
+                )
+            ]
+            mine = [row for row in rows if row.owner == self._presence.token or not self._presence.alive(row.owner)]
+            db.executemany("UPDATE tasks SET owner = ? WHERE id = ?", [(self._presence.token, row.id) for row in mine])
+        return mine
+
+    def tidy(self) -> None:
+        """Remove the lock files of processes that ended."""
+        self._presence.tidy()
+
+    def alive(self, token: str) -> bool:
+        """Whether the process with this token still runs."""
+        return self._presence.alive(token)
+
+    @property
+    def token(self) -> str:
+        """This process's own token."""
+        return self._presence.token
+
+    # Uploads ----------------------------------------------------------------------------------------------------
+
+    def remember_upload(
+        self,
+        url: str,
+        *,
+        sha256: str,
+        kind: str,
+        storage: str,
+        expires_at: float | None,
+        seconds: float | None = None,
+    ) -> None:
+        """Remember what is behind a URL, and until when. See `Uploads.remember`."""
+        self._uploads.remember(url, sha256=sha256, kind=kind, storage=storage, expires_at=expires_at, seconds=seconds)
+
+    def upload_for(self, sha256: str, storage: str, min_life_seconds: float) -> Upload | None:
+        """A URL with this content in this storage that lives for at least this long, or None."""
+        return self._uploads.find(sha256, storage, min_life_seconds)
+
+    def media_of(self, url: str) -> Upload | None:
+        """What was uploaded under this URL, or None where this ledger did not see it."""
+        return self._uploads.of_url(url)
+
+    # ------------------------------------------------------------------------------------------------------------
+
+    def _change(self, sql: str, values: tuple[object, ...]) -> None:
+        with self._database.writing() as db:
+            if db.execute(sql, values).rowcount != 1:
+                raise LedgerError(
+                    f"The ledger of paid tasks, {self.path}, changed under this ComfyUI: another process has taken "
+                    "this task over. Queue again to go on with it."
+                )
+
+    def _one(self, sql: str, values: tuple[object, ...]) -> TaskRow:
+        with self._database.reading() as db:
+            row = db.execute(sql, values).fetchone()
+        if row is None:
+            raise LedgerError(f"The ledger of paid tasks, {self.path}, has lost a task. Queue again.")
+        return task_row(row)
+
+
+def _to_insert(claims: Sequence[Claim], found: Sequence[TaskRow | None]) -> list[Claim]:
+    """The claims that will become new rows."""
+    new: list[Claim] = []
+    seen: set[str] = set()
+    for claim, row in zip(claims, found, strict=True):
+        if row is None and not (claim.reuse and claim.fingerprint in seen):
+            seen.add(claim.fingerprint)
+            new.append(claim)
+    return new
+
+
+def _spent(db: sqlite3.Connection, run_id: str, now: float) -> tuple[float, float]:
+    run = db.execute("SELECT total(estimate) FROM tasks WHERE counted = 1 AND run_id = ?", (run_id,)).fetchone()[0]
+    day = db.execute(
+        "SELECT total(estimate) FROM tasks WHERE counted = 1 AND created_at >= ?", (budgets.day_start(now),)
+    ).fetchone()[0]
+    return float(run), float(day)

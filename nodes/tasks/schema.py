@@ -1,0 +1,78 @@
+"""The tables of the ledger, and the steps from each version to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+APPLICATION_ID = 0x57414E32
+"""Marks the file as ours ("WAN2"), so that no other program's database is ever written to."""
+
+Migration = Sequence[str]
+"""SQL statements that lead from one version to the next, run in one transaction."""
+
+STATES = ("intent", "submitted", "succeeded", "saved", "failed", "unknown")
+"""intent     reserved; post_started_at tells whether the POST may have left
+submitted  the service took it: task_id is known
+succeeded  the video is ready at result_url
+saved      the video is at file
+failed     ended without a video, or refused, or never sent
+unknown    the POST may have arrived, its answer was lost"""
+
+_VERSION_1: Migration = (
+    """
+    CREATE TABLE tasks (
+        id INTEGER PRIMARY KEY,
+        fingerprint TEXT NOT NULL,              -- '' where the task was adopted by its id
+        state TEXT NOT NULL
+            CHECK (state IN ('intent', 'submitted', 'succeeded', 'saved', 'failed', 'unknown')),
+        task_id TEXT,
+        service TEXT NOT NULL,
+        connection TEXT NOT NULL,
+        base_url TEXT NOT NULL,
+        request TEXT NOT NULL DEFAULT '{}',     -- JSON without secrets, media by content
+        estimate REAL,                          -- USD, NULL where unknown
+        counted INTEGER NOT NULL,               -- 1: uses up the budget
+        run_id TEXT NOT NULL DEFAULT '',
+        prompt_id TEXT NOT NULL DEFAULT '',
+        node_id TEXT NOT NULL DEFAULT '',
+        owner TEXT NOT NULL,                    -- the process that takes care of it
+        reason TEXT NOT NULL DEFAULT '',        -- why it failed or is unknown
+        seed INTEGER,
+        result_url TEXT,
+        result_expires_at REAL,
+        file TEXT,                              -- below the output folder, with slashes
+        file_size INTEGER,
+        file_sha256 TEXT,
+        video TEXT NOT NULL DEFAULT '{}',       -- JSON: seconds, size, fps as read from the file
+        created_at REAL NOT NULL,               -- all times in seconds since 1970
+        post_started_at REAL,
+        submitted_at REAL,
+        executed_at REAL,
+        completed_at REAL,
+        saved_at REAL
+    )
+    """,
+    "CREATE INDEX tasks_by_fingerprint ON tasks (fingerprint, id)",
+    "CREATE INDEX tasks_by_task_id ON tasks (task_id, service)",
+    "CREATE INDEX tasks_by_state ON tasks (state, created_at)",
+    "CREATE INDEX tasks_by_day ON tasks (counted, created_at)",
+    "CREATE INDEX tasks_by_run ON tasks (run_id, counted)",
+    """
+    CREATE TABLE uploads (
+        url_hash TEXT PRIMARY KEY,              -- SHA-256 of the URL
+        url TEXT NOT NULL,                      -- '' for a data URI, whose content is in the request anyway
+        sha256 TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        storage TEXT NOT NULL,
+        expires_at REAL,                        -- NULL: does not end
+        seconds REAL,                           -- length of sound or clip
+        created_at REAL NOT NULL
+    )
+    """,
+    "CREATE INDEX uploads_by_content ON uploads (sha256, storage, created_at)",
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_VERSION_1,)
+"""Step i leads from version i to i + 1; version 0 is an empty file. Steps that shipped never change."""
+
+VERSION = len(MIGRATIONS)

@@ -1,0 +1,88 @@
+"""The longer things the runner says to the person at the graph."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping
+from typing import TypeVar
+
+from .rows import TaskRow
+
+E = TypeVar("E", bound=BaseException)
+
+
+def doubtful(rows: Mapping[int, TaskRow], total: int) -> str:
+    """Why a batch with requests in state `unknown` is refused. `rows` by index in the batch."""
+    first = min(rows)
+    row = rows[first]
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.post_started_at or row.created_at))
+    which = "This request" if total == 1 else f"Request {first + 1} of {total}"
+    if len(rows) > 1:
+        which = f"{which} (and {len(rows) - 1} more of this batch)"
+    text = (
+        f"{which} was sent on {when} and may have been accepted and billed, but its answer was lost: {row.reason} "
+        "Nothing was sent now, so that you do not pay twice. Look into the service's own list of tasks: if the task is "
+        "there, paste its task id into Wan 2.7 Wait for Video. If it is not, or you accept to pay again, set on_repeat "
+        "to submit_again, queue once, and set it back to reuse."
+    )
+    if total > 1:
+        text += (
+            " submit_again would pay for the whole batch: to repeat only this one, queue its inputs alone with "
+            "submit_again; the batch then uses that task."
+        )
+    return text
+
+
+def just_lost(reason: str) -> str:
+    """The POST of a moment ago may have arrived."""
+    return (
+        f"{reason} The request may have been accepted and billed all the same, so it is not sent again by itself. Look "
+        "into the service's own list of tasks: if the task is there, paste its task id into Wan 2.7 Wait for Video. If "
+        "it is not, set on_repeat to submit_again to send the request once more."
+    )
+
+
+def withdrawn() -> str:
+    """The caller left before the POST."""
+    return "The run ended before this request was sent; it was withdrawn and costs nothing."
+
+
+def waited_long_enough(task_id: str, minutes: float) -> str:
+    """A wait ran into its timeout."""
+    return (
+        f"Task {task_id} was not finished after {minutes:g} minutes. It goes on, and its video is fetched when it is "
+        "ready: queue again to collect it, or raise timeout_minutes."
+    )
+
+
+def video_gone(task_id: str, file: str | None, why: str) -> str:
+    """A finished task whose video cannot be had any more."""
+    was = f"Its file {file} is no longer in the output folder" if file else "Its video was not fetched in time"
+    return (
+        f"Task {task_id} is finished and paid for, but its video is gone. {was}, and the service does not give it out "
+        f"again ({why}). Put the file back, or set on_repeat to submit_again to pay for a new one."
+    )
+
+
+def elsewhere(task_id: str, service: str, current: str) -> str:
+    """The task belongs to a connection that is not set."""
+    return (
+        f"Task {task_id} belongs to {service}, and the settings say {current}. Change connection in config.toml back "
+        "to collect its video."
+    )
+
+
+def failed_before(task_id: str, reason: str) -> str:
+    """The service reported the task as failed, now or earlier."""
+    return f"Task {task_id} failed at the service: {reason or 'no reason was given'}. Queue again to submit a new one."
+
+
+def in_batch(error: E, index: int, total: int) -> E:
+    """The error with the number of its item in front. A copy: others may be waiting for the same one."""
+    if total == 1:
+        return error
+    numbered = copy.copy(error)
+    numbered.args = (f"Request {index + 1} of {total}: {error}", *error.args[1:])
+    numbered.__cause__ = error.__cause__
+    return numbered
