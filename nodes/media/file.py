@@ -77,13 +77,14 @@ def describe(
     path: Path,
     *,
     owned: bool,
+    extension: str | None = None,
     width: int | None = None,
     height: int | None = None,
     seconds: float | None = None,
     notes: tuple[str, ...] = (),
 ) -> MediaFile:
-    """The `MediaFile` of a finished file; kind and MIME type follow from its ending."""
-    extension = path.suffix.lstrip(".").lower()
+    """The `MediaFile` of a finished file; kind and MIME type follow from the ending, its own or the one given."""
+    extension = extension or path.suffix.lstrip(".").lower()
     mime = _MIME[extension]
     return MediaFile(
         path=path,

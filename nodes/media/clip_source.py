@@ -1,0 +1,141 @@
+"""Where the frames and samples of a clip come from: a file of any kind, or tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from .clip_frames import plane_of
+from .file import MediaError
+from .pixels import to_rgb8
+from .waveform import mix_down, parts, resample, to_float, without_clipping
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+    from .waveform import Samples
+
+FileSource = Path | BytesIO
+_MAX_FPS = 120
+"""What claims more is a file whose rate is not known; 30 is taken."""
+
+
+class ClipSource(Protocol):
+    """Frames and samples of the part of a clip that is kept, in the order they are needed.
+
+    size: upright, square pixels. fps: of the clip to be made. frames: how many of them. sound: sample rate and channels
+    (1 or 2), or None.
+    """
+
+    size: tuple[int, int]
+    rotation: int
+    fps: Fraction
+    frames: int
+    sound: tuple[int, int] | None
+
+    def read(self, sound: tuple[int, int] | None) -> Iterator[VideoFrame | Samples]:
+        """Exactly `frames` frames, and samples in the form asked for, not longer than the frames."""
+
+
+def file_of(video: Any) -> FileSource | None:
+    """The file behind a VIDEO, or None where there is none, or none that shows what the VIDEO shows.
+
+    A VIDEO made from tensors has ComfyUI encode a file when it is asked for one; its tensors are the better source.
+    """
+    if callable(pending := getattr(video, "has_pending_frame_edits", None)) and pending():
+        return None
+    if any(base.__name__ == "VideoFromComponents" for base in type(video).__mro__):
+        return None
+    get_source = getattr(type(video), "get_stream_source", None)
+    if get_source is None or getattr(get_source, "__qualname__", "").startswith("VideoInput."):
+        return None
+    source = video.get_stream_source()
+    if isinstance(source, BytesIO):
+        return BytesIO(source.getvalue())  # its own position: other nodes read the same buffer
+    return Path(source) if isinstance(source, (str, Path)) else None
+
+
+def trim_window(video: Any) -> tuple[float, float]:
+    """Start and duration in seconds of the part of its file that a VIDEO shows; duration 0 is to the end."""
+    if callable(window := getattr(video, "get_active_trim_window", None)):
+        start, duration = window()
+        return float(start or 0), float(duration or 0)
+    # Cores between the two keep it to themselves.
+    start = getattr(video, "_VideoFromFile__start_time", 0) or 0
+    duration = getattr(video, "_VideoFromFile__duration", 0) or 0
+    return float(start), float(duration)
+
+
+def plausible_fps(fps: Fraction | float | None) -> Fraction:
+    """A frame rate to encode with."""
+    rate = Fraction(fps or 0).limit_denominator(10_000)
+    return rate if 0 < rate <= _MAX_FPS else Fraction(30)
+
+
+@dataclass
+class TensorClip:
+    """The last `frames` of an IMAGE batch, and the AUDIO that goes with them."""
+
+    images: Any
+    audio: Any
+    fps: Fraction
+    frames: int
+    rotation: int = 0
+
+    def __post_init__(self) -> None:
+        self.size = (int(self.images.shape[2]), int(self.images.shape[1]))
+        self.sound: tuple[int, int] | None = None
+        if self.audio is not None:
+            waveform, rate = parts(self.audio)
+            if 0 not in waveform.shape:
+                self.sound = (rate, min(int(waveform.shape[1]), 2))
+
+    @classmethod
+    def of(cls, video: Any) -> TensorClip:
+        """All of the tensors of a VIDEO. Raises MediaError for an empty or misshapen batch."""
+        components = video.get_components()
+        images = components.images
+        if images is None or images.dim() != 4:
+            raise MediaError("The video has no frames of the shape batch × height × width × channels.")
+        if 0 in images.shape:
+            raise MediaError("The video holds no frames. Look at the node that made it.")
+        fps = Fraction(components.frame_rate).limit_denominator(10_000)
+        if fps <= 0:
+            raise MediaError(f"The video's frame rate is {components.frame_rate}; more than 0 is needed.")
+        return cls(images, components.audio, fps, int(images.shape[0]))
+
+    def read(self, sound: tuple[int, int] | None) -> Iterator[VideoFrame | Samples]:
+        """See `ClipSource`."""
+        first = int(self.images.shape[0]) - self.frames
+        samples = self._samples(first, sound) if sound else None
+        for index in range(self.frames):
+            yield self._frame(first + index)
+            if samples is not None and sound is not None:
+                start, end = (int((index + step) * sound[0] / self.fps) for step in (0, 1))
+                yield samples[:, start:end]
+
+    def _frame(self, index: int) -> VideoFrame:
+        from av import VideoFrame as Frame
+
+        width, height = self.size
+        frame = Frame(width, height, "rgb24")
+        to_rgb8(self.images[index], plane_of(frame, 0, width, height, 3), name=f"Frame {index + 1}")
+        return frame
+
+    def _samples(self, first: int, sound: tuple[int, int]) -> Samples:
+        waveform, rate = parts(self.audio)
+        start, end = (int(frame * rate / self.fps) for frame in (first, first + self.frames))
+        samples, _ = mix_down(to_float(waveform[0, :, start:end], name="The video's sound"))
+        samples, _ = without_clipping(samples)
+        return samples if rate == sound[0] or samples.shape[1] == 0 else resample(samples, rate, sound[0])
+
+
+def silence(channels: int, length: int) -> Samples:
+    """Samples of nothing."""
+    return np.zeros((channels, length), np.float32)
