@@ -1,3 +1,118 @@
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from tests.host.comfy import ComfyUI, ComfyUIFailed
 from tests.host.fixtures import *  # noqa: F403  (fixtures and hooks are found by their names here)
+from tests.host.fixtures import HELPERS, connected
+from tests.host.provision import REPO, find_browser
+from tests.host.service import Service
+
+#: Screenshots, for looking at; not kept in the repository.
+SHOTS = REPO / "out" / "screenshots"
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # The tests' machines have a small /dev/shm.
+    "--disable-dev-shm-usage",
+]
+#: A user who has been here before: no templates dialog, no tour, no questions when a tab closes.
+SETTINGS = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.Workflow.Persist": False,
+}
+FRONTENDS = ("required", "newest")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = os.environ.get("CHROMIUM") or find_browser()
+    if not executable:
+        raise ComfyUIFailed("No Chromium: `make test` installs one; or name one with CHROMIUM=/path/to/chromium.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session", params=FRONTENDS)
+def frontend_comfy(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, shared_service: Service
+) -> Iterator[ComfyUI]:
+    """A ComfyUI with each of the two frontends: the one its requirements name, and the newest."""
+    if request.param == "required":
+        comfy: ComfyUI = request.getfixturevalue("shared_comfy")
+        yield _with_settings(comfy)
+        return
+    frontend = Path(os.environ["COMFYUI_NEWEST_FRONTEND"])
+    base = tmp_path_factory.mktemp("newest")
+    with ComfyUI(base, env=connected(shared_service), custom_nodes=[HELPERS], frontend=frontend) as comfy:
+        yield _with_settings(comfy)
+
+
+def _with_settings(comfy: ComfyUI) -> ComfyUI:
+    comfy.request("POST", "/settings", json=SETTINGS).raise_for_status()
+    return comfy
+
+
+class Frontend:
+    """The frontend in a page of the browser, and what it complained about."""
+
+    def __init__(self, page: Page, comfy: ComfyUI) -> None:
+        self.page = page
+        self.comfy = comfy
+        self.console: list[ConsoleMessage] = []
+        self.failures: list[str] = []
+        page.on("console", lambda message: self.console.append(message))
+        page.on("pageerror", lambda error: self.failures.append(str(error)))
+
+    def open(self) -> None:
+        """Load the frontend and wait until a graph can be put into it."""
+        self.page.goto(self.comfy.url)
+        self.page.wait_for_function(
+            "() => window.app?.vueAppReady && app.graph && app.extensionManager?.spinner === false"
+        )
+
+    def complaints(self) -> list[str]:
+        """Errors and warnings in the console that concern the pack, and every uncaught exception."""
+        ours = re.compile(r"wan ?2\.?7|wan27", re.IGNORECASE)
+        noted = [
+            f"{message.type}: {message.text} ({message.location.get('url')})"
+            for message in self.console
+            if message.type in {"error", "warning"} and ours.search(message.text + str(message.location.get("url")))
+        ]
+        return noted + self.failures
+
+    def dialogs(self) -> list[str]:
+        """The texts of open dialogs: missing nodes and missing models are told there."""
+        texts: list[str] = self.page.locator("[role=dialog], [role=alertdialog], .p-toast-message").all_inner_texts()
+        return texts
+
+    def shot(self, name: str) -> Path:
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        path = SHOTS / f"{name}.png"
+        self.page.screenshot(path=path)
+        return path
+
+
+@pytest.fixture
+def frontend(browser: Browser, frontend_comfy: ComfyUI) -> Iterator[Frontend]:
+    context = browser.new_context(viewport={"width": 1600, "height": 1000}, locale="en-US")
+    context.set_default_timeout(60_000)
+    frontend = Frontend(context.new_page(), frontend_comfy)
+    frontend.open()
+    yield frontend
+    context.close()
+

@@ -62,7 +62,7 @@ class Rejected(Exception):
 
 
 class Graph:
-    """A prompt in the API format, put together node by node: `node, 0` of what `add` gave is a link."""
+    """A prompt in the API format, put together node by node. `(node, 0)` links to the first output of what `add` gave."""
 
     def __init__(self) -> None:
         self.prompt: Prompt = {}
@@ -112,6 +112,7 @@ class ComfyUI:
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
         self.log_path = base / "comfyui.log"
+        self.warnings_at_start: list[dict[str, Any]] = []  # kept by tests/comfyui/helper_nodes
         self._log: BinaryIO | None = None
         self._lay_out([(PACK, REPO), *((path.name, path) for path in custom_nodes)])
 
@@ -143,6 +144,7 @@ class ComfyUI:
             self.port = self.wanted_port or free_port()
             self._spawn()
             if self._answers():
+                self.warnings_at_start = self._warnings()
                 return self
             # Between looking for a free port and ComfyUI taking it, somebody else may have.
             if self.wanted_port or attempt == 2 or "address already in use" not in self.log[-4000:]:
@@ -183,6 +185,10 @@ class ComfyUI:
             time.sleep(0.1)
         self.kill()
         return False
+
+    def _warnings(self) -> list[dict[str, Any]]:
+        kept = self.base / "warnings.jsonl"
+        return [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
 
     def stop(self) -> int:
         """End it as Ctrl-C does; its exit code, negative for the signal that had to be used in the end."""

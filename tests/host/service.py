@@ -13,13 +13,15 @@ from nodes.sandbox import Sandbox, SandboxOptions
 KEY = "sk-test-key-0123456789"
 #: As long as one task takes, whatever the machine does: rendering 2 s at 8 frames a second is quicker than that.
 TASK_SECONDS = 1.0
+#: Few frames: they take the time.
+FPS = 8
 
 
 class Service:
     """A sandbox on loopback, in this process."""
 
     def __init__(self, state: Path, **options: Any) -> None:
-        self._sandbox = Sandbox(state, options=SandboxOptions(**{"task_seconds": TASK_SECONDS, **options}))
+        self._sandbox = Sandbox(state, options=SandboxOptions(**{"task_seconds": TASK_SECONDS, "fps": FPS, **options}))
         self.url = ""
 
     def __enter__(self) -> Service:
@@ -31,9 +33,9 @@ class Service:
     ) -> None:
         self._sandbox.stop()
 
-    def faults(self, **faults: Any) -> None:
-        """Switch faults on; see the sandbox for what there is."""
-        self._request("POST", "/sandbox/faults", json=faults)
+    def faults(self, *faults: dict[str, Any]) -> None:
+        """Switch these faults on and all others off; nodes/sandbox/faults.py says what there is."""
+        self._request("POST", "/sandbox/faults", json={"faults": list(faults)})
 
     def posts(self) -> list[dict[str, Any]]:
         """Every submit that reached the service, oldest first."""

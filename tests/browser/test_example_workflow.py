@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Frontend
+from tests.comfyui import example
+
+OPEN = """async workflow => {
+    await app.loadGraphData(workflow, true, true, "first_frame_with_audio");
+    return app.graph.nodes.map(node => ({
+        id: node.id, type: node.type, known: node.type in LiteGraph.registered_node_types, errors: !!node.has_errors
+    }));
+}"""
+TO_PROMPT = "async () => (await app.graphToPrompt()).output"
+
+
+@pytest.fixture
+def opened(frontend: Frontend) -> list[dict[str, Any]]:
+    """The example in the frontend, with the files it names in the input folder."""
+    example.upload_inputs(frontend.comfy)
+    frontend.open()  # anew: what files there are is part of the node definitions
+    nodes: list[dict[str, Any]] = frontend.page.evaluate(OPEN, json.loads(example.WORKFLOW.read_text()))
+    return nodes
+
+
+def test_it_opens_complete_and_in_silence(
+    frontend: Frontend, opened: list[dict[str, Any]], request: pytest.FixtureRequest
+) -> None:
+    frontend.shot(f"example-{request.node.callspec.params['frontend_comfy']}")
+
+    workflow = json.loads(example.WORKFLOW.read_text())
+    assert [node["type"] for node in opened if not node["known"] or node["errors"]] == []
+    assert {node["id"]: node["type"] for node in opened} == {node["id"]: node["type"] for node in workflow["nodes"]}
+    assert frontend.dialogs() == []
+    assert frontend.complaints() == []
+
+
+def test_its_api_twin_is_what_the_frontend_makes_of_it(frontend: Frontend, opened: list[dict[str, Any]]) -> None:
+    known = frontend.comfy.get_json("/object_info")
+
+    made = frontend.page.evaluate(TO_PROMPT)
+
+    assert _sent(made, known) == json.loads(example.API_TWIN.read_text())
+
+
+def _sent(prompt: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """A prompt without the values of widgets that only the frontend has, such as its audio player's."""
+    return {
+        node: {
+            "class_type": entry["class_type"],
+            "inputs": {
+                name: value
+                for name, value in entry["inputs"].items()
+                if any(name in inputs for inputs in known[entry["class_type"]]["input"].values())
+            },
+        }
+        for node, entry in prompt.items()
+    }

@@ -1,0 +1,57 @@
+"""The nodes as other people's workflows know them.
+
+`python3 -m tests.host python -m tests.comfyui.snapshot` writes the snapshot anew. An id, a socket or a combo value that
+has landed never changes and never goes: workflows that people share would break. Adding is fine.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.host.comfy import ComfyUI
+
+FILE = Path(__file__).with_name("object_info.json")
+#: Texts may be improved any time.
+_FREE = {"tooltip", "placeholder"}
+
+
+def take(object_info: dict[str, Any]) -> str:
+    """Ids, sockets, types, combo values, defaults, limits and their order, as JSON."""
+    nodes = {name: _node(info) for name, info in sorted(object_info.items()) if name.startswith("Wan27")}
+    return json.dumps(nodes, indent=2, ensure_ascii=False) + "\n"
+
+
+def _node(info: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "display_name": info["display_name"],
+        "category": info["category"],
+        "output_node": info["output_node"],
+        "api_node": info.get("api_node", False),
+        "inputs": [
+            {"name": name, "kind": kind, **_input(info["input"][kind][name])}
+            for kind, names in info["input_order"].items()
+            for name in names
+        ],
+        "outputs": [
+            {"name": name, "type": type_, "list": is_list}
+            for name, type_, is_list in zip(info["output_name"], info["output"], info["output_is_list"], strict=True)
+        ],
+    }
+
+
+def _input(spec: list[Any]) -> dict[str, Any]:
+    options = spec[1] if len(spec) > 1 and isinstance(spec[1], dict) else {}
+    return {"type": spec[0], **{name: value for name, value in sorted(options.items()) if name not in _FREE}}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as base, ComfyUI(Path(base)) as comfy:
+        FILE.write_text(take(comfy.get_json("/object_info")))
+    print(FILE)
+
+
+if __name__ == "__main__":
+    main()

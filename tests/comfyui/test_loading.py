@@ -1,0 +1,40 @@
+"""What the pack costs everybody who has it installed, whether they use it or not."""
+
+from __future__ import annotations
+
+import re
+
+from tests.comfyui.graphs import SMALL, decode, pair, upload_image
+from tests.host.comfy import PACK, REPO, ComfyUI, Graph
+from tests.host.fixtures import Measured
+from tests.host.media import picture, png
+from tests.host.service import Service
+
+
+def test_it_loads_quickly(comfy: ComfyUI, measured: Measured) -> None:
+    found = re.search(rf"^ *([0-9.]+) seconds(.*): .*/{re.escape(PACK)}$", comfy.log, re.MULTILINE)
+    assert found, "ComfyUI told no import time"
+    measured(f"import time of the pack as ComfyUI prints it: {found[1]} s")
+    assert found[2] == "", "IMPORT FAILED"
+    assert float(found[1]) < 0.5
+
+
+def test_it_loads_without_a_warning(comfy: ComfyUI) -> None:
+    assert comfy.warnings_at_start, "ComfyUI itself always has something to warn of; are they kept?"
+    ours = re.compile(rf"wan ?2\.?7|{re.escape(str(REPO))}/(nodes|__init__)", re.IGNORECASE)
+    assert [line for line in comfy.warnings_at_start if ours.search(line["message"] + line["file"])] == []
+
+
+def test_no_module_is_loaded_twice(comfy: ComfyUI, service: Service) -> None:
+    graph = Graph()
+    image = upload_image(graph, comfy.upload("modules.png", png(picture(320, 320, seed=12))))
+    made = pair(graph, image_url=(image, 0), seed=41, **SMALL)
+    decode(graph, (made.wait, 0))
+    comfy.run(graph).outputs  # noqa: B018  (raises if it failed) everything is loaded by now
+
+    asking = Graph()
+    node = asking.add("TestLoadedFiles", folder=str(REPO / "nodes"))
+    (files,) = comfy.run(asking).outputs[node]["files"]
+
+    assert {f"{REPO}/nodes/submit.py", f"{REPO}/nodes/wait.py", f"{REPO}/nodes/media/decode.py"} <= set(files)
+    assert {file: names for file, names in files.items() if len(names) > 1} == {}

@@ -1,0 +1,41 @@
+"""What the service says about a request reaches the person at the graph, on the node it is about."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.comfyui.graphs import SMALL, pair, upload_image
+from tests.host.comfy import ComfyUI, Graph
+from tests.host.media import picture, png
+from tests.host.service import KEY, Service
+
+ILLEGAL = {"at": "submit", "kind": "error", "status": 400, "reason": "ILLEGAL_PROMPT", "message": "the prompt is unsafe"}
+POOR = {"at": "submit", "kind": "error", "status": 403, "reason": "BILLING_BALANCE_NOT_ENOUGH", "message": "no money"}
+FAILED = {"at": "task", "kind": "fail", "reason": "DataInspectionFailed: the picture was refused"}
+
+CASES: dict[str, tuple[dict[str, Any], str, list[str]]] = {
+    "a refused prompt": (ILLEGAL, "submit", ["the prompt is unsafe"]),
+    "an empty balance": (POOR, "submit", ["balance"]),
+    "a failed task": (FAILED, "wait", ["DataInspectionFailed", "the picture was refused"]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_error_of_the_service_is_readable_on_the_node(case: str, comfy: ComfyUI, service: Service) -> None:
+    fault, where, words = CASES[case]
+    service.faults(fault)
+    graph = Graph()
+    image = upload_image(graph, comfy.upload("error.png", png(picture(320, 320, seed=9))))
+    made = pair(graph, image_url=(image, 0), prompt=case, seed=21, **SMALL)
+
+    run = comfy.run(graph)
+
+    assert run.error
+    assert run.error.node == getattr(made, where)
+    assert all(word in run.error.message for word in words), run.error.message
+    assert "Traceback" not in run.error.message
+    assert KEY not in json.dumps(run.history)
+    assert KEY not in comfy.log

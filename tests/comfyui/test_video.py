@@ -1,0 +1,171 @@
+"""From pictures, sounds and clips to decoded frames, all the way through ComfyUI."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+
+from tests.comfyui.graphs import (
+    SMALL,
+    decode,
+    keep,
+    kept,
+    overlapped,
+    pair,
+    upload_audio,
+    upload_image,
+    upload_video,
+)
+from tests.host.comfy import ComfyUI, Graph
+from tests.host.fixtures import Measured
+from tests.host.media import clip, melody, picture, png, psnr, scaled, wav
+from tests.host.service import FPS, KEY, Service
+
+FRAMES = SMALL["duration"] * FPS
+
+
+def test_a_first_frame_becomes_a_video(comfy: ComfyUI, service: Service) -> None:
+    source = picture(750, 1000, seed=1)
+    graph = Graph()
+    image = upload_image(graph, comfy.upload("portrait.png", png(source)))
+    made = pair(graph, prompt="a calm lake", image_url=(image, 0), seed=11, **SMALL)
+    decoded = decode(graph, (made.wait, 0))
+    saved = graph.add("SaveVideo", video=(made.wait, 0), filename_prefix="saved", format="auto", codec="auto")
+    info = keep(graph, (made.wait, 2))
+
+    run = comfy.run(graph)
+
+    (first,) = kept(run, decoded.first)
+    assert first.shape == (1, 1104, 816, 3)
+    assert psnr(first[0], scaled(source, 816, 1104)) >= 30
+    assert kept(run, decoded.count) == [FRAMES]
+    assert kept(run, decoded.fps) == [FPS]
+    (audio,) = kept(run, decoded.audio)
+    assert abs(audio["waveform"].shape[-1] / audio["sample_rate"] - SMALL["duration"]) < 0.1
+
+    (video,) = (comfy.output / "wan27").glob("*.mp4")
+    assert run.files(made.wait) == [video], "the Wait node previews the file it saved"
+    assert _packets(run.files(saved)[0]) == _packets(video), "SaveVideo did not encode the video again"
+    assert json.loads(kept(run, info)[0])["seed"] == 11
+
+    (post,) = service.posts()
+    assert post["accepted"]
+    assert {name: post["body"][name] for name in ("prompt", "resolution", "duration", "seed")} == {
+        "prompt": "a calm lake",
+        "resolution": "720P",
+        "duration": 2,
+        "seed": 11,
+    }
+    unset = {"negative_prompt", "last_frame_url", "first_clip_url", "driving_audio_url"}
+    assert not unset & set(post["body"]), "fields that are not set are left out"
+    assert run.texts_of(made.wait), "the Wait node says how far the task is"
+    assert any(node == made.wait and value == maximum for node, value, maximum in run.progress)
+    assert KEY not in comfy.log
+    assert KEY not in json.dumps(run.history)
+
+
+def _packets(path: Path) -> list[int]:
+    with av.open(str(path)) as container:
+        return [packet.size for packet in container.demux(video=0) if packet.size]
+
+
+def test_first_and_last_frame_with_audio(comfy: ComfyUI, service: Service) -> None:
+    start, end = picture(960, 640, seed=2), picture(960, 640, seed=3)
+    sound = melody(2.5)
+    graph = Graph()
+    first = upload_image(graph, comfy.upload("start.png", png(start)))
+    last = upload_image(graph, comfy.upload("end.png", png(end)))
+    audio = upload_audio(graph, comfy.upload("tune.wav", wav(sound)))
+    made = pair(graph, image_url=(first, 0), last_frame_url=(last, 0), driving_audio_url=(audio, 0), seed=12, **SMALL)
+    decoded = decode(graph, (made.wait, 0))
+
+    run = comfy.run(graph)
+
+    (first_frame,), (last_frame,) = kept(run, decoded.first), kept(run, decoded.last)
+    height, width = first_frame.shape[1:3]
+    assert psnr(first_frame[0], scaled(start, width, height)) >= 30
+    assert psnr(last_frame[0], scaled(end, width, height)) >= 30
+    assert kept(run, decoded.count) == [FRAMES]
+    (given,) = kept(run, decoded.audio)
+    assert given["sample_rate"] == 48_000
+    assert _same_sound(given["waveform"][0], sound, 48_000 * SMALL["duration"])
+    (post,) = service.posts()
+    assert set(post["body"]) >= {"image_url", "last_frame_url", "driving_audio_url"}
+
+
+def _same_sound(one: np.ndarray, other: np.ndarray, samples: int) -> bool:
+    """Whether two sounds are the same but for what a lossy codec does to them."""
+    a, b = (sound[:, 4800 : samples - 4800].mean(axis=0) for sound in (one, other))
+    return float(np.corrcoef(a, b)[0, 1]) > 0.95
+
+
+def test_a_clip_is_continued(comfy: ComfyUI, service: Service, tmp_path: Path) -> None:
+    source = clip(tmp_path / "clip.mp4", width=640, height=480, seconds=2, fps=FPS)
+    graph = Graph()
+    uploaded = upload_video(graph, comfy.upload("clip.mp4", source.read_bytes()))
+    made = pair(graph, first_clip_url=(uploaded, 0), resolution="720P", duration=3, seed=13)
+    decoded = decode(graph, (made.wait, 0))
+    length = keep(graph, (uploaded, 1))
+
+    run = comfy.run(graph)
+
+    (first,) = kept(run, decoded.first)
+    with av.open(str(source)) as container:
+        start = next(container.decode(video=0)).to_image()
+    assert psnr(first[0], scaled(start, first.shape[2], first.shape[1])) >= 30
+    assert kept(run, decoded.count) == [3 * FPS], "duration is the total, the clip included"
+    assert abs(kept(run, length)[0] - 2) < 0.1
+    (post,) = service.posts()
+    assert "first_clip_url" in post["body"]
+    assert "image_url" not in post["body"]
+
+
+def test_a_batch_of_three_images_gives_three_videos(comfy: ComfyUI, service: Service) -> None:
+    service.faults({"at": "task", "kind": "slow", "seconds": 2, "count": None})
+    sources = [picture(640, 480, seed=seed) for seed in (4, 5, 6)]
+    graph = Graph()
+    loaded = [
+        graph.add("LoadImage", image=comfy.upload(f"batch-{n}.png", png(source))) for n, source in enumerate(sources)
+    ]
+    two = graph.add("ImageBatch", image1=(loaded[0], 0), image2=(loaded[1], 0))
+    three = graph.add("ImageBatch", image1=(two, 0), image2=(loaded[2], 0))
+    uploaded = upload_image(graph, (three, 0))
+    made = pair(graph, image_url=(uploaded, 0), seed=14, **SMALL)
+    decoded = decode(graph, (made.wait, 0))
+    ids = keep(graph, (made.wait, 1))
+
+    run = comfy.run(graph)
+
+    frames = [frame[0] for frame in kept(run, decoded.first)]
+    assert len(frames) == len(sources)
+    for frame, source in zip(frames, sources, strict=True):
+        assert psnr(frame, scaled(source, frame.shape[1], frame.shape[0])) >= 30
+    assert kept(run, decoded.count) == [FRAMES] * 3
+    task_ids = kept(run, ids)
+    assert sorted(task_ids) == sorted(post["task_id"] for post in service.posts())
+    assert overlapped(service, task_ids)
+
+
+def test_four_pairs_take_about_the_time_of_one(comfy: ComfyUI, service: Service, measured: Measured) -> None:
+    name = comfy.upload("pairs.png", png(picture(480, 480, seed=8)))
+
+    def pairs(count: int, seed: int) -> tuple[float, list[str]]:
+        service.reset()
+        service.faults({"at": "task", "kind": "slow", "seconds": 5, "count": None})
+        graph = Graph()
+        image = upload_image(graph, name)
+        for number in range(count):
+            pair(graph, image_url=(image, 0), prompt=f"number {number}", seed=seed + number, **SMALL)
+        run = comfy.run(graph)
+        assert run.outputs
+        return run.seconds, [post["task_id"] for post in service.posts()]
+
+    one, _ = pairs(1, 100)
+    four, task_ids = pairs(4, 200)
+
+    measured(f"one pair {one:.1f} s, four pairs in one graph {four:.1f} s: ratio {four / one:.2f}")
+    assert len(task_ids) == 4
+    assert overlapped(service, task_ids)
