@@ -41,9 +41,22 @@ class Services:
 
     settings: Settings
     connection: Connection
-    storage: Storage
     ledger: Ledger
     runner: Runner
+
+    @property
+    def storage(self) -> Storage:
+        """Where uploads go. Made only when asked for: waiting for a paid task must not need it to be set up.
+
+        Raises:
+            StorageError: naming the setting to change.
+        """
+        from .storage.choose import choose_storage
+
+        connection, wanted = self.connection, self.settings.storage
+        stands_in = connection.is_sandbox or (wanted.kind == "sandbox" and connection.on_loopback)
+        sandbox_url = connection.base_url if stands_in else None
+        return choose_storage(wanted.kind, wanted.options, sandbox_url=sandbox_url, directory=self.settings.path.parent)
 
     @property
     def sandbox_note(self) -> str:
@@ -164,17 +177,11 @@ def resume_unfinished() -> None:
 
 
 def _make_services() -> Services:
-    from .storage.choose import choose_storage
-
     settings = current_settings()
     connection = connection_for(settings)
-    stands_in = connection.is_sandbox or (settings.storage.kind == "sandbox" and connection.on_loopback)
-    storage = choose_storage(
-        settings.storage.kind, settings.storage.options, sandbox_url=connection.base_url if stands_in else None
-    )
     runner = _runner(settings)
     _announce(connection)
-    return Services(settings, connection, storage, open_ledger(), runner)
+    return Services(settings, connection, open_ledger(), runner)
 
 
 def _runner(settings: Settings) -> Runner:

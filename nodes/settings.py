@@ -4,7 +4,8 @@ The file is `config.toml` in the pack's own folder under ComfyUI's user director
 HTTP. Nothing here is ever a widget or one of ComfyUI's own settings: those end up in shared workflows and reports.
 
 Each value has an environment variable: WAN27_ and its path in the file, such as WAN27_BUDGET_PER_DAY_USD or
-WAN27_STORAGE_KIND. The key is NOVITA_API_KEY, as with the vendor's other tools.
+WAN27_STORAGE_KIND. The key is NOVITA_API_KEY, as with the vendor's other tools. For an s3 storage, the variables of the
+AWS tools fill what is set nowhere else.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .api.limits import PRICE_PER_SECOND_USD, RESOLUTIONS
+from .storage.options import SCALARS, TABLES, with_aws_variables
 
 CONNECTIONS = ("auto", "novita", "sandbox")
 STORAGES = ("auto", "s3", "http", "comfyui", "inline", "sandbox")
@@ -105,13 +107,24 @@ def load_settings(user_dir: Path, environ: Mapping[str, str]) -> Settings:
         path=path,
         connection=connection,
         novita=novita,
-        storage=StorageSettings(reader.choice(("storage", "kind"), "auto", STORAGES), reader.tables(("storage",))),
+        storage=_read_storage(reader, environ),
         polling=polling,
         budget=Budget(reader.number(("budget", "per_run_usd"), 10.0), reader.number(("budget", "per_day_usd"), 50.0)),
         warnings=tuple(reader.unknown()),
     )
     _check_key(settings)
     return settings
+
+
+def _read_storage(reader: _Reader, environ: Mapping[str, str]) -> StorageSettings:
+    """The kind, and the options of every kind as they are: each storage checks its own when it is used."""
+    options: dict[str, dict[str, Any]] = {}
+    for kind, keys in SCALARS.items():
+        found = {key: reader.value(("storage", kind, key)) for key in keys}
+        found |= {key: reader.value(("storage", kind, key), whole=True) for key in TABLES.get(kind, ())}
+        options[kind] = {key: value for key, value in found.items() if value is not None}
+    options["s3"] = with_aws_variables(options["s3"], environ)
+    return StorageSettings(reader.choice(("storage", "kind"), "auto", STORAGES), options)
 
 
 def _check_key(settings: Settings) -> None:
@@ -164,13 +177,11 @@ class _Reader:
             raise SettingsError(f"{where} is {value!r}; it must be a number of at least {low:g}.")
         return number
 
-    def tables(self, keys: tuple[str, ...]) -> dict[str, Mapping[str, Any]]:
-        """The tables below a section, as they are: each storage reads its own."""
-        self._free.add(keys)
-        section: Any = self._table
-        for key in keys:
-            section = section.get(key, {}) if isinstance(section, Mapping) else {}
-        return {name: value for name, value in section.items() if isinstance(value, Mapping)}
+    def value(self, keys: tuple[str, ...], *, whole: bool = False) -> Any:
+        """A value as it is, or None. `whole`: a table whose keys are free; the environment has none."""
+        if whole:
+            self._free.add(keys)
+        return self._find(keys, None)[0]
 
     def unknown(self) -> list[str]:
         """A warning for each key of the file that nothing reads: a typing error would go unnoticed otherwise."""
@@ -178,7 +189,7 @@ class _Reader:
         warnings = []
         for keys in _leaves(self._table):
             name = ".".join(keys)
-            if name in known or any(keys[: len(free)] == free and len(keys) > len(free) + 1 for free in self._free):
+            if name in known or any(keys[: len(free)] == free for free in self._free):
                 continue
             close = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -51,7 +51,7 @@ class Storage(Protocol):
         """
 
 
-async def read_chunks(file: MediaFile, on_progress: Progress | None = None) -> AsyncIterator[bytes]:
+async def read_chunks(file: MediaFile, on_progress: Progress | None = None) -> AsyncGenerator[bytes, None]:
     """A file in chunks, read off the event loop, so that no upload holds a whole clip in memory."""
     sent = 0
     with await asyncio.to_thread(file.path.open, "rb") as opened:

@@ -1,0 +1,122 @@
+"""This ComfyUI gives the files out itself: for one that can be reached from the internet, as on a rented GPU.
+
+A file is reachable under its name alone, `<end>-<random>.<ending>`, with 192 random bits in it, until the time that the
+name says. The folder of these files is all there is to know about them, so links survive a restart, and another
+process such as the check command can put files as well. The route is in nodes/panel.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from ..media.file import MediaFile
+from .base import Progress, StorageError, StoredUrl, read_chunks
+from .options import Options
+
+ROUTE = "/wan27/media/"
+FOLDER = "media"
+MIME = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "webp": "image/webp",
+    "wav": "audio/wav",
+    "mp3": "audio/mpeg",
+    "mp4": "video/mp4",
+    "mov": "video/quicktime",
+}
+"""What can be given out at all. Nothing here is ever run by a browser."""
+
+_NAME = re.compile(rf"(\d{{10}})-[0-9a-f]{{48}}\.({'|'.join(MIME)})")
+_STALE_PART_SECONDS = 3600
+
+
+class ComfyStorage:
+    """Copies files into the folder that the route serves.
+
+    Args:
+        values: the table [storage.comfyui].
+        directory: the pack's own folder. The user's file may be changed or deleted after the upload, hence the copy.
+
+    Raises:
+        StorageError: naming the setting that is missing or cannot be used.
+    """
+
+    note = ""
+
+    def __init__(self, values: Mapping[str, Any], directory: Path) -> None:
+        options = Options("comfyui", values)
+        what = "the address under which this ComfyUI can be reached from the internet"
+        url = options.check_url("public_url", options.need("public_url", what), query=False)
+        self._base_url = url.rstrip("/").removesuffix("/api")
+        self._hours = options.hours()
+        self._folder = directory / FOLDER
+
+    @property
+    def name(self) -> str:
+        """See `Storage.name`."""
+        return f"comfyui {self._base_url}"
+
+    async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
+        """See `Storage.put`."""
+        if file.extension not in MIME:
+            raise StorageError(f"A .{file.extension} file cannot be given out; possible are {', '.join(MIME)}.")
+        expires_at = int(time.time() + self._hours * 3600)
+        name = f"{expires_at}-{secrets.token_hex(24)}.{file.extension}"
+        part = self._folder / f"{name}.part"
+        trouble = ""
+        try:
+            await asyncio.to_thread(self._prepare)
+            await _copy(file, part, on_progress)
+            part.replace(self._folder / name)
+        except OSError as error:
+            trouble = error.strerror or type(error).__name__
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+        if trouble:
+            raise StorageError(f"The file cannot be put into {self._folder}: {trouble}.")
+        return StoredUrl(f"{self._base_url}{ROUTE}{name}", float(expires_at))
+
+    def _prepare(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        remove_ended(self._folder)
+
+
+async def _copy(file: MediaFile, target: Path, on_progress: Progress | None) -> None:
+    with await asyncio.to_thread(target.open, "xb") as copy:
+        async with aclosing(read_chunks(file, on_progress)) as chunks:
+            async for chunk in chunks:
+                await asyncio.to_thread(copy.write, chunk)
+
+
+def find(folder: Path, name: str) -> tuple[Path, str] | None:
+    """The file and MIME type for the last part of a URL, or None: never was, has ended, or is no name of ours."""
+    match = _NAME.fullmatch(name)
+    if match is None or int(match[1]) <= time.time():
+        return None
+    path = folder / name
+    # A link in the folder could lead anywhere.
+    if path.is_symlink() or not path.is_file():
+        return None
+    return path, MIME[match[2]]
+
+
+def remove_ended(folder: Path) -> None:
+    """Delete what nobody can ask for any more, and what an interrupted process left half written."""
+    now = time.time()
+    for path in folder.iterdir() if folder.is_dir() else ():
+        match = _NAME.fullmatch(path.name.removesuffix(".part"))
+        if match is None:
+            continue
+        with contextlib.suppress(OSError):
+            stale = path.suffix == ".part" and path.stat().st_mtime < now - _STALE_PART_SECONDS
+            if int(match[1]) <= now or stale:
+                path.unlink()

@@ -1,0 +1,197 @@
+"""Any S3-compatible bucket. Objects stay private; what is given out are links that are signed for a time.
+
+obstore signs; the bytes go over the same streaming upload as everywhere else. One PUT is atomic, so that an upload that
+is interrupted leaves nothing behind: no half object, no parts of one that cost storage for ever.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import sys
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from ..media.file import MediaFile
+from .base import Progress, StorageError, StoredUrl, read_chunks
+from .options import Options
+from .transfer import FIRST_PAUSE_SECONDS, Answer, Scrubber, Upload, send
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
+
+LONGEST_HOURS = 24 * 7
+"""Signature Version 4 takes no more: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html"""
+
+PUT_MINUTES = 15
+"""How long the link for the upload itself is valid."""
+
+MOST_SKEW_SECONDS = 15 * 60
+"""S3 refuses requests whose date is further off: RequestTimeTooSkewed."""
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_PREFIX = re.compile(r"[A-Za-z0-9!_.*'()/-]*")
+_VIRTUAL_HOSTS = (".aliyuncs.com",)
+"""Hosts that refuse the bucket in the path: https://www.alibabacloud.com/help/en/oss/developer-reference/use-amazon-s3-sdks-to-access-oss"""
+
+
+class S3Storage:
+    """Puts files into one bucket.
+
+    Args:
+        values: the table [storage.s3], AWS variables merged in.
+        pause: seconds before the second of several attempts.
+
+    Raises:
+        StorageError: naming the setting that is missing or cannot be used, or the command that installs obstore.
+    """
+
+    note = ""
+
+    def __init__(self, values: Mapping[str, Any], *, pause: float = FIRST_PAUSE_SECONDS) -> None:
+        options = Options("s3", values)
+        self._options, self._pause = options, pause
+        self._bucket = options.need("bucket", "a bucket")
+        if not _BUCKET.fullmatch(self._bucket):
+            raise StorageError(f"{options.where('bucket')} is {self._bucket!r}; a bucket is named like my-bucket.")
+        self._key_id = options.need("access_key_id", "a key (AWS_ACCESS_KEY_ID works too)")
+        self._secret = options.need("secret_access_key", "the secret of the key (AWS_SECRET_ACCESS_KEY works too)")
+        self._token = options.text("session_token")
+        self._endpoint = self._read_endpoint(options.text("endpoint"))
+        self._region = options.text("region", "us-east-1")
+        self._prefix = self._read_prefix(options.text("prefix", "wan27/"))
+        self._hours = options.hours(most=LONGEST_HOURS)
+        addressing = options.choice("addressing", ("auto", "path", "virtual"), "auto")
+        self._virtual = addressing == "virtual" or (addressing == "auto" and self._needs_virtual())
+        self._scrub = Scrubber([self._secret, self._token])
+        _import_obstore()
+
+    @property
+    def name(self) -> str:
+        """See `Storage.name`."""
+        return f"s3 {self._endpoint or 'aws ' + self._region} {self._bucket}/{self._prefix}"
+
+    async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
+        """See `Storage.put`. Sends one PUT, so files end at 5 GB: far above what the service takes."""
+        key = f"{self._prefix}{secrets.token_hex(16)}.{file.extension}"
+        signed = await self._sign("PUT", key, timedelta(minutes=PUT_MINUTES))
+        upload = Upload("PUT", signed, {"Content-Type": file.mime}, lambda: read_chunks(file, on_progress), file.size)
+        answer = await send(upload, setting=self._options.where("endpoint"), pause=self._pause)
+        skew = _skew_seconds(answer)
+        # A link that is signed by a clock ahead of the bucket's is refused until then, although the PUT may pass.
+        if answer.status != 200 or abs(skew) > MOST_SKEW_SECONDS:
+            raise StorageError(self._refusal(answer, skew))
+        expires_at = time.time() + self._hours * 3600
+        return StoredUrl(await self._sign("GET", key, timedelta(hours=self._hours)), expires_at)
+
+    async def _sign(self, method: str, key: str, valid: timedelta) -> str:
+        obstore = _import_obstore()
+        trouble = ""
+        try:
+            url: str = await obstore.sign_async(self._store(), method, key, valid)
+        except (obstore.exceptions.BaseError, ValueError) as error:
+            trouble = self._scrub(str(error))
+        if trouble:  # outside of the handler: the chained exception would show what it was called with
+            raise StorageError(f"No link to the bucket could be signed: {trouble}. Check [storage.s3].")
+        return url
+
+    def _store(self) -> S3Store:
+        from obstore.store import S3Store
+
+        token = {"session_token": self._token} if self._token else {}
+        endpoint = {"endpoint": self._endpoint} if self._endpoint else {}
+        if self._endpoint and self._virtual:
+            parts = urlsplit(self._endpoint)
+            endpoint = {"endpoint": urlunsplit(parts._replace(netloc=f"{self._bucket}.{parts.netloc}"))}
+        return S3Store(
+            self._bucket,
+            region=self._region,
+            access_key_id=self._key_id,
+            secret_access_key=self._secret,
+            virtual_hosted_style_request=self._virtual,
+            client_options={"allow_http": True},
+            **token,
+            **endpoint,
+        )
+
+    def _needs_virtual(self) -> bool:
+        if self._endpoint:
+            return (urlsplit(self._endpoint).hostname or "").endswith(_VIRTUAL_HOSTS)
+        return "." not in self._bucket  # a name with dots does not match AWS's certificate
+
+    def _read_endpoint(self, endpoint: str) -> str:
+        if not endpoint:
+            return ""
+        if "://" not in endpoint:
+            endpoint = f"https://{endpoint}"
+        endpoint = self._options.check_url("endpoint", endpoint, query=False).rstrip("/")
+        # Some consoles show the address with the bucket at the end.
+        return endpoint.removesuffix(f"/{self._bucket}")
+
+    def _read_prefix(self, prefix: str) -> str:
+        prefix = prefix.strip("/")
+        if not _PREFIX.fullmatch(prefix) or ".." in prefix or "//" in prefix:
+            raise StorageError(f"{self._options.where('prefix')} is {prefix!r}; use letters, digits, -, _, . and /.")
+        return f"{prefix}/" if prefix else ""
+
+    def _refusal(self, answer: Answer, skew: float) -> str:
+        """What went wrong, and the setting to change. https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+        code, where = _tag(answer.text, "Code"), self._options.where
+        if abs(skew) > MOST_SKEW_SECONDS or code == "RequestTimeTooSkewed":
+            return (
+                f"The clock of this computer is {abs(skew) / 60:.0f} minutes {'behind' if skew > 0 else 'ahead of'} "
+                "that of the bucket, so signed links are refused. Set the computer's clock."
+            )
+        place = f"The bucket {self._bucket!r} at {self._endpoint or 'AWS'}"
+        said = self._scrub(f"{answer.status} {code} {_tag(answer.text, 'Message')}")
+        region = _tag(answer.text, "Region") or answer.headers.get("x-amz-bucket-region", "")
+        advice = {
+            "NoSuchBucket": f"There is no such bucket. Check {where('bucket')} and {where('endpoint')}.",
+            "InvalidBucketName": f"Check {where('bucket')}.",
+            "InvalidAccessKeyId": f"No such key there. Check {where('access_key_id')} and {where('endpoint')}.",
+            "SignatureDoesNotMatch": f"Check {where('secret_access_key')}: it does not belong to access_key_id.",
+            "AccessDenied": f"The key under {where('access_key_id')} needs the rights to put and to get objects there.",
+            "ExpiredToken": f"Check {where('session_token')}: it has ended.",
+            "InvalidToken": f"Check {where('session_token')}.",
+            "SecondLevelDomainForbidden": f'Set {where("addressing")} to "virtual".',
+            "NoSuchKey": f"Check {where('endpoint')} and {where('addressing')}.",
+        }.get(code)
+        if advice is None and (region or code.startswith("Authorization") or 300 <= answer.status < 400):
+            to = f" to {self._scrub(region)!r}" if region else ""
+            advice = f"Set {where('region')}{to}, and check {where('endpoint')}."
+        if advice is None and not code:
+            advice = f"That is no answer of S3. Check {where('endpoint')}."
+        return f"{place} refused the file ({said.strip()}). {advice or 'Check [storage.s3], or try again later.'}"
+
+
+def _import_obstore() -> Any:
+    try:
+        import obstore
+        import obstore.exceptions
+    except ImportError:
+        obstore = None
+    if obstore is None:
+        raise StorageError(
+            'storage.kind = "s3" needs the package obstore. Install it with\n'
+            f'  "{sys.executable}" -m pip install obstore\n'
+            "and restart ComfyUI, or set another kind under [storage] in config.toml."
+        )
+    return obstore
+
+
+def _tag(xml: str, name: str) -> str:
+    """The text of one element. No parser: an answer of a stranger is not worth the risks of XML."""
+    found = re.search(rf"<{name}>([^<]{{1,300}})</{name}>", xml)
+    return found[1].strip() if found else ""
+
+
+def _skew_seconds(answer: Answer) -> float:
+    """How far the server's clock is ahead of ours; 0 where it does not say."""
+    try:
+        return parsedate_to_datetime(answer.headers.get("Date", "")).timestamp() - time.time()
+    except (TypeError, ValueError):
+        return 0.0
