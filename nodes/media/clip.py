@@ -57,29 +57,39 @@ def encode_clip(
         raise MediaError(f"on_limit is {on_limit!r}; it must be fit or error.")
     source = file_of(video)
     if source is None:
-        clip: ClipSource = TensorClip.of(video)
+        clip = TensorClip.of(video)
         seconds = Fraction(clip.frames) / clip.fps
+        _refuse_hopeless(clip.size, seconds, bounds)
         problems = _problems(clip.size, seconds, bounds)
-        _refuse(clip.size, seconds, problems, bounds, on_limit)
+        _refuse(problems, on_limit)
         clip.frames = min(clip.frames, _most_frames(clip.fps, bounds))
+        clip.cut_off = seconds - clip.frames / clip.fps
         return _encode(clip, bounds, directory, _notes(problems), cancelled, on_progress)
     facts = inspect_file(source, trim_window(video))
-    problems = _problems(facts.size, facts.seconds, bounds, longest=facts.longest)
+    _refuse_hopeless(facts.size, facts.seconds, bounds)
+    problems = _problems(facts.size, facts.seconds, bounds, shortest=facts.shortest, longest=facts.longest)
     if facts.byte_size > bounds.max_bytes:
         problems.append(f"it takes {megabytes(facts.byte_size)}, the limit is {megabytes(bounds.max_bytes)}")
     reasons = problems + facts.reasons_to_encode
-    _refuse(facts.size, facts.seconds, reasons, bounds, on_limit)
+    _refuse(reasons, on_limit)
     if not reasons:
         return _as_it_is(facts, directory)
     return _encode(_kept_part(facts, bounds), bounds, directory, _notes(reasons), cancelled, on_progress)
 
 
 def _problems(
-    size: tuple[int, int], seconds: Fraction, bounds: ClipBounds, *, longest: Fraction | None = None
+    size: tuple[int, int],
+    seconds: Fraction,
+    bounds: ClipBounds,
+    *,
+    shortest: Fraction | None = None,
+    longest: Fraction | None = None,
 ) -> list[str]:
-    """Which limits it is outside of, that fit can mend."""
+    """Which limits it is outside of, that fit can mend. shortest, longest: what readers can take its length for."""
     found = []
-    longest = longest or seconds
+    shortest, longest = shortest or seconds, longest or seconds
+    if shortest < Fraction(bounds.min_seconds) - _CLOCK:
+        found.append(f"its file says {float(shortest):.6g} s, at least {bounds.min_seconds:g} s are needed")
     if longest > Fraction(bounds.max_seconds) + _CLOCK:
         found.append(f"it lasts {float(longest):.6g} s, the limit is {bounds.max_seconds:g} s")
     if not inside(*size, bounds):
@@ -87,21 +97,23 @@ def _problems(
     return found
 
 
-def _refuse(
-    size: tuple[int, int], seconds: Fraction, reasons: Sequence[str], bounds: ClipBounds, on_limit: str
-) -> None:
-    """Raise for what cannot be mended, and with on_limit error for anything."""
+def _refuse_hopeless(size: tuple[int, int], seconds: Fraction, bounds: ClipBounds) -> None:
+    """Raise for what no fit can mend."""
     if seconds < Fraction(bounds.min_seconds) - _CLOCK:
         raise MediaError(
             f"The clip lasts {float(seconds):.6g} s; at least {bounds.min_seconds:g} s are needed. Take a longer one."
         )
     check_aspect(*size, bounds.max_aspect, name="The clip")
+
+
+def _refuse(reasons: Sequence[str], on_limit: str) -> None:
+    """Raise for what would have to be mended, where that is not wanted."""
     if reasons and on_limit == "error":
         raise MediaError(f"The clip cannot be sent as it is: {'; '.join(reasons)}. Change it, or set on_limit to fit.")
 
 
 def _notes(reasons: Sequence[str]) -> list[str]:
-    return [f"Clip encoded again: {'; '.join(reasons)}."] if reasons else []
+    return [f"Clip encoded: {'; '.join(reasons)}."] if reasons else []
 
 
 def _as_it_is(facts: FileFacts, directory: Path) -> MediaFile:
@@ -127,7 +139,8 @@ def _kept_part(facts: FileFacts, bounds: ClipBounds) -> FileClip:
     least = math.ceil(Fraction(bounds.min_seconds) * facts.fps)
     frames = max(frames, least)  # rounding must not make it too short
     start = max(facts.start, facts.end - frames / facts.fps)
-    return FileClip(facts.source, facts.size, facts.rotation, facts.fps, start, frames, facts.sound)
+    cut_off = start - facts.start
+    return FileClip(facts.source, facts.size, facts.rotation, facts.fps, start, frames, facts.sound, cut_off)
 
 
 def _encode(
@@ -140,13 +153,13 @@ def _encode(
 ) -> MediaFile:
     """Encode, with less quality each time, until it fits into the size."""
     size = target_size(*clip.size, bounds)
-    crop = all(0 <= before - after <= 1 for before, after in zip(clip.size, size, strict=True))
-    shape = Shape(size, clip.rotation, crop)
+    shape = Shape(size, clip.rotation)
     if size != clip.size:
-        notes.append(
-            f"Clip {'cropped' if crop else 'scaled'} from {clip.size[0]}×{clip.size[1]} to {size[0]}×{size[1]}."
-        )
+        change = "cropped" if shape.cuts(*clip.size) else "scaled"
+        notes.append(f"Clip {change} from {clip.size[0]}×{clip.size[1]} to {size[0]}×{size[1]} px.")
     seconds = clip.frames / clip.fps
+    if clip.cut_off > _CLOCK:
+        notes.append(f"Clip cut to its last {float(seconds):.4g} s; the video goes on from the end.")
     crf = _BEST_CRF
     while True:
         path = new_path(directory, "mp4")

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .clip_source import FileSource, silence
+from .decode_source import audio_stream, name_of, opened, video_stream
 from .file import MediaError
 
 if TYPE_CHECKING:
@@ -25,26 +25,14 @@ _GAP_SECONDS = Fraction(1, 20)
 """A hole in the sound's timestamps longer than this is filled with silence; shorter ones are rounding."""
 
 
-def open_file(source: FileSource) -> InputContainer:
-    """The opened file. Raises MediaError where it cannot be read."""
-    import av
-
-    if isinstance(source, BytesIO):
-        source.seek(0)
-    try:
-        return av.open(source if isinstance(source, BytesIO) else str(source), "r")
-    except (av.error.FFmpegError, OSError) as error:
-        raise MediaError(f"The video cannot be read: {error}") from error
-
-
 def span_of(source: FileSource, fps: Fraction) -> tuple[Fraction, Fraction]:
     """When the first frame starts and the last one ends, in seconds of the file's own clock.
 
     Read from the packets at the end, without decoding: what containers say of their length counts the sound in, and is
     missing in some. fps: how long the last frame stands where its packet does not say. Raises MediaError.
     """
-    with open_file(source) as container:
-        stream = container.streams.video[0]
+    with opened(source) as container:
+        stream = video_stream(container, name_of(source))
         base = _time_base(stream)
         said = [Fraction(container.duration, 1_000_000)] if container.duration else []
         said += [stream.duration * base] if stream.duration else []
@@ -90,18 +78,19 @@ class FileClip:
     start: Fraction
     frames: int
     sound: tuple[int, int] | None
+    cut_off: Fraction = Fraction(0)
 
     def read(self, sound: tuple[int, int] | None) -> Iterator[VideoFrame | Samples]:
         """Decode from the key frame before the start. Frames are repeated or left out to keep the rate constant."""
         from av import VideoFrame as video_frame  # noqa: N813 - the name is taken by the annotation
 
-        with open_file(self.source) as container:
-            video = container.streams.video[0]
+        with opened(self.source) as container:
+            video = video_stream(container, name_of(self.source))
             video.thread_type = "AUTO"
             streams: list[Any] = [video]
             track = None
-            if sound is not None and container.streams.audio:
-                streams.append(container.streams.audio[0])
+            if sound is not None and (heard := audio_stream(container)) is not None:
+                streams.append(heard)
                 track = _SoundTrack(sound, self.start, int(self.frames * sound[0] / self.fps))
             base = _time_base(video)
             container.seek(int(self.start / base), stream=video)

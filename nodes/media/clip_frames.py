@@ -50,14 +50,14 @@ def inside(width: int, height: int, bounds: ClipBounds) -> bool:
 
 @dataclass(frozen=True)
 class Shape:
-    """What is to be done to each frame. size: of the result. rotation: degrees counterclockwise, as PyAV gives it.
-
-    crop: the sides differ by an odd row or column only, so that nothing is scaled.
-    """
+    """What is to be done to each frame. size: of the result. rotation: degrees counterclockwise, as PyAV gives it."""
 
     size: tuple[int, int]
     rotation: int = 0
-    crop: bool = False
+
+    def cuts(self, width: int, height: int) -> bool:
+        """Whether an upright picture of that size only loses an odd row or column, if anything, and is not scaled."""
+        return 0 <= width - self.size[0] <= 1 and 0 <= height - self.size[1] <= 1
 
 
 class Shaper:
@@ -72,19 +72,19 @@ class Shaper:
 
     def __call__(self, frame: VideoFrame) -> VideoFrame:
         shape = self._shape
-        width, height = frame.width, frame.height
+        stored = frame.width, frame.height
         turned = shape.rotation % 180 != 0
-        if not shape.crop:
-            width, height = shape.size[::-1] if turned else shape.size
-        rgb = frame.format.is_rgb
-        frame = self._reformat(frame, width, height, rgb)
+        if not shape.cuts(*(stored[::-1] if turned else stored)):
+            stored = shape.size[::-1] if turned else shape.size
+        frame = self._reformat(frame, *stored)
         if shape.rotation % 360 or (frame.width, frame.height) != shape.size:
             frame = _upright(frame, shape)
         return frame
 
-    def _reformat(self, frame: VideoFrame, width: int, height: int, rgb: bool) -> VideoFrame:
+    def _reformat(self, frame: VideoFrame, width: int, height: int) -> VideoFrame:
         from av.video.reformatter import ColorRange, Interpolation
 
+        rgb = frame.format.is_rgb
         full = rgb or frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
         options = {
             "width": width,
@@ -110,7 +110,8 @@ def plane_of(frame: VideoFrame, index: int, width: int, height: int, channels: i
     plane = frame.planes[index]
     shape = (height, width) if channels == 1 else (height, width, channels)
     strides = (plane.line_size, 1) if channels == 1 else (plane.line_size, channels, 1)
-    return np.ndarray(shape, np.uint8, buffer=memoryview(plane), strides=strides)  # type: ignore[arg-type]
+    view: NDArray[np.uint8] = np.ndarray(shape, np.uint8, buffer=memoryview(plane), strides=strides)
+    return view
 
 
 def _upright(frame: VideoFrame, shape: Shape) -> VideoFrame:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from io import BytesIO
 from typing import TYPE_CHECKING
 
-from .clip_file import open_file, span_of
+from .clip_file import span_of
 from .clip_source import FileSource, plausible_fps
+from .decode_source import audio_stream, name_of, opened, size_of, video_stream
 from .file import MediaError
+from .probe import rotation_of
 
 if TYPE_CHECKING:
     from av import VideoStream
@@ -23,8 +24,9 @@ _FOREIGN_BRANDS = ("3g", "m4a", "m4b", "f4v", "mjp2", "avif", "heic", "mif1")
 
 @dataclass(frozen=True)
 class FileFacts:
-    """size: upright, with square pixels. start, end: of the kept part, in seconds of the file's clock. longest: the
-    longest that any reader can take the file for. reasons_to_encode: why it cannot be sent as it is, limits aside."""
+    """size: upright, with square pixels. start, end: of the part to use, in seconds of the file's clock. shortest,
+    longest: what a reader can take the file's length for, which depends on whether it goes by the pictures, by the
+    sound too, or by what the header says. reasons_to_encode: why it cannot be sent as it is, limits aside."""
 
     source: FileSource
     extension: str
@@ -34,6 +36,7 @@ class FileFacts:
     fps: Fraction
     start: Fraction
     end: Fraction
+    shortest: Fraction
     longest: Fraction
     sound: tuple[int, int] | None
     reasons_to_encode: list[str] = field(default_factory=list)
@@ -48,52 +51,62 @@ def inspect_file(source: FileSource, trim: tuple[float, float]) -> FileFacts:
 
     Raises MediaError where it cannot be read or has no video stream.
     """
+    name = name_of(source)
     reasons: list[str] = []
-    with open_file(source) as container:
-        stream = _video_stream(container)
+    with opened(source) as container:
+        stream = video_stream(container, name)
         extension = _extension(container)
         if not extension:
             reasons.append(f"it is {container.format.long_name or container.format.name}, only mp4 and mov are taken")
-        codec = stream.codec_context.name
+        codec = _codec(stream)
         if codec not in _CODECS:
             reasons.append(f"its video is {codec}, only H.264 and HEVC are sure to be read")
-        size, rotation, squeezed = _upright_size(container, stream)
+        fps = plausible_fps(stream.average_rate or stream.guessed_rate)
+        said = Fraction(container.duration or 0, 1_000_000)
+        pictures = stream.duration * stream.time_base if stream.duration and stream.time_base else None
+        sound = _sound(container)
+        size, rotation, squeezed = _upright_size(container, stream, name)
         if squeezed:
             reasons.append("its pixels are not square")
-        fps = plausible_fps(stream.average_rate or stream.guessed_rate)
-        longest = Fraction(container.duration or 0, 1_000_000)
-        sound = None
-        if container.streams.audio:
-            context = container.streams.audio[0].codec_context
-            if context.sample_rate and context.channels:
-                sound = (int(context.sample_rate), min(int(context.channels), 2))
     start, end = span_of(source, fps)
     if trim != (0.0, 0.0):
         reasons.append("it is a part of its file")
-        start = start + Fraction(max(trim[0], 0)).limit_denominator(1_000_000)
-        end = min(end, start + Fraction(trim[1]).limit_denominator(1_000_000)) if trim[1] else end
-        if end <= start:
-            raise MediaError(f"The video is cut to start at {trim[0]:g} s, after its end.")
-        longest = end - start
+        start, end = _trimmed(start, end, trim)
+        said, pictures = end - start, None
     return FileFacts(
         source,
         extension or "mp4",
-        len(source.getbuffer()) if isinstance(source, BytesIO) else source.stat().st_size,
+        size_of(source),
         size,
         rotation,
         fps,
         start,
         end,
-        max(longest, end - start),
+        min(pictures or end - start, end - start),
+        max(said, pictures or said, end - start),
         sound,
         reasons,
     )
 
 
-def _video_stream(container: InputContainer) -> VideoStream:
-    if not container.streams.video:
-        raise MediaError("The video has no video stream in it, only sound or nothing at all. Choose another file.")
-    return container.streams.video[0]
+def _trimmed(start: Fraction, end: Fraction, trim: tuple[float, float]) -> tuple[Fraction, Fraction]:
+    first, duration = (Fraction(max(value, 0)).limit_denominator(1_000_000) for value in trim)
+    if start + first >= end:
+        raise MediaError(f"The video is cut to start at {trim[0]:g} s, after its end at {float(end - start):.3f} s.")
+    return start + first, min(end, start + first + duration) if duration else end
+
+
+def _codec(stream: VideoStream) -> str:
+    """What it is coded in, not which decoder reads it (older PyAV knows only that)."""
+    context = stream.codec_context
+    return str(getattr(context.codec, "canonical_name", context.name))
+
+
+def _sound(container: InputContainer) -> tuple[int, int] | None:
+    stream = audio_stream(container)
+    if stream is None or not stream.codec_context.channels:
+        return None
+    return int(stream.sample_rate), min(int(stream.codec_context.channels), 2)
 
 
 def _extension(container: InputContainer) -> str:
@@ -106,18 +119,18 @@ def _extension(container: InputContainer) -> str:
     return "mov" if brand in ("qt", "") else "mp4"
 
 
-def _upright_size(container: InputContainer, stream: VideoStream) -> tuple[tuple[int, int], int, bool]:
+def _upright_size(container: InputContainer, stream: VideoStream, name: str) -> tuple[tuple[int, int], int, bool]:
     """Size as it is seen, degrees to turn by, and whether the pixels are not square. Decodes one frame for it."""
     import av
 
     try:
         frame = next(container.decode(stream))
     except (StopIteration, av.error.FFmpegError) as error:
-        raise MediaError("The video holds no frame that can be decoded.") from error
+        raise MediaError(f"{name} holds no frame that can be decoded. It may be damaged.") from error
     aspect = stream.sample_aspect_ratio
     width, height = frame.width, frame.height
     squeezed = bool(aspect and aspect > 0 and aspect != 1)
     if squeezed and aspect:
         width = max(2, round(width * aspect))
-    rotation = int(frame.rotation) % 360 // 90 * 90
+    rotation = rotation_of(frame)
     return ((height, width) if rotation % 180 else (width, height)), rotation, squeezed

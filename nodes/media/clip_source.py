@@ -30,7 +30,7 @@ class ClipSource(Protocol):
     """Frames and samples of the part of a clip that is kept, in the order they are needed.
 
     size: upright, square pixels. fps: of the clip to be made. frames: how many of them. sound: sample rate and channels
-    (1 or 2), or None.
+    (1 or 2), or None. cut_off: seconds before it that are left out.
     """
 
     size: tuple[int, int]
@@ -38,6 +38,7 @@ class ClipSource(Protocol):
     fps: Fraction
     frames: int
     sound: tuple[int, int] | None
+    cut_off: Fraction
 
     def read(self, sound: tuple[int, int] | None) -> Iterator[VideoFrame | Samples]:
         """Exactly `frames` frames, and samples in the form asked for, not longer than the frames."""
@@ -87,6 +88,7 @@ class TensorClip:
     fps: Fraction
     frames: int
     rotation: int = 0
+    cut_off: Fraction = Fraction(0)
 
     def __post_init__(self) -> None:
         self.size = (int(self.images.shape[2]), int(self.images.shape[1]))
