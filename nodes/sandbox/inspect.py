@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _EPSILON = 0.001
 """Seconds of play in a length: time bases do not hit a whole second exactly."""
 _IMAGE_FORMATS = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "BMP": "bmp", "WEBP": "webp"}
-_WORST_PIXELS = 2 * limits.IMAGE.max_side**2
 
 
 class MediaRefused(ValueError):  # noqa: N818 - what it is called where it is caught
@@ -107,17 +106,17 @@ def _image(source: bytes | str | Path, field: str, size: int) -> Facts:
         raise MediaRefused(f"{field} is not a JPEG, PNG, BMP or WEBP image") from None
     with picture:
         width, height = picture.size
-        turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        width, height = (height, width) if turned else (width, height)
         _check_sides(field, width, height, limits.IMAGE)
         transparent = "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info
         if picture.format == "PNG" and transparent:
             raise MediaRefused(f"{field} is a PNG with transparency, which is not accepted")
         try:
             picture.load()
+            turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         except (OSError, ValueError, SyntaxError) as error:
             raise MediaRefused(f"{field} cannot be decoded: {error}") from None
         kind = _IMAGE_FORMATS[picture.format or ""]
+    width, height = (height, width) if turned else (width, height)
     return Facts("image", kind, size, width=width, height=height, transparent=transparent)
 
 

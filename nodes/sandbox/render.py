@@ -90,7 +90,7 @@ def _add_video(container: Any, job: Job) -> Any:
     last = job.frames - 1
     zones = f"zones=0,0,q={_EDGE_QUANTISER}/{last},{last},q={_EDGE_QUANTISER}"
     stream = container.add_stream(
-        "libx264", rate=job.fps, options={"preset": "veryfast", "crf": "20", "x264-params": zones}
+        "libx264", rate=job.fps, options={"preset": "superfast", "crf": "20", "x264-params": zones}
     )
     stream.width, stream.height, stream.pix_fmt = job.width, job.height, "yuv420p"
     stream.time_base = Fraction(1, job.fps)

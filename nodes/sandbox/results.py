@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import time
 from pathlib import Path
 from random import Random
@@ -47,7 +48,7 @@ class Results:
     def _signed(self, task_id: str, expires: str, signature: str) -> bool:
         if not expires.isdecimal() or len(expires) > 12 or int(expires) < time.time():
             return False
-        return self._store.sign(f"{task_id}:{expires}") == signature
+        return hmac.compare_digest(self._store.sign(f"{task_id}:{expires}"), signature)
 
     async def _faulty(self, request: web.Request, path: Path, fault: Fault) -> web.StreamResponse:
         values = fault.values

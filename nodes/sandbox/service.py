@@ -48,13 +48,8 @@ class Service:
 
     async def submit(self, request: web.Request) -> web.StreamResponse:
         """Take a request. Whatever happens to it stands in the log before the answer leaves."""
-        raw = await request.read()
         entry: dict[str, Any] = {"time": time.time(), "accepted": False, "task_id": None, "fault": None, "body": None}
-        body, refusal = await asyncio.to_thread(self._read, raw, entry)
-        key, unauthorized = _key(request)
-        refusal = unauthorized or _content_type(request) or refusal
-        if refusal is None and key in _POOR_KEYS:
-            refusal = error(_POOR_KEYS[key], "BILLING_BALANCE_NOT_ENOUGH", "the balance is not enough")
+        body, refusal = await self._checked(request, entry)
         fault = self._faults.pick("submit", str((body or {}).get("prompt", "")))
         entry["fault"] = fault.kind if fault else None
         answer = _stopped(fault) or refusal
@@ -70,6 +65,21 @@ class Service:
         if lost and request.transport is not None:
             request.transport.abort()
         return answer
+
+    async def _checked(
+        self, request: web.Request, entry: dict[str, Any]
+    ) -> tuple[dict[str, Any] | None, web.Response | None]:
+        """The body, and what is answered instead of taking it, if anything."""
+        try:
+            raw = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return None, error(413, "INVALID_REQUEST_BODY", "the body is too large")
+        body, refusal = await asyncio.to_thread(self._read, raw, entry)
+        key, unauthorized = _key(request)
+        refusal = unauthorized or _content_type(request) or refusal
+        if refusal is None and key in _POOR_KEYS:
+            refusal = error(_POOR_KEYS[key], "BILLING_BALANCE_NOT_ENOUGH", "the balance is not enough")
+        return body, refusal
 
     def _read(self, raw: bytes, entry: dict[str, Any]) -> tuple[dict[str, Any] | None, web.Response | None]:
         try:

@@ -49,8 +49,9 @@ class Store:
 
     def open(self) -> None:
         """Say that this process lives; its unfinished tasks are nobody else's from now on."""
-        if not self._own_lock.try_acquire():
-            raise RuntimeError(f"the owner file of this sandbox is taken: {self.owner}")
+        with self.exclusive():
+            if not self._own_lock.try_acquire():
+                raise RuntimeError(f"the owner file of this sandbox is taken: {self.owner}")
 
     def close(self) -> None:
         """Give up what this process owns."""
@@ -210,6 +211,8 @@ class Store:
                     self._remove_task(task)
             self._shrink(max_bytes)
             self._sweep(now)
+            for path in (self.root / "owners").glob("*.lock"):
+                self.alive(path.stem)
             self._prune_log(now - keep_seconds)
 
     def _idle(self, task: dict[str, Any]) -> bool:

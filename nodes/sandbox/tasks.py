@@ -99,9 +99,10 @@ class Tasks:
             await self._make(task)
         except RenderCancelled:
             return
-        except (FetchError, MediaRefused) as error:
-            text = str(error)
-            self._finish(task, "failed", text if text.startswith("Inv") else f"InvalidParameter: {text}")
+        except FetchError as error:
+            self._finish(task, "failed", str(error))
+        except MediaRefused as error:
+            self._finish(task, "failed", f"InvalidParameter: {error}")
         except Exception as error:
             log.exception("sandbox task %s failed", task["task_id"])
             self._finish(task, "failed", f"InternalError: {type(error).__name__}: {error}")
