@@ -47,6 +47,10 @@ class LinkRefusedError(DownloadError):
     """The link is expired or refused: a fresh one from the task result may work."""
 
 
+class UnreachableError(DownloadError):
+    """Several attempts in a row brought nothing. The link may lead to a host that is gone."""
+
+
 class _Interrupted(Exception):  # noqa: N818 - not an error yet
     """This attempt ended early; another may go on from where it stopped."""
 
@@ -98,6 +102,7 @@ async def download(
 
     Raises:
         LinkRefusedError: the link is expired or refused.
+        UnreachableError: nothing comes.
         DownloadError: the link is unsafe, the file too big, no mp4, or the disk full.
     """
     await asyncio.to_thread(dest.parent.mkdir, parents=True, exist_ok=True)
@@ -130,7 +135,7 @@ async def _persist(fetch: _Fetch, backoff: Backoff, sleep: Callable[[float], Awa
         except _Interrupted as interrupted:
             fruitless = 0 if fetch.transfer.got > before else fruitless + 1
             if fruitless >= ATTEMPTS:
-                raise DownloadError(
+                raise UnreachableError(
                     f"The video could not be fetched: {interrupted}. It stays with the service for a while; "
                     "queue again to go on."
                 ) from interrupted
@@ -148,9 +153,11 @@ class _Fetch:
     on_progress: OnProgress | None
     folder: Path
     resolve: Resolve
+    attempts: int = 0
 
     async def once(self) -> None:
         """One attempt, over all its redirects."""
+        self.attempts += 1
         try:
             url = httpx.URL(self.url)
             for _ in range(HOPS + 1):
@@ -168,9 +175,11 @@ class _Fetch:
 
     async def _address(self, url: httpx.URL) -> str | None:
         try:
-            return await check_url(url, allow_loopback=self.allow_loopback, resolve=self.resolve)
+            addresses = await check_url(url, allow_loopback=self.allow_loopback, resolve=self.resolve)
         except OSError as error:
             raise _Interrupted(f"the host {url.host} cannot be looked up") from error
+        # The next attempt tries the next address: one of them may lead nowhere from here.
+        return addresses[(self.attempts - 1) % len(addresses)] if addresses else None
 
     def _get(self, url: httpx.URL, address: str | None) -> AbstractAsyncContextManager[httpx.Response]:
         """To the checked address, under the host's name. No connection is kept: pools go by address, names do not."""
@@ -263,18 +272,21 @@ class _Fetch:
                 self.on_progress(transfer.got, transfer.total)
 
 
-def remove_leftovers(folder: Path, is_alive: Callable[[str], bool], *, older_than_seconds: float = 600.0) -> None:
+def remove_leftovers(
+    folder: Path, is_alive: Callable[[str], bool], *, of: str = "", older_than_seconds: float = 600.0
+) -> None:
     """Delete temporary files of processes that ended.
 
     Args:
         folder: where the videos are.
         is_alive: whether the process with this owner name still runs.
+        of: only those of this final name.
         older_than_seconds: younger ones stay: their owner may be one that `is_alive` cannot know.
     """
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
             owner = path.name.removesuffix(SUFFIX).rpartition(".")[2]
-            if path.name.endswith(SUFFIX) and not is_alive(owner):
+            if path.name.startswith(of) and path.name.endswith(SUFFIX) and not is_alive(owner):
                 with contextlib.suppress(OSError):
                     if time.time() - path.stat().st_mtime > older_than_seconds:
                         path.unlink()
@@ -330,7 +342,7 @@ def _give_name(part: Path, dest: Path) -> None:
 
 
 def _disk_error(error: OSError, folder: Path) -> DownloadError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
         return DownloadError(
             f"Not enough disk space for the video in {folder.name} of the output folder ({error.strerror}). Free some "
             "space and queue again: the task is paid for and will be fetched."

@@ -28,17 +28,17 @@ async def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
 
 
-async def check_url(url: httpx.URL, *, allow_loopback: bool, resolve: Resolve = resolve) -> str | None:
-    """Refuse a URL that a result must not come from, and say which address to fetch it from.
+async def check_url(url: httpx.URL, *, allow_loopback: bool, resolve: Resolve = resolve) -> list[str]:
+    """Refuse a URL that a result must not come from, and say which addresses to fetch it from.
 
-    The caller has to connect to the address given back, not to the name: a name can lead elsewhere a moment later.
+    The caller has to connect to one of those given back, not to the name: a name can lead elsewhere a moment later.
 
     Args:
         url: of a result, or of a redirect.
         allow_loopback: whether http and this machine are possible; True only where base_url is on loopback itself.
         resolve: for tests.
 
-    Returns: an IP address, or None where a proxy will look the name up.
+    Returns: IP addresses in the order of preference; none where a proxy will look the name up.
 
     Raises:
         DownloadError: not https, with a login in it, or no public address.
@@ -55,13 +55,17 @@ async def check_url(url: httpx.URL, *, allow_loopback: bool, resolve: Resolve = 
     if literal is None and url.scheme == "https" and goes_through_proxy(url):
         if host == "localhost" or host.endswith(".localhost"):
             raise _private(host)
-        return None
+        return []
     port = url.port or (443 if url.scheme == "https" else 80)
     addresses = [str(literal)] if literal is not None else await resolve(host, port)
-    for address in addresses:
-        if _allowed(ip_address(address), https=url.scheme == "https", allow_loopback=allow_loopback):
-            return address
-    raise _private(host)
+    allowed = [
+        address
+        for address in addresses
+        if _allowed(ip_address(address), https=url.scheme == "https", allow_loopback=allow_loopback)
+    ]
+    if not allowed:
+        raise _private(host)
+    return allowed
 
 
 def goes_through_proxy(url: httpx.URL) -> bool:

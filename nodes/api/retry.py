@@ -23,6 +23,7 @@ from .errors import (
     OutcomeUnknownError,
     RateLimitError,
     RequestError,
+    ServerError,
     ServiceError,
 )
 
@@ -62,6 +63,13 @@ def _judge_status(error: ServiceError) -> Delivery:
     if not 400 <= status < 500 or status in _DOUBTFUL_STATUS:
         return Delivery.UNKNOWN
     return Delivery.RATE_LIMITED if isinstance(error, RateLimitError) or status == 429 else Delivery.REFUSED
+
+
+def worth_asking_again(error: Exception) -> bool:
+    """Whether a free question may be answered later: trouble on the way, or a busy service."""
+    if isinstance(error, (NotDeliveredError, RateLimitError, ServerError)):
+        return True
+    return isinstance(error, ServiceError) and error.status in _DOUBTFUL_STATUS
 
 
 @dataclass(frozen=True)

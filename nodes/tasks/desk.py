@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 ConnectionFor = Callable[[str, str], "Connection | None"]
 """From the name and base URL of a task's connection to one that can be used now, or None."""
 
+_ON_THIS_MACHINE = ("all://127.0.0.1", "all://localhost", "all://[::1]")
+"""Never through a proxy of the environment."""
+
 OTHER_PROCESS_SECONDS = 0.5
 """Between two looks at what another process does with a request."""
 
@@ -68,6 +71,15 @@ class Ticket:
             self.sendings.pop().leave()
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where an order stands: its row, whether it was made for it, and who sends it from here, if anybody does."""
+
+    row: TaskRow
+    new: bool
+    sending: Sending | None
+
+
 class Desk:
     """What lives on the runner's loop: clients, sendings, tasks. Made on it, used on it only."""
 
@@ -75,10 +87,13 @@ class Desk:
         self._setup = setup
         self._ledger = setup.ledger
         context = httpx.create_ssl_context()
-        self._http = httpx.AsyncClient(verify=context, limits=httpx.Limits(max_connections=40))
+        direct: dict[str, httpx.AsyncBaseTransport | None] = dict.fromkeys(_ON_THIS_MACHINE)
+        self._http = httpx.AsyncClient(verify=context, mounts=direct, limits=httpx.Limits(max_connections=40))
         # A pooled connection that the other side closed meanwhile shows it only after the request was sent, and that
         # leaves a paid request in doubt: each POST gets a connection of its own.
-        self._submit_http = httpx.AsyncClient(verify=context, limits=httpx.Limits(max_keepalive_connections=0))
+        self._submit_http = httpx.AsyncClient(
+            verify=context, mounts=direct, limits=httpx.Limits(max_keepalive_connections=0)
+        )
         self._sender = Sender(
             self._ledger, self._client, not_delivered=setup.not_delivered, rate_limit=setup.rate_limit
         )
@@ -96,24 +111,29 @@ class Desk:
 
     # Claim and settle -------------------------------------------------------------------------------------------
 
-    async def claim(self, orders: Sequence[Order], ticket: Ticket) -> list[Claimed]:
+    async def claim(self, orders: Sequence[Order], ticket: Ticket) -> list[Place]:
         """Reserve rows for all orders, and start to send those that are new."""
         async with self._claiming:
+            if ticket.left:
+                raise WithdrawnError(texts.withdrawn())
             if self._closing:
                 raise WaitTimeoutError("ComfyUI is shutting down; nothing was sent.")
             try:
                 claims = await in_thread(lambda: [_claim(order, self._ledger, ticket.run_id) for order in orders])
-                places = await in_thread(self._ledger.claim, claims, self._setup.budget)
+                claimed = await in_thread(self._ledger.claim, claims, self._setup.budget)
             except InDoubt as doubt:
                 raise OutcomeUnknownError(texts.doubtful(doubt.rows, len(orders))) from None
             except LedgerError as error:
                 raise LedgerError(f"{error} Nothing was sent.") from error
-            for order, place in zip(orders, places, strict=True):
-                if place.new:
-                    self._send(Sending(place.row, order))
-                if (sending := self._sendings.get(place.row.id)) is not None:
-                    ticket.add(sending)
-            return places
+            return [self._place(order, answer, ticket) for order, answer in zip(orders, claimed, strict=True)]
+
+    def _place(self, order: Order, claimed: Claimed, ticket: Ticket) -> Place:
+        if claimed.new:
+            self._send(Sending(claimed.row, order))
+        sending = self._sendings.get(claimed.row.id)
+        if sending is not None:
+            ticket.add(sending)
+        return Place(claimed.row, claimed.new, sending)
 
     def _send(self, sending: Sending) -> None:
         self._sendings[sending.row.id] = sending
@@ -128,7 +148,7 @@ class Desk:
 
         self._start(work(), is_post=True)
 
-    async def settle(self, order: Order, place: Claimed, ticket: Ticket) -> Submitted:
+    async def settle(self, order: Order, place: Place, ticket: Ticket) -> Submitted:
         """The task of an order that has its place: sent from here, by another process, or long ago."""
         while True:
             try:
@@ -141,16 +161,14 @@ class Desk:
                 return self._submitted(order, row, new=place.new)
             [place] = await self.claim([order], ticket)
 
-    async def _task_of(self, place: Claimed, ticket: Ticket) -> TaskRow | None:
+    async def _task_of(self, place: Place, ticket: Ticket) -> TaskRow | None:
         """The row once it has a task id; None where it turned out to be free for a new claim."""
-        row = place.row
-        if row.state != "intent":
-            return row
-        sending = self._sendings.get(row.id)
-        if sending is not None:
-            task_id = await outcome_of(sending.task_id)
-            return _with_task(row, task_id)
-        return await self._from_elsewhere(row, ticket)
+        if place.sending is not None:
+            task_id = await outcome_of(place.sending.task_id)
+            return replace(place.row, state="submitted", task_id=task_id)
+        if place.row.state != "intent":
+            return place.row
+        return await self._from_elsewhere(place.row, ticket)
 
     async def _from_elsewhere(self, row: TaskRow, ticket: Ticket) -> TaskRow | None:
         """Wait for an intent that is not being sent from here: another process has it, or it was just settled."""
@@ -259,7 +277,3 @@ def _claim(order: Order, ledger: Ledger, run_id: str) -> Claim:
         prompt_id=order.origin.prompt_id,
         node_id=order.origin.node_id,
     )
-
-
-def _with_task(row: TaskRow, task_id: str) -> TaskRow:
-    return replace(row, state="submitted", task_id=task_id)

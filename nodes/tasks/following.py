@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from ..api.download import LinkRefusedError, download
+from ..api.download import LinkRefusedError, UnreachableError, download, remove_leftovers
 from ..api.errors import DownloadError, LedgerError, TaskFailedError, TaskNotFoundError, WaitTimeoutError
 from ..api.limits import RESULT_BYTES
 from ..api.retry import FREE_BACKOFF
@@ -79,33 +79,35 @@ class Follower:
         return await self._fetch(task, row)
 
     async def _fetch(self, task: Task, row: TaskRow | None) -> Finished:
-        """Ask until there is a link, fetch from it, ask for a fresh link where it is refused."""
-        why = "its link has expired"
+        """Ask for a link, fetch from it, and ask for a fresh one where it is refused."""
+        refusal: DownloadError | None = None
         for attempt in range(LINKS):
-            if row is None or attempt or not self._has_live_link(row):
-                if attempt > 1:
-                    await asyncio.sleep(FREE_BACKOFF.bound(attempt) * random.random())  # noqa: S311
-                row = await self._until_link(task, row)
+            if attempt:
+                await asyncio.sleep(FREE_BACKOFF.bound(attempt) * random.random())  # noqa: S311
+            row = await self._until_link(task, row)
             try:
                 return await self._save(task, row)
-            except LinkRefusedError as refused:
-                why = str(refused)
-                log.info("Wan 2.7: task %s: %s", task.task_id, refused)
-        raise DownloadError(texts.video_gone(task.task_id, row.file if row else None, why))
-
-    def _has_live_link(self, row: TaskRow) -> bool:
-        if row.state not in ("succeeded", "saved") or not row.result_url:
-            return False
-        return row.result_expires_at is None or row.result_expires_at > self._ledger.now()
+            except (LinkRefusedError, UnreachableError) as error:
+                refusal = error
+                log.info("Wan 2.7: task %s: %s", task.task_id, error)
+        if isinstance(refusal, LinkRefusedError):
+            raise DownloadError(texts.video_gone(task.task_id, row.file if row else None, str(refusal)))
+        raise refusal or DownloadError(f"Task {task.task_id} could not be fetched. Queue again.")
 
     async def _until_link(self, task: Task, row: TaskRow | None) -> TaskRow:
-        """Poll until the service has the video, and write its link down."""
+        """Poll until the service has the video, and write its link down.
+
+        A link of an earlier time is used only where the service forgot the task: a fresh one is free and surely alive.
+        """
         for _ in range(EMPTY_ANSWERS):
             try:
                 result = await self._poller.until_ended(task, row)
             except TaskNotFoundError as error:
                 if row is None or row.state not in ("succeeded", "saved"):
                     raise
+                if row.result_url and row.result_url not in task.tried:
+                    task.tried.add(row.result_url)
+                    return row
                 gone = texts.video_gone(task.task_id, row.file, "it does not know the task any more")
                 raise DownloadError(gone) from error
             row = row or await in_thread(self._adopt, task, result)
@@ -131,9 +133,8 @@ class Follower:
 
     def _failed(self, task: Task, row: TaskRow, result: TaskResult) -> TaskFailedError:
         """A failed task may have been billed: no refund is documented, so it keeps its part of the budget."""
-        advise = getattr(task.connection.dialect, "failure_advice", None)
-        advice = f" {advise(result.reason)}" if advise is not None else ""
-        reason = f"{result.reason or result.raw_status}{advice}".strip()
+        advice = task.connection.dialect.failure_advice(result.reason)
+        reason = f"{result.reason or result.raw_status} {advice}".strip()
         self._ledger.fail(row.id, reason, billed=True)
         return TaskFailedError(texts.failed_before(task.task_id, reason), task_id=task.task_id, reason=result.reason)
 
@@ -157,6 +158,7 @@ class Follower:
         def told(done: int, total: int | None) -> None:
             task.tell(Progress("downloading", max(0.0, self._ledger.now() - row.began_at), 100.0, None, done, total))
 
+        await in_thread(self._remove_leftovers, dest)
         async with self._downloads:
             size = await download(
                 self._http,
@@ -171,6 +173,9 @@ class Follower:
         saved = await in_thread(self._record_saved, row.id, name.as_posix(), size, digest, video)
         log.info("Wan 2.7: task %s saved as %s", task.task_id, saved.file)
         return finished(saved, self._output_dir)
+
+    def _remove_leftovers(self, dest: Path) -> None:
+        remove_leftovers(dest.parent, self._ledger.alive, of=dest.name, older_than_seconds=0.0)
 
     def _record_saved(self, row_id: int, file: str, size: int, sha256: str, video: dict[str, Any]) -> TaskRow:
         return self._ledger.record_saved(row_id, file=file, size=size, sha256=sha256, video=video)

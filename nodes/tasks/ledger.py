@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import json
 import logging
-import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..api.errors import LedgerError
-from . import budget as budgets
+from .claims import Claims, InDoubt
 from .database import Database
 from .model import Budget
 from .presence import Presence
@@ -29,20 +28,14 @@ from .rescue import Rescue
 from .rows import Claim, Claimed, TaskRow, task_row
 from .uploads import Upload, Uploads
 
+__all__ = ["InDoubt", "Ledger"]
+
 log = logging.getLogger(__name__)
 
 NEVER_SENT = "never sent"
 LOST = "ComfyUI ended while the request was on its way, so its answer was never read"
 
 ABANDONED = "its end could not be written down when it happened"
-
-
-class InDoubt(Exception):  # noqa: N818 - the runner makes the error of it
-    """Requests whose outcome is unknown: `rows` by index in the claims."""
-
-    def __init__(self, rows: dict[int, TaskRow]) -> None:
-        super().__init__()
-        self.rows = rows
 
 
 class Ledger:
@@ -62,6 +55,7 @@ class Ledger:
         self._presence = Presence(path.with_name(f"{path.stem}-locks"))
         self._rescue = Rescue(path.with_name(f"{path.stem}-rescue.jsonl"))
         self._uploads = Uploads(self._database, clock)
+        self._claims = Claims(self._database, self._presence, self._rescue, clock)
 
     @property
     def path(self) -> Path:
@@ -80,77 +74,16 @@ class Ledger:
     # Claims -----------------------------------------------------------------------------------------------------
 
     def claim(self, claims: Sequence[Claim], budget: Budget | None) -> list[Claimed]:
-        """For each claim the row to go on with: an existing one, or a new intent of this process.
+        """For each claim the row to go on with. See `Claims.claim`."""
+        return self._claims.claim(claims, budget)
 
-        All or nothing. Equal claims in one call share one new row unless they ask for another each.
-
-        Raises:
-            InDoubt: a claim leads to a row in state `unknown`; no intent was made.
-            BudgetError: the new rows together would pass the budget; none was made.
-        """
-        self._presence.show()
-        self.recover([claim.fingerprint for claim in claims])
-        with self._database.writing() as db:
-            found = [self._reusable(db, claim) if claim.reuse else None for claim in claims]
-            doubtful = {i: row for i, row in enumerate(found) if row is not None and row.state == "unknown"}
-            if doubtful:
-                raise InDoubt(doubtful)
-            new = _to_insert(claims, found)
-            if budget is not None:
-                self._check_budget(db, new, budget)
-            made: dict[str, TaskRow] = {}
-            answers = []
-            for claim, row in zip(claims, found, strict=True):
-                if row is not None:
-                    answers.append(Claimed(row, new=False))
-                elif claim.reuse and claim.fingerprint in made:
-                    answers.append(Claimed(made[claim.fingerprint], new=False))
-                else:
-                    made[claim.fingerprint] = inserted = self._insert(db, claim)
-                    answers.append(Claimed(inserted, new=True))
-            return answers
-
-    def _reusable(self, db: sqlite3.Connection, claim: Claim) -> TaskRow | None:
-        """The newest row that has or will have a video; else one in doubt; failed ones do not count."""
-        row = db.execute(
-            "SELECT * FROM tasks WHERE fingerprint = ? AND state != 'failed' "
-            "ORDER BY state = 'unknown', id DESC LIMIT 1",
-            (claim.fingerprint,),
-        ).fetchone()
-        return None if row is None else task_row(row)
-
-    def _insert(self, db: sqlite3.Connection, claim: Claim) -> TaskRow:
-        cursor = db.execute(
-            "INSERT INTO tasks (fingerprint, state, service, connection, base_url, request, estimate, counted, run_id, "
-            "prompt_id, node_id, owner, created_at) VALUES (?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                claim.fingerprint,
-                claim.service,
-                claim.connection,
-                claim.base_url,
-                claim.request,
-                claim.estimate,
-                claim.counted,
-                claim.run_id,
-                claim.prompt_id,
-                claim.node_id,
-                self._presence.token,
-                self._clock(),
-            ),
-        )
-        return task_row(db.execute("SELECT * FROM tasks WHERE id = ?", (cursor.lastrowid,)).fetchone())
-
-    def _check_budget(self, db: sqlite3.Connection, new: Sequence[Claim], budget: Budget) -> None:
-        counted = [claim for claim in new if claim.counted]
-        if counted:
-            run, day = _spent(db, counted[0].run_id, self._clock())
-            cost = sum(claim.estimate for claim in counted)
-            budgets.check(cost, budget=budget, spent_in_run=run, spent_today=day, videos=len(counted))
+    def recover(self, fingerprints: Sequence[str] | None = None) -> list[TaskRow]:
+        """Settle the intents of processes that died. See `Claims.recover`."""
+        return self._claims.recover(fingerprints)
 
     def spent(self, run_id: str) -> tuple[float, float]:
-        """USD estimated for this run so far, and for today: what was sent or is reserved, doubtful ones included."""
-        with self._database.reading() as db:
-            return _spent(db, run_id, self._clock())
+        """USD estimated for this run and for today. See `Claims.spent`."""
+        return self._claims.spent(run_id)
 
     def known_requests(self) -> list[Mapping[str, Any]]:
         """The requests that have or will have a video, as stored: unset fields left out, media by content."""
@@ -159,35 +92,6 @@ class Ledger:
                 "SELECT DISTINCT request FROM tasks WHERE fingerprint != '' AND state != 'failed'"
             ).fetchall()
         return [json.loads(row[0]) for row in rows]
-
-    def recover(self, fingerprints: Sequence[str] | None = None) -> list[TaskRow]:
-        """Settle the intents of processes that died: `failed` where surely nothing was sent, else `unknown`.
-
-        Args:
-            fingerprints: only these; None for all.
-
-        Returns: the rows that are `unknown` now.
-        """
-        self._presence.show()
-        self._rescue.fold_in(self._database)
-        with self._database.writing() as db:
-            rows = [task_row(row) for row in db.execute("SELECT * FROM tasks WHERE state = 'intent'")]
-            wanted = None if fingerprints is None else set(fingerprints)
-            dead = [
-                row
-                for row in rows
-                if (wanted is None or row.fingerprint in wanted) and not self._presence.alive(row.owner)
-            ]
-            lost = [row for row in dead if row.post_started_at is not None]
-            db.executemany(
-                "UPDATE tasks SET state = 'failed', counted = 0, reason = ? WHERE id = ? AND state = 'intent'",
-                [(NEVER_SENT, row.id) for row in dead if row.post_started_at is None],
-            )
-            db.executemany(
-                "UPDATE tasks SET state = 'unknown', reason = ? WHERE id = ? AND state = 'intent'",
-                [(LOST, row.id) for row in lost],
-            )
-        return lost
 
     # The POST ---------------------------------------------------------------------------------------------------
 
@@ -212,22 +116,20 @@ class Ledger:
     def record_task(self, row_id: int, task_id: str) -> None:
         """Put the task id on disk: the first thing that happens with it. Where the ledger refuses, beside it.
 
+        No condition on state or owner: whatever became of the row meanwhile, this id was paid for.
+
         Raises:
             LedgerError: neither was possible. The task id stands in the log.
         """
         try:
-            self._write_task_id(row_id, task_id, self._clock())
+            self._change(
+                "UPDATE tasks SET state = 'submitted', task_id = ?, submitted_at = ?, reason = '' "
+                "WHERE id = ? AND task_id IS NULL",
+                (task_id, self._clock(), row_id),
+            )
         except LedgerError as error:
             log.error("Task %s was paid for, and the ledger could not take it: %s", task_id, error)
             self._rescue.keep(row_id, task_id, self._clock())
-
-    def _write_task_id(self, row_id: int, task_id: str, at: float) -> None:
-        # No condition on state or owner: whatever became of the row meanwhile, this id was paid for.
-        self._change(
-            "UPDATE tasks SET state = 'submitted', task_id = ?, submitted_at = ?, reason = '' "
-            "WHERE id = ? AND task_id IS NULL",
-            (task_id, at, row_id),
-        )
 
     def fail(self, row_id: int, reason: str, *, billed: bool) -> None:
         """The task ends without a video. billed: False where surely nothing was made, which frees the budget."""
@@ -382,22 +284,3 @@ class Ledger:
         if row is None:
             raise LedgerError(f"The ledger of paid tasks, {self.path}, has lost a task. Queue again.")
         return task_row(row)
-
-
-def _to_insert(claims: Sequence[Claim], found: Sequence[TaskRow | None]) -> list[Claim]:
-    """The claims that will become new rows."""
-    new: list[Claim] = []
-    seen: set[str] = set()
-    for claim, row in zip(claims, found, strict=True):
-        if row is None and not (claim.reuse and claim.fingerprint in seen):
-            seen.add(claim.fingerprint)
-            new.append(claim)
-    return new
-
-
-def _spent(db: sqlite3.Connection, run_id: str, now: float) -> tuple[float, float]:
-    run = db.execute("SELECT total(estimate) FROM tasks WHERE counted = 1 AND run_id = ?", (run_id,)).fetchone()[0]
-    day = db.execute(
-        "SELECT total(estimate) FROM tasks WHERE counted = 1 AND created_at >= ?", (budgets.day_start(now),)
-    ).fetchone()[0]
-    return float(run), float(day)

@@ -13,15 +13,13 @@ import httpx
 from ..api.client import ServiceClient
 from ..api.connection import Connection
 from ..api.errors import (
-    NotDeliveredError,
     RateLimitError,
-    ServerError,
     TaskNotFoundError,
     WaitTimeoutError,
     Wan27Error,
 )
 from ..api.limits import TASK_QUERY_HOURS
-from ..api.retry import FREE_BACKOFF, LONGEST_RETRY_AFTER, pause_before_next_poll
+from ..api.retry import FREE_BACKOFF, LONGEST_RETRY_AFTER, pause_before_next_poll, worth_asking_again
 from ..api.task import TaskResult
 from . import texts
 from .ledger import Ledger
@@ -49,6 +47,8 @@ class Task:
         self.listeners: list[OnUpdate] = []
         self.began_at: float | None = None
         self.latest: Progress | None = None
+        self.tried: set[str] = set()
+        """Old links that were tried."""
 
     def tell(self, progress: Progress) -> None:
         """Tell all listeners. One that fails is its own trouble and keeps nothing from the others."""
@@ -98,7 +98,9 @@ class Poller:
                 if not self._may_still_appear(row, missing, polls):
                     raise
                 pause = self._pause(missing, None)
-            except (RateLimitError, ServerError, NotDeliveredError) as error:
+            except Wan27Error as error:
+                if not worth_asking_again(error):
+                    raise
                 failures += 1
                 pause = self._after_trouble(task, error, failures)
             else:
