@@ -135,7 +135,10 @@ async def show_progress(done: float, total: float, *, node_id: str | None) -> No
     except ImportError:
         return
     try:
-        await ComfyAPI().execution.set_progress(done, max(total, 1), node_id=node_id)
+        api = ComfyAPI()
+        # Declared on every core, but 0.3.75 sets the attribute only where its synchronous twin was made before.
+        execution = getattr(api, "execution", None) or api.Execution()
+        await execution.set_progress(done, max(total, 1), node_id=node_id)
     except Exception:  # a bar that cannot be drawn must not cost the result
         log.debug("The progress bar could not be moved.", exc_info=True)
 
