@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from .api.request import VideoRequest
     from .sandbox import Sandbox
     from .storage.base import Storage
+    from .tasks.database import Listener
     from .tasks.ledger import Ledger
+    from .tasks.polling import Observer
     from .tasks.runner import Runner
 
 log = logging.getLogger(__name__)
@@ -89,6 +91,7 @@ class _Process:
         self.runner: Runner | None = None
         self.settings: tuple[object, Settings] | None = None
         self.announced = ""
+        self.watchers: tuple[Listener, Observer] | None = None
 
 
 _process = _Process()
@@ -158,7 +161,20 @@ def open_ledger() -> Ledger:
     with _process.lock:
         if _process.ledger is None:
             _process.ledger = Ledger(user_dir() / _LEDGER)
+            if _process.watchers is not None:
+                _process.ledger.listen(_process.watchers[0])
         return _process.ledger
+
+
+def watch(on_change: Listener, on_progress: Observer) -> None:
+    """Have somebody told of the tasks of this process. Called before ledger and runner are made, which starts neither.
+
+    Args:
+        on_change: gets the row numbers of tasks that were added or changed.
+        on_progress: gets a task id and how far that task is.
+    """
+    with _process.lock:
+        _process.watchers = (on_change, on_progress)
 
 
 def resume_unfinished() -> None:
@@ -196,6 +212,8 @@ def _runner(settings: Settings) -> Runner:
                 budget=settings.budget,
                 connection_for=_connection_named,
             )
+            if _process.watchers is not None:
+                _process.runner.observe(_process.watchers[1])
         _process.runner.configure(polling=settings.polling, budget=settings.budget)
         return _process.runner
 

@@ -13,7 +13,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from sqlite3 import connect
 
@@ -21,6 +21,9 @@ from ..api.errors import LedgerError
 from .schema import APPLICATION_ID, MIGRATIONS, Migration
 
 _UNCHANGED = "It was left as it is."
+
+Listener = Callable[[frozenset[int]], None]
+"""Told the numbers of the tasks that a transaction changed, after its commit. Must return at once and not raise."""
 
 
 class Database:
@@ -38,6 +41,15 @@ class Database:
         self._migrations = migrations
         self._mutex = threading.RLock()
         self._opened: sqlite3.Connection | None = None
+        self._listener: Listener | None = None
+        self._touched: set[int] = set()
+
+    def listen(self, listener: Listener) -> None:
+        """Have `listener` told of every task that this process adds or changes from now on."""
+        with self._mutex, self._explained():
+            self._listener = listener
+            if self._opened is not None:
+                self._watch(self._opened)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -53,9 +65,14 @@ class Database:
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
+                self._touched.clear()
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            if self._touched and self._listener is not None:
+                touched = frozenset(self._touched)
+                self._touched.clear()
+                self._listener(touched)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -73,7 +90,18 @@ class Database:
     def _connection(self) -> sqlite3.Connection:
         if self._opened is None:
             self._opened = self._open()
+            if self._listener is not None:
+                self._watch(self._opened)
         return self._opened
+
+    def _watch(self, connection: sqlite3.Connection) -> None:
+        """Let the database itself note what changes: no statement, now or later, can forget to tell."""
+        connection.create_function("wan27_touched", 1, self._touched.add)
+        for event in ("INSERT", "UPDATE"):
+            connection.execute(
+                f"CREATE TEMP TRIGGER IF NOT EXISTS wan27_after_{event} AFTER {event} ON tasks "
+                "BEGIN SELECT wan27_touched(new.id); END"
+            )
 
     def _open(self) -> sqlite3.Connection:
         try:

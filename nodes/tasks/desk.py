@@ -21,7 +21,7 @@ from .fingerprint import fingerprint, stored_request
 from .following import Follower
 from .ledger import InDoubt, Ledger
 from .model import Budget, Order, Polling, Submitted, service_of
-from .polling import Poller, Task
+from .polling import Observer, Poller, Task
 from .rows import Claim, Claimed, TaskRow
 from .sending import Sender, Sending, WithdrawnError
 
@@ -49,6 +49,8 @@ class Setup:
     polls_per_minute: float
     not_delivered: Backoff
     rate_limit: Backoff
+    free: Backoff
+    observer: Observer | None = None
 
 
 @dataclass
@@ -97,8 +99,8 @@ class Desk:
         self._sender = Sender(
             self._ledger, self._client, not_delivered=setup.not_delivered, rate_limit=setup.rate_limit
         )
-        poller = Poller(self._ledger, self._http, lambda: setup.polling, setup.polls_per_minute)
-        self._follower = Follower(self._ledger, self._http, setup.output_dir, poller)
+        poller = Poller(self._ledger, self._http, lambda: setup.polling, setup.polls_per_minute, setup.free)
+        self._follower = Follower(self._ledger, self._http, setup.output_dir, poller, setup.free)
         self._claiming = asyncio.Lock()
         self._sendings: dict[int, Sending] = {}
         self._tasks: dict[tuple[str, str], Task] = {}
@@ -202,7 +204,7 @@ class Desk:
         key = (service_of(connection), task_id)
         task = self._tasks.get(key)
         if task is None:
-            task = self._tasks[key] = Task(task_id, connection)
+            task = self._tasks[key] = Task(task_id, connection, self._setup.observer)
             self._start(self._until_done(key, task), is_post=False)
         return task
 

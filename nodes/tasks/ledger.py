@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from ..api.errors import LedgerError
+from .browse import Browse
 from .claims import Claims, InDoubt
-from .database import Database
+from .database import Database, Listener
 from .model import Budget
 from .presence import Presence
 from .rescue import Rescue
@@ -55,6 +56,7 @@ class Ledger:
         self._presence = Presence(path.with_name(f"{path.stem}-locks"))
         self._rescue = Rescue(path.with_name(f"{path.stem}-rescue.jsonl"))
         self._uploads = Uploads(self._database, clock)
+        self.browse = Browse(self._database)
         self._claims = Claims(self._database, self._presence, self._rescue, clock)
 
     @property
@@ -65,6 +67,10 @@ class Ledger:
     def now(self) -> float:
         """Seconds since 1970, on the ledger's clock."""
         return self._clock()
+
+    def listen(self, listener: Listener) -> None:
+        """Have `listener` told the row numbers of tasks that this process changes; see `Listener`."""
+        self._database.listen(listener)
 
     def close(self) -> None:
         """Close the file and take down the sign of life; the next use opens both again."""

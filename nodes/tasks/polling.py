@@ -7,6 +7,7 @@ import logging
 import random
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 
 import httpx
 
@@ -19,7 +20,7 @@ from ..api.errors import (
     Wan27Error,
 )
 from ..api.limits import TASK_QUERY_HOURS
-from ..api.retry import FREE_BACKOFF, LONGEST_RETRY_AFTER, pause_before_next_poll, worth_asking_again
+from ..api.retry import LONGEST_RETRY_AFTER, Backoff, pause_before_next_poll, worth_asking_again
 from ..api.task import TaskResult
 from . import texts
 from .ledger import Ledger
@@ -36,15 +37,19 @@ NOT_FOUND_IN_A_ROW = 3
 
 OnUpdate = Callable[[Progress], None]
 
+Observer = Callable[[str, Progress], None]
+"""Told the task id and how far it is, of every task; unlike a listener it does not count as somebody who waits."""
+
 
 class Task:
     """A task being followed. `outcome` brings its video to whoever waits, on any loop."""
 
-    def __init__(self, task_id: str, connection: Connection) -> None:
+    def __init__(self, task_id: str, connection: Connection, observer: Observer | None = None) -> None:
         self.task_id = task_id
         self.connection = connection
         self.outcome: Future[Finished] = Future()
         self.listeners: list[OnUpdate] = []
+        self._observer = observer
         self.began_at: float | None = None
         self.latest: Progress | None = None
         self.tried: set[str] = set()
@@ -53,7 +58,10 @@ class Task:
     def tell(self, progress: Progress) -> None:
         """Tell all listeners. One that fails is its own trouble and keeps nothing from the others."""
         self.latest = progress
-        for listener in list(self.listeners):
+        told: list[OnUpdate] = list(self.listeners)
+        if self._observer is not None:
+            told.append(partial(self._observer, self.task_id))
+        for listener in told:
             try:
                 listener(progress)
             except Exception:  # noqa: PERF203
@@ -68,11 +76,18 @@ class Poller:
         http: shared client.
         polling: read at each poll, so that changed settings count at once.
         per_minute: for all tasks of one service together; services on loopback have no limit.
+        backoff: pauses after trouble.
     """
 
     def __init__(
-        self, ledger: Ledger, http: httpx.AsyncClient, polling: Callable[[], Polling], per_minute: float
+        self,
+        ledger: Ledger,
+        http: httpx.AsyncClient,
+        polling: Callable[[], Polling],
+        per_minute: float,
+        backoff: Backoff,
     ) -> None:
+        self._backoff = backoff
         self._ledger, self._http, self._polling, self._per_minute = ledger, http, polling, per_minute
         self._limiters: dict[str, Limiter] = {}
 
@@ -137,7 +152,7 @@ class Poller:
         if isinstance(error, RateLimitError):
             self._limiter(task.connection).hold(max(asked, self._polling().first_seconds))
         self._tell(task, None, note=str(error))
-        return max(asked, self._pause(1, None), FREE_BACKOFF.bound(failures) * _roll())
+        return max(asked, self._pause(1, None), self._backoff.bound(failures) * _roll())
 
     def _give_up_if_too_old(self, task: Task) -> None:
         """Nobody waits and the service has long forgotten it: no reason to ask for ever."""

@@ -19,7 +19,7 @@ from ..api.connection import Connection
 from ..api.download import remove_leftovers
 from ..api.errors import OutcomeUnknownError, WaitTimeoutError, Wan27Error
 from ..api.limits import TASK_QUERY_HOURS
-from ..api.retry import NOT_DELIVERED_BACKOFF, RATE_LIMIT_BACKOFF, Backoff
+from ..api.retry import FREE_BACKOFF, NOT_DELIVERED_BACKOFF, RATE_LIMIT_BACKOFF, Backoff
 from ..api.task import check_task_id
 from . import texts
 from .background import BackgroundLoop, in_thread, outcome_of
@@ -28,7 +28,7 @@ from .files import FOLDER
 from .ledger import Ledger
 from .limiter import POLLS_PER_MINUTE
 from .model import Budget, Finished, Order, Polling, Progress, Submitted
-from .polling import Task
+from .polling import Observer, Task
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -45,6 +45,7 @@ class Runner:
         connection_for: for `resume_unfinished`; may block.
         polls_per_minute: for all tasks together, where the service is not on this machine.
         not_delivered, rate_limit: how long a request that was surely not taken is tried again.
+        free: pauses of polls and downloads after trouble.
     """
 
     def __init__(
@@ -58,9 +59,10 @@ class Runner:
         polls_per_minute: float = POLLS_PER_MINUTE,
         not_delivered: Backoff = NOT_DELIVERED_BACKOFF,
         rate_limit: Backoff = RATE_LIMIT_BACKOFF,
+        free: Backoff = FREE_BACKOFF,
     ) -> None:
         self._setup = Setup(
-            ledger, output_dir, polling, budget, connection_for, polls_per_minute, not_delivered, rate_limit
+            ledger, output_dir, polling, budget, connection_for, polls_per_minute, not_delivered, rate_limit, free
         )
         self._ledger = ledger
         self._background = BackgroundLoop("wan27-runner")
@@ -69,6 +71,10 @@ class Runner:
     def configure(self, *, polling: Polling, budget: Budget) -> None:
         """Take over changed settings; they count from the next poll and the next claim on."""
         self._setup.polling, self._setup.budget = polling, budget
+
+    def observe(self, observer: Observer) -> None:
+        """Have `observer` told how far each task is, from now on; on the runner's thread, so it must return at once."""
+        self._setup.observer = observer
 
     async def submit_batch(self, orders: Sequence[Order], *, run_id: str) -> list[Submitted]:
         """The tasks of the orders, in their order: found in the ledger, or made. From any event loop.
