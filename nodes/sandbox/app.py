@@ -17,19 +17,26 @@ from .service import Service
 from .store import Store
 from .tasks import Tasks
 from .uploads import Uploads
+from .worker import Pool
 
 log = logging.getLogger(__name__)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def build_app(
-    store: Store, tasks: Tasks, options: SandboxOptions, *, base_url: list[str], down: Callable[[float], None]
+    store: Store,
+    tasks: Tasks,
+    chores: Pool,
+    options: SandboxOptions,
+    *,
+    base_url: list[str],
+    down: Callable[[float], None],
 ) -> web.Application:
     """Put the routes together. `base_url` is filled in when the port is known."""
     faults = Faults()
     app = web.Application(middlewares=[_guard], client_max_size=options.max_body_bytes)
     for part in (
-        Service(store, tasks, faults, options, base_url),
+        Service(store, tasks, chores, faults, options, base_url),
         Uploads(store, faults, options, base_url),
         Results(store, faults),
         Control(store, faults, down),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from .store import Store
+    from .worker import Pool
 
 log = logging.getLogger(__name__)
 _PRUNE_SECONDS = 1800.0
@@ -110,9 +111,10 @@ class Sandbox:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         store = Store(self._state_dir)
         store.open()
-        pool = Pool(self._options.workers)
-        tasks = Tasks(store, pool, self._options)
-        app = build_app(store, tasks, self._options, base_url=self._base_url, down=self._go_down)
+        # apart, so that no request waits for a video
+        renderers, chores = Pool(self._options.workers, name="render"), Pool(2, name="chores")
+        tasks = Tasks(store, renderers, self._options)
+        app = build_app(store, tasks, chores, self._options, base_url=self._base_url, down=self._go_down)
         self._runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=0.5)
         try:
             await self._runner.setup()
@@ -121,14 +123,15 @@ class Sandbox:
             shown = f"[{self._host}]" if ":" in self._host else self._host
             self._base_url[0] = f"http://{shown}:{port}"
             tasks.resume()
-            pruning = asyncio.create_task(self._prune(store))
+            pruning = asyncio.create_task(self._prune(store, chores))
             self._ready.set()
             await self._stop.wait()
             pruning.cancel()
         finally:
             await self._runner.cleanup()
             await tasks.close()
-            pool.close(timeout=2.0)
+            renderers.close(timeout=2.0)
+            chores.close(timeout=1.0)
             store.close()
 
     async def _listen(self, port: int) -> web.TCPSite:
@@ -152,14 +155,11 @@ class Sandbox:
         await asyncio.sleep(seconds)
         self._site = await self._listen(port)
 
-    async def _prune(self, store: Store) -> None:
+    async def _prune(self, store: Store, chores: Pool) -> None:
+        keep, most = self._options.keep_seconds, self._options.max_state_bytes
         while True:
             try:
-                await asyncio.to_thread(
-                    store.prune,
-                    keep_seconds=self._options.keep_seconds,
-                    max_bytes=self._options.max_state_bytes,
-                )
+                await chores.run(lambda: store.prune(keep_seconds=keep, max_bytes=most))
             except Exception:
                 log.exception("the sandbox could not tidy up %s", self._state_dir)
             await asyncio.sleep(_PRUNE_SECONDS)

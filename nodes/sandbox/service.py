@@ -17,6 +17,7 @@ from .options import SandboxOptions
 from .store import Store
 from .tasks import Tasks, fingerprint
 from .validate import BodyError, parse_body
+from .worker import Pool
 
 _BAD_KEYS = {
     "bad-key": (401, "INVALID_API_KEY", "the API key is not valid"),
@@ -30,10 +31,10 @@ class Service:
     """Handlers. Keys: any is good, except bad-key and bad-key-403 (refused) and no-balance and no-balance-403."""
 
     def __init__(
-        self, store: Store, tasks: Tasks, faults: Faults, options: SandboxOptions, base_url: list[str]
+        self, store: Store, tasks: Tasks, chores: Pool, faults: Faults, options: SandboxOptions, base_url: list[str]
     ) -> None:
         self._store, self._tasks, self._faults, self._options = store, tasks, faults, options
-        self._base_url = base_url
+        self._base_url, self._chores = base_url, chores
         self._polls: dict[str, deque[float]] = defaultdict(deque)
 
     def routes(self) -> list[web.RouteDef]:
@@ -74,7 +75,7 @@ class Service:
             raw = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return None, error(413, "INVALID_REQUEST_BODY", "the body is too large")
-        body, refusal = await asyncio.to_thread(self._read, raw, entry)
+        body, refusal = await self._chores.run(lambda: self._read(raw, entry))
         key, unauthorized = _key(request)
         refusal = unauthorized or _content_type(request) or refusal
         if refusal is None and key in _POOR_KEYS:
@@ -94,7 +95,7 @@ class Service:
         fault = self._faults.pick("task", str(body.get("prompt", "")))
         fails = fault.values["reason"] if fault and fault.kind == "fail" else ""
         longer = fault.values["seconds"] if fault and fault.kind == "slow" else 0.0
-        task = await asyncio.to_thread(self._tasks.create, body, fail_with=fails, extra_seconds=longer)
+        task = await self._chores.run(lambda: self._tasks.create(body, fail_with=fails, extra_seconds=longer))
         entry.update(accepted=True, task_id=task["task_id"])
         self._tasks.start(task)
         return web.json_response({"task_id": task["task_id"]})

@@ -47,7 +47,7 @@ class Uploads:
         answer = fault_answer(fault, failed="UPLOAD_FAILED")
         if answer is not None:
             return answer
-        name = re.sub(r"[^A-Za-z0-9._-]", "_", request.match_info["name"])[-80:]
+        name = re.sub(r"[^A-Za-z0-9._-]", "_", request.match_info["name"])[-80:].lstrip(".") or "file"
         temporary = self._store.temporary()
         try:
             digest, size = hashlib.sha256(), 0

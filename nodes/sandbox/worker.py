@@ -13,13 +13,17 @@ _Work = tuple[Callable[[], object], asyncio.AbstractEventLoop, "asyncio.Future[o
 
 
 class Pool:
-    """A few threads that take work in the order it came."""
+    """A few threads that take work in the order it came.
 
-    def __init__(self, workers: int) -> None:
+    asyncio's own threads are no choice even for small work: they cannot be had any more once the interpreter ends.
+    """
+
+    def __init__(self, workers: int, *, name: str) -> None:
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._threads = [
-            threading.Thread(target=self._run, name=f"wan27-sandbox-{number}", daemon=True) for number in range(workers)
+            threading.Thread(target=self._run, name=f"wan27-sandbox-{name}-{number}", daemon=True)
+            for number in range(workers)
         ]
         for thread in self._threads:
             thread.start()

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from nodes.sandbox.faults import KINDS, Faults, parse_faults
+
+from .conftest import RESULT, Client
+
+
+def hits(polls: int, **fault: Any) -> list[bool]:
+    """Which of some polls a fault hits."""
+    faults = Faults()
+    faults.set(parse_faults([{"at": "result", "kind": "server_error", **fault}]))
+    return [faults.pick("result") is not None for _ in range(polls)]
+
+
+def test_counts() -> None:
+    assert hits(3) == [True, False, False]
+    assert hits(4, count=2) == [True, True, False, False]
+    assert hits(4, skip=2) == [False, False, True, False]
+    assert hits(4, count=None) == [True] * 4
+
+
+def test_probability_is_repeatable() -> None:
+    first = hits(1000, probability=0.3, seed=5)
+    assert first == hits(1000, probability=0.3, seed=5)
+    assert first != hits(1000, probability=0.3, seed=6)
+    assert 240 < sum(first) < 360
+    assert sum(hits(1000, probability=0.5, count=3)) == 3
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        None,
+        {},
+        ["lost_answer"],
+        [{"kind": "lost_answer"}],
+        [{"at": "submit", "kind": "garbage"}],
+        [{"at": "submit", "kind": "lost_answer", "seconds": 3}],
+    ],
+)
+def test_wrong_faults_are_refused(client: Client, faults: Any) -> None:
+    answer = client.plain.post(f"{client.base_url}/sandbox/faults", json={"faults": faults})
+    assert answer.status_code == 400
+    assert answer.json()["message"]
+
+
+def test_every_kind_is_documented() -> None:
+    from nodes.sandbox import faults
+
+    for kinds in KINDS.values():
+        for kind, values in kinds.items():
+            assert kind in (faults.__doc__ or "")
+            assert all(value in (faults.__doc__ or "") for value in values)
+
+
+# --- submit
+
+
+def test_refusals_of_a_submit(client: Client, image_url: str) -> None:
+    body = {"image_url": image_url}
+    client.fault("submit", "rate_limit", retry_after=7)
+    answer = client.post(body)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
+    assert answer.json()["reason"] == "RATE_LIMIT_EXCEEDED"
+    client.fault("submit", "rate_limit", retry_after=None)
+    assert "Retry-After" not in client.post(body).headers
+    client.fault("submit", "unavailable")
+    answer = client.post(body)
+    assert answer.status_code == 503
+    with pytest.raises(ValueError, match="Expecting value"):
+        answer.json()
+    client.fault("submit", "server_error")
+    answer = client.post(body)
+    assert (answer.status_code, answer.json()["reason"]) == (500, "CREATE_TASK_FAILED")
+    client.fault("submit", "error", status=400, reason="ILLEGAL_PROMPT", nested=True, message="no")
+    assert client.post(body).json() == {"error": {"message": "no", "code": "ILLEGAL_PROMPT"}}
+    assert [entry["accepted"] for entry in client.log()] == [False] * 5
+    assert client.post(body).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["lost_answer", "server_error"])
+def test_a_task_can_be_made_without_the_client_knowing(client: Client, image_url: str, kind: str) -> None:
+    client.fault("submit", kind, **({"made": True} if kind == "server_error" else {}))
+    if kind == "lost_answer":
+        with pytest.raises(httpx.TransportError):
+            client.post({"image_url": image_url, "prompt": "lost"})
+    else:
+        assert client.post({"image_url": image_url, "prompt": "lost"}).status_code == 500
+    [entry] = client.log()
+    assert entry["accepted"] is True
+    assert entry["fault"] == kind
+    assert entry["status"] == (None if kind == "lost_answer" else 500)
+    assert entry["body"]["prompt"] == "lost"
+    assert client.finished(entry["task_id"])["task"]["status"] == "TASK_STATUS_SUCCEED"
+
+
+def test_refused_before_it_is_taken(client: Client, image_url: str) -> None:
+    client.fault("submit", "refuse", count=2)
+    for _ in range(2):
+        with pytest.raises(httpx.TransportError):
+            client.post({"image_url": image_url})
+    client.submit({"image_url": image_url})
+    assert [(entry["accepted"], entry["fault"]) for entry in client.log()] == [
+        (False, "refuse"),
+        (False, "refuse"),
+        (True, None),
+    ]
+
+
+def test_an_answer_that_comes_too_late(client: Client, image_url: str) -> None:
+    client.fault("submit", "slow", seconds=0.5)
+    with pytest.raises(httpx.ReadTimeout):
+        client.post({"image_url": image_url}, timeout=0.2)
+    [entry] = client.log()
+    assert entry["accepted"] is True
+    assert client.result(entry["task_id"])
+
+
+# --- result
+
+
+def test_faults_of_a_poll(client: Client, image_url: str) -> None:
+    task_id = client.submit({"image_url": image_url})
+    client.finished(task_id)
+
+    def poll() -> httpx.Response:
+        return client.http.get(RESULT, params={"task_id": task_id})
+
+    client.fault("result", "rate_limit")
+    assert (poll().status_code, poll().status_code) == (429, 200)
+    client.fault("result", "server_error")
+    assert poll().json()["reason"] == "GET_RESULT_FAILED"
+    client.fault("result", "unavailable")
+    assert poll().status_code == 503
+    client.fault("result", "broken_json")
+    answer = poll()
+    assert answer.headers["Content-Type"].startswith("application/json")
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
+        answer.json()
+    client.fault("result", "data_wrapper")
+    assert poll().json()["data"]["task"]["status"] == "TASK_STATUS_SUCCEED"
+    for status in ("TASK_STATUS_RUNNING", "TASK_STATUS_CANCELLED", "TASK_STATUS_UNHEARD_OF"):
+        client.fault("result", "status", value=status)
+        assert poll().json()["task"]["status"] == status
+    client.fault("result", "missing_ttl")
+    assert "video_url_ttl" not in poll().json()["videos"][0]
+    client.fault("result", "zero_ttl")
+    assert poll().json()["videos"][0]["video_url_ttl"] == "0"
+    client.fault("result", "integer_ttl")
+    assert poll().json()["videos"][0]["video_url_ttl"] == 3600
+    client.fault("result", "slow", seconds=0.5)
+    with pytest.raises(httpx.ReadTimeout):
+        client.http.get(RESULT, params={"task_id": task_id}, timeout=0.2)
+    client.fault("result", "cut")
+    with pytest.raises(httpx.TransportError):
+        poll()
+
+
+# --- task, upload, listener
+
+
+def test_a_task_that_fails(client: Client, image_url: str) -> None:
+    client.fault("task", "fail", reason="DataInspectionFailed: no", prompt="bad")
+    good = client.submit({"image_url": image_url, "prompt": "good"})
+    assert client.reason({"image_url": image_url, "prompt": "very bad"}) == "DataInspectionFailed: no"
+    assert client.finished(good)["task"]["status"] == "TASK_STATUS_SUCCEED"
+
+
+def test_a_task_that_takes_long(client: Client, image_url: str) -> None:
+    client.fault("task", "slow", seconds=100)
+    task = client.result(client.submit({"image_url": image_url}))["task"]
+    assert task["status"] == "TASK_STATUS_PROCESSING"
+    assert 90 < task["eta"] <= 100
+
+
+def test_faults_of_an_upload(client: Client) -> None:
+    url = f"{client.base_url}/sandbox/media/a.png"
+    client.fault("upload", "server_error")
+    assert client.plain.put(url, content=b"abc").status_code == 500
+    client.fault("upload", "unavailable")
+    assert client.plain.put(url, content=b"abc").status_code == 503
+    client.fault("upload", "slow", seconds=0.5)
+    with pytest.raises(httpx.ReadTimeout):
+        client.plain.put(url, content=b"abc", timeout=0.2)
+
+
+def test_nobody_listens_for_a_while(run: Callable[..., Client]) -> None:
+    client = run()
+    client.fault("listener", "down", seconds=0.4)
+    refused, end = 0, time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            status = client.http.get("/openapi/v1/billing/balance/detail").status_code
+        except httpx.ConnectError:
+            refused += 1
+        except httpx.TransportError:
+            continue
+        else:
+            if refused:
+                break
+        time.sleep(0.02)
+    assert refused > 0
+    assert status == 200

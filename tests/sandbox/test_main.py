@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "nodes.sandbox", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_prints_its_url_and_runs_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    process = start("--state-dir", str(tmp_path / "state"), "--task-seconds", "0", "--fps", "2")
+    assert process.stdout is not None
+    url = process.stdout.readline().strip()
+    assert httpx.get(f"{url}/sandbox/log").json() == []
+    assert (tmp_path / "state" / "tasks").is_dir()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, "", "")
+    assert list((tmp_path / "state" / "owners").iterdir()) == []
+
+
+def test_the_state_and_the_log_survive_a_kill(tmp_path: Path) -> None:
+    process = start("--state-dir", str(tmp_path), "--task-seconds", "1000")
+    assert process.stdout is not None
+    url = process.stdout.readline().strip()
+    headers = {"Authorization": "Bearer k"}
+    body = {"image_url": "data:image/png;base64,iVBORw0KGgo="}
+    answer = httpx.post(f"{url}/v3/async/wan2.7-i2v", json=body, headers=headers)
+    process.kill()
+    process.communicate()
+    second = start("--state-dir", str(tmp_path))
+    assert second.stdout is not None
+    url = second.stdout.readline().strip()
+    assert [entry["task_id"] for entry in httpx.get(f"{url}/sandbox/log").json()] == [answer.json()["task_id"]]
+    query = {"task_id": answer.json()["task_id"]}
+    assert httpx.get(f"{url}/v3/async/task-result", params=query, headers=headers).status_code == 200
+    second.terminate()
+    second.communicate(timeout=20)
+
+
+def test_wrong_options() -> None:
+    process = start("--fps", "100")
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert "1 to 60" in err

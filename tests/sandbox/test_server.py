@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from nodes.sandbox import Sandbox, SandboxOptions
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def running() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("wan27-sandbox")]
+
+
+def test_start_and_stop(tmp_path: Path) -> None:
+    sandbox = Sandbox(tmp_path)
+    assert sandbox.base_url == ""
+    url = sandbox.start()
+    assert url == sandbox.start() == sandbox.base_url
+    assert url.startswith("http://127.0.0.1:")
+    assert httpx.get(f"{url}/sandbox/log").json() == []
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name.startswith("wan27-sandbox"))
+    sandbox.stop()
+    sandbox.stop()
+    assert running() == []
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/sandbox/log")
+    assert httpx.get(f"{sandbox.start()}/sandbox/log").status_code == 200
+    sandbox.stop()
+
+
+def test_a_port_of_choice(tmp_path: Path) -> None:
+    first = Sandbox(tmp_path)
+    port = int(first.start().rpartition(":")[2])
+    with pytest.raises(OSError, match=str(port)):
+        Sandbox(tmp_path, port=port).start()
+    first.stop()
+    again = Sandbox(tmp_path, port=port)
+    assert again.start() == f"http://127.0.0.1:{port}"
+    again.stop()
+    assert running() == []
+
+
+def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError, match="file"):
+        Sandbox(tmp_path / "file").start()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.1", "example.com", "::"])
+def test_loopback_only(tmp_path: Path, host: str) -> None:
+    with pytest.raises(ValueError, match="loopback"):
+        Sandbox(tmp_path, host=host)
+
+
+@pytest.mark.parametrize("wrong", [{"fps": 0}, {"fps": 61}, {"task_seconds": -1}, {"queue_seconds": -1}])
+def test_options_are_checked(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=r"fps|negative"):
+        SandboxOptions(**wrong)
+
+
+def test_importing_is_cheap() -> None:
+    code = (
+        "import sys, nodes.sandbox; print([m for m in ('aiohttp', 'av', 'PIL', 'numpy', 'httpx') if m in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_a_program_that_forgets_to_stop_it_ends_all_the_same(tmp_path: Path) -> None:
+    code = "import sys; from nodes.sandbox import Sandbox; print(Sandbox(sys.argv[1]).start())"
+    shown = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
+    )
+    assert shown.stdout.startswith("http://")
+    assert shown.stderr == ""

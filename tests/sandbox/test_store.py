@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nodes.sandbox.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+DAY = 86_400.0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path)
+    opened.open()
+    yield opened
+    opened.close()
+
+
+def make_task(store: Store, *, age: float = 0.0, outcome: str = "succeed", owner: str = "", size: int = 100) -> str:
+    """A task with a medium and a result of its own."""
+    task_id = str(uuid.uuid4())
+    medium = store.keep_bytes(task_id.encode() * (size // 36 + 1))
+    store.result(task_id).write_bytes(bytes(size))
+    for path in (store.media(medium), store.result(task_id)):
+        os.utime(path, (time.time() - age, time.time() - age))
+    store.write_task(
+        {
+            "task_id": task_id,
+            "owner": owner or store.owner,
+            "submitted_ms": (time.time() - age) * 1000,
+            "outcome": outcome,
+            "result": task_id,
+            "media": {"image_url": medium},
+        }
+    )
+    return task_id
+
+
+def prune(store: Store, **options: Any) -> None:
+    store.prune(**{"keep_seconds": DAY, "max_bytes": 10**9, **options})
+
+
+def kept(store: Store) -> int:
+    """Number of files by content and results that are left."""
+    return sum(len(list((store.root / folder).iterdir())) for folder in ("media", "results"))
+
+
+def test_what_is_old_goes_and_what_is_young_stays(store: Store) -> None:
+    old, young = make_task(store, age=DAY + 60), make_task(store, age=DAY - 60)
+    prune(store)
+    assert store.task(old) is None
+    assert store.task(young) is not None
+    assert store.result(young).exists()
+    assert not store.result(old).exists()
+
+
+def test_what_is_worked_on_stays(store: Store) -> None:
+    running = make_task(store, age=2 * DAY, outcome="")
+    abandoned = make_task(store, age=2 * DAY, outcome="", owner=uuid.uuid4().hex)
+    prune(store, max_bytes=0)
+    assert store.task(running) is not None
+    assert store.result(running).exists()
+    assert store.task(abandoned) is None
+
+
+def test_the_oldest_goes_when_there_is_too_much(store: Store) -> None:
+    ids = [make_task(store, age=10_000 - index * 1000, size=36_000) for index in range(4)]
+    prune(store, max_bytes=150_000)
+    assert [store.task(task_id) is not None for task_id in ids] == [False, False, True, True]
+    prune(store, max_bytes=150_000)
+    assert [store.task(task_id) is not None for task_id in ids] == [False, False, True, True]
+
+
+def test_uploads_expire_and_take_their_file_along(store: Store) -> None:
+    def upload(data: bytes, seconds: float) -> tuple[str, str]:
+        sha256 = store.keep_bytes(data)
+        os.utime(store.media(sha256), (time.time() - 2000, time.time() - 2000))
+        return store.add_upload(name="a", sha256=sha256, size=1, mime="image/png", seconds=seconds), sha256
+
+    dead, dead_file = upload(b"dead", -1)
+    alive, alive_file = upload(b"alive", 100)
+    prune(store, keep_seconds=-10)
+    assert store.upload(dead) is None
+    assert not store.media(dead_file).exists()
+    assert store.upload(alive) is not None
+    assert store.media(alive_file).exists()
+
+
+def test_fresh_files_are_not_swept_before_they_are_noted(store: Store) -> None:
+    sha256 = store.keep_bytes(b"just arrived")
+    prune(store)
+    assert store.media(sha256).exists()
+
+
+def test_old_posts_are_forgotten(store: Store) -> None:
+    store.log_post({"time": time.time() - 2 * DAY, "n": 1})
+    store.log_post({"time": time.time(), "n": 2})
+    prune(store)
+    assert [entry["n"] for entry in store.posts()] == [2]
+
+
+def test_a_broken_file_is_no_task(store: Store) -> None:
+    task_id = make_task(store)
+    (store.root / "tasks" / f"{task_id}.json").write_bytes(b'{"task_id"')
+    assert store.task(task_id) is None
+    assert store.tasks() == []
+    store.log_post({"time": 1})
+    with (store.root / "posts.jsonl").open("a") as file:
+        file.write('{"half')
+    assert len(store.posts()) == 1
+
+
+@pytest.mark.parametrize("name", ["", "..", "../secret", "x" * 5000, "{00000000-0000-0000-0000-000000000000}"])
+def test_ids_never_become_paths(store: Store, name: str) -> None:
+    assert store.task(name) is None
+    assert store.upload(name) is None
+
+
+def test_the_secret_survives_and_is_one_for_all(store: Store, tmp_path: Path) -> None:
+    assert Store(tmp_path).sign("x") == store.sign("x") != Store(tmp_path / "other").sign("x")
+
+
+def test_an_owner_is_known_to_live_until_it_is_killed(store: Store) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from nodes.sandbox.store import Store\n"
+        "s = Store(Path(sys.argv[1])); s.open(); print(s.owner, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(store.root)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        owner = process.stdout.readline().strip()
+        task_id = make_task(store, outcome="", owner=owner)
+        assert store.alive(owner)
+        assert store.adopt(task_id) is None
+        process.kill()
+        process.wait()
+    assert not store.alive(owner)
+    adopted = store.adopt(task_id)
+    assert adopted is not None
+    assert adopted["owner"] == store.owner
+    assert store.adopt(task_id) is None
+
+
+def test_two_processes_write_one_log(store: Store) -> None:
+    code = (
+        "import sys; from pathlib import Path; from nodes.sandbox.store import Store\n"
+        "s = Store(Path(sys.argv[1]))\n"
+        "for n in range(300): s.log_post({'time': 0, 'n': n, 'text': 'x' * 2000})"
+    )
+    command = [sys.executable, "-c", code, str(store.root)]
+    writers = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert sorted(entry["n"] for entry in store.posts()) == sorted([*range(300), *range(300)])
