@@ -1,0 +1,154 @@
+"""From decoded frames to one float32 tensor: a preallocated array, and a thread that converts into it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Full, Queue
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .probe import rotation_of
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+Pixels = NDArray[np.float32]
+
+#: Frames that wait for the converter. Each keeps one of the decoder's own pictures in memory.
+_QUEUE = 2
+_WHITE = np.float32(255)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a frame becomes a picture: scaled to width × height, then turned by `turns` quarters counter-clockwise."""
+
+    width: int
+    height: int
+    turns: int
+    scaled: bool
+
+    @classmethod
+    def of(cls, frame: VideoFrame, max_side: int) -> Geometry:
+        """The geometry of the first frame, which all others are brought to."""
+        width, height = limited_size(frame.width, frame.height, max_side)
+        return cls(width, height, rotation_of(frame) // 90, (width, height) != (frame.width, frame.height))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the picture as it is shown."""
+        turned = self.turns % 2 == 1
+        return (self.width, self.height, 3) if turned else (self.height, self.width, 3)
+
+
+def limited_size(width: int, height: int, max_side: int) -> tuple[int, int]:
+    """Width and height with the longer side at most `max_side` (0: any), the shape kept, never enlarged."""
+    longer = max(width, height)
+    if not max_side or longer <= max_side:
+        return width, height
+    return max(1, round(width * max_side / longer)), max(1, round(height * max_side / longer))
+
+
+class Converter:
+    """Turns frames of any pixel format into 0..1. One for each thread: it keeps FFmpeg's scaler between frames."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        from av.video.reformatter import Interpolation, VideoReformatter
+
+        self._geometry = geometry
+        self._reformatter = VideoReformatter()
+        # The bits of core's `frame.to_ndarray("rgb24")`: no other argument may be given to a frame that is not scaled.
+        self._plain: dict[str, Any] = {"format": "rgb24"}
+        if "threads" in (VideoReformatter.reformat.__doc__ or ""):
+            self._plain["threads"] = 1  # older PyAV knows no such argument, and uses one thread
+        self._scaled = {
+            **self._plain,
+            "width": geometry.width,
+            "height": geometry.height,
+            "interpolation": Interpolation.BICUBIC,
+        }
+
+    def write(self, frame: VideoFrame, out: Pixels) -> None:
+        """Fill `out` (of the geometry's shape) with the picture.
+
+        Division by 255 gives core's values to the bit; multiplication by 1/255 does not.
+        """
+        geometry = self._geometry
+        same = (frame.width, frame.height) == (geometry.width, geometry.height)
+        rgb = self._reformatter.reformat(frame, **(self._plain if same else self._scaled))
+        plane = rgb.planes[0]
+        rows = np.frombuffer(memoryview(plane), np.uint8, plane.line_size * rgb.height).reshape(
+            rgb.height, plane.line_size
+        )
+        picture = rows[:, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)
+        if geometry.turns:
+            picture = np.rot90(picture, geometry.turns)
+        np.divide(picture, _WHITE, out=out, dtype=np.float32)
+
+
+class FrameStore:
+    """A growing float32 [N,H,W,3] array. Frames are converted in a second thread while the caller decodes on.
+
+    When that thread is behind, the caller converts too instead of waiting for it, so neither can wait for ever. `grow`
+    is asked with the new number of frames before the array is made larger than planned; it may raise.
+    """
+
+    def __init__(self, geometry: Geometry, capacity: int, grow: Callable[[int], None]) -> None:
+        self._grow = grow
+        self._own = Converter(geometry)
+        self._theirs = Converter(geometry)
+        # numpy asks the system for huge pages, torch does not; pages that are never written cost nothing.
+        self._data: Pixels = np.empty((max(1, capacity), *geometry.shape), np.float32)
+        self._queue: Queue[tuple[VideoFrame, Pixels] | None] = Queue(_QUEUE)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="wan27-decode", daemon=True)
+        self._thread.start()
+        self.count = 0
+
+    def add(self, frame: VideoFrame) -> None:
+        """Take one frame. Raises what the conversion of an earlier one raised."""
+        if self._error is not None:
+            raise self._error
+        if self.count == len(self._data):
+            self._enlarge()
+        out = self._data[self.count]
+        self.count += 1
+        try:
+            self._queue.put_nowait((frame, out))
+        except Full:
+            self._own.write(frame, out)
+
+    def finish(self) -> Pixels:
+        """Wait for the last conversion; [N,H,W,3] of exactly what was added."""
+        self.close()
+        if self._error is not None:
+            raise self._error
+        return self._data[: self.count]
+
+    def close(self) -> None:
+        """End the thread. Safe to call twice, and after an error."""
+        if self._thread.is_alive():
+            self._queue.put(None)  # the thread empties the queue whatever happens, so there will be room
+            self._thread.join()
+
+    def _enlarge(self) -> None:
+        larger = self.count + max(16, self.count // 4)
+        self._grow(larger)
+        self._queue.join()
+        data: Pixels = np.empty((larger, *self._data.shape[1:]), np.float32)
+        data[: self.count] = self._data
+        self._data = data
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if self._error is None:
+                try:
+                    self._theirs.write(*item)
+                except BaseException as error:  # handed to the thread that decodes
+                    self._error = error
+            del item  # a frame held here while waiting is a frame's memory
+            self._queue.task_done()

@@ -1,0 +1,22 @@
+"""How many threads the decoder gets."""
+
+from __future__ import annotations
+
+import os
+
+#: Every frame thread keeps pictures of its own; beyond this a wide machine pays with memory and gains nothing.
+_MOST = 8
+#: Pixels of the frames that all threads together may hold beside the codec's references: about 24 MB at 8 bit.
+_PIXELS = 16_000_000
+
+
+def thread_count(pixels: int) -> int:
+    """Threads for frames of `pixels` pixels: two more than there are cores, since each waits for another at times."""
+    return max(1, min(_MOST, cores() + 2, _PIXELS // max(1, pixels)))
+
+
+def cores() -> int:
+    """Cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1

@@ -1,0 +1,138 @@
+"""Which frames and samples of a file are given out: the window, and the plan made from the packets' times."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from .file import MediaError
+
+if TYPE_CHECKING:
+    from av import AudioStream, VideoStream
+    from av.container import InputContainer
+
+    from .decode_options import DecodeOptions
+
+#: Containers round times (Matroska to 1 ms) and widgets are typed by hand: a frame this near to a border is on it.
+TOLERANCE = Fraction(1, 1000)
+#: Audio that begins this much before the first frame is priming, not a picture that starts late.
+PRIMING = Fraction(1, 10)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Seconds on the file's own clock. start: inclusive; end: exclusive, None for the end of the file.
+
+    whole: no start was asked for, so audio is kept from its first sample on.
+    """
+
+    start: Fraction
+    end: Fraction | None
+    whole: bool
+
+    def before(self, time: Fraction) -> bool:
+        """Whether a frame at `time` comes before the window."""
+        return not self.whole and time < self.start - TOLERANCE
+
+    def after(self, time: Fraction) -> bool:
+        """Whether a frame at `time` comes after the window."""
+        return self.end is not None and time >= self.end - TOLERANCE
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the packets of a file promise for a window, found without decoding.
+
+    frames: how many will be given out (every_nth and max_frames counted in); None where packets carry no time.
+    last: time of the last of them. seek: time of the key frame to start from; None to start at the beginning.
+    packets: of the whole file.
+    """
+
+    window: Window
+    frames: int | None
+    last: Fraction | None
+    seek: Fraction | None
+    seek_last: Fraction | None
+    packets: int
+
+
+def make_plan(
+    container: InputContainer, video: VideoStream, audio: AudioStream | None, options: DecodeOptions, name: str
+) -> Plan:
+    """Read through the packets once; for 10 MB that takes some milliseconds. Leaves the container at its end.
+
+    The header is not believed: it may count no frames, too few, or far too many. Raises MediaError for an empty window.
+    """
+    times, keys, packets = _packet_times(container, video)
+    window = _window(times[0] if times else None, audio, options)
+    if packets == 0:
+        raise MediaError(f"{name} holds no frames. The file is cut off or damaged; make or download it again.")
+    if not times:
+        return Plan(window, None, None, None, None, packets)
+    inside = [time for time in times if not window.before(time) and not window.after(time)]
+    if not inside:
+        first, length = window.start - times[0], times[-1] - times[0]
+        raise MediaError(
+            f"{name} has no frame between start_time {float(first):g} s and the end of duration: its last frame is at "
+            f"{float(length):.3f} s. Use a smaller start_time, or 0, and a longer duration, or 0."
+        )
+    chosen = inside[:: options.every_nth]
+    if options.max_frames:
+        chosen = chosen[: options.max_frames]
+    return Plan(
+        window,
+        len(chosen),
+        chosen[-1],
+        None if window.whole else _key_before(keys, window.start),
+        _key_before(keys, chosen[-1]),
+        packets,
+    )
+
+
+def _window(first: Fraction | None, audio: AudioStream | None, options: DecodeOptions) -> Window:
+    zero = first or Fraction(0)
+    if audio is not None and audio.start_time is not None and audio.time_base is not None:
+        heard = audio.start_time * audio.time_base
+        if heard < zero - PRIMING:
+            zero = heard
+    start = zero + Fraction(options.start_time).limit_denominator(1_000_000)
+    duration = Fraction(options.duration).limit_denominator(1_000_000)
+    return Window(start, start + duration if duration else None, whole=not options.start_time)
+
+
+def _packet_times(container: InputContainer, video: VideoStream) -> tuple[list[Fraction], list[Fraction], int]:
+    """Sorted times of all frames that will be shown, those of the key frames, and how many packets there are."""
+    import av
+
+    ticks: list[int] = []
+    keys: list[int] = []
+    packets = 0
+    base = video.time_base
+    with contextlib.suppress(av.FFmpegError):  # a truncated file ends here; decoding says where
+        for packet in container.demux(video):
+            if not packet.size:
+                continue
+            packets += 1
+            if packet.pts is None or packet.is_discard:
+                continue
+            ticks.append(packet.pts)
+            if packet.is_keyframe:
+                keys.append(packet.pts)
+    if base is None or len(ticks) * 2 < packets:
+        return [], [], packets
+    return [tick * base for tick in sorted(ticks)], [key * base for key in sorted(keys)], packets
+
+
+def _key_before(keys: list[Fraction], time: Fraction) -> Fraction | None:
+    """The last key frame at or before `time`; None for the first of the file, which needs no seek."""
+    index = bisect_right(keys, time + TOLERANCE) - 1
+    return keys[index] if index > 0 else None
+
+
+def samples_in(seconds: Fraction, rate: int) -> int:
+    """How many samples last `seconds`, rounded to the nearest."""
+    return math.floor(seconds * rate + Fraction(1, 2))
