@@ -28,7 +28,7 @@ from .api.connection import Connection, is_loopback
 from .api.errors import AuthenticationError, NotDeliveredError, Wan27Error
 from .settings import FILE_NAME, Settings, SettingsError, load_settings
 from .storage.base import StorageError
-from .storage.choose import choose_storage
+from .storage.choose import make_storage
 from .storage.transfer import hush, silence
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ async def _check_storage(settings: Settings, sandbox_url: str | None) -> Finding
     wanted = settings.storage
     section = f"[storage.{wanted.kind}] in config.toml" if wanted.kind in wanted.options else "kind under [storage]"
     try:
-        storage = choose_storage(wanted.kind, wanted.options, sandbox_url=sandbox_url, directory=settings.path.parent)
+        storage = make_storage(wanted.kind, wanted.options, sandbox_url=sandbox_url, directory=settings.path.parent)
         if storage.name == "inline":
             return _inline(wanted.kind)
         with TemporaryDirectory(prefix="wan27-check-", ignore_cleanup_errors=True) as folder:

@@ -52,11 +52,21 @@ class Storage(Protocol):
 
 
 async def read_chunks(file: MediaFile, on_progress: Progress | None = None) -> AsyncGenerator[bytes, None]:
-    """A file in chunks, read off the event loop, so that no upload holds a whole clip in memory."""
+    """A file in chunks, read off the event loop, so that no upload holds a whole clip in memory.
+
+    Raises:
+        StorageError: the file is no longer as long as it was when it was looked at.
+        OSError: it cannot be read.
+    """
     sent = 0
-    with await asyncio.to_thread(file.path.open, "rb") as opened:
+    # Opened on the loop: a thread that is still opening when the upload is cancelled would leave it open.
+    with file.path.open("rb") as opened:
         while chunk := await asyncio.to_thread(opened.read, CHUNK_BYTES):
-            yield chunk
             sent += len(chunk)
+            if sent > file.size:
+                break
+            yield chunk
             if on_progress is not None:
                 on_progress(sent, file.size)
+    if sent != file.size:
+        raise StorageError(f"{file.path.name} changed while it was sent. Run the node again.")

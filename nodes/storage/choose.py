@@ -32,16 +32,21 @@ def choose_storage(
     Raises:
         StorageError: the kind cannot be used as it is set up.
     """
-    storage = _make(kind, options, sandbox_url, directory)
+    storage = make_storage(kind, options, sandbox_url=sandbox_url, directory=directory)
     if storage.note and storage.note not in _told:
         _told.add(storage.note)
         log.warning("Wan 2.7: %s", storage.note)
     return storage
 
 
-def _make(
-    kind: str, options: Mapping[str, Mapping[str, Any]], sandbox_url: str | None, directory: Path | None
+def make_storage(
+    kind: str,
+    options: Mapping[str, Mapping[str, Any]],
+    *,
+    sandbox_url: str | None,
+    directory: Path | None,
 ) -> Storage:
+    """As `choose_storage`, without a word in the log."""
     if sandbox_url is not None:
         from .sandbox import SandboxStorage
 

@@ -91,7 +91,8 @@ class ComfyStorage:
 
 
 async def _copy(file: MediaFile, target: Path, on_progress: Progress | None) -> None:
-    with await asyncio.to_thread(target.open, "xb") as copy:
+    # Opened on the loop: a thread that is still opening when this is cancelled would leave the file behind.
+    with target.open("xb") as copy:
         async with aclosing(read_chunks(file, on_progress)) as chunks:
             async for chunk in chunks:
                 await asyncio.to_thread(copy.write, chunk)

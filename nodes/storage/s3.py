@@ -153,7 +153,7 @@ class S3Storage:
             "NoSuchBucket": f"There is no such bucket. Check {where('bucket')} and {where('endpoint')}.",
             "InvalidBucketName": f"Check {where('bucket')}.",
             "InvalidAccessKeyId": f"No such key there. Check {where('access_key_id')} and {where('endpoint')}.",
-            "SignatureDoesNotMatch": f"Check {where('secret_access_key')}: it does not belong to access_key_id.",
+            "SignatureDoesNotMatch": f"Check {where('secret_access_key')}: it is not that of {where('access_key_id')}.",
             "AccessDenied": f"The key under {where('access_key_id')} needs the rights to put and to get objects there.",
             "ExpiredToken": f"Check {where('session_token')}: it has ended.",
             "InvalidToken": f"Check {where('session_token')}.",

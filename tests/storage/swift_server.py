@@ -1,9 +1,10 @@
 """OpenStack Swift with its S3 interface, whole in one process, for one test run. Run by the Python of tests/host/s3.py.
 
-    python swift_server.py FOLDER ACCESS_KEY SECRET_KEY [SECONDS]
+    python swift_server.py FOLDER ACCESS_KEY SECRET_KEY BUCKET SECONDS
 
-FOLDER takes the configuration and the data. SECONDS makes the server's clock run ahead. Prints one line with its port
-when it answers, and ends when its standard input does. Access keys are account:user, as Swift's tempauth has them.
+FOLDER takes the configuration and the data. BUCKET is made. The server's clock runs SECONDS ahead. Prints one line with
+its port when it answers, and ends when its standard input does. Access keys are account:user, as Swift's tempauth has
+them.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ import sys
 import time
 from pathlib import Path
 
-folder, access_key, secret_key = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-if len(sys.argv) > 4:
-    true_time, ahead = time.time, float(sys.argv[4])
-    time.time = lambda: true_time() + ahead  # before anything of Swift can take the name
+folder, (access_key, secret_key, bucket) = Path(sys.argv[1]), sys.argv[2:5]
+true_time, ahead = time.time, float(sys.argv[5])
+time.time = lambda: true_time() + ahead  # before anything of Swift can take the name
 
 import eventlet  # noqa: E402
 
@@ -25,6 +25,7 @@ eventlet.monkey_patch()
 from eventlet import listen, wsgi  # noqa: E402
 from swift.common import storage_policy, utils  # noqa: E402
 from swift.common.ring import RingBuilder  # noqa: E402
+from swift.common.wsgi import loadapp, make_pre_authed_request  # noqa: E402
 
 SWIFT_CONF = """
 [swift-hash]
@@ -90,10 +91,19 @@ def main() -> None:
     for kind in ("account", "container", "object"):
         write_ring(kind, sockets[kind].getsockname()[1])
     for kind, socket in sockets.items():
-        eventlet.spawn(wsgi.server, socket, load(kind), log_output=False, debug=False)
+        app = load(kind)
+        eventlet.spawn(wsgi.server, socket, app, log_output=False, debug=False)
+    make_bucket(app)
     print(sockets["proxy"].getsockname()[1], flush=True)
     eventlet.tpool.execute(sys.stdin.read)
     os._exit(0)
+
+
+def make_bucket(app: object) -> None:
+    """From inside, past the signature: the storage never makes a bucket, so there is nothing to test in it."""
+    path = f"/v1/AUTH_{access_key.partition(':')[0]}/{bucket}"
+    made = make_pre_authed_request({"SERVER_NAME": "test"}, "PUT", path).get_response(app)
+    assert made.status_int == 201, made.status
 
 
 def write_ring(kind: str, port: int) -> None:
@@ -111,8 +121,6 @@ def load(kind: str) -> object:
     template = PROXY if kind == "proxy" else BACKEND
     path = folder / f"{kind}.conf"
     path.write_text(template.format(folder=folder, kind=kind, app=app, account=account, user=user, secret=secret_key))
-    from swift.common.wsgi import loadapp
-
     return loadapp(str(path))
 
 

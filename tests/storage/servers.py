@@ -1,0 +1,125 @@
+"""Servers on loopback that a storage can be pointed at, and what they saw."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiohttp import web
+
+from nodes.media.file import MediaFile, describe
+
+BODY_LIMIT = 256 * 1024 * 1024
+
+
+@dataclass
+class Seen:
+    """One request: method, path with query, headers, body or the parts of a form by name."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes = field(default=b"", repr=False)
+    form: dict[str, str] = field(default_factory=dict)
+    files: dict[str, tuple[str, str, bytes]] = field(default_factory=dict)  # field: file name, type, bytes
+
+
+Answer = web.Response | Callable[[Seen], web.Response]
+
+
+class Host:
+    """Gives the answers in turn, the last one again and again. GET gives what was PUT there."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers) or [web.Response(status=201)]
+        self.seen: list[Seen] = []
+        self.stored: dict[str, tuple[str, bytes]] = {}
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if request.method == "GET":
+            mime, data = self.stored.get(request.path, ("", b""))
+            return web.Response(body=data, content_type=mime) if data else web.Response(status=404)
+        seen = Seen(request.method, request.path_qs, {k.lower(): v for k, v in request.headers.items()})
+        self.seen.append(seen)
+        if request.content_type == "multipart/form-data":
+            await self._read_form(request, seen)
+        else:
+            seen.body = await request.read()
+            self.stored[request.path] = (request.content_type, seen.body)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        made = answer(seen) if callable(answer) else answer
+        return web.Response(body=made.body, status=made.status, headers=made.headers)
+
+    async def _read_form(self, request: web.Request, seen: Seen) -> None:
+        async for part in await request.multipart():
+            assert part.name is not None
+            data = bytes(await part.read())
+            if part.filename is None:
+                seen.form[part.name] = data.decode()
+            else:
+                seen.files[part.name] = (part.filename, part.headers["Content-Type"], data)
+
+
+@asynccontextmanager
+async def running(host: Host) -> AsyncIterator[Host]:
+    app = web.Application(client_max_size=BODY_LIMIT)
+    app.router.add_route("*", "/{path:.*}", host.handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield host
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def raw(
+    talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], object],
+) -> AsyncIterator[str]:
+    """A server below HTTP, for connections that go wrong. Yields its URL."""
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)  # type: ignore[arg-type]
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+def media(folder: Path, name: str = "a.png", data: bytes = b"\x89PNG some bytes" * 100) -> MediaFile:
+    path = folder / name
+    path.write_bytes(data)
+    return describe(path, owned=False)
+
+
+def big(folder: Path, size: int, name: str = "clip.mp4") -> MediaFile:
+    """A file of a size that is no multiple of anything."""
+    block = bytes(range(256)) * 4096
+    path = folder / name
+    with path.open("wb") as file:
+        while (left := size - file.tell()) > 0:
+            file.write(block[:left])
+    return describe(path, owned=False)
+
+
+def everything_said(error: BaseException) -> str:
+    """All text that an error can bring into a log, a report or a history entry."""
+    import traceback
+
+    said = [*traceback.format_exception(error)]
+    seen: BaseException | None = error
+    while seen is not None:
+        said += [str(seen), repr(seen), repr(vars(seen))]
+        seen = seen.__cause__ or seen.__context__
+    return "\n".join(said)
+
+
+def hours_left(expires_at: float | None) -> float:
+    assert expires_at is not None
+    return (expires_at - time.time()) / 3600

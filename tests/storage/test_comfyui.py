@@ -1,0 +1,147 @@
+"""Files that this ComfyUI gives out itself: the folder, the names and their end. The route: tests/comfyui/test_storage.py."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nodes.storage.base import StorageError
+from nodes.storage.comfyui import FOLDER, MIME, ROUTE, ComfyStorage, find, remove_ended
+
+from .servers import big, hours_left, media
+
+PUBLIC = {"public_url": "https://pod-8188.proxy.example/"}
+
+
+def test_put_and_find(tmp_path: Path) -> None:
+    file = media(tmp_path, "my holiday.png")
+    stored = asyncio.run(ComfyStorage(PUBLIC, tmp_path / "user").put(file))
+    base, _, name = stored.url.rpartition("/")
+    assert f"{base}/" == f"https://pod-8188.proxy.example{ROUTE}"
+    assert hours_left(stored.expires_at) == pytest.approx(24, abs=0.01)
+    found = find(tmp_path / "user" / FOLDER, name)
+    assert found is not None
+    path, mime = found
+    assert mime == "image/png" and path.read_bytes() == file.path.read_bytes()
+    file.path.unlink()  # the user's file may go; the copy stays
+    assert path.read_bytes()
+
+
+def test_names_cannot_be_guessed_and_never_repeat(tmp_path: Path) -> None:
+    storage, file = ComfyStorage(PUBLIC, tmp_path), media(tmp_path)
+    names = {asyncio.run(storage.put(file)).url.rpartition("/")[2] for _ in range(5)}
+    random = {name.partition("-")[2].partition(".")[0] for name in names}
+    assert len(random) == 5 and {len(part) for part in random} == {48}
+
+
+def test_what_is_not_given_out(tmp_path: Path) -> None:
+    folder = tmp_path / FOLDER
+    name = asyncio.run(ComfyStorage(PUBLIC, tmp_path).put(media(tmp_path))).url.rpartition("/")[2]
+    end, rest = name.split("-")
+    (tmp_path / "config.toml").write_text("secret")
+    (folder / "config.toml").write_text("secret")
+    (folder / f"{end}-{'a' * 48}.png").symlink_to(tmp_path / "config.toml")
+    (folder / f"{end}-{'b' * 48}.png").mkdir()
+    (folder / f"{name}.part").write_bytes(b"half")
+    assert find(folder, name)
+    others = [
+        "",
+        ".",
+        "..",
+        "../config.toml",
+        "config.toml",
+        f"{end}-{'a' * 48}.png",
+        f"{end}-{'b' * 48}.png",
+        f"{end}-{'c' * 48}.png",
+        f"{int(end) + 1}-{rest}",  # a later end is another name
+        f"{name}.part",
+        f"{name}/",
+        f"./{name}",
+        f"{name}\n",
+        f"{name}\0",
+        name.upper(),
+        name.replace(".png", ".html"),
+    ]
+    assert [other for other in others if find(folder, other)] == []
+    assert find(tmp_path / "not there", name) is None
+
+
+def test_an_ended_file_is_not_found_and_then_removed(tmp_path: Path) -> None:
+    folder = tmp_path / FOLDER
+    folder.mkdir()
+    now = int(time.time())
+    ended, live, half = (f"{now + more}-{'0' * 48}.png" for more in (-1, 60, 120))
+    for name in (ended, live):
+        (folder / name).write_bytes(b"x")
+    for name, age in ((f"{half}.part", 7200), (f"{live}.part", 60)):
+        (folder / name).write_bytes(b"x")
+        os.utime(folder / name, (now - age, now - age))
+    (folder / "something else").write_bytes(b"x")
+    assert find(folder, ended) is None and find(folder, live)
+    remove_ended(folder)
+    assert {path.name for path in folder.iterdir()} == {live, f"{live}.part", "something else"}
+    remove_ended(tmp_path / "not there")
+
+
+def test_every_kind_of_file_the_nodes_make(tmp_path: Path) -> None:
+    for ending, mime in MIME.items():
+        name = asyncio.run(ComfyStorage(PUBLIC, tmp_path).put(media(tmp_path, f"x.{ending}"))).url.rpartition("/")[2]
+        found = find(tmp_path / FOLDER, name)
+        assert found and found[1] == mime
+
+
+def test_interrupt_leaves_nothing(tmp_path: Path) -> None:
+    async def work() -> None:
+        begun = asyncio.Event()
+        storage = ComfyStorage(PUBLIC, tmp_path)
+        task = asyncio.ensure_future(
+            storage.put(big(tmp_path, 30_000_000), on_progress=lambda done, total: begun.set())
+        )
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(work())
+    assert list((tmp_path / FOLDER).iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).write_text("a file")
+    with pytest.raises(StorageError, match="cannot be put into"):
+        asyncio.run(ComfyStorage(PUBLIC, tmp_path).put(media(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("url", "start"),
+    [
+        ("https://host", "https://host/wan27/media/"),
+        ("https://host/", "https://host/wan27/media/"),
+        ("http://1.2.3.4:41234", "http://1.2.3.4:41234/wan27/media/"),
+        ("https://host/proxy/8188/", "https://host/proxy/8188/wan27/media/"),
+        ("https://host/api", "https://host/wan27/media/"),
+    ],
+)
+def test_public_addresses(url: str, start: str, tmp_path: Path) -> None:
+    assert asyncio.run(ComfyStorage({"public_url": url}, tmp_path).put(media(tmp_path))).url.startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, "public_url under [storage.comfyui] (or WAN27_STORAGE_COMFYUI_PUBLIC_URL)"),
+        ({"public_url": "host:8188"}, "http(s) URL"),
+        ({"public_url": "https://me:pw-SECRET@host"}, "password"),
+        ({"public_url": "https://host/?token=pw-SECRET"}, "question mark"),
+        ({"public_url": "https://host", "expires_hours": -1}, "expires_hours"),
+    ],
+)
+def test_settings_that_cannot_be(values: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(StorageError) as caught:
+        ComfyStorage(values, tmp_path)
+    assert said in str(caught.value) and "SECRET" not in str(caught.value)

@@ -1,0 +1,219 @@
+"""The check command: every failure names the setting to change, and nothing it prints is a secret."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from nodes.check import Report, find_user_dir, run_check
+from nodes.settings import SettingsError, load_settings
+
+from .storage.servers import Host, running
+
+REPO = Path(__file__).resolve().parents[1]
+KEY = "sk-SECRET-0123456789"
+BALANCE = {"availableBalance": "123400", "cashBalance": "0", "creditLimit": "0", "outstandingInvoices": "0"}
+
+
+def answering(status: int = 200, body: object = BALANCE) -> Callable[[web.Request], web.Response]:
+    return lambda request: web.json_response(body, status=status)
+
+
+@asynccontextmanager
+async def service(balance: Callable[[web.Request], web.Response]) -> AsyncIterator[str]:
+    """The service's balance call, as its documentation has it."""
+
+    async def handle(request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != f"Bearer {KEY}":
+            return web.json_response({"code": 403, "reason": "INVALID_API_KEY", "message": "no"}, status=403)
+        return balance(request)
+
+    app = web.Application()
+    app.router.add_get("/openapi/v1/billing/balance/detail", handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def check(
+    tmp_path: Path,
+    storage: Callable[[str], str] = lambda url: "",
+    *,
+    balance: Callable[[web.Request], web.Response] = answering(),  # noqa: B008
+    host: Host | None = None,
+    key: str = KEY,
+) -> Report:
+    async def work() -> Report:
+        async with service(balance) as url, running(host or Host()) as files:
+            novita = f'connection = "novita"\n[novita]\napi_key = "{key}"\nbase_url = "{url}"\n'
+            (tmp_path / "config.toml").write_text(novita + storage(files.url))
+            return await run_check(load_settings(tmp_path, {}))
+
+    report = asyncio.run(work())
+    assert KEY not in str(report) + str(report.as_dict())
+    assert [finding.what for finding in report.findings] == ["key", "storage", "price"]
+    assert all(finding.setting for finding in report.findings if not finding.ok)
+    return report
+
+
+def put_and_get(url: str) -> str:
+    return (
+        f'[storage]\nkind = "http"\n[storage.http]\nurl = "{url}/f/{{name}}"\npublic_url = "{url}/f/{{name}}"\n'
+        'headers = { X-Key = "up-SECRET-1" }\n'
+    )
+
+
+def test_all_is_well(tmp_path: Path) -> None:
+    host = Host()
+    report = check(tmp_path, put_and_get, host=host)
+    key, storage, price = report.findings
+    assert report.ok and report.as_dict()["ok"] is True
+    assert "$12.34 available" in key.text
+    assert "byte for byte" in storage.text
+    assert "$0.1 (720P), $0.15 (1080P)" in price.text
+    assert host.seen[0].body.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("balance", "text", "setting"),
+    [
+        (answering(401, {"reason": "INVALID_API_KEY", "message": "bad key"}), "", "api_key under [novita]"),
+        (answering(200, {**BALANCE, "availableBalance": "0"}), "$0.00 available", "Top up"),
+        (answering(500, {"reason": "BILLING_FAILED"}), "", "base_url under [novita]"),
+        (lambda request: web.Response(text="<html>portal</html>"), "JSON", "base_url under [novita]"),
+    ],
+)
+def test_a_key_that_does_not_work(
+    balance: Callable[[web.Request], web.Response], text: str, setting: str, tmp_path: Path
+) -> None:
+    finding = check(tmp_path, balance=balance).findings[0]
+    assert not finding.ok and text in finding.text and setting in finding.setting
+
+
+def test_a_wrong_key(tmp_path: Path) -> None:
+    finding = check(tmp_path, key="sk-another").findings[0]
+    assert not finding.ok and "NOVITA_API_KEY" in finding.setting and "sk-another" not in finding.text
+
+
+def test_a_service_that_is_not_there(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path, {"NOVITA_API_KEY": KEY, "WAN27_NOVITA_BASE_URL": "http://127.0.0.1:9"})
+    finding = asyncio.run(run_check(settings)).findings[0]
+    assert not finding.ok and "network" in finding.setting
+
+
+def elsewhere(url: str) -> str:
+    return put_and_get(url).replace("public_url = ", 'public_url = "http://127.0.0.1:9/{name}"\n#')
+
+
+@pytest.mark.parametrize(
+    ("storage", "host", "text", "setting"),
+    [
+        (put_and_get, Host(web.Response(status=403)), "answered 403", "[storage.http]"),
+        (elsewhere, Host(), "cannot be reached from here", "public_url"),
+        (lambda url: put_and_get(url).replace("/f/{name}", "/g/{name}", 1), Host(), "answers 404", "public_url"),
+        (lambda url: '[storage]\nkind = "s3"\n', Host(), "bucket under [storage.s3]", "[storage.s3]"),
+        (lambda url: '[storage]\nkind = "sandbox"\n', Host(), "cannot fetch", "kind under [storage]"),
+    ],
+)
+def test_a_storage_that_does_not_work(
+    storage: Callable[[str], str], host: Host, text: str, setting: str, tmp_path: Path
+) -> None:
+    report = check(tmp_path, storage, host=host)
+    finding = report.findings[1]
+    assert not finding.ok and text in finding.text and setting in finding.setting
+    assert "SECRET" not in str(report)
+
+
+@pytest.mark.parametrize("mime", ["image/png", "text/html"])
+def test_other_bytes_come_back(mime: str, tmp_path: Path) -> None:
+    """As from a host that compresses pictures, or shows a page about the file."""
+
+    class Changing(Host):
+        async def handle(self, request: web.Request) -> web.StreamResponse:
+            answer = await super().handle(request)
+            return web.Response(body=b"another", content_type=mime) if request.method == "GET" else answer
+
+    finding = check(tmp_path, put_and_get, host=Changing()).findings[1]
+    assert not finding.ok and "other bytes back (7 instead of" in finding.text
+    assert ("web page" in finding.text) == (mime == "text/html")
+
+
+def test_a_private_address_is_of_no_use_to_the_real_service(tmp_path: Path) -> None:
+    async def work() -> Report:
+        async with running(Host()) as files:
+            (tmp_path / "config.toml").write_text(put_and_get(files.url))
+            settings = load_settings(
+                tmp_path, {"NOVITA_API_KEY": KEY, "WAN27_NOVITA_BASE_URL": "https://service.invalid"}
+            )
+            return await run_check(settings)
+
+    finding = asyncio.run(work()).findings[1]
+    assert not finding.ok and "your own network" in finding.text
+
+
+def test_without_a_storage(tmp_path: Path) -> None:
+    finding = check(tmp_path).findings[1]
+    assert finding.ok and "audio and video cannot" in finding.text and "[storage]" in finding.setting
+
+
+def test_without_a_key_it_is_the_sandbox(tmp_path: Path) -> None:
+    report = asyncio.run(run_check(load_settings(tmp_path, {})))
+    assert report.ok and "sandbox" in report.findings[0].text and "NOVITA_API_KEY" in report.findings[0].setting
+
+
+def run_command(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("WAN27_", "NOVITA_", "AWS_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "nodes.check", *arguments],
+        cwd=folder,
+        env={**env, "PWD": str(folder), **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_in_the_packs_folder_of_a_comfyui(tmp_path: Path) -> None:
+    """Through the symlink that a checkout is installed by."""
+    pack = tmp_path / "custom_nodes" / "wan27-video"
+    pack.parent.mkdir()
+    pack.symlink_to(REPO, target_is_directory=True)
+    config = tmp_path / "user" / "__wan27" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('[novita]\nprice_per_second = { 720P = 0.42 }\n[storag]\nkind = "s3"\n')
+    done = run_command(pack)
+    assert done.returncode == 1, done.stderr
+    assert str(config) in done.stdout and "storag.kind is not a setting" in done.stdout and "$0.42" in done.stdout
+    assert done.stderr == ""
+    config.write_text("[novita]\nprice_per_second = { 720P = 0.42 }\n")
+    assert run_command(pack).returncode == 0
+
+
+def test_the_command_with_a_broken_file(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("connection =")
+    done = run_command(REPO, str(tmp_path))
+    assert done.returncode == 1 and "not valid TOML" in done.stdout
+
+
+@pytest.mark.parametrize("named", ["", "user", "user/__wan27"])
+def test_folders_that_can_be_named(named: str, tmp_path: Path) -> None:
+    (tmp_path / "user" / "__wan27").mkdir(parents=True)
+    (tmp_path / "user" / "__wan27" / "config.toml").touch()
+    assert find_user_dir(str(tmp_path / named), []) == tmp_path / "user" / "__wan27"
+
+
+def test_outside_of_a_comfyui_the_folder_has_to_be_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="Name the folder"):
+        find_user_dir(None, [tmp_path])
