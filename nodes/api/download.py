@@ -259,7 +259,8 @@ class _Fetch:
     async def _write(self, response: httpx.Response) -> None:
         transfer = self.transfer
         told = 0.0
-        async for chunk in response.aiter_raw(256 * 1024):
+        # No chunk size: httpx would hold bytes back to fill a chunk, and drop them when the connection is cut.
+        async for chunk in response.aiter_raw():
             if transfer.got + len(chunk) > (transfer.total or self.max_bytes):
                 if transfer.total is None:
                     raise DownloadError(f"The video is larger than {self.max_bytes // 1_000_000} MB; giving up.")

@@ -14,7 +14,7 @@ import httpx
 from ..api.download import LinkRefusedError, UnreachableError, download, remove_leftovers
 from ..api.errors import DownloadError, LedgerError, TaskFailedError, TaskNotFoundError, WaitTimeoutError
 from ..api.limits import RESULT_BYTES
-from ..api.retry import FREE_BACKOFF
+from ..api.retry import Backoff
 from ..api.task import TaskResult, TaskState
 from . import texts
 from .background import in_thread
@@ -40,12 +40,21 @@ class Follower:
         http: for downloads.
         output_dir: ComfyUI's output folder.
         poller: asks the service.
+        backoff: pauses after trouble.
         downloads_at_once: the others wait.
     """
 
     def __init__(
-        self, ledger: Ledger, http: httpx.AsyncClient, output_dir: Path, poller: Poller, *, downloads_at_once: int = 4
+        self,
+        ledger: Ledger,
+        http: httpx.AsyncClient,
+        output_dir: Path,
+        poller: Poller,
+        backoff: Backoff,
+        *,
+        downloads_at_once: int = 4,
     ) -> None:
+        self._backoff = backoff
         self._ledger, self._http, self._output_dir, self._poller = ledger, http, output_dir, poller
         self._downloads = asyncio.Semaphore(downloads_at_once)
 
@@ -83,7 +92,7 @@ class Follower:
         refusal: DownloadError | None = None
         for attempt in range(LINKS):
             if attempt:
-                await asyncio.sleep(FREE_BACKOFF.bound(attempt) * random.random())  # noqa: S311
+                await asyncio.sleep(self._backoff.bound(attempt) * random.random())  # noqa: S311
             row = await self._until_link(task, row)
             try:
                 return await self._save(task, row)
@@ -168,6 +177,7 @@ class Follower:
                 max_bytes=RESULT_BYTES,
                 owner=self._ledger.token,
                 on_progress=told,
+                backoff=self._backoff,
             )
             video, digest = await in_thread(_read_back, dest)
         saved = await in_thread(self._record_saved, row.id, name.as_posix(), size, digest, video)

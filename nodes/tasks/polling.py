@@ -134,6 +134,8 @@ class Poller:
     def _may_still_appear(self, row: TaskRow | None, missing: int, polls: int) -> bool:
         if row is None and polls == 0:
             return False  # a pasted id: most likely a wrong one
+        if row is not None and row.state != "submitted":
+            return False  # the service knew it once; it has forgotten
         young = row is not None and self._ledger.now() - row.began_at < NOT_FOUND_GRACE_SECONDS
         return young or missing < NOT_FOUND_IN_A_ROW
 

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from ..api.client import ServiceClient
 from ..api.errors import LedgerError, NotDeliveredError, OutcomeUnknownError
 from ..api.retry import (
+    LONGEST_RETRY_AFTER,
     NOT_DELIVERED_BACKOFF,
     RATE_LIMIT_BACKOFF,
     Backoff,
@@ -117,11 +118,12 @@ class Sender:
             try:
                 return await self._attempt(sending)
             except _NotTaken as not_taken:
+                asked = getattr(not_taken.error, "retry_after", None)
                 pause = pause_before_next_post(
                     not_taken.delivery,
                     attempt=attempt,
                     elapsed=time.monotonic() - began,
-                    retry_after=getattr(not_taken.error, "retry_after", None),
+                    retry_after=asked,
                     roll=random.random(),  # noqa: S311 - spreads load, protects nothing
                     not_delivered=self._not_delivered,
                     rate_limit=self._rate_limit,
@@ -130,7 +132,7 @@ class Sender:
                     self._ledger.fail(sending.row.id, str(not_taken.error), billed=False)
                     raise not_taken.error from not_taken.error.__cause__
                 if not_taken.delivery is Delivery.RATE_LIMITED:
-                    self._gate.hold(pause)
+                    self._gate.hold(min(pause, LONGEST_RETRY_AFTER if asked is None else asked))
                 log.info("Wan 2.7: a request was not taken, again in %.1f s: %s", pause, not_taken.error)
                 await sending.rest(pause)
 
