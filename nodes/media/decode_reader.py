@@ -1,0 +1,231 @@
+"""The loop over packets: sends frames of the window to where they are kept, and sound to its track."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from .decode_audio import AudioTrack
+from .decode_frames import FrameStore
+from .decode_options import DecodeOptions
+from .decode_source import audio_stream, plain, video_stream
+from .decode_threads import thread_count
+from .decode_window import Plan, Window
+from .file import MediaCancelled
+
+if TYPE_CHECKING:
+    from av import AudioStream, Packet, VideoFrame, VideoStream
+    from av.container import InputContainer
+
+#: A seek that lands this much too late has missed its key frame.
+_MISSED = Fraction(1, 100)
+_MOST_WARNINGS = 20
+
+
+@dataclass(frozen=True)
+class Step:
+    """One way through the file. at: time of the key frame to begin with, None for the beginning."""
+
+    at: Fraction | None
+    video: bool
+    audio: bool
+
+
+class Reader:
+    """One decoding. Feed it with `read`, then look at `store`, `latest`, `kept`, `track` and `warnings`.
+
+    make_store(frame) gives the place for frames when the first one is known.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        options: DecodeOptions,
+        plan: Plan,
+        rate: Fraction,
+        make_store: Callable[[VideoFrame], FrameStore],
+        cancelled: Callable[[], bool] | None,
+        on_progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self._name, self._options, self._plan, self._rate = name, options, plan, rate
+        self._make_store = make_store
+        self._cancelled, self._on_progress = cancelled, on_progress
+        #: Without images only the last frame is decoded; where it is, the packets tell.
+        self.last_only = not options.want_images and plan.frames is not None
+        self.wants_video = options.want_images or options.want_last_frame or plan.frames is None
+        self.window = _until_last(plan, options, rate)
+        self.store: FrameStore | None = None
+        self.track: AudioTrack | None = None
+        self.latest: VideoFrame | None = None
+        self._latest_time: Fraction | None = None
+        self.kept = 0
+        self.warnings: list[str] = []
+
+    def steps(self) -> list[Step]:
+        """The ways through the file that are needed."""
+        plan, options = self._plan, self._options
+        if not self.last_only:
+            return [Step(plan.seek, video=True, audio=options.want_audio)]
+        sound = [Step(plan.seek, video=False, audio=True)] if options.want_audio else []
+        frame = [Step(plan.seek_last, video=True, audio=False)] if self.wants_video else []
+        return sound + frame
+
+    def read(self, container: InputContainer, step: Step, *, rewind: bool = True) -> bool:
+        """Take one step. False, with nothing kept, where the container cannot be brought to the step's start.
+
+        rewind: the container was read before; False for one that was just opened.
+        """
+        import av
+
+        self._begin(container, step)
+        try:
+            if rewind and not self._go_to(container, step):
+                return False
+            for packet in container.demux([stream for stream in (self._video, self._audio) if stream is not None]):
+                self._check_cancelled()
+                if packet.stream is self._video:
+                    if not self._video_done and not self._take_video(packet, step):
+                        return False
+                elif not self._audio_done:
+                    self._take_audio(packet)
+                if self._video_done and self._audio_done:
+                    break
+        except av.FFmpegError as error:
+            self.warn(f"reading stopped after frame {self._seen}: {plain(error)}")
+        return True
+
+    def close(self) -> None:
+        """End the converting thread."""
+        if self.store is not None:
+            self.store.close()
+
+    def warn(self, text: str) -> None:
+        """Keep a warning; a badly broken file does not get more than twenty."""
+        if len(self.warnings) < _MOST_WARNINGS:
+            self.warnings.append(f"{self._name}: {text}.")
+
+    def _begin(self, container: InputContainer, step: Step) -> None:
+        self._video: VideoStream | None = video_stream(container, self._name) if step.video else None
+        self._audio: AudioStream | None = audio_stream(container) if step.audio else None
+        self._video_done, self._audio_done = self._video is None, self._audio is None
+        if self._audio is not None:
+            self.track = AudioTrack(self._audio, self.window)
+        if self._video is not None:
+            context = self._video.codec_context
+            if not context.is_open:
+                context.thread_type = "AUTO"
+                context.thread_count = thread_count(context.width * context.height)
+            if self.last_only:
+                context.skip_frame = "NONREF"  # what no other frame needs, until the last one comes
+            self.close()
+            self.store = self.latest = self._latest_time = None
+            self._seen = self._inside = self.kept = 0
+            self._size = (0, 0)
+
+    def _go_to(self, container: InputContainer, step: Step) -> bool:
+        if step.at is not None:
+            assert self._video is not None or self._audio is not None
+            stream: Any = self._video or container.streams.video[0]
+            container.seek(int(step.at / stream.time_base), stream=stream)
+            return True
+        if "mp4" not in container.format.name.split(","):
+            return False  # only the mp4 reader is sure to find the very first packet of every stream again
+        # It takes the other streams to where the first one was found, so ask the one that starts first.
+        first: Any = min(filter(None, (self._audio, self._video)), key=_start_of)
+        container.seek(int((_start_of(first) - 10) / first.time_base), stream=first)
+        return True
+
+    def _take_video(self, packet: Packet, step: Step) -> bool:
+        for frame in self._decoded(packet):
+            time = self._time_of(frame)
+            if step.at is not None and not self._seen and time > step.at + _MISSED:
+                return False
+            self._seen += 1
+            self._check_cancelled()
+            if not self.window.before(time):
+                self._take_frame(frame, time)
+            if self._video_done:
+                break
+        return True
+
+    def _decoded(self, packet: Packet) -> Iterator[VideoFrame]:
+        import av
+
+        if self.last_only and packet.pts is not None and packet.pts * packet.time_base == self._plan.last:
+            assert self._video is not None
+            self._video.codec_context.skip_frame = "DEFAULT"
+        try:
+            yield from packet.decode()
+        except av.FFmpegError as error:
+            self.warn(f"after frame {self._seen - 1} something could not be decoded: {plain(error)}")
+
+    def _take_frame(self, frame: VideoFrame, time: Fraction) -> None:
+        options, last = self._options, self._plan.last
+        if self.window.after(time):
+            self._video_done = True
+            return
+        if frame.is_corrupt:
+            self.warn(f"frame {self._seen - 1} is damaged")
+        if self.last_only and last is not None:
+            self.latest = frame
+            self._video_done = time >= last
+            return
+        self._inside += 1
+        if (self._inside - 1) % options.every_nth:
+            return
+        self.kept += 1
+        self.latest = frame
+        if options.want_images:
+            self._keep(frame)
+        if self._on_progress is not None:
+            self._on_progress(self.kept, max(self.kept, self._plan.frames or 0))
+        self._video_done = bool(options.max_frames) and self.kept >= options.max_frames
+
+    def _keep(self, frame: VideoFrame) -> None:
+        if self.store is None:
+            self.store, self._size = self._make_store(frame), (frame.width, frame.height)
+        elif (frame.width, frame.height) != self._size:
+            self._size = (frame.width, frame.height)
+            self.warn(f"from frame {self._seen - 1} on the size is {frame.width}×{frame.height}; scaled to the first's")
+        self.store.add(frame)
+
+    def _take_audio(self, packet: Packet) -> None:
+        import av
+
+        assert self.track is not None
+        try:
+            for frame in packet.decode():
+                if not self.track.add(frame):  # type: ignore[arg-type]
+                    self._audio_done = True
+                    return
+        except av.FFmpegError as error:
+            self.warn(f"a part of the sound could not be decoded: {plain(error)}")
+
+    def _time_of(self, frame: VideoFrame) -> Fraction:
+        if frame.pts is not None and frame.time_base is not None:
+            time = Fraction(frame.pts * frame.time_base)
+        elif self._latest_time is not None:
+            time = self._latest_time + 1 / self._rate
+        else:
+            time = Fraction(0)
+        self._latest_time = time
+        return time
+
+    def _check_cancelled(self) -> None:
+        if self._cancelled is not None and self._cancelled():
+            raise MediaCancelled("Decoding was interrupted.")
+
+
+def _until_last(plan: Plan, options: DecodeOptions, rate: Fraction) -> Window:
+    """The window, ended after the last frame that max_frames lets through, so that the sound ends there too."""
+    window = plan.window
+    if not options.max_frames or plan.last is None or plan.frames != options.max_frames:
+        return window
+    end = plan.last + options.every_nth / rate
+    return Window(window.start, end if window.end is None else min(end, window.end), window.whole)
+
+
+def _start_of(stream: Any) -> Fraction:
+    return Fraction((stream.start_time or 0) * stream.time_base)
