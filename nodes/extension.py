@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .decode import Wan27DecodeVideo
+from .panel import register_routes
 from .queued import register as register_queue_check
 from .services import resume_unfinished
 from .submit import Wan27ImageToVideo
@@ -15,10 +16,11 @@ _started = False
 
 
 def _start_once() -> None:
-    """Watch what is queued, for the budget, and go on with what an earlier process paid for."""
+    """Open the routes, watch what is queued, for the budget, and go on with what an earlier process paid for."""
     global _started  # noqa: PLW0603 - a process loads the pack once
     if not _started:
         _started = True
+        register_routes()
         register_queue_check()
         resume_unfinished()
 

@@ -62,8 +62,8 @@ def _make(video: Path, target: Path) -> None:
     from .media.decode import DecodeOptions, decode
 
     decoded = decode(video, DecodeOptions(max_frames=1, max_side=SIDE, want_audio=False))
-    frame = decoded.last_frame if decoded.images is None else decoded.images
-    pixels = (frame[0] * 255).round().clamp(0, 255).byte().cpu().numpy()
+    assert decoded.last_frame is not None  # there is one wherever decoding did not raise
+    pixels = (decoded.last_frame[0] * 255).round().clamp(0, 255).byte().cpu().numpy()
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
