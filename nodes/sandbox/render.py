@@ -200,6 +200,9 @@ def _scaled(frame: av.VideoFrame, width: int, height: int) -> Picture:
         width=size[0],
         height=size[1],
         format="yuv420p",
+        # said aloud, because older releases of PyAV do not look at the tags; untagged is BT.601 for FFmpeg
+        src_colorspace={1: "ITU709", 7: "SMPTE240M"}.get(int(frame.colorspace), "ITU601"),
+        src_color_range="JPEG" if int(frame.color_range) == 2 else "MPEG",
         dst_colorspace="ITU709",
         dst_color_range="MPEG",
         interpolation="BICUBIC",

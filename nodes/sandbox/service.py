@@ -53,7 +53,7 @@ class Service:
         body, refusal = await self._checked(request, entry)
         fault = self._faults.pick("submit", str((body or {}).get("prompt", "")))
         entry["fault"] = fault.kind if fault else None
-        answer = _stopped(fault) or refusal
+        answer = _first(_stopped(fault), refusal)
         if answer is None:
             assert body is not None
             answer = await self._accept(body, entry)
@@ -77,7 +77,7 @@ class Service:
             return None, error(413, "INVALID_REQUEST_BODY", "the body is too large")
         body, refusal = await self._chores.run(lambda: self._read(raw, entry))
         key, unauthorized = _key(request)
-        refusal = unauthorized or _content_type(request) or refusal
+        refusal = _first(unauthorized, _content_type(request), refusal)
         if refusal is None and key in _POOR_KEYS:
             refusal = error(_POOR_KEYS[key], "BILLING_BALANCE_NOT_ENOUGH", "the balance is not enough")
         return body, refusal
@@ -105,7 +105,8 @@ class Service:
     async def result(self, request: web.Request) -> web.StreamResponse:
         """How far a task is."""
         key, refusal = _key(request)
-        refusal = refusal or self._too_often(key)
+        if refusal is None:
+            refusal = self._too_often(key)
         if refusal is not None:
             return refusal
         task_id = request.query.get("task_id", "")
@@ -158,6 +159,11 @@ class Service:
         amount = "0" if key in _POOR_KEYS else "1000000"
         fields = {"availableBalance": amount, "cashBalance": amount, "creditLimit": "0", "outstandingInvoices": "0"}
         return web.json_response(fields)
+
+
+def _first(*answers: web.Response | None) -> web.Response | None:
+    """The first answer there is. Not by `or`: answers of some releases of aiohttp are false."""
+    return next((answer for answer in answers if answer is not None), None)
 
 
 def _stopped(fault: Fault | None) -> web.Response | None:

@@ -126,9 +126,11 @@ def clip_bytes(
 
 
 def frames_of(path: Path | BytesIO) -> list[np.ndarray]:
-    """All frames of a video as uint8 [H, W, 3]."""
+    """All frames of a BT.709 video as uint8 [H, W, 3]."""
+    # PyAV 14 takes the colours for BT.601 where the destination is not said to be something else than the source
+    source = {"src_colorspace": "ITU709", "src_color_range": "MPEG", "dst_colorspace": "ITU601"}
     with av.open(path if isinstance(path, BytesIO) else str(path)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        return [frame.reformat(format="rgb24", **source).to_ndarray() for frame in container.decode(video=0)]
 
 
 def sound_of(path: Path) -> tuple[np.ndarray, int]:
