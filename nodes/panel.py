@@ -6,7 +6,9 @@ ComfyUI adds each route a second time below /api. An error is {"error": "a sente
 Reading (for everybody who reaches ComfyUI; other sites' pages get 403):
 
 GET /wan27/status
-    {"problem": null, or a sentence: the settings cannot be used; then nothing else is there but "key" and "limits",
+    {"problem": null, or a sentence: the settings cannot be used; then nothing else is there but "may_write",
+     "key" and "limits",
+     "may_write": whether the writing routes are open to this browser,
      "connection": {"sandbox": bool, "setting": "auto|novita|sandbox", "host": text or null in the sandbox,
                     "service_host": text},
      "key": {"present": bool, "source": "environment|file" or null, "variable": "NOVITA_API_KEY",
@@ -126,7 +128,7 @@ async def give_status(request: web.Request) -> web.StreamResponse:
     try:
         view = await asyncio.to_thread(_status, local)
     except (SettingsError, Wan27Error) as error:
-        view = {"problem": _said(error), "key": key_view("", local=local), "limits": limits_view()}
+        view = {"problem": _said(error), "may_write": local, "key": key_view("", local=local), "limits": limits_view()}
     return answer(view)
 
 

@@ -113,6 +113,7 @@ def status_view(settings: Settings, *, spent_today: float, tasks: int, local: bo
     host = urlsplit(settings.novita.base_url).hostname
     return {
         "problem": None,
+        "may_write": local,
         "connection": {
             "sandbox": settings.in_sandbox,
             "setting": settings.connection,

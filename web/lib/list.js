@@ -1,0 +1,191 @@
+// The tasks in the tab: filter, pages, live changes.
+
+import { h, setText } from "./dom.js";
+import { RUNNING, Row } from "./row.js";
+import { server } from "./server.js";
+import { takeProgress, watch } from "./store.js";
+import { t } from "./text.js";
+
+const PAGE = 50;
+const GROUPS = {
+  all: () => true,
+  running: (task) => RUNNING.includes(task.state),
+  saved: (task) => ["saved", "missing"].includes(task.state),
+  failed: (task) => ["failed", "unknown"].includes(task.state),
+};
+const TYPING_PAUSE = 200;
+
+export class TaskList {
+  /** `actions`: see row.js. `say`: tells a screen reader. */
+  constructor(actions, say) {
+    this.actions = actions;
+    this.say = say;
+    this.rows = new Map();
+    this.before = null;
+    this.total = 0;
+    this.asked = 0;
+    this.build();
+    this.stop = watch((kind, data) => this.heard(kind, data));
+    this.ticking = setInterval(() => this.tick(), 1000);
+    this.load();
+  }
+
+  build() {
+    this.search = h("input", {
+      id: "wan27-search",
+      type: "search",
+      placeholder: t("searchHint"),
+      autocomplete: "off",
+      oninput: () => {
+        clearTimeout(this.typing);
+        this.typing = setTimeout(() => this.load(), TYPING_PAUSE);
+      },
+    });
+    const choices = { all: "filterAll", running: "filterRunning", saved: "filterSaved", failed: "filterFailed" };
+    this.filter = h(
+      "select",
+      { id: "wan27-filter", onchange: () => this.load() },
+      ...Object.entries(choices).map(([value, name]) => h("option", { value }, t(name))),
+    );
+    this.count = h("span", { class: "wan27-count", role: "status" });
+    this.items = h("ul", { class: "wan27-list", role: "list", "aria-labelledby": "wan27-tasks" });
+    this.note = h("p", { class: "wan27-note" });
+    this.more = h("button", { type: "button", class: "wan27-button", onclick: () => this.loadMore() }, t("more"));
+    this.element = h(
+      "section",
+      { class: "wan27-tasks", "aria-labelledby": "wan27-tasks" },
+      h("div", { class: "wan27-head" }, h("h2", { id: "wan27-tasks" }, t("tasks")), this.count),
+      h(
+        "div",
+        { class: "wan27-filter" },
+        h("label", { for: "wan27-search", class: "wan27-offscreen" }, t("search")),
+        this.search,
+        h("label", { for: "wan27-filter", class: "wan27-offscreen" }, t("filter")),
+        this.filter,
+      ),
+      this.items,
+      this.note,
+      this.more,
+    );
+    // More comes by scrolling too; the button is for those who do not scroll.
+    this.seen = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.loadMore());
+    this.seen.observe(this.more);
+  }
+
+  async load() {
+    const asked = ++this.asked;
+    this.before = null;
+    this.loading = true;
+    this.more.hidden = true;
+    if (!this.rows.size) setText(this.note, t("loading"));
+    try {
+      const page = await server.tasks(this.query());
+      if (asked !== this.asked) return;
+      for (const row of this.rows.values()) row.element.remove();
+      this.rows.clear();
+      this.take(page);
+    } catch (error) {
+      if (asked === this.asked) this.fail(error);
+    } finally {
+      if (asked === this.asked) this.loading = false;
+    }
+  }
+
+  async loadMore() {
+    if (this.loading || this.before === null) return;
+    const asked = this.asked;
+    this.loading = true;
+    try {
+      const page = await server.tasks({ ...this.query(), before: this.before });
+      if (asked === this.asked) this.take(page);
+    } catch (error) {
+      if (asked === this.asked) this.fail(error);
+    } finally {
+      if (asked === this.asked) this.loading = false;
+    }
+  }
+
+  query() {
+    return { group: this.filter.value, text: this.search.value.trim(), limit: PAGE };
+  }
+
+  take(page) {
+    this.total = page.total;
+    this.before = page.before;
+    for (const task of page.tasks) {
+      takeProgress(task.task_id, task.progress);
+      if (!this.rows.has(task.id)) this.items.append(this.add(task).element);
+    }
+    this.summary();
+  }
+
+  add(task) {
+    const row = new Row(task, this.actions);
+    this.rows.set(task.id, row);
+    return row;
+  }
+
+  summary() {
+    const filtered = this.filter.value !== "all" || this.search.value.trim();
+    setText(this.count, t(this.total === 1 ? "count1" : "count", { count: this.total }));
+    setText(this.note, this.rows.size ? "" : t(filtered ? "emptyFilter" : "empty"));
+    this.note.hidden = !this.note.textContent;
+    this.more.hidden = this.before === null;
+  }
+
+  fail(error) {
+    this.note.hidden = false;
+    this.note.replaceChildren(
+      error.message || t("trouble"),
+      " ",
+      h("button", { type: "button", class: "wan27-button", onclick: () => this.load() }, t("retry")),
+    );
+  }
+
+  heard(kind, data) {
+    if (kind === "reconnected") this.load();
+    if (kind === "progress") for (const row of this.rows.values()) if (row.task.task_id in data) row.tick();
+    if (kind === "tasks") for (const task of [...data.tasks].reverse()) this.changed(task);
+  }
+
+  changed(task) {
+    takeProgress(task.task_id, task.progress);
+    const row = this.rows.get(task.id);
+    if (!this.fits(task)) {
+      if (row) {
+        row.element.remove();
+        this.rows.delete(task.id);
+        this.total -= 1;
+      }
+    } else if (row) {
+      row.update(task);
+    } else if (this.newest() < task.id) {
+      this.items.prepend(this.add(task).element);
+      this.total += 1;
+    }
+    this.summary();
+  }
+
+  fits(task) {
+    const text = this.search.value.trim().toLowerCase();
+    const found = [task.prompt, task.task_id, task.file?.filename].some((part) => part?.toLowerCase().includes(text));
+    return GROUPS[this.filter.value](task) && (!text || found);
+  }
+
+  newest() {
+    return Number(this.items.firstElementChild?.dataset.task ?? 0);
+  }
+
+  tick() {
+    this.ticks = (this.ticks ?? 0) + 1;
+    for (const row of this.rows.values()) if (this.ticks % 30 === 0 || RUNNING.includes(row.task.state)) row.tick();
+  }
+
+  destroy() {
+    this.asked += 1;
+    this.stop();
+    clearInterval(this.ticking);
+    clearTimeout(this.typing);
+    this.seen.disconnect();
+  }
+}

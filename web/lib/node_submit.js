@@ -1,0 +1,136 @@
+// What stands at the bottom of Image to Video: where it runs, what it costs, what its links make, how long its texts are.
+
+import { h, setText } from "./dom.js";
+import { MEDIA, combination, counterLevel, countCharacters, estimate } from "./rules.js";
+import { store, watch } from "./store.js";
+import { money, t } from "./text.js";
+
+const HEIGHT = 92;
+const LIMITS = { prompt: "prompt_chars", negative_prompt: "negative_prompt_chars" };
+const NEVER = 2; // LiteGraph's mode of a muted node: what it would give out is left out of the prompt
+
+const decorated = new Set();
+
+/** Add the lines to a node, and keep them true. */
+export function decorateSubmit(node) {
+  const badge = h("span", { class: "wan27-badge" });
+  const cost = h("span", { class: "wan27-cost" });
+  const shape = h("div", { class: "wan27-shape" });
+  const counters = h("div", { class: "wan27-counters" });
+  const parts = Object.fromEntries(Object.keys(LIMITS).map((name) => [name, h("span", { class: "wan27-counter" })]));
+  counters.append(...Object.values(parts));
+  const root = h(
+    "div",
+    { class: "wan27 wan27-node", role: "status", "aria-label": t("estimatedCost") },
+    h("div", { class: "wan27-costline" }, badge, cost),
+    shape,
+    counters,
+  );
+  const widget = node.addDOMWidget("wan27_info", "wan27_info", root, {
+    serialize: false,
+    hideOnZoom: false,
+    getMinHeight: () => HEIGHT,
+    getMaxHeight: () => HEIGHT,
+    getValue: () => undefined,
+    setValue: () => {},
+  });
+  // Not among the values that a workflow keeps for its widgets: they are found by their place.
+  widget.serialize = false;
+
+  const refresh = () => {
+    const state = read(node);
+    showCost(badge, cost, state);
+    showShape(shape, state);
+    for (const name of Object.keys(LIMITS)) showCounter(parts[name], name, state);
+  };
+  followNode(node, refresh);
+  decorated.add(refresh);
+  const stop = watch((kind) => kind === "status" && refresh());
+  chain(node, "onRemoved", () => {
+    decorated.delete(refresh);
+    stop();
+  });
+  refresh();
+}
+
+/** The graph changed in a way that no node is told of: undo, paste, another extension. */
+export function refreshSubmitNodes() {
+  for (const refresh of decorated) refresh();
+}
+
+function followNode(node, refresh) {
+  // After the frontend has written the value, not before.
+  const soon = () => queueMicrotask(refresh);
+  for (const widget of node.widgets ?? []) chain(widget, "callback", soon);
+  for (const hook of ["onConnectionsChange", "onConfigure", "onWidgetChanged"]) chain(node, hook, soon);
+}
+
+function chain(object, name, after) {
+  const before = object[name];
+  object[name] = function (...values) {
+    const result = before?.apply(this, values);
+    after();
+    return result;
+  };
+}
+
+/** What the node will ask for, as far as it can be seen: linked values are not known. */
+function read(node) {
+  const widgets = new Map((node.widgets ?? []).map((widget) => [widget.name, widget]));
+  const linked = new Set();
+  for (const input of node.inputs ?? []) if (isLinked(node, input)) linked.add(input.name);
+  const given = MEDIA.filter((field) => linked.has(field) || String(widgets.get(field)?.value ?? "").trim());
+  return { values: (name) => widgets.get(name)?.value, linked, given: new Set(given) };
+}
+
+function isLinked(node, input) {
+  if (input.link === null || input.link === undefined) return false;
+  const graph = node.graph;
+  const link = graph?.getLink?.(input.link) ?? graph?.links?.[input.link] ?? graph?.links?.get?.(input.link);
+  const origin = link && graph.getNodeById?.(link.origin_id);
+  return !origin || origin.mode !== NEVER;
+}
+
+function showCost(badge, cost, { values, linked }) {
+  const { status } = store;
+  const sandbox = Boolean(status?.connection?.sandbox);
+  setText(badge, sandbox ? t("sandbox") : "");
+  badge.hidden = !sandbox;
+  if (!status || status.problem) {
+    setText(cost, status?.problem ?? "");
+    return;
+  }
+  const resolution = values("resolution");
+  const again = !sandbox && values("on_repeat") === "submit_again" ? ` ${t("costAgain")}` : "";
+  const seconds = Number(values("duration"));
+  const what = ["duration", "resolution"].filter((name) => linked.has(name));
+  const price = status.prices[resolution];
+  if (what.length) {
+    const shown = { price: price === undefined ? "?" : money(price), what: what.join(", ") };
+    setText(cost, t(sandbox ? "costSandboxLinked" : "costLinked", shown) + again);
+    return;
+  }
+  const total = estimate(seconds, resolution, status.prices);
+  const shown = { cost: total === null ? "?" : money(total), seconds, price: price === undefined ? "?" : money(price) };
+  setText(cost, t(sandbox ? "costSandbox" : "costLine", shown) + again);
+}
+
+function showShape(line, { given }) {
+  const { ok, name, values } = combination(given);
+  line.dataset.level = ok ? "fine" : "over";
+  setText(line, `${ok ? "✓" : "✗"} ${t(name, values)}`);
+}
+
+function showCounter(part, name, { values, linked }) {
+  const limit = store.status?.limits?.[LIMITS[name]];
+  if (linked.has(name) || !limit) {
+    part.dataset.level = "fine";
+    setText(part, linked.has(name) ? t("counterLinked", { name }) : "");
+    return;
+  }
+  const count = countCharacters(values(name));
+  const level = counterLevel(count, limit);
+  const rest = { near: t("counterNear", { left: limit - count }), over: t("counterOver", { over: count - limit }) }[level];
+  part.dataset.level = level;
+  setText(part, t("counter", { name, count, limit }) + (rest ? ` (${rest})` : ""));
+}

@@ -1,0 +1,126 @@
+// One task in the list of the tab.
+
+import { h, iconButton, setText } from "./dom.js";
+import { posterUrl, videoUrl } from "./server.js";
+import { secondsNow, store } from "./store.js";
+import { ago, money, t } from "./text.js";
+
+export const RUNNING = ["intent", "submitted", "succeeded"];
+
+/** A list item that shows a task and can be told of a newer state of it. Keeps its elements, so that focus stays. */
+export class Row {
+  constructor(task, actions) {
+    this.actions = actions;
+    this.picture = h("button", { type: "button", class: "wan27-poster" });
+    this.prompt = h("div", { class: "wan27-prompt" });
+    this.state = h("span", { class: "wan27-state" });
+    this.facts = h("span", { class: "wan27-facts" });
+    this.bar = h("progress", { class: "wan27-bar", max: 100 });
+    this.reason = h("div", { class: "wan27-reason" });
+    this.buttons = h("div", { class: "wan27-actions", role: "group" });
+    this.element = h(
+      "li",
+      { class: "wan27-row" },
+      this.picture,
+      h("div", { class: "wan27-body" }, this.prompt, h("div", { class: "wan27-meta" }, this.state, this.facts), this.bar, this.reason, this.buttons),
+    );
+    this.picture.addEventListener("click", () => this.actions.play(this.task));
+    this.update(task);
+  }
+
+  update(task) {
+    const before = this.task;
+    this.task = task;
+    this.element.dataset.task = task.id;
+    const title = task.prompt || t("noPrompt");
+    setText(this.prompt, title);
+    this.prompt.title = task.prompt;
+    setText(this.reason, task.reason);
+    this.reason.hidden = !task.reason;
+    if (before?.poster !== task.poster || before?.file?.filename !== task.file?.filename || !before) this.showPicture();
+    if (!before || shapeOf(before) !== shapeOf(task)) this.showButtons(title);
+    this.tick();
+  }
+
+  /** What changes with time alone. */
+  tick() {
+    const { task } = this;
+    const running = RUNNING.includes(task.state);
+    const progress = running ? store.progress.get(task.task_id) : null;
+    const state = progress?.state ?? task.state;
+    this.state.dataset.state = running ? "running" : task.state;
+    setText(this.state, t(`state_${state}`));
+    setText(this.facts, facts(task, progress).join(" · "));
+    this.bar.hidden = !running;
+    if (running) showBar(this.bar, task, progress);
+  }
+
+  showPicture() {
+    const { task } = this;
+    this.picture.replaceChildren();
+    this.picture.disabled = !task.file;
+    const label = task.file ? `${t("play")}: ${task.prompt || task.task_id}` : t("posterOf");
+    this.picture.setAttribute("aria-label", label);
+    this.picture.title = task.file ? t("play") : "";
+    if (task.poster) {
+      const image = h("img", { src: posterUrl(task), alt: "", loading: "lazy", decoding: "async", width: 96, height: 64 });
+      image.addEventListener("error", () => image.remove());
+      this.picture.append(image);
+    }
+    this.picture.append(h("i", { class: `pi ${task.file ? "pi-play" : "pi-image"}`, "aria-hidden": "true" }));
+  }
+
+  showButtons(title) {
+    const { task, actions } = this;
+    const focused = this.buttons.contains(document.activeElement) ? document.activeElement.dataset.action : null;
+    const button = (name, icon, label) => iconButton(icon, label, () => actions[name](this.task), { "data-action": name });
+    const shown = [];
+    if (task.task_id) shown.push(button("copy", "pi-copy", t("copy")), button("toCanvas", "pi-plus-circle", t("toCanvas")));
+    if (task.file) {
+      shown.push(
+        h(
+          "a",
+          { class: "wan27-icon", href: videoUrl(task), download: task.file.filename, title: t("download"), "aria-label": t("download"), "data-action": "download" },
+          h("i", { class: "pi pi-download", "aria-hidden": "true" }),
+        ),
+      );
+    }
+    if (task.node_id) shown.push(button("showNode", "pi-sitemap", t("showNode")));
+    if (task.task_id && ["submitted", "succeeded", "missing"].includes(task.state) && actions.mayWrite())
+      shown.push(button("fetchAgain", "pi-refresh", t("fetch")));
+    this.buttons.replaceChildren(...shown);
+    this.buttons.setAttribute("aria-label", t("actionsOf", { prompt: title.slice(0, 60) }));
+    if (focused) this.buttons.querySelector(`[data-action="${focused}"]`)?.focus();
+  }
+}
+
+function shapeOf(task) {
+  return JSON.stringify([task.task_id, task.file, task.node_id, task.state]);
+}
+
+function facts(task, progress) {
+  const found = [];
+  if (progress) {
+    found.push(t("secondsLong", { seconds: Math.round(secondsNow(progress)) }));
+    if (progress.percent) found.push(`${Math.round(progress.percent)} %`);
+    if (progress.eta_seconds) found.push(t("toGo", { seconds: Math.round(progress.eta_seconds) }));
+  } else {
+    const length = task.seconds ?? task.duration;
+    if (length) found.push(t("secondsLong", { seconds: Math.round(length * 10) / 10 }));
+  }
+  if (task.resolution) found.push(task.resolution);
+  if (task.sandbox) found.push(`${t("sandbox")}: ${t("free")}`);
+  else if (task.estimated_cost !== null) found.push(t("estimate", { cost: money(task.estimated_cost) }));
+  found.push(ago(Date.now() / 1000 - task.began_at));
+  return found;
+}
+
+function showBar(bar, task, progress) {
+  bar.setAttribute("aria-label", t("state_submitted"));
+  const share =
+    progress?.state === "downloading" && progress.total_bytes
+      ? (100 * progress.downloaded_bytes) / progress.total_bytes
+      : progress?.percent;
+  if (share) bar.value = share;
+  else bar.removeAttribute("value");
+}

@@ -1,0 +1,36 @@
+// Cost, lengths and legal combinations, as the node will judge them. The server checks again; this is to see it early.
+
+export const MEDIA = ["image_url", "last_frame_url", "first_clip_url", "driving_audio_url"];
+
+/** Which combination a set of media fields makes: {ok, name, values} for `t(name, values)`. */
+export function combination(fields) {
+  const image = fields.has("image_url");
+  const clip = fields.has("first_clip_url");
+  const last = fields.has("last_frame_url");
+  const audio = fields.has("driving_audio_url");
+  if (image && clip) return { ok: false, name: "badBoth" };
+  if (!image && !clip) {
+    if (!last && !audio) return { ok: false, name: "badNone" };
+    return { ok: false, name: "badNoneWith", values: { given: MEDIA.filter((field) => fields.has(field)).join(", ") } };
+  }
+  if (clip && audio) return { ok: false, name: "badAudio" };
+  if (clip) return { ok: true, name: last ? "shape_clip_last" : "shape_clip" };
+  return { ok: true, name: `shape_image${last ? "_last" : ""}${audio ? "_audio" : ""}` };
+}
+
+/** Characters as the service counts them: code points, without white space around the text. */
+export function countCharacters(text) {
+  return Array.from(String(text ?? "").trim()).length;
+}
+
+/** "fine", "near" (nine tenths are used) or "over". */
+export function counterLevel(count, limit) {
+  if (count > limit) return "over";
+  return count > limit * 0.9 ? "near" : "fine";
+}
+
+/** USD of one video, or null where duration or resolution are not known. */
+export function estimate(duration, resolution, prices) {
+  const price = prices?.[resolution];
+  return price === undefined || !Number.isFinite(duration) ? null : duration * price;
+}

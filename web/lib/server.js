@@ -1,0 +1,53 @@
+// The pack's routes under /wan27/ and its events. nodes/panel.py documents them.
+
+let api = null;
+
+export function useApi(comfyApi) {
+  api = comfyApi;
+}
+
+async function ask(path, options = {}) {
+  let response;
+  try {
+    response = await api.fetchApi(`/wan27${path}`, { cache: "no-store", ...options });
+  } catch {
+    throw new Error("");
+  }
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(body.error || `${response.status}`);
+  return body;
+}
+
+function write(method, path, body = {}) {
+  return ask(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+}
+
+export const server = {
+  status: () => ask("/status"),
+  balance: () => ask("/balance"),
+  tasks: (query) => ask(`/tasks?${new URLSearchParams(query)}`),
+  fetchAgain: (id) => write("POST", `/tasks/${id}/fetch`),
+  storeKey: (key) => write("PUT", "/key", { key }),
+  removeKey: () => write("DELETE", "/key"),
+  /** The workflow of a run, from ComfyUI's own history; null where it is not kept. */
+  async workflowOf(promptId) {
+    const response = await api.fetchApi(`/history/${encodeURIComponent(promptId)}`);
+    const entry = response.ok ? (await response.json())[promptId] : null;
+    return entry?.prompt?.[3]?.extra_pnginfo?.workflow ?? null;
+  },
+};
+
+export function posterUrl(task) {
+  return api.apiURL(`/wan27/posters/${task.id}?v=${encodeURIComponent(task.poster)}`);
+}
+
+export function videoUrl(task) {
+  return api.apiURL(`/view?${new URLSearchParams(task.file)}`);
+}
+
+/** Listen to one of the pack's events; gives back how to stop. */
+export function listen(event, listener) {
+  const call = (message) => listener(message.detail);
+  api.addEventListener(event, call);
+  return () => api.removeEventListener(event, call);
+}

@@ -1,0 +1,73 @@
+// The sidebar tab.
+
+import { putOnCanvas, showNode } from "./canvas.js";
+import { copyText, h } from "./dom.js";
+import { Head } from "./head.js";
+import { TaskList } from "./list.js";
+import { play } from "./player.js";
+import { server } from "./server.js";
+import { store } from "./store.js";
+import { t } from "./text.js";
+
+export const TAB_ID = "wan27";
+
+/** The tab as the frontend's `registerSidebarTab` takes it. */
+export function makeTab(app) {
+  let parts = [];
+  const close = () => {
+    for (const part of parts) part.destroy();
+    parts = [];
+    store.tabOpen = false;
+  };
+  return {
+    id: TAB_ID,
+    icon: "pi pi-video",
+    title: t("tab"),
+    tooltip: t("tabHint"),
+    type: "custom",
+    render(container) {
+      close();
+      store.tabOpen = true;
+      const ui = {
+        say: (text, severity = "success") => app.extensionManager.toast.add({ severity, summary: t("tab"), detail: text, life: 6000 }),
+        confirm: (text) => app.extensionManager.dialog.confirm({ title: t("tab"), message: text }),
+      };
+      const head = new Head(ui);
+      const list = new TaskList(actionsFor(app, ui), ui.say);
+      parts = [head, list];
+      container.replaceChildren(h("div", { class: "wan27 wan27-tab", role: "region", "aria-label": t("tab") }, head.element, list.element));
+    },
+    destroy: close,
+  };
+}
+
+function actionsFor(app, ui) {
+  return {
+    mayWrite: () => Boolean(store.status?.may_write),
+    play,
+    async copy(task) {
+      await copyText(task.task_id);
+      ui.say(t("copied"));
+    },
+    toCanvas(task) {
+      putOnCanvas(app, task.task_id);
+      ui.say(t("onCanvas"), "info");
+    },
+    async showNode(task) {
+      if (showNode(app, task)) return;
+      const workflow = task.prompt_id ? await server.workflowOf(task.prompt_id).catch(() => null) : null;
+      if (!workflow) return ui.say(t("nodeGone"), "warn");
+      await app.loadGraphData(workflow);
+      showNode(app, task);
+      return ui.say(t("nodeOpened"), "info");
+    },
+    async fetchAgain(task) {
+      try {
+        await server.fetchAgain(task.id);
+        ui.say(t("fetching"), "info");
+      } catch (error) {
+        ui.say(error.message || t("trouble"), "error");
+      }
+    },
+  };
+}

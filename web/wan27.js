@@ -1,0 +1,31 @@
+// Where the frontend begins to load this pack. Every other module here does nothing by itself.
+
+import { api } from "../../scripts/api.js";
+import { app } from "../../scripts/app.js";
+import { addStyles } from "./lib/dom.js";
+import { decorateSubmit, refreshSubmitNodes } from "./lib/node_submit.js";
+import { useApi } from "./lib/server.js";
+import { startStore } from "./lib/store.js";
+import { makeTab } from "./lib/tab.js";
+import { useLanguage } from "./lib/text.js";
+import { startToasts } from "./lib/toasts.js";
+
+app.registerExtension({
+  name: "Wan27.Panel",
+
+  setup() {
+    useApi(api);
+    useLanguage(() => app.extensionManager.setting.get("Comfy.Locale"));
+    addStyles();
+    startStore(api);
+    startToasts(app);
+    app.extensionManager.registerSidebarTab(makeTab(app));
+    api.addEventListener("graphChanged", refreshSubmitNodes);
+  },
+
+  nodeCreated(node) {
+    if (node.comfyClass === "Wan27ImageToVideo") decorateSubmit(node);
+  },
+
+  afterConfigureGraph: refreshSubmitNodes,
+});
