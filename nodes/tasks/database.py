@@ -10,6 +10,7 @@ the speed of WAL is worth nothing here. (Where a disk lies about flushing, no se
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
 import threading
@@ -19,6 +20,8 @@ from sqlite3 import connect
 
 from ..api.errors import LedgerError
 from .schema import APPLICATION_ID, MIGRATIONS, Migration
+
+log = logging.getLogger(__name__)
 
 _UNCHANGED = "It was left as it is."
 
@@ -72,7 +75,11 @@ class Database:
             if self._touched and self._listener is not None:
                 touched = frozenset(self._touched)
                 self._touched.clear()
-                self._listener(touched)
+                try:
+                    self._listener(touched)
+                except Exception:
+                    # What was committed must never look like a failure to whoever pays.
+                    log.exception("Wan 2.7: a listener of the ledger failed.")
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -121,6 +128,7 @@ class Database:
             self._check(connection)
             connection.execute("PRAGMA journal_mode = DELETE")
             connection.execute("PRAGMA synchronous = EXTRA")
+            connection.execute("PRAGMA temp_store = MEMORY")
             self._migrate(connection)
         except BaseException:
             connection.close()

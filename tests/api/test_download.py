@@ -204,7 +204,7 @@ def test_a_server_that_never_delivers(dest: Path) -> None:
         calls.append(1)
         return web.Response(status=500)
 
-    with pytest.raises(UnreachableError, match="answered 500.*queue again"):
+    with pytest.raises(UnreachableError, match=r"answered 500.*queue again"):
         get(handler, dest)
     assert len(calls) == module.ATTEMPTS
 
@@ -351,11 +351,8 @@ def test_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
     remove_leftovers(tmp_path, lambda owner: owner == "alive")
     assert len(list(tmp_path.iterdir())) == 4  # too young
     remove_leftovers(tmp_path, lambda owner: owner == "alive", of="a.mp4", older_than_seconds=0)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "a.mp4",
-        "a.mp4.alive.incomplete",
-        "b.mp4.dead.incomplete",
-    ]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["a.mp4", "a.mp4.alive.incomplete", "b.mp4.dead.incomplete"]
     remove_leftovers(tmp_path / "missing", lambda owner: False)
 
 
