@@ -13,6 +13,7 @@ from . import rerun
 from .api import limits
 from .api.request import MEDIA_FIELDS
 from .background import executing_node_id, executing_prompt_id, show_text, until_interrupted
+from .inline_advice import advised
 from .orders import ON_REPEAT, literal_problems, only, requests_of
 from .queued import budget_problem
 
@@ -194,7 +195,8 @@ class Wan27ImageToVideo(io.ComfyNode):
                     clip_seconds=clip_seconds,
                 )
             )
-        submitted = await until_interrupted(services.runner.submit_batch(orders, run_id=prompt_id))
+        with advised(any(url.startswith("data:") for request, _ in requests for url in request.media().values())):
+            submitted = await until_interrupted(services.runner.submit_batch(orders, run_id=prompt_id))
         ids = [item.task_id for item in submitted]
         rerun.remember(f"submit {node_id}", partial(services.any_failed, ids))
         lines = [f"{item.task_id}{' (reused)' if item.reused else ''} {item.note}".strip() for item in submitted]

@@ -16,6 +16,7 @@ from .api.errors import RequestError, Wan27Error
 from .api.task import check_task_id
 from .background import executing_node_id, until_interrupted
 from .board import Board, Line
+from .inline_advice import advised
 from .submit import CATEGORY
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ class Wan27WaitForVideo(io.ComfyNode):
             every=board.show,
         )
         await board.show()
-        finished = _all_finished(outcomes, ids)
+        with advised(not services.connection.is_sandbox and services.settings.storage.kind in ("auto", "inline")):
+            finished = _all_finished(outcomes, ids)
         paths = [item.path for item in finished]
         rerun.remember(f"wait {node_id}", lambda: not all(path.is_file() for path in paths))
         return io.NodeOutput(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -123,3 +124,23 @@ def everything_said(error: BaseException) -> str:
 def hours_left(expires_at: float | None) -> float:
     assert expires_at is not None
     return (expires_at - time.time()) / 3600
+
+
+@contextmanager
+def in_a_thread(host: Host) -> Iterator[Host]:
+    """The same for a test that is not a coroutine."""
+    started, ended = threading.Event(), threading.Event()
+
+    async def work() -> None:
+        async with running(host):
+            started.set()
+            await asyncio.to_thread(ended.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(work()), daemon=True)
+    thread.start()
+    assert started.wait(30)
+    try:
+        yield host
+    finally:
+        ended.set()
+        thread.join(30)

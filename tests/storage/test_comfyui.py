@@ -1,4 +1,4 @@
-"""Files that this ComfyUI gives out itself: the folder, the names and their end. The route: tests/comfyui/test_storage.py."""
+"""Files that this ComfyUI gives out: the folder, the names and their end. The route: tests/comfyui/test_storage.py."""
 
 from __future__ import annotations
 
