@@ -110,12 +110,12 @@ def _decoded(path: Path, rate: int) -> Iterator[Samples]:
         stream = container.streams.audio[0]
         mono = stream.channels == 1
         resampler = av.AudioResampler(format="fltp", layout="mono" if mono else "stereo", rate=rate)
-        late = True
+        # the sound of a clip may start after its picture; an mp3 counts from before its first sample
+        begin: float | None = (container.start_time or 0) / 1_000_000
         for frame in container.decode(stream):
-            if late and frame.time and frame.time > 0:
-                # the sound of a clip may start after its picture
-                yield np.zeros((2, round(frame.time * rate)), np.float32)
-            late = False
+            if begin is not None and frame.time is not None:
+                yield np.zeros((2, max(0, round((frame.time - begin) * rate))), np.float32)
+            begin = None
             frame.pts = None
             for part in resampler.resample(frame):
                 yield _stereo(part.to_ndarray())

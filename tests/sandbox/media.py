@@ -83,13 +83,14 @@ def _sound_bytes(kind: str, codec: str, seconds: float, rate: int) -> bytes:
     return stream.getvalue()
 
 
-def _write_sound(container: Any, out: Any, seconds: float) -> None:
+def _write_sound(container: Any, out: Any, seconds: float, delay: float = 0.0) -> None:
     samples = tone(seconds, rate=out.rate, channels=out.channels).T.astype(np.float32)
     layout = "mono" if out.channels == 1 else "stereo"
     for start in range(0, samples.shape[1], 1024):
         chunk = np.ascontiguousarray(samples[:, start : start + 1024])
         frame = av.AudioFrame.from_ndarray(chunk, format="fltp", layout=layout)
-        frame.rate, frame.pts, frame.time_base = out.rate, start, Fraction(1, out.rate)
+        frame.rate, frame.pts = out.rate, start + round(delay * out.rate)
+        frame.time_base = Fraction(1, out.rate)
         container.mux(out.encode(frame))
     container.mux(out.encode(None))
 
@@ -103,6 +104,7 @@ def clip_bytes(
     kind: str = "mp4",
     codec: str = "libx264",
     with_sound: bool = False,
+    sound_delay: float = 0.0,
     pictures: list[Image.Image] | None = None,
 ) -> bytes:
     """A clip; its pictures get brighter from frame to frame, where none are given."""
@@ -121,7 +123,7 @@ def clip_bytes(
             container.mux(out.encode(frame.reformat(format="yuv420p", dst_colorspace="ITU709")))
         container.mux(out.encode(None))
         if sound is not None:
-            _write_sound(container, sound, seconds)
+            _write_sound(container, sound, seconds, sound_delay)
     return stream.getvalue()
 
 
