@@ -25,28 +25,28 @@ _GAP_SECONDS = Fraction(1, 20)
 """A hole in the sound's timestamps longer than this is filled with silence; shorter ones are rounding."""
 
 
-def span_of(source: FileSource, fps: Fraction) -> tuple[Fraction, Fraction]:
-    """When the first frame starts and the last one ends, in seconds of the file's own clock.
+def end_of(source: FileSource, start: Fraction, fps: Fraction) -> Fraction:
+    """When the last frame ends, in seconds of the file's own clock.
 
     Read from the packets at the end, without decoding: what containers say of their length counts the sound in, and is
-    missing in some. fps: how long the last frame stands where its packet does not say. Raises MediaError.
+    missing in some. start: of the first frame. fps: how long the last frame stands where its packet does not say.
+    Raises MediaError.
     """
     with opened(source) as container:
         stream = video_stream(container, name_of(source))
         base = _time_base(stream)
         said = [Fraction(container.duration, 1_000_000)] if container.duration else []
-        said += [stream.duration * base] if stream.duration else []
-        start = (stream.start_time or 0) * base
+        said += [start + stream.duration * base] if stream.duration else []
         end = None
-        if said and max(said) > 2 * _TAIL_SECONDS:
-            container.seek(int((start + max(said) - _TAIL_SECONDS) / base), stream=stream)
+        if said and min(said) > start + 2 * _TAIL_SECONDS:
+            container.seek(int((min(said) - _TAIL_SECONDS) / base), stream=stream)
             end = _last_end(container, stream, fps)
         if end is None or end <= start:
             container.seek(int(start / base), stream=stream)
             end = _last_end(container, stream, fps)
     if end is None:
-        raise MediaError("The video holds no frames.")
-    return start, end
+        raise MediaError(f"{name_of(source)} holds no frames.")
+    return end
 
 
 def _last_end(container: InputContainer, stream: VideoStream, fps: Fraction) -> Fraction | None:

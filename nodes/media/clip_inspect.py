@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from .clip_file import span_of
+from .clip_file import end_of
 from .clip_source import FileSource, plausible_fps
 from .decode_source import audio_stream, name_of, opened, size_of, video_stream
 from .file import MediaError
 from .probe import rotation_of
 
 if TYPE_CHECKING:
-    from av import VideoStream
+    from av import VideoFrame, VideoStream
     from av.container import InputContainer
 
 _CODECS = ("h264", "hevc")
@@ -65,10 +65,12 @@ def inspect_file(source: FileSource, trim: tuple[float, float]) -> FileFacts:
         said = Fraction(container.duration or 0, 1_000_000)
         pictures = stream.duration * stream.time_base if stream.duration and stream.time_base else None
         sound = _sound(container)
-        size, rotation, squeezed = _upright_size(container, stream, name)
+        first = _first_frame(container, stream, name)
+        size, rotation, squeezed = _upright_size(first, stream)
+        start = (first.pts or 0) * (first.time_base or Fraction(0))
         if squeezed:
             reasons.append("its pixels are not square")
-    start, end = span_of(source, fps)
+    end = end_of(source, start, fps)
     if trim != (0.0, 0.0):
         reasons.append("it is a part of its file")
         start, end = _trimmed(start, end, trim)
@@ -119,14 +121,17 @@ def _extension(container: InputContainer) -> str:
     return "mov" if brand in ("qt", "") else "mp4"
 
 
-def _upright_size(container: InputContainer, stream: VideoStream, name: str) -> tuple[tuple[int, int], int, bool]:
-    """Size as it is seen, degrees to turn by, and whether the pixels are not square. Decodes one frame for it."""
+def _first_frame(container: InputContainer, stream: VideoStream, name: str) -> VideoFrame:
     import av
 
     try:
-        frame = next(container.decode(stream))
+        return next(container.decode(stream))
     except (StopIteration, av.error.FFmpegError) as error:
         raise MediaError(f"{name} holds no frame that can be decoded. It may be damaged.") from error
+
+
+def _upright_size(frame: VideoFrame, stream: VideoStream) -> tuple[tuple[int, int], int, bool]:
+    """Size as it is seen, degrees to turn by, and whether the pixels are not square."""
     aspect = stream.sample_aspect_ratio
     width, height = frame.width, frame.height
     squeezed = bool(aspect and aspect > 0 and aspect != 1)

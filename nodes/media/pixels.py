@@ -80,7 +80,7 @@ def check_aspect(width: int, height: int, max_aspect: float, *, name: str) -> No
     if not within_aspect(width, height, max_aspect):
         ratio = max(width, height) / min(width, height)
         raise MediaError(
-            f"{name} is {width}×{height} px, an aspect of {ratio:.3g}:1; the limit is {max_aspect:g}:1 either way. "
+            f"{name} is {width}×{height} px, an aspect of {ratio:.4g}:1; the limit is {max_aspect:g}:1 either way. "
             "Crop or pad it first."
         )
 

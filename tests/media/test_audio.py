@@ -36,7 +36,9 @@ def read(file: MediaFile) -> tuple[np.ndarray, int]:
     """[C, T] float and the rate. Also has the sandbox's own reader agree, and counts the longest any reader may see."""
     facts = inspect_media(file.path, "driving_audio_url")
     assert facts.size == file.size
-    assert facts.seconds == pytest.approx(file.seconds, abs=1e-6)
+    # LAME's header counts the padding of an MP3 up to 28 samples short.
+    play = 30 / (facts.sample_rate or 1) if file.extension == "mp3" else 1e-9
+    assert facts.seconds == pytest.approx(file.seconds, abs=play)
     with av.open(str(file.path)) as container:
         stream = container.streams.audio[0]
         packets, blocks = 0, []
@@ -218,8 +220,8 @@ def test_error_mode_does_not_cut_for_the_frames_of_mp3(encode) -> None:
 )
 def test_rates(rate: int, wav_rate: int, mp3_rate: int, encode) -> None:
     audio = tone(2.5, rate=rate, hertz=300)
-    for format, expected in (("wav", wav_rate), ("mp3", mp3_rate)):
-        file = encode(audio, format=format)
+    for kind, expected in (("wav", wav_rate), ("mp3", mp3_rate)):
+        file = encode(audio, format=kind)
         samples, found = read(file)
         assert found == expected
         assert samples.shape[1] == pytest.approx(2.5 * expected, abs=1)
@@ -227,7 +229,9 @@ def test_rates(rate: int, wav_rate: int, mp3_rate: int, encode) -> None:
         middle = samples[0, expected : 2 * expected]
         spectrum = np.abs(np.fft.rfft(middle))
         assert np.argmax(spectrum) == 300  # one second of it: bins of 1 Hz
-        assert np.sqrt(np.mean(np.square(middle))) == pytest.approx(0.5 / np.sqrt(2), rel=0.02)
+        assert np.sqrt(np.mean(np.square(middle))) == pytest.approx(
+            0.5 / np.sqrt(2), rel=0.02 if kind == "wav" else 0.06
+        )
 
 
 def test_auto_is_wav_up_to_15_mb_and_mp3_beyond(encode) -> None:
@@ -262,7 +266,7 @@ def test_an_mp3_takes_the_bit_rate_that_fits(max_bytes: int, encode) -> None:
 
 @pytest.mark.parametrize("format", ["auto", "wav", "mp3"])
 def test_what_cannot_fit_is_an_error(format: str, encode, tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match="0.0 MB"):
+    with pytest.raises(MediaError, match=r"0\.0 MB"):
         encode(noise(3 * 48_000, 48_000), replace(BOUNDS, max_bytes=1_000), format=format)
     assert list(tmp_path.iterdir()) == []
 

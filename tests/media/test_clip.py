@@ -1,0 +1,483 @@
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import replace
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from nodes.api import limits
+from nodes.media.clip import encode_clip
+from nodes.media.file import MediaCancelled, MediaError, MediaFile
+from nodes.sandbox.inspect import inspect_media
+from tests.media.clip_files import FileVideo, Reread, VideoFromComponents, grey, ramp, reread, tone, write_clip
+
+BOUNDS = limits.CLIP
+BT709 = (1, 1, 1, 1)
+
+
+@pytest.fixture
+def encode(tmp_path: Path):
+    def run(video: Any, bounds=BOUNDS, **options) -> MediaFile:
+        return encode_clip(video, bounds, directory=tmp_path / "out", **options)
+
+    return run
+
+
+def tensors(frames: int, size: tuple[int, int] = (320, 240), fps: Any = 30, audio: Any = None) -> VideoFromComponents:
+    return VideoFromComponents(ramp(frames, *size), fps, audio)
+
+
+def check(file: MediaFile, *, encoded: bool = True) -> Reread:
+    """Decode all of it; the sandbox's own reader has to agree, and every length that a reader may take is inside."""
+    facts = inspect_media(file.path, "first_clip_url")
+    seen = reread(file.path)
+    assert (facts.width, facts.height, facts.size) == (file.width, file.height, file.size)
+    assert file.seconds is not None
+    if encoded:
+        assert file.owned
+        assert file.extension == "mp4"
+        assert (seen.codec, seen.pix_fmt, seen.colour) == ("h264", "yuv420p", BT709)
+        assert seen.size == (file.width, file.height)
+        assert len(seen.greys) / seen.fps == pytest.approx(file.seconds, abs=1e-3)
+        for seconds in (seen.seconds, seen.video_seconds, facts.seconds):
+            assert seconds == pytest.approx(file.seconds, abs=1e-3)
+            assert BOUNDS.min_seconds - 1e-3 <= seconds <= BOUNDS.max_seconds + 1e-3
+        assert seen.sound_seconds is None or seen.sound_seconds <= file.seconds + 1e-3
+        data = file.path.read_bytes()
+        assert data.index(b"moov") < data.index(b"mdat")  # the index stands in front
+    return seen
+
+
+# Sent as it is
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("extension", ["mp4", "mov"])
+@pytest.mark.parametrize("mode", ["fit", "error"])
+def test_a_file_inside_the_limits_is_sent_byte_for_byte(
+    codec: str, extension: str, mode: str, encode, tmp_path: Path
+) -> None:
+    path = write_clip(tmp_path / f"clip.{extension}", codec=codec, sound=2.0)
+    file = encode(FileVideo(str(path)), on_limit=mode)
+    assert (file.path, file.owned, file.extension, file.notes) == (path, False, extension, ())
+    assert file.seconds == pytest.approx(2.0)
+    check(file, encoded=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_container_counts_not_the_name(encode, tmp_path: Path) -> None:
+    mov = write_clip(tmp_path / "clip.MP4", format="mov")
+    assert encode(FileVideo(str(mov))).extension == "mov"
+    mkv = write_clip(tmp_path / "other.mp4", format="matroska")
+    assert "Matroska" in encode(FileVideo(str(mkv))).notes[0]
+
+
+def test_bytes_in_memory_are_written_as_they_are(encode, tmp_path: Path) -> None:
+    data = write_clip(tmp_path / "clip.mp4", sound=2.0).read_bytes()
+    buffer = BytesIO(data)
+    buffer.seek(77)
+    file = encode(FileVideo(buffer))
+    assert file.owned
+    assert file.path.read_bytes() == data
+    assert file.sha256 == hashlib.sha256(data).hexdigest()
+    assert buffer.tell() == 77
+
+
+# Files that are encoded
+
+ENCODED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "matroska": ({}, "mkv", "Matroska"),
+    "webm": ({"codec": "libvpx-vp9", "sound_codec": "libopus"}, "webm", "vp9"),
+    "prores": ({"codec": "prores_ks", "pix_fmt": "yuv422p10le"}, "mov", "prores"),
+    "mpeg4": ({"codec": "mpeg4"}, "mp4", "mpeg4"),
+    "lossless RGB": ({"codec": "ffv1", "pix_fmt": "bgr0", "sound_codec": "pcm_s16le"}, "mkv", "ffv1"),
+    "odd sides": (
+        {"codec": "ffv1", "pix_fmt": "yuv444p", "size": (321, 241), "sound_codec": "pcm_s16le"},
+        "avi",
+        "AVI",
+    ),
+    "squeezed": ({"pixel_aspect": Fraction(4, 3)}, "mp4", "not square"),
+}
+
+
+@pytest.mark.parametrize("case", ENCODED)
+def test_other_files_are_encoded_once(case: str, encode, tmp_path: Path) -> None:
+    options, extension, reason = ENCODED[case]
+    path = write_clip(tmp_path / f"clip.{extension}", sound=2.0, **options)
+    file = encode(FileVideo(str(path)))
+    seen = check(file)
+    assert reason in " ".join(file.notes)
+    assert (file.width, file.height) == ((426, 240) if case == "squeezed" else (320, 240))
+    assert len(seen.greys) == 60
+    assert seen.greys[0] == pytest.approx(grey(0, 60), abs=3)
+    assert seen.greys[-1] == pytest.approx(grey(59, 60), abs=3)
+    assert seen.sound_seconds == pytest.approx(2.0, abs=0.05)
+    with pytest.raises(MediaError, match=reason):
+        encode(FileVideo(str(path)), on_limit="error")
+
+
+@pytest.mark.parametrize(("rotation", "white"), [(0, (0, 0)), (90, (0, -1)), (180, (-1, -1)), (270, (-1, 0))], ids=str)
+def test_rotation_is_applied(rotation: int, white: tuple[int, int], encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "turned.mp4", codec="mpeg4", size=(480, 320), rotation=rotation, corner=True)
+    file = encode(FileVideo(str(path)))
+    seen = check(file)
+    assert (file.width, file.height) == ((320, 480) if rotation in (90, 270) else (480, 320))
+    corners = {
+        (y, x): int(seen.first[20 if y == 0 else -20, 20 if x == 0 else -20, 0]) for y in (0, -1) for x in (0, -1)
+    }
+    assert corners.pop(white) > 240
+    assert max(corners.values()) < 80
+
+
+def test_a_turned_file_inside_the_limits_is_judged_upright(encode, tmp_path: Path) -> None:
+    file = encode(FileVideo(str(write_clip(tmp_path / "turned.mp4", size=(480, 320), rotation=90))))
+    assert (file.owned, file.width, file.height) == (False, 320, 480)
+
+
+def test_a_variable_frame_rate_keeps_its_time(encode, tmp_path: Path) -> None:
+    """Frames that stand for 1 to 4 units: at any time the constant rate shows what stood there."""
+    steps = random.Random(1).choices((10, 20, 20, 40), k=119)
+    times = [sum(steps[:index]) for index in range(120)]
+    file = encode(FileVideo(str(write_clip(tmp_path / "phone.mkv", frames=120, pts=times))))
+    seen = check(file)
+    assert len(seen.gaps) == 1
+    for index, time in enumerate(times):
+        slot = round(time / 600 * seen.fps)
+        if index + 1 < len(times) and slot < round(times[index + 1] / 600 * seen.fps):
+            assert seen.greys[slot] == pytest.approx(grey(index, 120), abs=4)
+    assert file.seconds == pytest.approx(times[-1] / 600, abs=0.1)
+
+
+def test_a_late_start_keeps_pictures_and_sound_together(encode, tmp_path: Path) -> None:
+    """Video from second 5 of a file whose sound starts at 0: the sound of those first seconds goes."""
+    path = write_clip(tmp_path / "late.mkv", frames=90, pts=[3000 + 20 * i for i in range(90)], sound=8.0)
+    file = encode(FileVideo(str(path)))
+    seen = check(file)
+    assert file.seconds == pytest.approx(3.0, abs=1e-3)
+    assert len(seen.greys) == 90
+    assert seen.sound_seconds == pytest.approx(3.0, abs=0.05)
+
+
+@pytest.mark.parametrize(("sound", "kept"), [(None, None), (1.0, 1.0), (3.0, 3.0), (6.0, 3.0)])
+def test_sound_shorter_longer_or_none(sound: float | None, kept: float | None, encode, tmp_path: Path) -> None:
+    seen = check(encode(FileVideo(str(write_clip(tmp_path / "clip.mkv", frames=90, sound=sound)))))
+    assert seen.sound_seconds == (None if kept is None else pytest.approx(kept, abs=0.05))
+
+
+def test_a_long_file_keeps_its_last_ten_seconds(encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "long.mp4", frames=300, fps=10, sound=30.0, gop=250)
+    file = encode(FileVideo(str(path)))
+    seen = check(file)
+    assert file.seconds == 10
+    assert "30 s" in file.notes[0]
+    assert "last 10 s" in file.notes[1]
+    assert seen.greys[0] == pytest.approx(grey(200, 300), abs=3)
+    assert seen.greys[-1] == pytest.approx(grey(299, 300), abs=3)
+    assert seen.sound_seconds == pytest.approx(10, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("window", "first", "last"), [((1.0, 2.5), 30, 104), ((1.0, 0.0), 30, 149), ((0.0, 3.0), 0, 89)]
+)
+def test_a_video_that_was_trimmed_in_the_graph(
+    window: tuple[float, float], first: int, last: int, encode, tmp_path: Path
+) -> None:
+    path = write_clip(tmp_path / "clip.mp4", frames=150, sound=5.0)
+    file = encode(FileVideo(str(path), window))
+    seen = check(file)
+    assert len(seen.greys) == last - first + 1
+    assert seen.greys[0] == pytest.approx(grey(first, 150), abs=3)
+    assert seen.greys[-1] == pytest.approx(grey(last, 150), abs=3)
+    with pytest.raises(MediaError, match="part of its file"):
+        encode(FileVideo(str(path), window), on_limit="error")
+
+
+def test_a_trim_after_the_end_is_an_error(encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4")
+    with pytest.raises(MediaError, match="start at 7 s, after its end at 2"):
+        encode(FileVideo(str(path), (7.0, 1.0)))
+
+
+# Bad files
+
+
+@pytest.mark.parametrize("kind", ["junk", "empty", "missing", "cut off", "sound only", "no frames"])
+def test_files_that_are_no_video(kind: str, encode, tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    words = "cannot be opened as a video"
+    if kind in ("junk", "empty"):
+        path.write_bytes(b"no video" * (kind == "junk"))
+    elif kind == "missing":
+        words = "not there any more"
+    elif kind == "cut off":
+        path.write_bytes(write_clip(path).read_bytes()[:2000])
+    elif kind == "sound only":
+        words = "clip.mp4 has no video stream"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("aac", rate=48_000)
+            frame = av.AudioFrame.from_ndarray(np.zeros((2, 96_000), np.float32), format="fltp", layout="stereo")
+            frame.sample_rate = 48_000
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    else:
+        words = "no frame"
+        data = bytearray(write_clip(path, gop=250).read_bytes())
+        start = data.index(b"mdat") + 4
+        data[start : data.index(b"moov") - 4] = bytes(data.index(b"moov") - 4 - start)
+        path.write_bytes(data)
+    with pytest.raises(MediaError, match=words) as raised:
+        encode(FileVideo(str(path)))
+    assert str(tmp_path) not in str(raised.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_file_gives_what_can_be_read(encode, tmp_path: Path) -> None:
+    data = bytearray(write_clip(tmp_path / "whole.mkv", frames=120, sound=4.0).read_bytes())
+    for at in range(len(data) // 2, len(data) // 2 + 600, 7):
+        data[at] ^= 0x5A
+    path = tmp_path / "damaged.mkv"
+    path.write_bytes(data)
+    check(encode(FileVideo(str(path))))
+
+
+# Tensors
+
+
+def test_tensors_are_encoded_without_comfyui_s_encoder(encode) -> None:
+    file = encode(tensors(72, fps=24, audio=tone(3)), on_limit="error")
+    seen = check(file)
+    assert (file.seconds, seen.fps, file.notes) == (3.0, 24, ())
+    assert (seen.channels, seen.sound_rate) == (2, 48_000)
+    assert seen.sound_seconds == pytest.approx(3, abs=0.03)
+    expected = np.floor(np.linspace(0, 1, 72) * 255 + 0.5)
+    assert np.abs(np.array(seen.greys) - expected).max() < 4
+
+
+def test_the_picture_is_close_to_lossless(encode) -> None:
+    y, x = torch.meshgrid(torch.arange(360.0), torch.arange(640.0), indexing="ij")
+    waves = torch.stack([torch.sin(x / 19 + y / 47), torch.cos(x / 31 - y / 23), torch.sin((x + y) / 41)], -1)
+    images = torch.stack([(waves.roll(3 * index, 1) * 0.4 + 0.5) for index in range(48)])
+    file = encode(VideoFromComponents(images, 24))
+    with av.open(str(file.path)) as container:
+        frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    error = frames.astype(np.float32) / 255 - images.numpy()
+    assert 10 * np.log10(1 / np.mean(np.square(error))) > 36
+
+
+@pytest.mark.parametrize("fps", [8, 12.5, 23.976, Fraction(30000, 1001), 60, 16.666666])
+def test_any_frame_rate(fps: Any, encode) -> None:
+    frames = round(3 * fps)
+    file = encode(tensors(frames, fps=fps, audio=tone(3, rate=44_100)))
+    seen = check(file)
+    assert len(seen.greys) == frames
+    assert float(seen.fps) == pytest.approx(float(fps), rel=1e-4)
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000, 96_000])
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_sound_of_tensors(rate: int, channels: int, encode) -> None:
+    seen = check(encode(tensors(60, audio=tone(5, rate=rate, channels=channels))))
+    assert seen.channels == min(channels, 2)
+    assert seen.sound_seconds == pytest.approx(2, abs=0.03)
+
+
+def test_transparency_and_grey_of_tensors(encode) -> None:
+    clear = torch.zeros(60, 240, 320, 4)
+    assert check(encode(VideoFromComponents(clear))).greys[0] == pytest.approx(255, abs=2)
+    grey_frames = torch.full((60, 240, 320, 1), 0.5)
+    assert check(encode(VideoFromComponents(grey_frames))).greys[0] == pytest.approx(128, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("images", "fps", "words"),
+    [
+        (torch.zeros(0, 240, 320, 3), 30, "no frames"),
+        (torch.zeros(60, 0, 320, 3), 30, "no frames"),
+        (torch.zeros(240, 320, 3), 30, "no frames of the shape"),
+        (torch.zeros(60, 240, 320, 2), 30, "240×320×2"),
+        (torch.zeros(60, 240, 320, 3), 0, "frame rate is 0"),
+    ],
+)
+def test_tensors_that_are_no_video(images: torch.Tensor, fps: int, words: str, encode) -> None:
+    with pytest.raises(MediaError, match=words):
+        encode(VideoFromComponents(images, fps))
+
+
+def test_nan_is_refused_with_the_number_of_the_frame(encode, tmp_path: Path) -> None:
+    images = ramp(60, 320, 240).clone()
+    images[41, 5, 5, 1] = float("nan")
+    with pytest.raises(MediaError, match=r"Frame 42 .*NaN"):
+        encode(VideoFromComponents(images))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+# Limits: at, below and above every edge
+
+
+@pytest.mark.parametrize(
+    ("frames", "fps", "kept"),
+    [
+        (59, 30, None),
+        (60, 30, 60),
+        (300, 30, 300),
+        (301, 30, 300),
+        (47, 24, None),
+        (48, 24, 48),
+        (240, 24, 240),
+        (241, 24, 240),
+        (59, Fraction(30000, 1001), None),
+        (60, Fraction(30000, 1001), 60),
+        (299, Fraction(30000, 1001), 299),
+        (300, Fraction(30000, 1001), 299),
+    ],
+)
+@pytest.mark.parametrize("source", ["tensors", "mkv", "mp4"])
+def test_lengths(frames: int, fps: Any, kept: int | None, source: str, encode, tmp_path: Path) -> None:
+    video: Any = tensors(frames, fps=fps)
+    if source != "tensors":
+        video = FileVideo(str(write_clip(tmp_path / f"clip.{source}", frames=frames, fps=fps)))
+    if kept is None:
+        for mode in ("fit", "error"):
+            with pytest.raises(MediaError, match=r"lasts 1\.9\d+ s; at least 2 s"):
+                encode(video, on_limit=mode)
+        return
+    file = encode(video)
+    seen = check(file, encoded=source != "mp4" or frames != kept)
+    assert len(seen.greys) == kept
+    if kept != frames:
+        assert any("last" in note for note in file.notes)
+        with pytest.raises(MediaError, match=r"lasts 10\.0\d+ s, the limit is 10 s"):
+            encode(video, on_limit="error")
+        expected = grey(frames - 1, frames) if source != "tensors" else 255
+        assert seen.greys[-1] == pytest.approx(expected, abs=3)
+    elif source != "mkv":
+        assert encode(video, on_limit="error").notes == ()
+
+
+SIDES = [
+    ((240, 240), (240, 240)),
+    ((238, 240), (240, 242)),
+    ((239, 240), (240, 242)),
+    ((240, 239), (242, 240)),
+    ((241, 241), (240, 240)),
+    ((321, 243), (320, 242)),
+    ((1920, 240), (1920, 240)),
+    ((1928, 241), (1928, 242)),
+    ((4096, 512), (4096, 512)),
+    ((4098, 514), (4096, 514)),
+    ((4097, 513), (4096, 512)),
+    ((514, 4098), (514, 4096)),
+    ((5000, 700), (4096, 574)),
+    ((100, 100), (240, 240)),
+    ((1922, 240), None),
+    ((240, 1922), None),
+    ((2000, 100), None),
+]
+
+
+@pytest.mark.parametrize(("size", "fitted"), SIDES)
+def test_sides(size: tuple[int, int], fitted: tuple[int, int] | None, encode) -> None:
+    video = VideoFromComponents(torch.full((1, 1, 1, 3), 0.5).expand(2, size[1], size[0], 3), 1)
+    if fitted is None:
+        for mode in ("fit", "error"):
+            with pytest.raises(MediaError, match=rf"{size[0]}×{size[1]} px.*8:1"):
+                encode(video, on_limit=mode)
+        return
+    file = encode(video)
+    seen = check(file)
+    assert (file.width, file.height) == fitted
+    assert seen.greys[0] == pytest.approx(128, abs=2)
+    assert bool(file.notes) == (size != fitted)
+    if all(BOUNDS.min_side <= side <= BOUNDS.max_side for side in size):
+        encode(video, on_limit="error")
+    else:
+        with pytest.raises(MediaError, match=rf"{size[0]}×{size[1]} px.*240 to 4096"):
+            encode(video, on_limit="error")
+
+
+def test_a_large_file_is_scaled(encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "large.mp4", size=(4100, 600), fps=2, frames=4)
+    file = encode(FileVideo(str(path)))
+    check(file)
+    assert (file.width, file.height) == (4096, 600)
+
+
+def noisy(frames: int = 60) -> VideoFromComponents:
+    generator = torch.Generator().manual_seed(1)
+    return VideoFromComponents(torch.rand(frames, 240, 320, 3, generator=generator), 30)
+
+
+def test_the_quality_steps_down_until_the_file_fits(encode) -> None:
+    whole = encode(noisy())
+    assert whole.notes == ()
+    for share in (1.0, 0.6, 0.2, 0.1):
+        bounds = replace(BOUNDS, max_bytes=int(whole.size * share))
+        file = encode(noisy(), bounds)
+        assert bounds.max_bytes * 0.4 < file.size <= bounds.max_bytes
+        assert ("crf" in " ".join(file.notes)) == (share < 1)
+        check(file)
+
+
+def test_a_file_that_is_too_large_is_encoded_again(encode, tmp_path: Path) -> None:
+    path = encode(noisy()).path
+    size = path.stat().st_size
+    assert not encode(FileVideo(str(path)), replace(BOUNDS, max_bytes=size)).owned
+    smaller = replace(BOUNDS, max_bytes=size - 1)
+    file = encode(FileVideo(str(path)), smaller)
+    assert file.size < size
+    assert "MB" in file.notes[0]
+    with pytest.raises(MediaError, match="it takes"):
+        encode(FileVideo(str(path)), smaller, on_limit="error")
+
+
+def test_what_cannot_fit_is_an_error(encode, tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"does not fit into 0\.0 MB at 320×240 px"):
+        encode(noisy(), replace(BOUNDS, max_bytes=20_000))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_100_mb_for_real(encode, tmp_path: Path) -> None:
+    """A file of exactly 100 MB is sent as it is, and one byte more is not."""
+    data = write_clip(tmp_path / "clip.mp4").read_bytes()
+    padding = 100_000_000 - len(data)
+    path = tmp_path / "large.mp4"
+    path.write_bytes(data + padding.to_bytes(4, "big") + b"free" + bytes(padding - 8))
+    file = encode(FileVideo(str(path)))
+    assert (file.size, file.owned) == (100_000_000, False)
+    padding += 1
+    path.write_bytes(data + padding.to_bytes(4, "big") + b"free" + bytes(padding - 8))
+    with pytest.raises(MediaError, match=r"100\.0 MB"):
+        encode(FileVideo(str(path)), on_limit="error")
+    assert encode(FileVideo(str(path))).size < 1_000_000
+
+
+# While it runs
+
+
+@pytest.mark.parametrize("source", ["tensors", "file"])
+def test_progress_and_interrupt(source: str, encode, tmp_path: Path) -> None:
+    video: Any = tensors(90)
+    if source == "file":
+        video = FileVideo(str(write_clip(tmp_path / "clip.mkv", frames=90)))
+    seen: list[tuple[int, int]] = []
+    encode(video, on_progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(index + 1, 90) for index in range(90)]
+    seen.clear()
+    before = set((tmp_path / "out").iterdir())
+    with pytest.raises(MediaCancelled):
+        encode(video, on_progress=lambda done, total: seen.append((done, total)), cancelled=lambda: len(seen) >= 5)
+    assert len(seen) == 5
+    assert set((tmp_path / "out").iterdir()) == before
+
+
+def test_unknown_values_are_refused(encode) -> None:
+    with pytest.raises(MediaError, match="maybe"):
+        encode(tensors(60), on_limit="maybe")
