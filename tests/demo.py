@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from tests.comfyui import example
-from tests.host.comfy import ComfyUI, ComfyUIFailed, Rejected, Run
+from tests.host.comfy import ComfyUI, ComfyUIError, RejectedError, Run
 from tests.host.media import psnr, scaled
 
 LEAST_PSNR = 30.0
@@ -45,7 +45,7 @@ def main() -> int:
             print("Running example_workflows/first_frame_with_audio.json in the sandbox …", flush=True)
             run = comfy.run(example.prompt(), seconds=600)
             problems = report(run)
-    except (ComfyUIFailed, Rejected) as error:
+    except (ComfyUIError, RejectedError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1
     print(f"{'time':<16}{time.monotonic() - started:.0f} s, ComfyUI's start included")

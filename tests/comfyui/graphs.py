@@ -12,7 +12,8 @@ from tests.host.comfy import Graph, Run
 from tests.host.service import Service
 
 #: Short and small: what is tested is the way, and rendering is most of the time.
-SMALL = {"resolution": "720P", "duration": 2}
+SECONDS = 2
+SMALL: dict[str, Any] = {"resolution": "720P", "duration": SECONDS}
 
 DEFAULTS: dict[str, Any] = {
     "prompt": "",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.comfyui.graphs import SMALL, keep, pair, upload_image, upload_video, wait
-from tests.host.comfy import ComfyUI, Graph, Rejected
+from tests.host.comfy import ComfyUI, Graph, RejectedError
 from tests.host.media import sound_only
 from tests.host.service import Service
 
@@ -38,7 +38,7 @@ def test_refused_when_queued(case: str, comfy: ComfyUI, service: Service) -> Non
     graph = Graph()
     made = pair(graph, **inputs)
 
-    with pytest.raises(Rejected) as refusal:
+    with pytest.raises(RejectedError) as refusal:
         comfy.queue(graph)
 
     text = refusal.value.texts(made.submit)
@@ -51,7 +51,7 @@ def test_a_task_id_that_is_none(task_id: str, comfy: ComfyUI, service: Service) 
     graph = Graph()
     node = wait(graph, task_id)
 
-    with pytest.raises(Rejected) as refusal:
+    with pytest.raises(RejectedError) as refusal:
         comfy.queue(graph)
 
     text = refusal.value.texts(node)

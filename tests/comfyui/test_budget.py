@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.comfyui.graphs import pair, upload_image
-from tests.host.comfy import ComfyUI, Graph, Rejected
+from tests.host.comfy import ComfyUI, Graph, RejectedError
 from tests.host.fixtures import ComfyFactory, connected
 from tests.host.media import picture, png
 from tests.host.service import Service
@@ -41,7 +41,7 @@ def test_the_budget_from_queueing_to_the_last_cent(thrifty: ComfyUI, service: Se
     # Three videos of 2 s at $0.10 are $0.60: certain when queued, so nothing is even uploaded.
     allow(thrifty, run=0.50, day=10)
     graph, _ = graph_of(thrifty, seeds=[1, 2, 3])
-    with pytest.raises(Rejected) as refusal:
+    with pytest.raises(RejectedError) as refusal:
         thrifty.queue(graph)
     assert all(word in str(refusal.value) for word in ("$0.60", "$0.50", "per_run_usd", "config.toml"))
 
@@ -66,7 +66,7 @@ def test_the_budget_from_queueing_to_the_last_cent(thrifty: ComfyUI, service: Se
 
     # The day is used up now: something new is refused when queued ...
     more, _ = graph_of(thrifty, seeds=[4])
-    with pytest.raises(Rejected) as refusal:
+    with pytest.raises(RejectedError) as refusal:
         thrifty.queue(more)
     assert all(word in str(refusal.value) for word in ("$0.60", "per_day_usd"))
 

@@ -31,7 +31,7 @@ def test_every_input_and_output_explains_itself(comfy: ComfyUI) -> None:
     for name, node in info.items():
         assert node["description"], name
         assert node["category"] == "video/Wan 2.7"
-        for kind in node["input"].values():
-            for key, spec in kind.items():
+        for kind in ("required", "optional"):
+            for key, spec in node["input"].get(kind, {}).items():
                 assert spec[1].get("tooltip"), f"{name}.{key}"
         assert all(node["output_tooltips"]), name

@@ -12,13 +12,19 @@ from tests.host.comfy import ComfyUI, Graph
 from tests.host.media import picture, png
 from tests.host.service import KEY, Service
 
-ILLEGAL = {"at": "submit", "kind": "error", "status": 400, "reason": "ILLEGAL_PROMPT", "message": "the prompt is unsafe"}
+ILLEGAL = {
+    "at": "submit",
+    "kind": "error",
+    "status": 400,
+    "reason": "ILLEGAL_PROMPT",
+    "message": "the prompt is unsafe",
+}
 POOR = {"at": "submit", "kind": "error", "status": 403, "reason": "BILLING_BALANCE_NOT_ENOUGH", "message": "no money"}
 FAILED = {"at": "task", "kind": "fail", "reason": "DataInspectionFailed: the picture was refused"}
 
 CASES: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "a refused prompt": (ILLEGAL, "submit", ["the prompt is unsafe"]),
-    "an empty balance": (POOR, "submit", ["balance"]),
+    "an empty balance": (POOR, "submit", ["BALANCE_NOT_ENOUGH", "no money", "credit"]),
     "a failed task": (FAILED, "wait", ["DataInspectionFailed", "the picture was refused"]),
 }
 

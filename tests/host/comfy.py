@@ -43,11 +43,11 @@ _OFFLINE = {
 _TEXT_EVENT = 3  # protocol.BinaryEventTypes.TEXT
 
 
-class ComfyUIFailed(Exception):
+class ComfyUIError(Exception):
     """ComfyUI did not do what every ComfyUI does; the text holds the end of its log."""
 
 
-class Rejected(Exception):
+class RejectedError(Exception):
     """/prompt refused the graph: `error` for the whole of it, `node_errors` for each node."""
 
     def __init__(self, body: dict[str, Any]) -> None:
@@ -62,7 +62,7 @@ class Rejected(Exception):
 
 
 class Graph:
-    """A prompt in the API format, put together node by node. `(node, 0)` links to the first output of what `add` gave."""
+    """A prompt in the API format, put together node by node; `(node, 0)` links to the first output of a node."""
 
     def __init__(self) -> None:
         self.prompt: Prompt = {}
@@ -84,7 +84,7 @@ def free_port() -> int:
 def comfyui_tree() -> Path:
     named = os.environ.get("COMFYUI_TREE")
     if not named:
-        raise ComfyUIFailed(
+        raise ComfyUIError(
             "COMFYUI_TREE is not set. `make test` sets it; for some tests alone: "
             "python3 -m tests.host --browser python -m pytest tests/…"
         )
@@ -139,7 +139,7 @@ class ComfyUI:
     # --- process ------------------------------------------------------------------------------------------------
 
     def start(self) -> ComfyUI:
-        """Returns when it answers. Raises ComfyUIFailed when it ends before that, or never does."""
+        """Returns when it answers. Raises ComfyUIError when it ends before that, or never does."""
         for attempt in range(3):
             self.port = self.wanted_port or free_port()
             self._spawn()
@@ -149,7 +149,7 @@ class ComfyUI:
             # Between looking for a free port and ComfyUI taking it, somebody else may have.
             if self.wanted_port or attempt == 2 or "address already in use" not in self.log[-4000:]:
                 break
-        raise ComfyUIFailed(f"ComfyUI did not start.\n{self.log[-4000:]}")
+        raise ComfyUIError(f"ComfyUI did not start.\n{self.log[-4000:]}")
 
     def _spawn(self) -> None:
         env = {name: value for name, value in os.environ.items() if not _NOT_INHERITED.match(name)}
@@ -159,6 +159,7 @@ class ComfyUI:
         command += ["--database-url", f"sqlite:///{self.base / 'user' / 'comfyui.db'}", "--disable-api-nodes"]
         if self.frontend:
             command += ["--front-end-root", str(self.frontend)]
+        _heed_sigint()
         self._log = self.log_path.open("ab")
         self.process = subprocess.Popen(
             [*command, *self.arguments],
@@ -168,7 +169,6 @@ class ComfyUI:
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C in the terminal is for the tests, which then end it in order
-            preexec_fn=_take_sigint,
         )
 
     def _answers(self) -> bool:
@@ -243,7 +243,7 @@ class ComfyUI:
         return stored
 
     def queue(self, prompt: Prompt | Graph, *, extra_data: dict[str, Any] | None = None) -> Run:
-        """Queue a prompt. Raises Rejected when /prompt finds it wrong."""
+        """Queue a prompt. Raises RejectedError when /prompt finds it wrong."""
         return Run(self, prompt.prompt if isinstance(prompt, Graph) else prompt, extra_data or {})
 
     def run(self, prompt: Prompt | Graph, *, seconds: float = RUN_SECONDS) -> Run:
@@ -258,9 +258,10 @@ class ComfyUI:
         self.request("POST", "/free", json={"free_memory": True}).raise_for_status()
 
 
-def _take_sigint() -> None:
-    # A shell starts background jobs with SIGINT ignored, and children inherit that.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def _heed_sigint() -> None:
+    """A shell starts background jobs with SIGINT ignored, and ComfyUI would inherit that and not end on it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
@@ -302,18 +303,18 @@ class Run:
         answer = self.comfy.request("POST", "/prompt", json=body)
         if answer.status_code != 200:
             self._socket.close()
-            raise Rejected(answer.json())
+            raise RejectedError(answer.json())
         self.prompt_id = answer.json()["prompt_id"]
 
     def wait(self, seconds: float = RUN_SECONDS) -> Run:
         return self.wait_for(lambda run: run.finished, seconds)
 
     def wait_for(self, condition: Callable[[Run], bool], seconds: float = RUN_SECONDS) -> Run:
-        """Read messages until `condition` holds. Raises ComfyUIFailed at the deadline or when the run ends without it."""
+        """Read messages until `condition` holds. Raises ComfyUIError when the time or the run ends without it."""
         deadline = time.monotonic() + seconds
         while not condition(self):
             if self.finished:
-                raise ComfyUIFailed(f"The prompt ended ({self.error}) without what was waited for; texts: {self.texts}")
+                raise ComfyUIError(f"The prompt ended ({self.error}) without what was waited for; texts: {self.texts}")
             self._read(deadline)
         return self
 
@@ -322,9 +323,9 @@ class Run:
         try:
             message = self._socket.recv()
         except websocket.WebSocketTimeoutException:
-            raise ComfyUIFailed(f"Nothing came of the prompt in time; texts: {self.texts}\n{self._log_tail()}") from None
+            raise ComfyUIError(f"Nothing came of the prompt in time; texts: {self.texts}\n{self._log_tail()}") from None
         except (websocket.WebSocketException, OSError) as error:
-            raise ComfyUIFailed(f"ComfyUI went away ({error}).\n{self._log_tail()}") from None
+            raise ComfyUIError(f"ComfyUI went away ({error}).\n{self._log_tail()}") from None
         if isinstance(message, bytes):
             self._binary(message)
         elif message:
@@ -344,8 +345,8 @@ class Run:
         if data.get("prompt_id") not in {None, self.prompt_id}:
             return
         self.messages.append(message)
-        if kind == "progress":
-            self.progress.append((str(data["node"]), data["value"], data["max"]))
+        if kind == "progress_state":
+            self.progress += [(node, state["value"], state["max"]) for node, state in data["nodes"].items()]
         elif kind == "execution_error":
             self.error = NodeError(
                 str(data["node_id"]),
@@ -370,14 +371,14 @@ class Run:
 
     @property
     def outputs(self) -> dict[str, dict[str, Any]]:
-        """What each node left for the frontend, by node. Raises ComfyUIFailed when the run did not succeed."""
+        """What each node left for the frontend, by node. Raises ComfyUIError when the run did not succeed."""
         if self.error:
-            raise ComfyUIFailed(
+            raise ComfyUIError(
                 f"Node {self.error.node} ({self.error.node_type}): {self.error.message}\n{self.error.traceback}"
             )
         entry = self.history
         if entry["status"]["status_str"] != "success":
-            raise ComfyUIFailed(f"The prompt did not succeed: {entry['status']}")
+            raise ComfyUIError(f"The prompt did not succeed: {entry['status']}")
         outputs: dict[str, dict[str, Any]] = entry["outputs"]
         return outputs
 

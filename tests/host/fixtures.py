@@ -96,7 +96,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """A failing test shows what its ComfyUI logged last."""
     report = yield
     if report.when == "call" and report.failed:
-        for name, value in getattr(item, "funcargs", {}).items():
-            if isinstance(value, ComfyUI):
-                report.sections.append((f"{name}: end of ComfyUI's log", value.log[-6000:]))
+        for comfy in {value for value in getattr(item, "funcargs", {}).values() if isinstance(value, ComfyUI)}:
+            report.sections.append(("end of ComfyUI's log", comfy.log[-6000:]))
     return report

@@ -49,10 +49,12 @@ def _clouds(width: int, height: int, rng: np.random.Generator) -> Samples:
 
 
 def _ridge(u: Samples, rng: np.random.Generator, waves: int) -> Samples:
-    line = np.zeros_like(u)
+    line: Samples = np.zeros_like(u)
     for wave_number in range(1, 7):
         line += np.sin(2 * np.pi * (waves * wave_number * u + rng.random())) / wave_number**1.2
-    return (line - line.min()) / max(1e-6, float(np.ptp(line)))
+    line -= line.min()
+    line /= max(1e-6, float(line.max()))
+    return line
 
 
 def png(image: Image.Image) -> bytes:
@@ -129,4 +131,5 @@ def psnr(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:
 def scaled(image: Image.Image, width: int, height: int) -> NDArray[np.float32]:
     """A picture at another size, [H, W, 3] of 0..1, to be compared with a frame of that size."""
     resized = image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
-    return np.asarray(resized, dtype=np.float32) / np.float32(255)
+    pixels: NDArray[np.float32] = np.asarray(resized, dtype=np.float32) / np.float32(255)
+    return pixels

