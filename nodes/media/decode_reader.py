@@ -94,7 +94,8 @@ class Reader:
                     break
         except av.FFmpegError as error:
             self.warn(f"reading stopped after frame {self._seen}: {plain(error)}")
-        return True
+        # Some readers take a seek without a word and then have nothing more to say.
+        return step.at is None or self._video is None or self._seen > 0
 
     def close(self) -> None:
         """End the converting thread."""

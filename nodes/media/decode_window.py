@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Containers round times (Matroska to 1 ms) and widgets are typed by hand: a frame this near to a border is on it.
 TOLERANCE = Fraction(1, 1000)
+#: Sound is decoded from this much before the window: its first frames after a seek lack what they overlap with.
+_PREROLL = Fraction(1, 10)
 #: Audio that begins this much before the first frame is priming, not a picture that starts late.
 PRIMING = Fraction(1, 10)
 
@@ -87,7 +89,7 @@ def make_plan(
         window,
         len(chosen),
         chosen[-1],
-        None if window.whole else _key_before(keys, window.start),
+        None if window.whole else _key_before(keys, window.start - (_PREROLL if audio is not None else 0)),
         _key_before(keys, chosen[-1]),
         packets,
     )

@@ -1,0 +1,128 @@
+"""Speed and memory of whole clips against the limit of the machine and against the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .clips import FPS, detailed
+from .fresh import MIB, Figures, Way, interleaved
+from .settings import Settings, table
+
+_WAYS = f"{__package__}.decode_ways"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One clip. core: whether core is measured on it; it takes three times the result."""
+
+    name: str
+    width: int
+    height: int
+    seconds: float
+    bit_rate: int
+    core: bool = True
+
+    @property
+    def bytes(self) -> int:
+        """Of the frames as float32."""
+        return self.width * self.height * 12 * round(self.seconds * FPS)
+
+
+CASES = (
+    Case("1080p 5 s", 1920, 1080, 5, 15_000_000),
+    Case("720p 5 s", 1280, 720, 5, 8_000_000),
+    Case("1080p 15 s", 1920, 1080, 15, 15_000_000, core=False),
+)
+QUICK = (Case("small 1 s", 320, 192, 1, 500_000),)
+
+
+def run(settings: Settings) -> None:
+    """Print a table for each clip, and whether core's frames are ours to the bit."""
+    for case in QUICK if settings.quick else CASES:
+        clip = detailed(settings.folder / "whole.mp4", case.width, case.height, case.seconds, case.bit_rate)
+        ways = _ways(case, clip, settings)
+        _print(case, interleaved(ways, settings.runs))
+        if "core" in ways:
+            _compare(case, clip, settings)
+        clip.unlink()
+
+
+def _ways(case: Case, clip: Path, settings: Settings) -> dict[str, Way]:
+    path, size = str(clip), case.bytes
+    shape = [round(case.seconds * FPS), case.height, case.width, 3]
+    ways = {
+        "decoding alone (limit)": Way(f"{_WAYS}:limit", {"path": path}, touch=128 * MIB),
+        "writing the tensor alone (limit)": Way(f"{_WAYS}:write", {"shape": shape}, touch=size, needs=size),
+        "ours": Way(f"{_WAYS}:ours", {"path": path}, touch=size + 256 * MIB, needs=size + 512 * MIB),
+        "VideoHelperSuite's way": Way(f"{_WAYS}:generator", {"path": path}, touch=size * 3 // 2, needs=size * 2),
+        "torchcodec": Way(f"{_WAYS}:torchcodec", {"path": path}, touch=size + 256 * MIB, needs=size + 512 * MIB),
+    }
+    if case.core and settings.comfyui is not None:
+        arguments = {"path": path, "tree": str(settings.comfyui)}
+        ways["core"] = Way(f"{_WAYS}:core", arguments, touch=size * 3, needs=size * 13 // 4)
+    return ways
+
+
+def _print(case: Case, found: dict[str, Figures | str]) -> None:
+    ours, core = found["ours"], found.get("core")
+    limits = [figures.wall for name, figures in found.items() if "(limit)" in name and isinstance(figures, Figures)]
+    other = found["VideoHelperSuite's way"]
+    rows = []
+    for name, figures in found.items():
+        if isinstance(figures, str):
+            rows.append([name, "–", "–", "–", "–", "–", figures])
+            continue
+        tensors = figures.given.get("bytes", 0)
+        rows.append(
+            [
+                name,
+                f"{figures.wall:.2f} s",
+                f"{figures.cpu:.2f} s",
+                f"{figures.wall / max(limits):.2f}" if limits else "–",
+                f"{core.wall / figures.wall:.1f}×" if isinstance(core, Figures) else "–",
+                f"{figures.peak / tensors:.3f}" if tensors else "–",
+                f"{(figures.peak - tensors) / MIB:+.0f} MiB" if tensors else f"{figures.peak / MIB:.0f} MiB",
+            ]
+        )
+    head = ["way", "wall", "CPU", "of the limit", "against core", "peak / tensors", "peak - tensors"]
+    table(f"{case.name}, {case.bytes / MIB:.0f} MiB of frames", head, rows)
+    if isinstance(ours, Figures):
+        _goals(ours, core, other, max(limits))
+
+
+def _goals(ours: Figures, core: Figures | str | None, other: Figures | str, limit: float) -> None:
+    tensors = ours.given["bytes"]
+    goals = [
+        ("of the limit", ours.wall / limit, "≤", 1.35),
+        ("peak / tensors", ours.peak / tensors, "≤", 1.04),
+        ("MiB above the tensors", (ours.peak - tensors) / MIB, "≤", 96),
+    ]
+    if isinstance(core, Figures):
+        goals += [
+            ("times core's speed", core.wall / ours.wall, "≥", 4),
+            ("of core's CPU", ours.cpu / core.cpu, "≤", 0.25),
+        ]
+    if isinstance(other, Figures):
+        goals.append(("times VideoHelperSuite's speed", other.wall / ours.wall, "≥", 2.5))
+    for name, value, sign, goal in goals:
+        met = value <= goal if sign == "≤" else value >= goal
+        print(f"    {'met ' if met else 'MISSED'} {name}: {value:.3g} ({sign} {goal})")
+
+
+def _compare(case: Case, clip: Path, settings: Settings) -> None:
+    digests = interleaved(
+        {
+            "ours": Way(f"{_WAYS}:ours", {"path": str(clip), "digest": True}, needs=case.bytes * 5 // 4),
+            "core": Way(
+                f"{_WAYS}:core",
+                {"path": str(clip), "tree": str(settings.comfyui), "digest": True},
+                needs=case.bytes * 13 // 4,
+            ),
+        },
+        1,
+    )
+    a, b = digests["ours"], digests["core"]
+    if isinstance(a, Figures) and isinstance(b, Figures):
+        same = (a.given["digest"], a.given["frames"]) == (b.given["digest"], b.given["frames"])
+        print(f"    {'met ' if same else 'MISSED'} frames equal to core's to the bit: {a.given['frames']} frames")
