@@ -74,16 +74,23 @@ class Wan27DecodeVideo(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output("images", tooltip="The frames, RGB. Not decoded when nothing is linked here."),
+                io.Image.Output(
+                    "images", display_name="images", tooltip="The frames, RGB. Not decoded when nothing is linked here."
+                ),
                 io.Audio.Output(
-                    "audio", tooltip="The sound of the same part; silence of that length when the video has none."
+                    "audio",
+                    display_name="audio",
+                    tooltip="The sound of the same part; silence of that length when the video has none.",
                 ),
                 io.Float.Output(
-                    "fps", tooltip="Frames a second at which the frames given out play, every_nth counted in."
+                    "fps",
+                    display_name="fps",
+                    tooltip="Frames a second at which the frames given out play, every_nth counted in.",
                 ),
-                io.Int.Output("frame_count", tooltip="How many frames are given out."),
+                io.Int.Output("frame_count", display_name="frame_count", tooltip="How many frames are given out."),
                 io.Image.Output(
                     "last_frame",
+                    display_name="last_frame",
                     tooltip="The last of the frames, say as the first frame of a next video. Alone it is quick.",
                 ),
             ],

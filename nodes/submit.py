@@ -128,10 +128,14 @@ class Wan27ImageToVideo(io.ComfyNode):
             ],
             outputs=[
                 io.String.Output(
-                    "task_id", is_output_list=True, tooltip="The task; link it to Wan 2.7 Wait for Video."
+                    "task_id",
+                    display_name="task_id",
+                    is_output_list=True,
+                    tooltip="The task; link it to Wan 2.7 Wait for Video.",
                 ),
                 io.Float.Output(
                     "estimated_cost",
+                    display_name="estimated_cost",
                     is_output_list=True,
                     tooltip="USD, from the prices in the settings: an estimate. 0 where nothing new was sent.",
                 ),

@@ -81,6 +81,7 @@ class Wan27UploadImage(io.ComfyNode):
             outputs=[
                 io.String.Output(
                     "url",
+                    display_name="url",
                     is_output_list=True,
                     tooltip="One URL for each image. Link it to image_url or last_frame_url of Wan 2.7 Image to Video.",
                 )
@@ -153,6 +154,7 @@ class Wan27UploadAudio(io.ComfyNode):
             outputs=[
                 io.String.Output(
                     "url",
+                    display_name="url",
                     is_output_list=True,
                     tooltip="One URL for each sound. Link it to driving_audio_url of Wan 2.7 Image to Video.",
                 )
@@ -219,9 +221,12 @@ class Wan27UploadVideo(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.String.Output("url", tooltip="Link it to first_clip_url of Wan 2.7 Image to Video."),
+                io.String.Output(
+                    "url", display_name="url", tooltip="Link it to first_clip_url of Wan 2.7 Image to Video."
+                ),
                 io.Float.Output(
                     "duration",
+                    display_name="duration",
                     tooltip=(
                         "Seconds of the clip that was sent. The duration of Wan 2.7 Image to Video is the total and "
                         "must be longer."

@@ -59,13 +59,16 @@ class Wan27WaitForVideo(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Video.Output("video", is_output_list=True, tooltip="The video as the service made it."),
+                io.Video.Output(
+                    "video", display_name="video", is_output_list=True, tooltip="The video as the service made it."
+                ),
                 # Ids are unique across inputs and outputs in ComfyUI; the name on the node is the contract's.
                 io.String.Output(
                     "task_id_out", display_name="task_id", is_output_list=True, tooltip="The task that was waited for."
                 ),
                 io.String.Output(
                     "info",
+                    display_name="info",
                     is_output_list=True,
                     tooltip="JSON: state, seed, seconds, size, fps, estimated cost, times and file.",
                 ),
