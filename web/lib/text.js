@@ -262,9 +262,10 @@ export function t(name, values = {}) {
   return text.replace(/\{(\w+)\}/g, (mark, key) => (key in values ? String(values[key]) : mark));
 }
 
+/** USD with cents, with a tenth of a cent where there is one, and without cents where they do not matter. */
 export function money(usd) {
-  const digits = Math.abs(usd) < 100 && Math.round(usd * 100) / 100 !== Math.round(usd * 1000) / 1000 ? 3 : 2;
-  return usd.toFixed(digits);
+  if (usd >= 1000) return usd.toFixed(0);
+  return usd.toFixed(Math.abs(usd * 100 - Math.round(usd * 100)) > 0.05 ? 3 : 2);
 }
 
 export function ago(seconds) {
