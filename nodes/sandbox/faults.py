@@ -161,12 +161,15 @@ def _parse(entry: Any) -> Fault:
     if unknown := set(entry) - _COMMON - set(defaults):
         raise ValueError(f"{kind} at {at} has no value {', '.join(sorted(unknown))}")
     probability = entry.get("probability")
+    count = entry.get("count", 1 if probability is None else None)
+    if count is not None and type(count) is not int:
+        raise ValueError(f"count is a whole number or null, not {count!r}")
     seed = int(entry.get("seed", 0))
     return Fault(
         at=at,
         kind=kind,
         values={name: entry.get(name, default) for name, default in defaults.items()},
-        count=entry.get("count", 1 if probability is None else None),
+        count=count,
         skip=int(entry.get("skip", 0)),
         probability=None if probability is None else float(probability),
         seed=seed,

@@ -35,7 +35,7 @@ class SandboxOptions:
     max_upload_bytes: int = 256 * MIB
     max_body_bytes: int = 64 * MIB
     keep_seconds: float = 86_400
-    max_state_bytes: int = 4096 * MIB
+    max_state_bytes: int = 2048 * MIB
     workers: int = 2
 
     def __post_init__(self) -> None:

@@ -49,7 +49,7 @@ class Sandbox:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._ready = threading.Event()
+        self._ready, self._starting = threading.Event(), threading.Lock()
         self._failure: BaseException | None = None
         # a list, because the routes are made before the port is known
         self._base_url = [""]
@@ -65,17 +65,18 @@ class Sandbox:
         Raises:
             OSError: the port is taken, or the state directory cannot be written.
         """
-        if self._thread is not None and self._thread.is_alive():
+        with self._starting:
+            if self._thread is not None and self._thread.is_alive():
+                return self.base_url
+            self._ready.clear()
+            self._failure = None
+            self._thread = threading.Thread(target=self._run, name="wan27-sandbox", daemon=True)
+            self._thread.start()
+            self._ready.wait()
+            if self._failure is not None:
+                raise self._failure
+            atexit.register(self._at_exit)
             return self.base_url
-        self._ready.clear()
-        self._failure = None
-        self._thread = threading.Thread(target=self._run, name="wan27-sandbox", daemon=True)
-        self._thread.start()
-        self._ready.wait()
-        if self._failure is not None:
-            raise self._failure
-        atexit.register(self._at_exit)
-        return self.base_url
 
     def stop(self, timeout: float = 10.0) -> None:
         """Stop listening and working; unfinished tasks go on when a sandbox starts on the same directory."""

@@ -22,6 +22,8 @@ ENDED = ("TASK_STATUS_SUCCEED", "TASK_STATUS_FAILED")
 class Client:
     """The service as a client without any cleverness sees it."""
 
+    sandbox: Sandbox
+
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
         headers = {"Authorization": "Bearer some-key"}

@@ -43,6 +43,8 @@ def test_probability_is_repeatable() -> None:
         [{"kind": "lost_answer"}],
         [{"at": "submit", "kind": "garbage"}],
         [{"at": "submit", "kind": "lost_answer", "seconds": 3}],
+        [{"at": "submit", "kind": "lost_answer", "count": "3"}],
+        [{"at": "submit", "kind": "lost_answer", "probability": "often"}],
     ],
 )
 def test_wrong_faults_are_refused(client: Client, faults: Any) -> None:

@@ -34,6 +34,19 @@ def test_start_and_stop(tmp_path: Path) -> None:
     sandbox.stop()
 
 
+def test_several_threads_start_one(tmp_path: Path) -> None:
+    sandbox, urls = Sandbox(tmp_path), []
+    threads = [threading.Thread(target=lambda: urls.append(sandbox.start())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(urls) == 4
+    assert len(set(urls)) == 1
+    sandbox.stop()
+    assert running() == []
+
+
 def test_a_port_of_choice(tmp_path: Path) -> None:
     first = Sandbox(tmp_path)
     port = int(first.start().rpartition(":")[2])

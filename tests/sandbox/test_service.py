@@ -3,6 +3,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import socket
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -227,6 +229,34 @@ def test_same_request_same_bytes_in_another_sandbox(run: Callable[..., Client], 
         url = client.upload("a.png", flat(320, 240))
         videos.append(digest(client, {"image_url": url, "seed": 1}))
     assert videos[0] == videos[1]
+
+
+def test_a_client_that_dies_before_the_answer_is_in_the_log(client: Client, image_url: str) -> None:
+    body = json.dumps({"image_url": image_url, "duration": 2, "resolution": "720P", "prompt": "gone"}).encode()
+    url = httpx.URL(client.base_url)
+    head = (
+        f"POST {SUBMIT} HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nAuthorization: Bearer k\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection((url.host, url.port or 0)) as connection:
+        connection.sendall(head.encode() + body)
+    end = time.monotonic() + 10
+    while not (log := client.log()):
+        assert time.monotonic() < end
+    assert (log[0]["accepted"], log[0]["body"]["prompt"]) == (True, "gone")
+    assert client.finished(log[0]["task_id"])["task"]["status"] == "TASK_STATUS_SUCCEED"
+
+
+def test_a_client_that_dies_before_its_body_is_complete_makes_no_task(client: Client) -> None:
+    url = httpx.URL(client.base_url)
+    head = (
+        f"POST {SUBMIT} HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nAuthorization: Bearer k\r\n"
+        "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+    )
+    with socket.create_connection((url.host, url.port or 0)) as connection:
+        connection.sendall(head.encode())
+    assert client.post({}).status_code == 400
+    assert [entry["accepted"] for entry in client.log() if entry["accepted"]] == []
 
 
 def test_polls_beyond_the_rate_are_refused(run: Callable[..., Client]) -> None:
