@@ -62,7 +62,7 @@ def decode(
         guard.check(video.codec_context.width, video.codec_context.height)
         reader = Reader(name, options, plan, frame_rate(video), guard.make_store, cancelled, on_progress)
         try:
-            for step in reader.steps():
+            for step in reader.steps(has_sound=audio is not None):
                 if not reader.read(container, step):
                     _read_anew(source, reader, step)
             _compare_with_header(reader, plan, video.frames)

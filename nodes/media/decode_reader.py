@@ -63,12 +63,13 @@ class Reader:
         self.kept = 0
         self.warnings: list[str] = []
 
-    def steps(self) -> list[Step]:
+    def steps(self, has_sound: bool) -> list[Step]:
         """The ways through the file that are needed."""
-        plan, options = self._plan, self._options
+        plan = self._plan
+        wants_sound = has_sound and self._options.want_audio
         if not self.last_only:
-            return [Step(plan.seek, video=True, audio=options.want_audio)]
-        sound = [Step(plan.seek, video=False, audio=True)] if options.want_audio else []
+            return [Step(plan.seek, video=True, audio=wants_sound)]
+        sound = [Step(plan.seek, video=False, audio=True)] if wants_sound else []
         frame = [Step(plan.seek_last, video=True, audio=False)] if self.wants_video else []
         return sound + frame
 

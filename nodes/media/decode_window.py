@@ -51,7 +51,7 @@ class Plan:
 
     frames: how many will be given out (every_nth and max_frames counted in); None where packets carry no time.
     last: time of the last of them. seek: time of the key frame to start from; None to start at the beginning.
-    packets: of the whole file.
+    packets: of the whole file, those that are there in full.
     """
 
     window: Window
@@ -71,7 +71,7 @@ def make_plan(
     """
     times, keys, packets = _packet_times(container, video)
     window = _window(times[0] if times else None, audio, options)
-    if packets == 0:
+    if packets == 0 and not times:
         raise MediaError(f"{name} holds no frames. The file is cut off or damaged; make or download it again.")
     if not times:
         return Plan(window, None, None, None, None, packets)
@@ -118,7 +118,7 @@ def _packet_times(container: InputContainer, video: VideoStream) -> tuple[list[F
         for packet in container.demux(video):
             if not packet.size:
                 continue
-            packets += 1
+            packets += not packet.is_corrupt  # the last one of a file that is cut off
             if packet.pts is None or packet.is_discard:
                 continue
             ticks.append(packet.pts)
