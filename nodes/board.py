@@ -72,6 +72,8 @@ class Board:
     async def show(self) -> None:
         text = "\n".join(filter(None, [*(line.text for line in self.lines), self.note]))
         permille = round(1000 * sum(line.fraction for line in self.lines) / len(self.lines))
+        # An estimate by time can be ahead of the percentage the service tells next; a bar does not go back.
+        permille = max(permille, self.shown[1])
         if text != self.shown[0]:
             show_text(text, node_id=self.node_id)
         if permille != self.shown[1]:

@@ -29,6 +29,7 @@ FRAMES = SECONDS * FPS
 
 
 def test_a_first_frame_becomes_a_video(comfy: ComfyUI, service: Service) -> None:
+    service.faults({"at": "task", "kind": "slow", "seconds": 2})  # there is a way for the bar to go
     source = picture(750, 1000, seed=1)
     graph = Graph()
     image = upload_image(graph, comfy.upload("portrait.png", png(source)))

@@ -103,12 +103,14 @@ class ComfyUI:
         custom_nodes: Sequence[Path] = (),
         port: int | None = None,
         arguments: Sequence[str] = (),
+        on_screen: bool = False,
     ) -> None:
         self.base = base
         self.env = dict(env or {})
         self.frontend = frontend
         self.wanted_port = port
         self.arguments = tuple(arguments)
+        self.on_screen = on_screen  # where the log goes, which then cannot be read
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
         self.log_path = base / "comfyui.log"
@@ -166,8 +168,8 @@ class ComfyUI:
             cwd=self.base,
             env=env,
             stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
+            stdout=None if self.on_screen else self._log,
+            stderr=None if self.on_screen else subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C in the terminal is for the tests, which then end it in order
         )
 

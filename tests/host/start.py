@@ -14,11 +14,11 @@ def main() -> int:
     base = cache_root() / "start"
     port = int(os.environ.get("PORT", "8188"))
     passed_on = {name: value for name, value in os.environ.items() if name.startswith(("WAN27_", "NOVITA_"))}
-    comfy = ComfyUI(base, env=passed_on, port=port)
+    comfy = ComfyUI(base, env=passed_on, port=port, on_screen=True)
     print(f"Starting ComfyUI; its files are kept in {base}", flush=True)
     try:
         comfy.start()
-        print(f"\n  ComfyUI: {comfy.url}    log: {comfy.log_path}    Ctrl-C ends it\n", flush=True)
+        print(f"\n  {comfy.url}    Ctrl-C ends it\n", flush=True)
         assert comfy.process
         return comfy.process.wait()
     except ComfyUIError as error:
