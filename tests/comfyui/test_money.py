@@ -1,0 +1,316 @@
+"""What was paid for is never lost and never paid for twice: the table of faults, in a real ComfyUI against the sandbox.
+
+Every count of POSTs comes from the sandbox's own log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from nodes.sandbox import Sandbox, SandboxOptions
+from tests.comfyui.graphs import SMALL, Pair, pair, upload_image
+from tests.comfyui.money_nodes_points import IN_DOUBT, POINTS
+from tests.host.comfy import ComfyUI, Graph, Run
+from tests.host.fixtures import HELPERS, Measured, connected
+from tests.host.media import picture, png
+from tests.host.service import Service
+
+MONEY_NODES = Path(__file__).with_name("money_nodes")
+QUICK: dict[str, Any] = {"fps": 2, "task_seconds": 0.3}
+
+
+class Bank(Service):
+    """A service that can close and open again at the same address."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        super().__init__(state, **QUICK)
+
+    def close(self) -> None:
+        self._sandbox.stop()
+
+    def open(self) -> None:
+        port = int(self.url.rpartition(":")[2])
+        self._sandbox = Sandbox(self._state, port=port, options=SandboxOptions(**QUICK))
+        self._sandbox.start()
+
+
+@pytest.fixture(scope="module")
+def shop_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bank]:
+    with Bank(tmp_path_factory.mktemp("money-service")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, shop_service: Bank) -> Iterator[ComfyUI]:
+    """A ComfyUI that may be killed: not the one that other tests share."""
+    base = tmp_path_factory.mktemp("money")
+    with ComfyUI(base, env=connected(shop_service), custom_nodes=[HELPERS, MONEY_NODES]) as comfy:
+        yield comfy
+
+
+@pytest.fixture
+def bank(shop_service: Bank, shop: ComfyUI) -> Iterator[Bank]:
+    """The service, with an empty log and no faults."""
+    shop_service.reset()
+    for name in ("kill-at", "fail-now", "fail-never"):
+        (shop.base / name).unlink(missing_ok=True)
+    yield shop_service
+    shop_service.reset()
+
+
+def graph_of(comfy: ComfyUI, seed: int, **inputs: Any) -> tuple[Graph, Pair]:
+    graph = Graph()
+    image = upload_image(graph, comfy.upload("money.png", png(picture(320, 320, seed=1))))
+    prompt = graph.add("TestKillAt", prompt="a walk")
+    return graph, pair(graph, image_url=(image, 0), prompt=(prompt, 0), seed=seed, **SMALL, **inputs)
+
+
+def accepted(service: Service) -> list[str]:
+    return [post["task_id"] for post in service.posts() if post["accepted"]]
+
+
+def served(service: Service, task_id: str) -> str:
+    """The hash of what the service has for a task."""
+    url = service.task(task_id)["videos"][0]["video_url"]
+    return hashlib.sha256(httpx.get(url, trust_env=False).content).hexdigest()
+
+
+def info_of(run: Run, made: Pair) -> Path:
+    [file] = run.files(made.wait)
+    return file
+
+
+def check_collected(run: Run, made: Pair, service: Service) -> None:
+    """One POST was accepted, and the run brought its video, whole."""
+    [task_id] = accepted(service)
+    assert hashlib.sha256(info_of(run, made).read_bytes()).hexdigest() == served(service, task_id)
+    assert len(service.posts()) == 1
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come"
+        time.sleep(0.02)
+
+
+def error_of(run: Run) -> str:
+    assert run.error is not None, "the run was expected to fail"
+    return run.error.message
+
+
+def test_lost_answer_then_queued_three_times_then_submit_again(shop: ComfyUI, bank: Service) -> None:
+    bank.faults({"at": "submit", "kind": "lost_answer"})
+    graph, made = graph_of(shop, seed=101)
+    for _ in range(4):
+        text = error_of(shop.run(graph))
+        assert "may have been accepted and billed" in text
+        assert "submit_again" in text
+        assert len(bank.posts()) == 1
+    again, _ = graph_of(shop, seed=101, on_repeat="submit_again")
+    assert len(shop.run(again).files(made.wait)) == 1
+    assert len(bank.posts()) == 2
+    assert len(shop.run(graph).files(made.wait)) == 1  # reuse finds the one that worked
+    assert len(bank.posts()) == 2
+
+
+def test_500_on_the_post_is_in_doubt(shop: ComfyUI, bank: Service) -> None:
+    bank.faults({"at": "submit", "kind": "server_error", "made": True})
+    graph, _ = graph_of(shop, seed=102)
+    for _ in range(2):
+        assert "may have been accepted and billed" in error_of(shop.run(graph))
+    assert len(bank.posts()) == 1
+
+
+def test_refused_five_times_then_accepted(shop: ComfyUI, bank: Bank, measured: Measured) -> None:
+    warm, _ = graph_of(shop, seed=1)
+    shop.run(warm)  # the picture is uploaded now
+    bank.reset()
+    before = shop.log.count("a request was not taken")
+    bank.close()
+    graph, made = graph_of(shop, seed=2)
+    try:
+        run = shop.queue(graph)
+        until(lambda: shop.log.count("a request was not taken") >= before + 5, "five refusals")
+    finally:
+        bank.open()
+    check_collected(run.wait(), made, bank)
+    refused = shop.log.count("a request was not taken") - before
+    measured(f"connections refused before the POST was accepted: {refused}")
+
+
+def test_interrupt_while_waiting_then_queued_again(shop: ComfyUI, bank: Service, measured: Measured) -> None:
+    bank.faults({"at": "task", "kind": "slow", "seconds": 5})
+    graph, made = graph_of(shop, seed=103)
+    run = shop.queue(graph).wait_for(lambda run: bool(run.texts_of(made.wait)))
+    began = time.monotonic()
+    shop.interrupt()
+    run.wait()
+    measured(f"interrupt while waiting: the prompt ended after {time.monotonic() - began:.2f} s")
+    assert run.interrupted
+    check_collected(shop.run(graph), made, bank)
+
+
+def test_sibling_fails_while_the_post_is_on_its_way(shop: ComfyUI, bank: Service) -> None:
+    bank.faults({"at": "submit", "kind": "slow", "seconds": 3})
+    graph, made = graph_of(shop, seed=104)
+    graph.add("TestFailLater")
+    run = shop.queue(graph)
+    until(bank.posts, "the POST")
+    (shop.base / "fail-now").touch()
+    assert "the sibling failed" in error_of(run.wait())
+    (shop.base / "fail-never").touch()
+    check_collected(shop.run(graph), made, bank)
+
+
+def test_download_cut_ten_times(shop: ComfyUI, bank: Service) -> None:
+    bank.faults({"at": "download", "kind": "cut", "count": 10})
+    graph, made = graph_of(shop, seed=105)
+    check_collected(shop.run(graph), made, bank)
+    assert not list((shop.output / "wan27").glob("*.incomplete"))
+
+
+def test_what_ended_while_nobody_waited_is_on_disk(shop: ComfyUI, bank: Service) -> None:
+    bank.faults({"at": "task", "kind": "slow", "seconds": 2})
+    graph, made = graph_of(shop, seed=106)
+    run = shop.queue(graph).wait_for(lambda run: bool(run.texts_of(made.wait)))
+    shop.interrupt()
+    run.wait()
+    before = len(list((shop.output / "wan27").glob("*.mp4")))
+    until(lambda: len(list((shop.output / "wan27").glob("*.mp4"))) > before, "the video")
+
+
+# --- kill -9 ------------------------------------------------------------------------------------------------------
+
+
+def kill_at(comfy: ComfyUI, service: Service, moment: str, graph: Graph, made: Pair) -> None:
+    """Queue a graph and have ComfyUI killed at a moment; it is dead afterwards."""
+    if moment in POINTS:
+        (comfy.base / "kill-at").write_text(moment)
+        comfy.queue(graph)
+        assert comfy.process is not None
+        comfy.process.wait(120)
+    elif moment.startswith("after "):
+        comfy.queue(graph)
+        time.sleep(float(moment.split()[1]))  # the moment itself: nothing is waited for
+    else:
+        kind = {
+            "accepted": {"at": "submit", "kind": "slow", "seconds": 3},
+            "polling": {"at": "task", "kind": "slow", "seconds": 4},
+            "downloading": {"at": "download", "kind": "slow", "seconds": 0.5, "chunk": 4096},
+        }[moment]
+        service.faults(kind)
+        run = comfy.queue(graph)
+        if moment == "accepted":
+            until(service.posts, "the POST")
+        elif moment == "polling":
+            run.wait_for(lambda run: bool(run.texts_of(made.wait)))
+        else:
+            until(lambda: list((comfy.output / "wan27").glob("*.incomplete")), "the download")
+    comfy.kill()
+
+
+def kill_and_collect(comfy: ComfyUI, service: Service, moment: str, seed: int) -> str:
+    """Kill at a moment, start again, queue the same graph; says what came of it."""
+    service.reset()
+    graph, made = graph_of(comfy, seed)
+    kill_at(comfy, service, moment, graph, made)
+    comfy.start()
+    sent = len(service.posts())
+    assert sent <= 1
+    run = comfy.run(graph)
+    if run.error is not None:
+        assert "may have been accepted and billed" in run.error.message
+        assert moment in IN_DOUBT or moment.startswith("after ")
+        assert len(service.posts()) == sent  # never a second one
+        return f"{sent} POST, in doubt"
+    assert moment not in IN_DOUBT
+    check_collected(run, made, service)
+    assert not list((comfy.output / "wan27").glob("*.incomplete"))
+    return "1 POST, video intact"
+
+
+MATTER_MOST = ["answered", "recorded", "downloading"]
+
+
+@pytest.mark.parametrize("moment", MATTER_MOST)
+def test_killed_at_the_moments_that_matter_most(moment: str, shop: ComfyUI, bank: Service, measured: Measured) -> None:
+    measured(f"kill -9 {moment}: {kill_and_collect(shop, bank, moment, seed=200 + MATTER_MOST.index(moment))}")
+
+
+RANDOM = random.Random(20)
+TWENTY = [*POINTS, "accepted", "polling", "downloading", *(f"after {RANDOM.uniform(0.0, 2.5):.2f} s" for _ in range(7))]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("number", range(len(TWENTY)))
+def test_killed_at_twenty_moments(number: int, shop: ComfyUI, bank: Service, measured: Measured) -> None:
+    moment = TWENTY[number]
+    measured(f"kill -9 {moment}: {kill_and_collect(shop, bank, moment, seed=300 + number)}")
+
+
+# --- a hundred ----------------------------------------------------------------------------------------------------
+
+
+def a_hundred(count: int, shop: ComfyUI, bank: Service, measured: Measured) -> None:
+    counter = {"kind": "data_wrapper", "skip": 10**9}
+    bank.faults(
+        {"at": "result", **counter},
+        {"at": "download", "kind": "unavailable", "skip": 10**9},
+        *(
+            {"at": "result", "kind": kind, "probability": 0.04, "seed": seed}
+            for seed, kind in enumerate(["rate_limit", "server_error", "broken_json", "cut", "unavailable"])
+        ),
+        *(
+            {"at": "download", "kind": kind, "probability": 0.15, "seed": seed}
+            for seed, kind in enumerate(["cut", "unavailable", "expired", "wrong_length"])
+        ),
+    )
+    graph = Graph()
+    image = upload_image(graph, shop.upload("money.png", png(picture(320, 320, seed=1))))
+    prompts = graph.add("TestPrompts", count=count)
+    made = pair(graph, image_url=(image, 0), prompt=(prompts, 0), seed=400, **SMALL)
+    began = time.monotonic()
+    run = shop.run(graph, seconds=1200)
+    took = time.monotonic() - began
+    files = run.files(made.wait)
+    faults = httpx.get(f"{bank.url}/sandbox/faults", trust_env=False).json()["faults"]
+    polls, downloads = (10**9 - fault["skip"] for fault in faults[:2])
+    assert len(bank.posts()) == len(set(accepted(bank))) == count
+    assert len(set(files)) == count
+    hashes = {hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    bank.faults()
+    assert hashes == {served(bank, task_id) for task_id in accepted(bank)}
+    assert len(hashes) == count
+    measured(
+        f"{count} tasks at once: {count} POSTs, {count} files in {took:.0f} s; per task 1 POST, "
+        f"{polls / count:.1f} polls, {downloads / count:.1f} downloads; peak memory of ComfyUI {peak_mb(shop)} MB"
+    )
+
+
+def test_twelve_tasks_at_once(shop: ComfyUI, bank: Service, measured: Measured) -> None:
+    a_hundred(12, shop, bank, measured)
+
+
+@pytest.mark.soak
+def test_a_hundred_tasks_at_once(shop: ComfyUI, bank: Service, measured: Measured) -> None:
+    a_hundred(100, shop, bank, measured)
+
+
+def peak_mb(comfy: ComfyUI) -> int:
+    """Of the process, 0 where the system does not tell."""
+    assert comfy.process is not None
+    status = Path(f"/proc/{comfy.process.pid}/status")
+    if not status.exists():
+        return 0
+    [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) // 1024
