@@ -84,7 +84,7 @@ async def send(upload: Upload, *, setting: str, attempts: int = ATTEMPTS, pause:
             answer = None
             try:
                 answer = await _once(http, upload)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 trouble = f"{type(error).__name__} {error}".strip()
             except (httpx.InvalidURL, ValueError) as error:
                 trouble = type(error).__name__

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -15,7 +17,8 @@ import httpx
 import pytest
 from aiohttp import web
 
-from nodes.storage.comfyui import FOLDER, ROUTE
+from nodes.storage.base import StoredUrl
+from nodes.storage.comfyui import FOLDER, ROUTE, ComfyStorage
 from tests.comfyui.graphs import SMALL, keep, kept, pair, upload_audio, upload_image
 from tests.host.comfy import REPO, ComfyUI, Graph, Run, free_port
 from tests.host.fixtures import HELPERS, PLENTY, QUICK
@@ -23,8 +26,9 @@ from tests.host.media import picture, png
 from tests.host.service import KEY, Service
 from tests.storage.conftest import SECRET as S3_SECRET
 from tests.storage.conftest import swift
-from tests.storage.servers import Host, in_a_thread
+from tests.storage.servers import Host, in_a_thread, media
 
+BEFORE = b"\x89PNG put before the start"
 UPLOAD_KEY, TOKEN, WRONG = "up-key-SECRET-73519", "form-token-SECRET-8642", "wrong-s3-SECRET-9753"
 
 
@@ -35,6 +39,12 @@ class Configured:
         self.comfy, self._service = comfy, service
         self.user = comfy.base / "user" / "__wan27"
         self._made = 0
+        self.put_before: list[StoredUrl] = []
+
+    def put(self, hours: float) -> StoredUrl:
+        """What another process puts, such as the ComfyUI that ran here before."""
+        storage = ComfyStorage({"public_url": self.comfy.url, "expires_hours": hours}, self.user)
+        return asyncio.run(storage.put(media(self.comfy.base, "before.png", BEFORE)))
 
     def configure(self, kind: str, **values: Any) -> None:
         self.user.mkdir(parents=True, exist_ok=True)
@@ -72,8 +82,12 @@ def _toml(value: Any) -> str:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, shared_service: Service) -> Iterator[Configured]:
     base = tmp_path_factory.mktemp("comfyui")
-    with ComfyUI(base, env={**QUICK, **PLENTY}, custom_nodes=[HELPERS], port=free_port()) as comfy:
-        yield Configured(comfy, shared_service)
+    comfy = ComfyUI(base, env={**QUICK, **PLENTY}, custom_nodes=[HELPERS], port=free_port())
+    comfy.port = comfy.wanted_port or 0
+    configured = Configured(comfy, shared_service)
+    configured.put_before = [configured.put(hours) for hours in (24, 1 / 3600)]
+    with comfy:
+        yield configured
 
 
 @pytest.fixture
@@ -141,12 +155,12 @@ def test_nothing_else_is_reachable(configured: Configured) -> None:
     """Traversal, guesses, the folder itself, other files in it, links, and what has ended: all the same 404."""
     configured.give_out()
     url = configured.url()
-    name, media = url.rpartition("/")[2], configured.user / FOLDER
+    name, folder = url.rpartition("/")[2], configured.user / FOLDER
     end, rest = name.split("-")
     ended = f"{int(time.time()) - 1}-{rest}"
-    (media / ended).write_bytes(b"was here")
-    (media / "notes.txt").write_text("of somebody else")
-    (media / f"{end}-{'a' * 48}.png").symlink_to(configured.user / "config.toml")
+    (folder / ended).write_bytes(b"was here")
+    (folder / "notes.txt").write_text("of somebody else")
+    (folder / f"{end}-{'a' * 48}.png").symlink_to(configured.user / "config.toml")
     paths = [
         ended,
         "notes.txt",
@@ -199,11 +213,11 @@ def test_a_file_ends(configured: Configured) -> None:
 
 
 def test_links_survive_a_restart(configured: Configured) -> None:
-    configured.give_out()
-    url = configured.url()
-    before = fetch(url).content
-    configured.comfy.restart()
-    assert fetch(url).content == before
+    """A file that was put before ComfyUI started is given out, and one that ended meanwhile is gone."""
+    live, ended = configured.put_before
+    assert fetch(live.url).content == BEFORE
+    assert fetch(ended.url).status_code == 404
+    assert not (configured.user / FOLDER / ended.url.rpartition("/")[2]).exists()
 
 
 def test_the_check_command_finds_comfyui_from_outside(configured: Configured) -> None:
@@ -230,6 +244,22 @@ def test_a_storage_that_is_not_set_up_does_not_hold_up_a_paid_task(configured: C
     other = configured.comfy.run(graph)
     assert other.error is None or other.error.node == made.wait
     assert other.error is None or "storage" not in other.error.message
+
+
+def test_interrupt_ends_an_upload(configured: Configured) -> None:
+    """The server takes the connection and never says a word. The next prompt goes on as if nothing had been."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/up"
+        configured.configure("http", method="POST", url=url, response="text")
+        graph = Graph()
+        node = upload_image(graph, configured.comfy.upload("slow.png", png(picture(320, 320, seed=77))))
+        keep(graph, (node, 0))
+        run = configured.comfy.queue(graph).wait_for(lambda run: bool(run.texts_of(node)))
+        configured.comfy.interrupt()
+        run.wait(30)
+    assert run.interrupted and run.error is None
+    configured.give_out()
+    assert fetch(configured.url()).status_code == 200
 
 
 REFUSED = {"at": "submit", "kind": "error", "status": 400, "reason": "INVALID_IMAGE_FORMAT", "message": "not a URL"}
