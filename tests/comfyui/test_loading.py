@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tests.comfyui import example
 from tests.comfyui.graphs import SMALL, decode, pair, upload_image
 from tests.host.comfy import PACK, REPO, ComfyUI, Graph
 from tests.host.fixtures import Measured
@@ -42,3 +43,12 @@ def test_no_module_is_loaded_twice(comfy: ComfyUI, service: Service) -> None:
 
     assert {f"{REPO}/nodes/submit.py", f"{REPO}/nodes/wait.py", f"{REPO}/nodes/media/decode.py"} <= set(files)
     assert {file: names for file, names in files.items() if len(names) > 1} == {}
+
+
+def test_the_example_is_among_the_templates(comfy: ComfyUI) -> None:
+    templates = comfy.get_json("/api/workflow_templates")[PACK]
+    assert example.WORKFLOW.stem in templates
+    for name in templates:
+        for ending in ("json", "jpg"):
+            answer = comfy.request("GET", f"/api/workflow_templates/{PACK}/{name}.{ending}")
+            assert answer.status_code == 200, f"{name}.{ending}"
