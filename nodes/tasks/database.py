@@ -44,6 +44,7 @@ class Database:
         self._migrations = migrations
         self._mutex = threading.RLock()
         self._opened: sqlite3.Connection | None = None
+        self._opened_file: tuple[int, int] | None = None
         self._listener: Listener | None = None
         self._touched: set[int] = set()
 
@@ -95,6 +96,10 @@ class Database:
                 self._opened = None
 
     def _connection(self) -> sqlite3.Connection:
+        if self._opened is not None and _identity(self.path) != self._opened_file:
+            # Deleted or replaced under way: what goes into the old file would be seen by nobody after a restart.
+            log.warning("Wan 2.7: the ledger %s was moved away or replaced while it was in use.", self.path)
+            self.close()
         if self._opened is None:
             self._opened = self._open()
             if self._listener is not None:
@@ -115,6 +120,7 @@ class Database:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # sqlite would make it readable for everybody; its journal takes the mode of the file.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._opened_file = _identity(self.path)
         except OSError as error:
             raise LedgerError(
                 f"The ledger of paid tasks, {self.path}, cannot be opened for writing: {error.strerror or error}. "
@@ -217,3 +223,12 @@ class Database:
         if "full" in lower:
             return f"{ledger} cannot grow: the disk is full. Free some space, and queue again."
         return f"{ledger} cannot be used: {said}."
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is behind a name, None for none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from ..api.download import LinkRefusedError, UnreachableError, download, remove_leftovers
-from ..api.errors import DownloadError, LedgerError, TaskFailedError, TaskNotFoundError, WaitTimeoutError
+from ..api.errors import DownloadError, LedgerError, TaskFailedError, TaskNotFoundError, WaitTimeoutError, Wan27Error
 from ..api.limits import RESULT_BYTES
 from ..api.retry import Backoff
 from ..api.task import TaskResult, TaskState
@@ -112,8 +112,10 @@ class Follower:
             try:
                 result = await self._poller.until_ended(task, row)
             except TaskNotFoundError as error:
-                if row is None or row.state not in ("succeeded", "saved"):
+                if row is None:
                     raise
+                if row.state == "submitted":
+                    raise await in_thread(self._forgotten, task, row, error) from error
                 if row.result_url and row.result_url not in task.tried:
                     task.tried.add(row.result_url)
                     return row
@@ -146,6 +148,14 @@ class Follower:
         reason = f"{result.reason or result.raw_status} {advice}".strip()
         self._ledger.fail(row.id, reason, billed=True)
         return TaskFailedError(texts.failed_before(task.task_id, reason), task_id=task.task_id, reason=result.reason)
+
+    def _forgotten(self, task: Task, row: TaskRow, error: TaskNotFoundError) -> Wan27Error:
+        """A task that the service took and does not know now. In the sandbox nothing was paid: just make another."""
+        if task.connection.is_sandbox:
+            reason = "the sandbox has forgotten it"
+            self._ledger.fail(row.id, reason, billed=False)
+            return TaskFailedError(texts.failed_before(task.task_id, reason), task_id=task.task_id, reason=reason)
+        return TaskNotFoundError(texts.forgotten(str(error)), status=error.status, reason=error.reason)
 
     def _record_link(self, row: TaskRow, result: TaskResult) -> TaskRow:
         video = result.videos[0]

@@ -172,7 +172,9 @@ class Sender:
         except LedgerError as trouble:
             # The row keeps its mark, and counts as unknown when it is met again.
             log.error("Wan 2.7: the end of a request could not be written down: %s", trouble)
-        if delivery is not Delivery.REFUSED and isinstance(error, Exception):
+        if isinstance(error, asyncio.CancelledError):
+            said = "ComfyUI ended while the request was on its way."
+        if delivery is not Delivery.REFUSED:
             raise OutcomeUnknownError(texts.just_lost(said)) from error
 
     def _withdraw(self, row_id: int) -> None:

@@ -65,6 +65,14 @@ def video_gone(task_id: str, file: str | None, why: str) -> str:
     )
 
 
+def forgotten(said: str) -> str:
+    """A task that was paid for, and the service does not know it."""
+    return (
+        f"{said} This task was submitted from here. If the key is still that of the same account, the service has "
+        "forgotten the task: set on_repeat to submit_again to pay for a new one."
+    )
+
+
 def elsewhere(task_id: str, service: str, current: str) -> str:
     """The task belongs to a connection that is not set."""
     return (

@@ -272,6 +272,14 @@ def test_a_file_that_became_read_only_under_way(ledger: Ledger) -> None:
         ledger.begin_post(mine.row.id)
 
 
+def test_a_ledger_that_was_moved_away_under_way_takes_no_post(ledger: Ledger, path: Path) -> None:
+    [mine] = claimed(ledger)
+    path.rename(path.with_name("moved.sqlite3"))
+    with pytest.raises(LedgerError):
+        ledger.begin_post(mine.row.id)
+    assert claimed(ledger)[0].new  # a new one was begun
+
+
 # --- a task id that the ledger could not take ---------------------------------------------------------------------
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from nodes.api.connection import Connection
 from nodes.api.errors import (
     AuthenticationError,
     BudgetError,
@@ -273,6 +275,33 @@ def test_a_pasted_id_that_nobody_knows(house: House, service: FakeService) -> No
     with pytest.raises(TaskNotFoundError):
         asyncio.run(house.wait("nobody-knows-me"))
     assert house.states() == []
+
+
+def test_a_task_that_the_service_forgot(house: House, service: FakeService) -> None:
+    now = [1e9]
+    house.ledger_in_use._clock = lambda: now[0]
+    asyncio.run(house.submit())
+    now[0] += 3600
+    service.poll = ["not_found"] * 3
+    house.runner.close(1.0)
+    house.start()
+    house.ledger_in_use._clock = lambda: now[0]
+    with pytest.raises(TaskNotFoundError, match=r"forgotten.*submit_again"):
+        house.run()
+    assert service.posts == 1
+
+
+def test_a_task_that_the_sandbox_forgot_is_made_again(house: House, service: FakeService) -> None:
+    house.connection = Connection("sandbox", service.base_url, "key")
+    asyncio.run(house.submit())
+    house.runner.close(1.0)
+    service.tasks.clear()
+    house.start()
+    house.ledger_in_use._clock = lambda: time.time() + 3600
+    with pytest.raises(TaskFailedError, match="sandbox has forgotten"):
+        house.run()
+    house.run()
+    assert house.ledger().spent("run") == (0.0, 0.0)
 
 
 def test_a_deleted_file_is_fetched_again_while_the_service_has_it(house: House, service: FakeService) -> None:
