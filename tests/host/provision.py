@@ -255,10 +255,10 @@ def _browser(cache: Cache) -> str:
         if not find_browser():
             say("Chromium (apt-get) …")
             quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-            cache.run(["apt-get", "update"], env=quiet)
-            cache.run(
-                ["apt-get", "install", "--yes", "--no-install-recommends", "chromium", "fonts-liberation"], env=quiet
-            )
+            apt_get = ["apt-get", "-o", "DPkg::Lock::Timeout=600"]  # another installation may be going on
+            cache.run([*apt_get, "update"], env=quiet)
+            packages = ["chromium", "fonts-liberation"]
+            cache.run([*apt_get, "install", "--yes", "--no-install-recommends", *packages], env=quiet)
     found = find_browser()
     if not found:
         raise SetupError(f"apt-get installed chromium, but there is none of {', '.join(BROWSERS)} to be found.")
