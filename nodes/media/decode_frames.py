@@ -21,6 +21,9 @@ Pixels = NDArray[np.float32]
 #: Frames that wait for the converter. Each keeps one of the decoder's own pictures in memory.
 _QUEUE = 2
 _WHITE = np.float32(255)
+# FFmpeg's AVColorSpace and AVColorRange.
+_SPACES = (1, 4, 5, 6, 7, 9)
+_BT601, _SMPTE170M, _FULL = 5, 6, 2
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,10 @@ class Converter:
         self._reformatter = VideoReformatter()
         # The bits of core's `frame.to_ndarray("rgb24")`: no other argument may be given to a frame that is not scaled.
         self._plain: dict[str, Any] = {"format": "rgb24"}
-        if "threads" in (VideoReformatter.reformat.__doc__ or ""):
-            self._plain["threads"] = 1  # older PyAV knows no such argument, and uses one thread
+        #: PyAV before 17 has no such argument, uses one thread, and takes every video for limited BT.601.
+        self._old = "threads" not in (VideoReformatter.reformat.__doc__ or "")
+        if not self._old:
+            self._plain["threads"] = 1
         self._scaled = {
             **self._plain,
             "width": geometry.width,
@@ -79,7 +84,10 @@ class Converter:
         """
         geometry = self._geometry
         same = (frame.width, frame.height) == (geometry.width, geometry.height)
-        rgb = self._reformatter.reformat(frame, **(self._plain if same else self._scaled))
+        arguments = self._plain if same else self._scaled
+        if self._old:
+            arguments = {**arguments, **_said_colours(frame)}
+        rgb = self._reformatter.reformat(frame, **arguments)
         plane = rgb.planes[0]
         rows = np.frombuffer(memoryview(plane), np.uint8, plane.line_size * rgb.height).reshape(
             rgb.height, plane.line_size
@@ -88,6 +96,17 @@ class Converter:
         if geometry.turns:
             picture = np.rot90(picture, geometry.turns)
         np.divide(picture, _WHITE, out=out, dtype=np.float32)
+
+
+def _said_colours(frame: VideoFrame) -> dict[str, int]:
+    """What the file says of its colours, as arguments for a PyAV that does not look for itself."""
+    space, extent = int(frame.colorspace), int(frame.color_range)
+    if frame.format.is_rgb or (space not in _SPACES and extent != _FULL):
+        return {}
+    source = space if space in _SPACES else _BT601
+    # RGB has no matrix of its own, but equal names on both sides make PyAV leave the tables as they are.
+    target = _BT601 if source != _BT601 else _SMPTE170M
+    return {"src_colorspace": source, "dst_colorspace": target, "src_color_range": extent, "dst_color_range": _FULL}
 
 
 class FrameStore:

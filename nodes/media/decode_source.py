@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 Source = Union[str, "PathLike[str]", BytesIO]
 
 #: Containers that hold their own pictures. FFmpeg's playlists (hls, concat, dash, sdp, image2 …) are left out: such
-#: a file makes the reader open other files and addresses of its author's choice.
+#: a file makes the reader open other files and addresses of its author's choice. FLV is left out because the reader of
+#: FFmpeg 7 (PyAV 14) crashes where such a list is given.
 CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,gif,apng,ogg,asf,mxf,nut,ivf,wtv,rm,"
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,gif,apng,ogg,asf,mxf,nut,ivf,wtv,rm,"
     "h264,hevc,obu,av1,m4v,mjpeg,yuv4mpegpipe,dv,webp_pipe,mp3,wav,flac,aac"
 )
 #: A decoder must not take more pixels than this for one frame, whatever the stream inside says (16384 × 8192).
