@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+
+from nodes.media import decode_threads
+from nodes.media.decode_threads import thread_count
+
+
+@pytest.mark.parametrize(
+    ("cores", "pixels", "expected"),
+    [
+        (1, 1280 * 720, 3),
+        (2, 1920 * 1080, 4),
+        (64, 1280 * 720, 8),
+        (64, 1920 * 1080, 7),
+        (64, 3840 * 2160, 1),
+        (64, 16384 * 8192, 1),
+        (4, 0, 6),
+    ],
+)
+def test_wide_machines_and_large_frames_do_not_eat_the_memory(
+    monkeypatch: pytest.MonkeyPatch, cores: int, pixels: int, expected: int
+) -> None:
+    monkeypatch.setattr(decode_threads, "cores", lambda: cores)
+    assert thread_count(pixels) == expected

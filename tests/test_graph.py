@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+
+from nodes.graph import linked_outputs, outputs_in_use, running_prompt
+
+PROMPT = {
+    "1": {"class_type": "Source", "inputs": {}},
+    "2": {"class_type": "Decode", "inputs": {"video": ["1", 0], "start_time": 0.5}},
+    "3": {"class_type": "Save", "inputs": {"images": ["2", 0], "fps": ["2", 2], "name": "2"}},
+    "4": {"class_type": "Save", "inputs": {"images": ["2", 4], "pair": [2, 3], "list": ["2", 1, 0]}},
+    "7:2": {"class_type": "Decode", "inputs": {"video": ["1", 0]}},
+    "5": {"class_type": "Save", "inputs": {"audio": ["7:2", 1], "flag": ["2", True]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"), [("1", {0}), ("2", {0, 2, 4}), ("7:2", {1}), ("3", set()), ("no such node", set())]
+)
+def test_links_of_a_prompt(node: str, expected: set[int]) -> None:
+    assert linked_outputs(PROMPT, node) == expected
+
+
+def test_odd_prompts_hold_no_links() -> None:
+    assert linked_outputs({"1": None, "2": {"inputs": None}, "3": {}}, "1") == set()
+
+
+def test_outside_comfyui_nothing_is_known() -> None:
+    assert running_prompt("some id") is None
+    assert outputs_in_use() is None
