@@ -25,6 +25,8 @@ app.registerExtension({
 
   nodeCreated(node) {
     if (node.comfyClass === "Wan27ImageToVideo") decorateSubmit(node);
+    // What it previews is a video. Nodes 2.0 of older frontends guess by the inputs, and there is no VIDEO among them.
+    if (node.comfyClass === "Wan27WaitForVideo") node.previewMediaType = "video";
   },
 
   afterConfigureGraph: refreshSubmitNodes,

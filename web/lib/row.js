@@ -109,7 +109,7 @@ function facts(task, progress) {
     if (length) found.push(t("secondsLong", { seconds: Math.round(length * 10) / 10 }));
   }
   if (task.resolution) found.push(task.resolution);
-  if (task.sandbox) found.push(`${t("sandbox")}: ${t("free")}`);
+  if (task.sandbox) found.push(t("sandbox"));
   else if (task.estimated_cost !== null) found.push(t("estimate", { cost: money(task.estimated_cost) }));
   found.push(ago(Date.now() / 1000 - task.began_at));
   return found;

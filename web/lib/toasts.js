@@ -27,10 +27,17 @@ export function startToasts(app) {
     }
   });
   document.addEventListener("click", (event) => {
-    const toast = event.target.closest?.(".p-toast-message");
-    if (!toast || event.target.closest("button")) return;
-    for (const [text, act] of clickable) if (toast.textContent.includes(text)) return act();
+    if (!event.target.closest?.("button")) actOf(event.target)?.();
   });
+}
+
+/** What a click here means. Frontends build their toasts differently: the text tells, in an element with little else. */
+function actOf(element) {
+  for (let up = 0; element && element !== document.body && up < 8; element = element.parentElement, up += 1) {
+    const shown = element.textContent;
+    for (const [text, act] of clickable) if (shown.includes(text) && shown.length <= text.length + 200) return act;
+  }
+  return null;
 }
 
 function tell(app, tasks) {
