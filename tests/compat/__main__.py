@@ -1,0 +1,126 @@
+"""make compat: the unit tests on each Python that is here, with the lowest and the newest packages.
+
+    python3 -m tests.compat [3.10 3.13 …] [--smoke] [--lowest | --newest] [-- PYTEST ARGUMENTS]
+
+--smoke: only what needs no torch, and so no download of it. This program needs the standard library only. A Python is
+found as `python3.X` on PATH or in pyenv's folder; one that is not there is said to be missing. What is set up lies in
+the cache of tests/host, and the table of what was run goes to out/compat.md as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.host.cache import Cache, SetupError, cache_root, say
+
+from . import pins, venvs
+
+NEEDS_COMFYUI = ("comfyui", "browser", "registry", "bench", "compat")
+NEEDS_TORCH = ("media", "test_upload.py", "test_decode.py", "test_submit.py", "test_wait.py", "test_video.py")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    python: str
+    versions: dict[str, str]
+    passed: int
+    skipped: int
+    failed: int
+
+    def __str__(self) -> str:
+        columns = [self.python, *(self.versions.get(name, "-") for name in venvs.SHOWN)]
+        result = f"{self.passed} passed" + (f", {self.skipped} skipped" if self.skipped else "")
+        result += f", **{self.failed} failed**" if self.failed else ""
+        return f"| {' | '.join(columns)} | {result} |"
+
+
+HEAD = f"| Python | {' | '.join(venvs.SHOWN)} | unit tests |\n|{'---|' * (len(venvs.SHOWN) + 2)}"
+
+
+def main() -> int:
+    words, extra = _split(sys.argv[1:])
+    parser = argparse.ArgumentParser(prog="python3 -m tests.compat")
+    parser.add_argument("pythons", nargs="*", default=pins.PYTHONS, metavar="3.X")
+    parser.add_argument("--smoke", action="store_true", help="without torch and what needs it")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--lowest", action="store_const", const=["lowest"], dest="ends")
+    which.add_argument("--newest", action="store_const", const=["newest"], dest="ends")
+    asked = parser.parse_args(words)
+
+    cache = Cache(cache_root())
+    rows: list[Row] = []
+    problems = []
+    for python in asked.pythons:
+        found = venvs.find_python(python)
+        if not found:
+            say(f"Python {python} is not on this machine: not tried")
+            continue
+        for end in asked.ends or ["lowest", "newest"]:
+            say(f"Python {python}, {end} packages …")
+            result = _try(cache, found, python, end, asked.smoke, extra)
+            if isinstance(result, Row):
+                rows.append(result)
+            else:
+                problems.append(result)
+            print(result, flush=True)
+    table = "\n".join([HEAD, *map(str, rows)])
+    (pins.REPO / "out").mkdir(exist_ok=True)
+    (pins.REPO / "out" / "compat.md").write_text(table + "\n")
+    print(f"\n{table}")
+    for problem in problems:
+        print(f"FAILED: {problem}", file=sys.stderr)
+    return 1 if problems or not rows or any(row.failed for row in rows) else 0
+
+
+def _try(cache: Cache, found: str, python: str, end: str, smoke: bool, extra: list[str]) -> Row | str:
+    """What came of one run, or why there was none."""
+    try:
+        return run(venvs.ensure(cache, found, python, end, torch=not smoke), python, smoke=smoke, extra=extra)
+    except SetupError as error:
+        return f"Python {python}, {end} packages: {error}"
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    cut = words.index("--") if "--" in words else len(words)
+    return words[:cut], words[cut + 1 :]
+
+
+def run(venv: Path, python: str, *, smoke: bool, extra: list[str]) -> Row:
+    """The unit tests in `venv`. Raises SetupError when they could not be run at all."""
+    left_out = NEEDS_COMFYUI + (NEEDS_TORCH if smoke else ())
+    with tempfile.TemporaryDirectory(prefix="wan27-compat-") as scratch:
+        report = Path(scratch) / "report.xml"
+        command = [venv / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not soak"]
+        # A thread ends what hangs inside a library as well, where a signal waits for Python to go on.
+        command += ["-o", "timeout_method=thread"]
+        command += [f"--ignore=tests/{name}" for name in left_out]
+        # Where pytest keeps the newest three runs' files; several runs side by side would delete each other's.
+        command += [f"--basetemp={scratch}/pytest", f"--junit-xml={report}", *extra]
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("WAN27_", "NOVITA_"))}
+        env |= {"PATH": f"{venv / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}", "PYTHONDONTWRITEBYTECODE": "1"}
+        for name in ("PYTHONPATH", "PYTHONHOME"):
+            env.pop(name, None)
+        code = subprocess.run([str(word) for word in command], cwd=pins.REPO, env=env, check=False).returncode
+        if code not in {0, 1} or not report.exists():
+            raise SetupError(f"pytest ended with {code}: see above.")
+        (suite,) = ET.parse(report).getroot().iter("testsuite")
+    total, failed, skipped = (
+        int(suite.get("tests", 0)),
+        int(suite.get("failures", 0)) + int(suite.get("errors", 0)),
+        int(suite.get("skipped", 0)),
+    )
+    versions = venvs.versions(venv)
+    return Row(python, versions, total - failed - skipped, skipped, failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

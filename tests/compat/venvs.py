@@ -1,0 +1,98 @@
+"""A venv for each Python and each end of what is admitted; torch in one below, which both ends share."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.host.cache import Cache, SetupError
+
+from . import pins
+
+#: Columns of the table.
+SHOWN = ("torch", *pins.lowest(""))
+
+
+def find_python(version: str) -> str | None:
+    """`python3.X` of this machine: the one that runs this, on PATH, or pyenv's newest of that version."""
+    candidates = [sys.executable] if version == "{}.{}".format(*sys.version_info[:2]) else []
+    candidates += [found for found in [shutil.which(f"python{version}")] if found]
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    named = sorted(pyenv.glob(f"{version}.*"), key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.name)])
+    candidates += [str(folder / "bin" / "python") for folder in reversed(named)]
+    # pyenv's shims are there for versions that are not switched on; those end with an error.
+    return next((python for python in candidates if _answers(python, version)), None)
+
+
+def _answers(python: str, version: str) -> bool:
+    code = "import sys, ensurepip; print('{}.{}'.format(*sys.version_info[:2]))"
+    try:
+        done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    except OSError:
+        return False
+    return done.returncode == 0 and done.stdout.strip() == version
+
+
+def ensure(cache: Cache, python: str, version: str, end: str, *, torch: bool) -> Path:
+    """The venv of one run. Built once; `newest` anew when there is something newer. Raises SetupError."""
+    below = _below(cache, python, version, torch=torch)
+    chosen = pins.lowest(version) if end == "lowest" else _newest(below)
+    wanted = [f"{name}=={number}" for name, number in chosen.items()]
+    recipe = {"below": below.name, "packages": wanted, "tools": pins.TOOLS}
+
+    def build(folder: Path) -> None:
+        cache.run([python, "-m", "venv", folder])
+        (site_packages,) = folder.glob("lib/python*/site-packages")
+        (packages_below,) = below.glob("lib/python*/site-packages")
+        (site_packages / "below.pth").write_text(f"{packages_below}\n")
+        pip = [folder / "bin" / "python", "-m", "pip", "install", "--only-binary", ":all:"]
+        cache.run([*pip, *wanted, *pins.TOOLS])
+
+    return cache.ensure(f"compat-{version}-{end}", recipe, f"Python {version} with the {end} packages", build)
+
+
+def _below(cache: Cache, python: str, version: str, *, torch: bool) -> Path:
+    recipe = [python, pins.TORCH if torch else ""]
+
+    def build(folder: Path) -> None:
+        cache.run([python, "-m", "venv", folder])
+        pip = [folder / "bin" / "python", "-m", "pip", "install"]
+        cache.run([*pip, "--upgrade", "pip"])
+        if torch:
+            cache.run([*pip, "--only-binary", ":all:", pins.TORCH])
+
+    what = f"torch for Python {version} (up to 5 GB)" if torch else f"Python {version}"
+    return cache.ensure(f"compat-{version}-below", recipe, what, build)
+
+
+def _newest(venv: Path) -> dict[str, str]:
+    """What pip would install today, asked of the package index."""
+    command = [venv / "bin" / "python", "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
+    command += ["--only-binary", ":all:", "--report", "-", "-r", pins.REPO / "requirements.txt"]
+    command += pins.ALSO_LOWEST
+    words = [str(word) for word in command]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SetupError(f"`{' '.join(words)}` ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    found = {
+        item["metadata"]["name"].lower(): item["metadata"]["version"] for item in json.loads(done.stdout)["install"]
+    }
+    return {name: found[name] for name in pins.lowest("")}
+
+
+def versions(venv: Path) -> dict[str, str]:
+    """What Python really imports in `venv`, for the table."""
+    code = """
+import importlib.metadata as m, json, sys
+def version(name):
+    try: return m.version(name)
+    except m.PackageNotFoundError: return "-"
+print(json.dumps({name: version(name) for name in sys.argv[1:]}))"""
+    words = [str(venv / "bin" / "python"), "-c", code, *SHOWN]
+    found: dict[str, str] = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    return found
