@@ -145,7 +145,7 @@ def _result(
 ) -> Decoded:
     import torch
 
-    if reader.wants_video and reader.latest is None:
+    if reader.wants_video and reader.latest is None and reader.store is None:
         why = f" ({reader.warnings[0]})" if reader.warnings else ""
         raise MediaError(f"Not one frame could be decoded{why}. Make or download the video again.")
     count = (plan.frames or 0) if reader.last_only else reader.kept

@@ -20,6 +20,8 @@ Pixels = NDArray[np.float32]
 
 #: Frames that wait for the converter. Each keeps one of the decoder's own pictures in memory.
 _QUEUE = 2
+#: Pixels of a frame up to which there may be two 8 bit pictures at a time (6 MB each at 1080p, 25 MB at 4K).
+_SMALL = 3_000_000
 _WHITE = np.float32(255)
 # FFmpeg's AVColorSpace and AVColorRange.
 _SPACES = (1, 4, 5, 6, 7, 9)
@@ -112,12 +114,14 @@ def _said_colours(frame: VideoFrame) -> dict[str, int]:
 class FrameStore:
     """A growing float32 [N,H,W,3] array. Frames are converted in a second thread while the caller decodes on.
 
-    When that thread is behind, the caller converts too instead of waiting for it, so neither can wait for ever. `grow`
-    is asked with the new number of frames before the array is made larger than planned; it may raise.
+    When that thread is behind, the caller converts too instead of waiting for it, unless frames are so large that a
+    second picture in 8 bit costs too much memory. The thread empties its queue whatever happens, so nobody waits for
+    ever. `grow` is asked with the new number of frames before the array is made larger than planned; it may raise.
     """
 
     def __init__(self, geometry: Geometry, capacity: int, grow: Callable[[int], None]) -> None:
         self._grow = grow
+        self._helps = geometry.width * geometry.height <= _SMALL
         self._own = Converter(geometry)
         self._theirs = Converter(geometry)
         # numpy asks the system for huge pages, torch does not; pages that are never written cost nothing.
@@ -137,7 +141,7 @@ class FrameStore:
         out = self._data[self.count]
         self.count += 1
         try:
-            self._queue.put_nowait((frame, out))
+            self._queue.put((frame, out), block=not self._helps)
         except Full:
             self._own.write(frame, out)
 

@@ -178,9 +178,10 @@ class Reader:
         if (self._inside - 1) % options.every_nth:
             return
         self.kept += 1
-        self.latest = frame
         if options.want_images:
             self._keep(frame)
+        else:
+            self.latest = frame
         if self._on_progress is not None:
             self._on_progress(self.kept, max(self.kept, self._plan.frames or 0))
         self._video_done = bool(options.max_frames) and self.kept >= options.max_frames

@@ -6,8 +6,8 @@ import os
 
 #: Every frame thread keeps pictures of its own; beyond this a wide machine pays with memory and gains nothing.
 _MOST = 8
-#: Pixels of the frames that all threads together may hold beside the codec's references: about 24 MB at 8 bit.
-_PIXELS = 16_000_000
+#: Frame pixels times threads: each thread was seen to take the memory of three frames, so this is about 45 MB at 8 bit.
+_PIXELS = 10_000_000
 
 
 def thread_count(pixels: int) -> int:
