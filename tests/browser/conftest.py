@@ -35,6 +35,9 @@ SETTINGS = {
 }
 #: Frontends ask their registry about the packs of every workflow; ComfyUI forbids it with --disable-api-nodes.
 LOOKUP = re.compile(r"'https://api\.comfy\.org/\S*' violates the following Content Security Policy")
+#: 1.32.9 offers the way back when the renderer is changed.
+OFFER = "Prefer the legacy design?"
+RENDERERS = ("canvas", "vue")
 FRONTENDS = ("required", "newest")
 
 
@@ -93,6 +96,10 @@ class Frontend:
             "() => window.app?.vueAppReady && app.graph && app.extensionManager?.spinner === false"
         )
 
+    def render_with(self, renderer: str) -> None:
+        """Draw nodes on the classic `canvas`, or as `vue` components ("Nodes 2.0")."""
+        self.page.evaluate("on => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)", renderer == "vue")
+
     def complaints(self) -> list[str]:
         """Errors and warnings in the console that concern the pack, and every uncaught exception."""
         ours = re.compile(r"wan ?2\.?7|wan27", re.IGNORECASE)
@@ -107,8 +114,8 @@ class Frontend:
 
     def dialogs(self) -> list[str]:
         """The texts of open dialogs: missing nodes and missing models are told there."""
-        texts: list[str] = self.page.locator("[role=dialog], [role=alertdialog], .p-toast-message").all_inner_texts()
-        return texts
+        texts = self.page.locator("[role=dialog], [role=alertdialog], .p-toast-message").all_inner_texts()
+        return [text for text in texts if not text.startswith(OFFER)]
 
     def shot(self, name: str) -> Path:
         SHOTS.mkdir(parents=True, exist_ok=True)
@@ -124,4 +131,5 @@ def frontend(browser: Browser, frontend_comfy: ComfyUI) -> Iterator[Frontend]:
     frontend = Frontend(context.new_page(), frontend_comfy)
     frontend.open()
     yield frontend
+    frontend.render_with("canvas")  # the server keeps the setting
     context.close()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Frontend
+from tests.browser.conftest import RENDERERS, Frontend
 from tests.comfyui import example
 
 OPEN = """async workflow => {
@@ -26,12 +26,17 @@ def opened(frontend: Frontend) -> list[dict[str, Any]]:
     return nodes
 
 
+@pytest.mark.parametrize("renderer", RENDERERS)
 def test_it_opens_complete_and_in_silence(
-    frontend: Frontend, opened: list[dict[str, Any]], request: pytest.FixtureRequest
+    renderer: str, frontend: Frontend, opened: list[dict[str, Any]], request: pytest.FixtureRequest
 ) -> None:
-    frontend.shot(f"example-{request.node.callspec.params['frontend_comfy']}")
-
     workflow = json.loads(example.WORKFLOW.read_text())
+    frontend.render_with(renderer)
+    if renderer == "vue":
+        drawn = "count => document.querySelectorAll('[data-node-id]').length >= count"
+        frontend.page.wait_for_function(drawn, arg=len(workflow["nodes"]))
+    frontend.shot(f"example-{request.node.callspec.params['frontend_comfy']}-{renderer}")
+
     assert [node["type"] for node in opened if not node["known"] or node["errors"]] == []
     assert _types(opened) == _types(workflow["nodes"])
     assert "\n".join(frontend.dialogs()) == ""
