@@ -20,11 +20,11 @@ _FREE = {"tooltip", "placeholder"}
 
 def take(object_info: dict[str, Any]) -> str:
     """Ids, sockets, types, combo values, defaults, limits and their order, as JSON."""
-    nodes = {name: _node(info) for name, info in sorted(object_info.items()) if name.startswith("Wan27")}
+    nodes = {name: node(info) for name, info in sorted(object_info.items()) if name.startswith("Wan27")}
     return json.dumps(nodes, indent=2, ensure_ascii=False) + "\n"
 
 
-def _node(info: dict[str, Any]) -> dict[str, Any]:
+def node(info: dict[str, Any]) -> dict[str, Any]:
     return {
         "display_name": info["display_name"],
         "category": info["category"],

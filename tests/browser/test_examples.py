@@ -1,0 +1,131 @@
+"""Every example and every blueprint in the frontends: all of them in one page, because opening one is the slow part."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Frontend
+from tests.browser.test_example_workflow import OPEN, TO_PROMPT, _sent
+from tests.comfyui.graphs import SECONDS
+from tests.demo import play
+from tests.examples import blueprints, workflows
+from tests.examples.blueprints import ROOT_ID, Blueprint
+from tests.examples.build import BLUEPRINTS, WORKFLOWS
+from tests.examples.inputs import CLIP_SECONDS, put_inputs
+from tests.host.comfy import Prompt
+from tests.host.service import Service
+
+#: Name and description of the blueprints that the frontend offers.
+OFFERED = """() => document.querySelector("#vue-app").__vue_app__.config.globalProperties.$pinia._s.get("subgraph")
+    .subgraphBlueprints.map(each => [each.display_name, each.description])"""
+
+
+@pytest.fixture
+def ready(frontend: Frontend) -> Frontend:
+    put_inputs(frontend.comfy)
+    frontend.open()
+    return frontend
+
+
+def test_all_examples_open_in_silence_and_queue_what_the_tests_run(
+    ready: Frontend, request: pytest.FixtureRequest
+) -> None:
+    known = ready.comfy.get_json("/object_info")
+    for name, sheet in workflows.sheets().items():
+        workflow = json.loads((WORKFLOWS / f"{name}.json").read_text())
+        nodes = ready.page.evaluate(OPEN, workflow)
+        ready.shot(f"{name}-{request.node.callspec.params['frontend_comfy']}")
+        assert [node["type"] for node in nodes if not node["known"] or node["errors"]] == [], name
+        assert "\n".join(ready.dialogs()) == "", name
+        assert _sent(ready.page.evaluate(TO_PROMPT), known) == sheet.prompt(), name
+    assert "\n".join(ready.complaints()) == ""
+
+
+def test_the_frontend_offers_the_blueprints(ready: Frontend) -> None:
+    offered = dict(ready.page.evaluate(OFFERED))
+    for blueprint in blueprints.blueprints():
+        assert offered[blueprint.name] == blueprint.description
+
+
+def test_the_blueprints_run(ready: Frontend, service: Service, request: pytest.FixtureRequest) -> None:
+    known = ready.comfy.get_json("/object_info")
+    prompts = {}
+    for blueprint in blueprints.blueprints():
+        saved = json.loads((BLUEPRINTS / f"{blueprint.name}.json").read_text())
+        ready.page.evaluate(OPEN, in_use(blueprint, saved))
+        ready.shot(f"{blueprint.name}-{request.node.callspec.params['frontend_comfy']}")
+        assert "\n".join(ready.dialogs()) == "", blueprint.name
+        prompts[blueprint.name] = _sent(ready.page.evaluate(TO_PROMPT), known)
+    for name, prompt in prompts.items():
+        run_blueprint(ready, name, prompt)
+    assert len(service.posts()) == len(prompts)
+    assert "\n".join(ready.complaints()) == ""
+
+
+def run_blueprint(frontend: Frontend, name: str, prompt: Prompt) -> None:
+    """What the frontend queues for a blueprint, run; its values are those of the blueprint."""
+    inputs = prompt[_only(prompt, "Wan27ImageToVideo")]["inputs"]
+    assert inputs["resolution"] == "720P", name
+    inputs["duration"] = SECONDS + (CLIP_SECONDS if inputs["first_clip_url"] else 0)
+    run = frontend.comfy.run(prompt)
+    (mp4,) = run.files(_only(prompt, "SaveVideo"))
+    assert play(mp4).frames > 0, name
+    assert len(run.files(_only(prompt, "PreviewImage"))) == 1, name
+
+
+def _only(prompt: Prompt, class_type: str) -> str:
+    (found,) = [node for node, entry in prompt.items() if entry["class_type"] == class_type]
+    return found
+
+
+def in_use(blueprint: Blueprint, saved: dict[str, Any]) -> dict[str, Any]:
+    """A workflow with the blueprint's node in it, and something on every side of it."""
+    workflow = copy.deepcopy(saved)
+    (root,) = workflow["nodes"]
+    loaders = {
+        "IMAGE": ("LoadImage", ["example.png", "image"]),
+        "AUDIO": ("LoadAudio", ["wan27_example.wav", None, ""]),
+        "VIDEO": ("LoadVideo", [workflows.CLIP, "image"]),
+    }
+
+    def link(origin: int, origin_slot: int, target: int, target_slot: int, type_: str) -> int:
+        workflow["links"].append([len(workflow["links"]) + 1, origin, origin_slot, target, target_slot, type_])
+        return len(workflow["links"])
+
+    def node(type_: str, at: int, inputs: list[Any], outputs: list[Any], values: list[Any]) -> None:
+        workflow["nodes"].append(
+            {
+                "id": at,
+                "type": type_,
+                "pos": [500 if inputs else -400, (at - 10) * 380],
+                "size": [300, 300],
+                "flags": {},
+                "order": 0 if outputs else 9,
+                "mode": 0,
+                "inputs": inputs,
+                "outputs": outputs,
+                "properties": {"Node name for S&R": type_},
+                "widgets_values": values,
+            }
+        )
+
+    for slot, each in enumerate(root["inputs"]):
+        if each["type"] in loaders:
+            type_, values = loaders[each["type"]]
+            each["link"] = link(10 + slot, 0, ROOT_ID, slot, each["type"])
+            output = {"name": each["type"], "type": each["type"], "links": [each["link"]]}
+            node(type_, 10 + slot, [], [output], values)
+    for at, name, type_, socket, values in (
+        (20, "video", "SaveVideo", "video", ["video/wan27_blueprint", "auto", "auto"]),
+        (21, "last_frame", "PreviewImage", "images", []),
+    ):
+        slot = [each["name"] for each in root["outputs"]].index(name)
+        output = root["outputs"][slot]
+        into = link(ROOT_ID, slot, at, 0, output["type"])
+        output["links"] = [into]
+        node(type_, at, [{"name": socket, "type": output["type"], "link": into}], [], values)
+    return workflow

@@ -1,0 +1,203 @@
+"""Subgraph blueprints: a whole way from picture to frames in one node, for subgraphs/.
+
+Every subgraph input is linked to the widget or socket inside that it stands for: frontends of all ages show that.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from .kinds import kinds
+from .sheet import NAMESPACE, Link, Node, Sheet, Socket, saved_nodes
+from .workflows import DECODE, SUBMIT, UPLOAD, WAIT
+
+INPUT_NODE, OUTPUT_NODE = -10, -20
+ROOT_ID = 1
+CATEGORY = "Wan 2.7"
+EXPOSED_WIDGETS = ("prompt", "negative_prompt", "resolution", "duration", "seed", "prompt_extend", "watermark")
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """An input of the subgraph: its name outside, and the input inside that it is."""
+
+    name: str
+    node: Node
+    input: str
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    name: str
+    description: str
+    sheet: Sheet
+    inputs: tuple[Exposed, ...]
+    outputs: tuple[tuple[str, Socket], ...]
+
+    def file(self) -> dict[str, Any]:
+        definition = str(uuid.uuid5(NAMESPACE, self.name))
+        links = self._links()
+        return {
+            "id": str(uuid.uuid5(NAMESPACE, f"{self.name} root")),
+            "revision": 0,
+            "last_node_id": ROOT_ID,
+            "last_link_id": 0,
+            "nodes": [self._root(definition)],
+            "links": [],
+            "groups": [],
+            "definitions": {"subgraphs": [self._definition(definition, links)]},
+            "config": {},
+            "extra": {"BlueprintDescription": self.description, "BlueprintSearchAliases": ["wan", "wan27", "i2v"]},
+            "version": 0.4,
+        }
+
+    def _links(self) -> list[Link]:
+        links = self.sheet.links()
+        for slot, exposed in enumerate(self.inputs):
+            target, each = exposed.node.kind.input(exposed.input)
+            links.append(Link(len(links) + 1, INPUT_NODE, slot, exposed.node.id, target, each.type))
+        for slot, (_, socket) in enumerate(self.outputs):
+            origin, output = socket.node.kind.output(socket.name)
+            links.append(Link(len(links) + 1, socket.node.id, origin, OUTPUT_NODE, slot, output.type))
+        return links
+
+    def _root(self, definition: str) -> dict[str, Any]:
+        promoted = [each for each in self.inputs if each.node.kind.input(each.input)[1].is_widget]
+        return {
+            "id": ROOT_ID,
+            "type": definition,
+            "pos": [0, 0],
+            "size": [400, 520],
+            "flags": {},
+            "order": 0,
+            "mode": 0,
+            "inputs": [
+                {
+                    "name": each.name,
+                    "type": each.node.kind.input(each.input)[1].type,
+                    **({"widget": {"name": each.name}} if each in promoted else {}),
+                    "link": None,
+                }
+                for each in self.inputs
+            ],
+            "outputs": [{"name": name, "type": _type(socket), "links": None} for name, socket in self.outputs],
+            "title": self.name,
+            "properties": {"proxyWidgets": []},
+            "widgets_values": [each.node.inputs[each.input] for each in promoted],
+        }
+
+    def _definition(self, id_: str, links: list[Link]) -> dict[str, Any]:
+        return {
+            "id": id_,
+            "version": 1,
+            "state": {
+                "lastGroupId": 0,
+                "lastNodeId": len(self.sheet.nodes),
+                "lastLinkId": len(links),
+                "lastRerouteId": 0,
+            },
+            "revision": 0,
+            "config": {},
+            "name": self.name,
+            "description": self.description,
+            "category": CATEGORY,
+            "inputNode": {"id": INPUT_NODE, "bounding": [-200, 40, 140, 40 + 20 * len(self.inputs)]},
+            "outputNode": {"id": OUTPUT_NODE, "bounding": [1860, 40, 140, 40 + 20 * len(self.outputs)]},
+            "inputs": [
+                {
+                    "id": self._uuid(f"input {each.name}"),
+                    "name": each.name,
+                    "type": each.node.kind.input(each.input)[1].type,
+                    "linkIds": [link.id for link in links if link.origin == INPUT_NODE and link.origin_slot == slot],
+                    "pos": [-80, 60 + 20 * slot],
+                }
+                for slot, each in enumerate(self.inputs)
+            ],
+            "outputs": [
+                {
+                    "id": self._uuid(f"output {name}"),
+                    "name": name,
+                    "type": _type(socket),
+                    "linkIds": [link.id for link in links if link.target == OUTPUT_NODE and link.target_slot == slot],
+                    "pos": [1880, 60 + 20 * slot],
+                }
+                for slot, (name, socket) in enumerate(self.outputs)
+            ],
+            "widgets": [],
+            "nodes": saved_nodes(self.sheet.nodes, links),
+            "groups": [],
+            "links": [
+                {
+                    "id": link.id,
+                    "origin_id": link.origin,
+                    "origin_slot": link.origin_slot,
+                    "target_id": link.target,
+                    "target_slot": link.target_slot,
+                    "type": link.type,
+                }
+                for link in links
+            ],
+            "extra": {},
+        }
+
+    def _uuid(self, what: str) -> str:
+        return str(uuid.uuid5(NAMESPACE, f"{self.name} {what}"))
+
+
+def _type(socket: Socket) -> str:
+    return socket.node.kind.output(socket.name)[1].type
+
+
+#: Subgraph input, upload node, its input, and the field of Image to Video that its URL goes to.
+Medium = tuple[str, str, str, str]
+FIRST: Medium = ("image", "Wan27UploadImage", "image", "image_url")
+LAST: Medium = ("last_frame", "Wan27UploadImage", "image", "last_frame_url")
+SOUND: Medium = ("audio", "Wan27UploadAudio", "audio", "driving_audio_url")
+CLIP: Medium = ("video", "Wan27UploadVideo", "video", "first_clip_url")
+
+
+def blueprint(name: str, description: str, *media: Medium, duration: int = 5) -> Blueprint:
+    sheet = Sheet(name)
+    uploads = [sheet.add(type_, (0, 40 + 190 * at), UPLOAD) for at, (_, type_, _, _) in enumerate(media)]
+    defaults = {each.name: each.default for each in kinds()["Wan27ImageToVideo"].inputs}
+    values = {name: defaults[name] for name in EXPOSED_WIDGETS} | {"resolution": "720P", "duration": duration}
+    urls = {field: node["url"] for (_, _, _, field), node in zip(media, uploads, strict=True)}
+    task = sheet.add("Wan27ImageToVideo", (330, 40), SUBMIT, **values, **urls)
+    video = sheet.add("Wan27WaitForVideo", (780, 40), WAIT, task_id=task["task_id"])
+    decoded = sheet.add("Wan27DecodeVideo", (1180, 40), DECODE, video=video["video"])
+    inputs = [Exposed(name, node, input_) for (name, _, input_, _), node in zip(media, uploads, strict=True)]
+    inputs += [Exposed(name, task, name) for name in EXPOSED_WIDGETS]
+    outputs = [("video", video["video"])]
+    outputs += [(name, decoded[name]) for name in ("images", "audio", "fps", "frame_count", "last_frame")]
+    outputs += [("task_id", video["task_id"])]
+    return Blueprint(name, description, sheet, tuple(inputs), tuple(outputs))
+
+
+def blueprints() -> list[Blueprint]:
+    return [
+        blueprint("Wan 2.7 First Frame to Video", "A picture becomes a video with sound. Paid by the second.", FIRST),
+        blueprint(
+            "Wan 2.7 First and Last Frame to Video",
+            "A video from one picture to another. Paid by the second.",
+            FIRST,
+            LAST,
+        ),
+        blueprint(
+            "Wan 2.7 First Frame and Sound to Video",
+            "A picture moves and speaks to a sound of 2-30 s. Paid by the second.",
+            FIRST,
+            SOUND,
+        ),
+        blueprint(
+            "Wan 2.7 Continue a Clip",
+            "A clip of 2-10 s goes on. duration is the whole video, the clip included. Paid by the second.",
+            CLIP,
+            duration=12,
+        ),
+    ]
+
+
+def files() -> dict[str, dict[str, Any]]:
+    return {each.name: each.file() for each in blueprints()}

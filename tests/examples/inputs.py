@@ -1,0 +1,28 @@
+"""The files that the examples name, and some to put in their place."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from tests.comfyui import example
+from tests.host.comfy import ComfyUI
+from tests.host.media import clip, picture, png
+
+from . import workflows
+
+CLIP_SECONDS = 2
+OTHERS = {"wan27_second.png": 9, "wan27_third.png": 13}
+
+
+def put_inputs(comfy: ComfyUI) -> None:
+    """Put them into the input folder, and a checkpoint that only looks like one into the models folder."""
+    example.upload_inputs(comfy)
+    for name, seed in OTHERS.items():
+        comfy.upload(name, png(picture(640, 480, seed=seed)))
+    with tempfile.TemporaryDirectory() as folder:
+        made = clip(Path(folder) / workflows.CLIP, width=640, height=480, seconds=CLIP_SECONDS)
+        comfy.upload(workflows.CLIP, made.read_bytes())
+    model = comfy.base / "models" / "checkpoints" / workflows.CHECKPOINT
+    model.parent.mkdir(parents=True, exist_ok=True)
+    model.write_bytes(b"")

@@ -1,0 +1,102 @@
+"""What the builder has to know of each node: its sockets and widgets, in the order the frontend shows them.
+
+`python3 -m tests.host python -m tests.examples.kinds` asks a real ComfyUI again and writes core_nodes.json anew.
+The pack's own nodes come from the snapshot that a test keeps.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests.comfyui import snapshot
+from tests.host.comfy import ComfyUI
+
+CORE = Path(__file__).with_name("core_nodes.json")
+CORE_TYPES = (
+    *("CheckpointLoaderSimple", "CLIPTextEncode", "EmptyLatentImage", "KSampler", "VAEDecode"),
+    *("LoadImage", "LoadVideo", "ImageBatch", "ImageFromBatch", "ImageSharpen", "CreateVideo"),
+    *("SaveVideo", "PreviewAny", "PreviewAudio", "PreviewImage"),
+)
+WIDGETS = {"STRING", "INT", "FLOAT", "BOOLEAN", "COMBO"}
+
+#: Values of widgets that only the frontend has, behind those of the node; a shared workflow carries them.
+FRONTEND_VALUES: dict[str, list[Any]] = {"LoadImage": ["image"], "LoadVideo": ["image"]}
+
+
+@dataclass(frozen=True)
+class Input:
+    name: str
+    type: str
+    optional: bool
+    default: Any
+    control: bool  # the frontend puts a "control after generate" widget behind it
+
+    @property
+    def is_widget(self) -> bool:
+        return self.type in WIDGETS
+
+
+@dataclass(frozen=True)
+class Output:
+    name: str
+    type: str
+    is_list: bool
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type of node."""
+
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+
+    def input(self, name: str) -> tuple[int, Input]:
+        return next((at, found) for at, found in enumerate(self.inputs) if found.name == name)
+
+    def output(self, name: str) -> tuple[int, Output]:
+        return next((at, found) for at, found in enumerate(self.outputs) if found.name == name)
+
+
+@cache
+def kinds() -> dict[str, Kind]:
+    known = json.loads(CORE.read_text()) | json.loads(snapshot.FILE.read_text())
+    return {name: _kind(entry) for name, entry in known.items()}
+
+
+def _kind(entry: dict[str, Any]) -> Kind:
+    inputs = tuple(
+        Input(
+            each["name"],
+            each["type"],
+            each["kind"] == "optional",
+            each.get("default", (each.get("options") or [None])[0]),
+            bool(each.get("control_after_generate")),
+        )
+        for each in entry["inputs"]
+    )
+    return Kind(inputs, tuple(Output(each["name"], each["type"], each["list"]) for each in entry["outputs"]))
+
+
+def learn(object_info: dict[str, Any]) -> str:
+    """core_nodes.json: the nodes of CORE_TYPES, in the snapshot's format. Models and files are left out."""
+    entries = {name: snapshot.node(object_info[name]) for name in CORE_TYPES}
+    for entry in entries.values():
+        for each in entry["inputs"]:
+            if isinstance(each["type"], list):  # how core's older nodes say COMBO
+                each["options"], each["type"] = each["type"], "COMBO"
+    return json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as base, ComfyUI(Path(base)) as comfy:
+        CORE.write_text(learn(comfy.get_json("/object_info")))
+    print(CORE)
+
+
+if __name__ == "__main__":
+    main()

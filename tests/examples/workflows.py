@@ -1,0 +1,328 @@
+"""The example workflows. `python3 -m tests.host python -m tests.examples.build` writes them to
+example_workflows/.
+
+A new user has example.png in the input folder and nothing else, so that is the picture wherever one is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .sheet import GOLD, Node, Sheet, Socket
+
+PICTURE = "example.png"
+CLIP = "wan27_clip.mp4"
+LAST_FRAME_TITLE = "Last frame"
+CHECKPOINT = "sd_xl_base_1.0.safetensors"
+FREE = "Without a key all of it runs in the **sandbox**: offline, for free, with a stand-in video of the right size."
+
+LOAD, UPLOAD, SUBMIT, WAIT, DECODE = (300, 330), (280, 110), (400, 600), (340, 440), (300, 280)
+SAVE, SEE, VALUE = (320, 340), (320, 300), (280, 110)
+
+
+def load_image(sheet: Sheet, pos: tuple[int, int], title: str = "First frame") -> Node:
+    return sheet.add("LoadImage", pos, LOAD, title=title, image=PICTURE)
+
+
+def submit(sheet: Sheet, pos: tuple[int, int], prompt: str, **inputs: object) -> Node:
+    given = {"resolution": "720P", "duration": 5, "seed": 42, **inputs}
+    return sheet.add("Wan27ImageToVideo", pos, SUBMIT, prompt=prompt, **given)
+
+
+def upload(sheet: Sheet, pos: tuple[int, int], image: Socket) -> Node:
+    return sheet.add("Wan27UploadImage", pos, UPLOAD, image=image)
+
+
+def wait(sheet: Sheet, pos: tuple[int, int], task: Node) -> Node:
+    return sheet.add("Wan27WaitForVideo", pos, WAIT, task_id=task["task_id"])
+
+
+def save(sheet: Sheet, pos: tuple[int, int], video: Socket, name: str) -> Node:
+    return sheet.add("SaveVideo", pos, SAVE, video=video, filename_prefix=f"video/{name}")
+
+
+def first_and_last_frame() -> Sheet:
+    sheet = Sheet("first_and_last_frame")
+    first = load_image(sheet, (40, 40))
+    last = load_image(sheet, (40, 430), LAST_FRAME_TITLE)
+    first_url = upload(sheet, (370, 40), first["IMAGE"])
+    last_url = upload(sheet, (370, 430), last["IMAGE"])
+    task = submit(
+        sheet,
+        (700, 40),
+        "The light changes from morning to evening, the camera stays where it is.",
+        image_url=first_url["url"],
+        last_frame_url=last_url["url"],
+    )
+    video = wait(sheet, (1140, 40), task)
+    decoded = sheet.add("Wan27DecodeVideo", (1520, 40), DECODE, video=video["video"])
+    save(sheet, (1520, 380), video["video"], "wan27_first_and_last")
+    sheet.add("PreviewImage", (1870, 40), SEE, title="Last frame of the video", images=decoded["last_frame"])
+    sheet.group("Pictures to URLs", (20, -40), (650, 820))
+    sheet.group("Paid once", (680, -40), (440, 700), GOLD)
+    sheet.group("Free to repeat", (1120, -40), (380, 500))
+    sheet.note(
+        (40, -330),
+        (1080, 260),
+        f"""
+## Wan 2.7: from a first frame to a last frame
+
+1. Choose two pictures. Both with the same aspect is best: the video takes that of the first one.
+2. **Image to Video** gets the first one as `image_url` and the last one as `last_frame_url`. A sound may drive
+   it as well.
+3. Link more nodes to **Decode Video** as you like. With only `last_frame` linked it reads no more than the end
+   of the file.
+
+{FREE}
+""",
+    )
+    return sheet
+
+
+def continue_a_clip() -> Sheet:
+    sheet = Sheet("continue_a_clip")
+    clip = sheet.add("LoadVideo", (40, 40), LOAD, title="Clip, 2-10 s", file=CLIP)
+    url = sheet.add("Wan27UploadVideo", (370, 40), UPLOAD, video=clip["VIDEO"])
+    sheet.add("PreviewAny", (370, 220), VALUE, title="Seconds of the clip", source=url["duration"])
+    task = submit(sheet, (700, 40), "The camera goes on in the same direction.", duration=12, first_clip_url=url["url"])
+    video = wait(sheet, (1140, 40), task)
+    save(sheet, (1520, 40), video["video"], "wan27_continued")
+    sheet.group("Clip to URL", (20, -40), (650, 440))
+    sheet.group("Paid once", (680, -40), (440, 700), GOLD)
+    sheet.group("Free to repeat", (1120, -40), (380, 500))
+    sheet.note(
+        (40, -330),
+        (1080, 260),
+        f"""
+## Wan 2.7: go on from a clip
+
+1. **Load Video**: an mp4 or mov of 2-10 s. Of a longer one the last 10 s are sent, because the video goes on
+   from the end.
+2. `duration` of **Image to Video** is the length of the **whole** video, the clip included, and all of it is
+   billed: 12 with a
+   clip of 4 s makes 8 new seconds and costs 12. It must be longer than the clip.
+3. A last frame can be given as well. A sound cannot.
+
+{FREE}
+""",
+    )
+    return sheet
+
+
+SHOTS = (
+    "A wide view of the lake, the camera moves forward slowly.",
+    "The camera goes on over the water towards the hills.",
+    "The camera rises above the hills into the evening sky.",
+)
+
+
+def three_shots() -> Sheet:
+    sheet = Sheet("three_shots")
+    picture = load_image(sheet, (40, 40))
+    frame = picture["IMAGE"]
+    for number, prompt in enumerate(SHOTS):
+        left, top = 370 + number * 1210, 40
+        url = upload(sheet, (left, top), frame)
+        task = submit(sheet, (left, top + 170), prompt, image_url=url["url"], seed=42 + number)
+        video = wait(sheet, (left + 430, top), task)
+        save(sheet, (left + 430, top + 490), video["video"], f"wan27_shot_{number + 1}")
+        decoded = sheet.add("Wan27DecodeVideo", (left + 810, top), DECODE, video=video["video"])
+        frame = decoded["last_frame"]
+        sheet.add("PreviewImage", (left + 810, top + 340), SEE, title=f"Last frame of shot {number + 1}", images=frame)
+        sheet.group(f"Shot {number + 1}", (left - 20, -40), (1190, 940), GOLD)
+    sheet.note(
+        (40, -330),
+        (1080, 260),
+        f"""
+## Wan 2.7: each shot starts on the last frame of the one before
+
+Three paid videos, one after the other. **Decode Video** with only `last_frame` linked reads no more than the
+end of each file.
+
+- Change the prompt or the seed of shot 2, and only shots 2 and 3 are paid for again; shot 1 stays.
+- Put a detailer or an upscaler between `last_frame` and **Upload Image** to keep the quality up over many
+  shots.
+
+{FREE}
+""",
+    )
+    return sheet
+
+
+def batch_to_shots() -> Sheet:
+    sheet = Sheet("batch_to_parallel_shots")
+    pictures = [load_image(sheet, (40, 40 + 390 * number), f"Picture {number + 1}") for number in range(3)]
+    two = sheet.add("ImageBatch", (370, 40), (260, 80), image1=pictures[0]["IMAGE"], image2=pictures[1]["IMAGE"])
+    three = sheet.add("ImageBatch", (370, 200), (260, 80), image1=two["IMAGE"], image2=pictures[2]["IMAGE"])
+    urls = upload(sheet, (370, 360), three["IMAGE"])
+    task = submit(sheet, (700, 40), "A slow camera move, the light is alive.", image_url=urls["url"])
+    sheet.add("PreviewAny", (700, 710), (400, 130), title="Estimated cost of each, USD", source=task["estimated_cost"])
+    video = wait(sheet, (1140, 40), task)
+    save(sheet, (1520, 40), video["video"], "wan27_batch")
+    decoded = sheet.add(
+        "Wan27DecodeVideo", (1520, 430), DECODE, title="First frames", video=video["video"], max_frames=1
+    )
+    sheet.add("PreviewImage", (1870, 430), SEE, title="First frame of each video", images=decoded["images"])
+    sheet.group("A batch of images", (20, -40), (650, 1200))
+    sheet.group("Paid once for each image", (680, -40), (440, 900), GOLD)
+    sheet.group("Free to repeat", (1120, -40), (380, 500))
+    sheet.note(
+        (40, -330),
+        (1080, 260),
+        f"""
+## Wan 2.7: a batch of images becomes as many videos, made at the same time
+
+1. Choose three different pictures: the same picture three times would be one video, paid once and given out
+   three times.
+2. **Image to Video** sends one request for each image, and **Wait for Video** waits for all of them together.
+   The budget in the
+   settings is checked for the whole batch before the first request leaves.
+3. When one of them fails, the others are saved all the same. Queue again: only the failed one is paid for
+   again.
+
+{FREE}
+""",
+    )
+    return sheet
+
+
+def local_model() -> Sheet:
+    sheet = Sheet("local_model_to_video")
+    model = sheet.add("CheckpointLoaderSimple", (40, 40), (320, 120), ckpt_name=CHECKPOINT)
+    wanted = sheet.add(
+        "CLIPTextEncode",
+        (40, 220),
+        (320, 160),
+        title="What the picture shows",
+        clip=model["CLIP"],
+        text="a wooden boat on a mountain lake at dawn, mist over the water, photograph",
+    )
+    unwanted = sheet.add(
+        "CLIPTextEncode", (40, 440), (320, 120), title="Not in it", clip=model["CLIP"], text="text, blurry"
+    )
+    empty = sheet.add("EmptyLatentImage", (40, 620), (320, 120), width=1344, height=768)
+    sampled = sheet.add(
+        "KSampler",
+        (400, 40),
+        (290, 300),
+        model=model["MODEL"],
+        positive=wanted["CONDITIONING"],
+        negative=unwanted["CONDITIONING"],
+        latent_image=empty["LATENT"],
+        seed=7,
+        steps=25,
+        cfg=6.5,
+        sampler_name="dpmpp_2m",
+        scheduler="karras",
+    )
+    picture = sheet.add("VAEDecode", (400, 400), (290, 60), samples=sampled["LATENT"], vae=model["VAE"])
+    sheet.add("PreviewImage", (400, 520), (290, 300), title="First frame", images=picture["IMAGE"])
+    url = upload(sheet, (740, 40), picture["IMAGE"])
+    task = submit(
+        sheet, (740, 210), "The boat drifts slowly, mist moves over the water, the sun comes up.", image_url=url["url"]
+    )
+    video = wait(sheet, (1180, 40), task)
+    save(sheet, (1560, 40), video["video"], "wan27_local_model")
+    sheet.group("Your own model, your own GPU", (20, -40), (690, 880))
+    sheet.group("Paid once", (720, -40), (440, 880), GOLD)
+    sheet.group("Free to repeat", (1160, -40), (380, 500))
+    sheet.note(
+        (40, -330),
+        (1080, 260),
+        f"""
+## Wan 2.7: a picture of a local model becomes a video
+
+1. Choose a checkpoint that you have; any graph that ends in an IMAGE will do.
+2. Look at the picture first: bypass **Image to Video** (Ctrl+B) or mute it until you like what you see. The
+   video is the part that costs money.
+3. With the seed of **KSampler** on *fixed* the picture stays the same, and so the video is paid for once,
+   however often you queue.
+
+{FREE}
+""",
+    )
+    return sheet
+
+
+def resume() -> Sheet:
+    sheet = Sheet("resume_a_task")
+    video = sheet.add("Wan27WaitForVideo", (40, 40), WAIT, title="Paste the task id here", task_id="")
+    save(sheet, (420, 40), video["video"], "wan27_resumed")
+    sheet.add("PreviewAny", (420, 430), (320, 300), title="What is known about it", source=video["info"])
+    decoded = sheet.add("Wan27DecodeVideo", (780, 40), DECODE, video=video["video"])
+    sheet.add("PreviewImage", (1120, 40), SEE, title="Last frame", images=decoded["last_frame"])
+    sheet.add("PreviewAudio", (1120, 400), (320, 110), title="Sound", audio=decoded["audio"])
+    sheet.group("Free", (20, -40), (1440, 800))
+    sheet.note(
+        (40, -330),
+        (1080, 260),
+        """
+## Wan 2.7: collect a video by its task id, for free
+
+Paste the id of a task of your account into **Wait for Video**, and run. The id stands on Image to Video, in the
+log, in the panel and in
+the vendor's task list. The service keeps a task for about a day; what was downloaded once is kept on your disk,
+and its id goes on
+working as long as the file is there.
+
+You rarely need this: queueing the graph again that paid for a task collects it as well.
+""",
+    )
+    return sheet
+
+
+def frames_and_back() -> Sheet:
+    sheet = Sheet("frames_through_a_node_and_back")
+    picture = load_image(sheet, (40, 40))
+    url = upload(sheet, (40, 430), picture["IMAGE"])
+    task = submit(sheet, (380, 40), "Ripples on the water, thin clouds drift.", image_url=url["url"])
+    video = wait(sheet, (820, 40), task)
+    decoded = sheet.add("Wan27DecodeVideo", (1200, 40), DECODE, video=video["video"], max_frames=0)
+    sharper = sheet.add(
+        "ImageSharpen", (1540, 40), (280, 130), title="Any node that takes images", image=decoded["images"], alpha=0.4
+    )
+    again = sheet.add(
+        "CreateVideo",
+        (1540, 230),
+        (280, 110),
+        images=sharper["IMAGE"],
+        audio=decoded["audio"],
+        fps=decoded["fps"],
+    )
+    save(sheet, (1860, 40), again["VIDEO"], "wan27_sharpened")
+    sheet.group("Paid once", (360, -40), (440, 700), GOLD)
+    sheet.group("Frame by frame, on your machine", (1180, -40), (660, 420))
+    sheet.note(
+        (40, -330),
+        (1080, 260),
+        f"""
+## Wan 2.7: frames through any image node, and back into a video with its sound
+
+Link all three from **Decode Video** to **Create Video**: `images` through your nodes, `audio` and `fps`
+straight. The rate is
+not the same for every video, so link `fps` instead of typing it.
+
+All frames are in memory at once: 5 s at 720P and 30 fps are about 1.7 GB. `max_side`, `every_nth`, `start_time`
+and
+`duration` of Decode Video make it less. Where no frame has to be changed, link `video` to Save Video: nothing
+is encoded again.
+
+{FREE}
+""",
+    )
+    return sheet
+
+
+EXAMPLES: tuple[Callable[[], Sheet], ...] = (
+    first_and_last_frame,
+    continue_a_clip,
+    three_shots,
+    batch_to_shots,
+    local_model,
+    resume,
+    frames_and_back,
+)
+
+
+def sheets() -> dict[str, Sheet]:
+    return {sheet.name: sheet for sheet in (make() for make in EXAMPLES)}
