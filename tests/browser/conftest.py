@@ -41,7 +41,7 @@ RENDERERS = ("canvas", "vue")
 FRONTENDS = ("required", "newest")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     executable = os.environ.get("CHROMIUM") or find_browser()
     if not executable:
