@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 
 from nodes.media.decode import DecodeOptions, decode
 from nodes.media.decode_threads import thread_count
+from nodes.media.file import MediaCancelled
 
 
 def warm() -> None:
@@ -44,7 +46,24 @@ def write(shape: list[int]) -> dict[str, Any]:
 def ours(path: str, digest: bool = False, **options: Any) -> dict[str, Any]:
     """The pack's decoder."""
     found = decode(path, DecodeOptions(want_last_frame=options.pop("want_last_frame", False), **options))
-    return _given(found.images, found.audio, digest)
+    given = _given(found.images, found.audio, digest)
+    given["bytes"] += 0 if found.last_frame is None else found.last_frame.nbytes
+    return given
+
+
+def interrupt(path: str) -> dict[str, Any]:
+    """How long decoding goes on after it was cancelled in the middle."""
+    pressed: list[float] = []
+
+    def progress(done: int, total: int) -> None:
+        if done >= total // 2 and not pressed:
+            pressed.append(time.perf_counter())
+
+    try:
+        decode(path, DecodeOptions(max_frames=60), cancelled=lambda: bool(pressed), on_progress=progress)
+    except MediaCancelled:
+        return {"seconds": time.perf_counter() - pressed[0]}
+    raise RuntimeError("it was not heard")
 
 
 def core(path: str, tree: str, digest: bool = False) -> dict[str, Any]:
