@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _BT709, _BT601 = 1, 5
 _LIMITED = 1
+# libswscale's SWS_LANCZOS and SWS_ACCURATE_RND; PyAV has a name for the second only since 18.
+_LANCZOS, _ACCURATE_RND = 0x200, 0x40000
 # FFmpeg's AVColorSpace to what its scaler knows. Untagged (2) counts as BT.601, as in every decoder that ComfyUI uses:
 # the clip then shows the colours that the graph shows.
 _MATRIX = {1: _BT709, 4: 4, 7: 7, 9: 9, 10: 9}
@@ -82,7 +84,7 @@ class Shaper:
         return frame
 
     def _reformat(self, frame: VideoFrame, width: int, height: int) -> VideoFrame:
-        from av.video.reformatter import ColorRange, Interpolation
+        from av.video.reformatter import ColorRange
 
         rgb = frame.format.is_rgb
         full = rgb or frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
@@ -94,7 +96,7 @@ class Shaper:
             "dst_colorspace": _BT709,
             "src_color_range": int(ColorRange.JPEG) if full else _LIMITED,
             "dst_color_range": _LIMITED,
-            "interpolation": int(Interpolation.LANCZOS | Interpolation.ACCURATE_RND),
+            "interpolation": _LANCZOS | _ACCURATE_RND,
         }
         try:
             return self._reformatter.reformat(frame, **options, **self._threads)  # type: ignore[arg-type]
