@@ -3,8 +3,9 @@
 PYTHON ?= python3
 IN_HOST = $(PYTHON) -m tests.host
 PYTEST_ARGS ?=
+COMPAT ?=
 
-.PHONY: help demo start test lint format soak bench setup clean distclean
+.PHONY: help demo start test lint format soak bench compat setup clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -33,6 +34,9 @@ soak:  ## the long fault and kill tests
 
 bench:  ## measure decoding and encoding
 	@$(IN_HOST) python -m tests.bench
+
+compat:  ## the unit tests on each Python here, with the lowest and newest packages (COMPAT='3.10 --lowest' for a part)
+	@$(PYTHON) -m tests.compat $(COMPAT)
 
 setup:  ## only set up (ComfyUI, its packages, the tools, Chromium), and say where it all lies
 	@$(IN_HOST) --browser

@@ -41,10 +41,7 @@ def main() -> int:
     print(f"Starting ComfyUI, its files in {base} …", flush=True)
     try:
         with ComfyUI(base) as comfy:
-            example.upload_inputs(comfy)
-            print("Running example_workflows/first_frame_with_audio.json in the sandbox …", flush=True)
-            run = comfy.run(example.prompt(), seconds=600)
-            problems = report(run)
+            problems = run_in(comfy)
     except (ComfyUIError, RejectedError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1
@@ -52,6 +49,13 @@ def main() -> int:
     for problem in problems:
         print(f"FAILED: {problem}", file=sys.stderr)
     return 1 if problems else 0
+
+
+def run_in(comfy: ComfyUI) -> list[str]:
+    """Run the example in a ComfyUI that is connected to the sandbox and print what came out; what is wrong with it."""
+    example.upload_inputs(comfy)
+    print("Running example_workflows/first_frame_with_audio.json in the sandbox …", flush=True)
+    return report(comfy.run(example.prompt(), seconds=600))
 
 
 def report(run: Run) -> list[str]:

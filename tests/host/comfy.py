@@ -100,6 +100,7 @@ class ComfyUI:
         *,
         env: Mapping[str, str] | None = None,
         frontend: Path | None = None,
+        pack: Path = REPO,
         custom_nodes: Sequence[Path] = (),
         port: int | None = None,
         arguments: Sequence[str] = (),
@@ -116,7 +117,7 @@ class ComfyUI:
         self.log_path = base / "comfyui.log"
         self.warnings_at_start: list[dict[str, Any]] = []  # kept by tests/comfyui/helper_nodes
         self._log: BinaryIO | None = None
-        self._lay_out([(PACK, REPO), *((path.name, path) for path in custom_nodes)])
+        self._lay_out([(PACK, pack), *((path.name, path) for path in custom_nodes)])
 
     @property
     def url(self) -> str:

@@ -10,7 +10,7 @@ from .cache import Cache, cache_root, say
 def main() -> None:
     cache = Cache(cache_root())
     with cache.locked():
-        for name in ("comfyui", "base", "overlay", "frontend"):
+        for name in ("comfyui", "base", "overlay", "frontend", "swift", "comfy-cli", "compat"):
             for folder in cache.root.glob(f"{name}-*"):
                 say(f"removing {folder}")
                 shutil.rmtree(folder)

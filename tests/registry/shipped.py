@@ -1,8 +1,8 @@
 """The files that `comfy node pack` puts into the zip, worked out here so that they can be looked into at once.
 
-The same rules as comfy-cli's: the files git knows (without git: all that lie there), less what .comfyignore matches.
-Its patterns are git's, read with pathspec, where the last one that matches wins; comfy-cli reads them as "gitwildmatch",
-which pathspec is about to give up for "gitignore". test_pack.py compares with the real zip.
+The same rules as comfy-cli: the files git knows (without git: all that lie there), less what .comfyignore matches. Its
+patterns are git's, read with pathspec, where the last one that matches wins; comfy-cli reads them as
+"gitwildmatch" and is about to give up for "gitignore". test_pack.py compares with the real zip.
 Files that git does not know yet but would take are counted in: they are in the zip after the next commit.
 """
 

@@ -1,0 +1,46 @@
+"""What pyproject.toml tells the registry, and what in it still stands for something that nobody has yet.
+
+`python -m tests.registry.description` is the last step before publishing: it names each placeholder that is left.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+REPO = Path(__file__).resolve().parents[2]
+#: A domain that is reserved for this use, so that no placeholder ever leads to somebody else's page.
+PLACEHOLDERS = ("example.com", "example-publisher")
+
+
+def load(root: Path = REPO) -> dict[str, Any]:
+    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def placeholders(root: Path = REPO) -> Iterator[str]:
+    """Each value that has to be put in before a version can be published, as `key = value`."""
+    document = load(root)
+    shown = {**document["project"]["urls"], **document["tool"]["comfy"]}
+    for key, value in shown.items():
+        if any(placeholder in str(value) for placeholder in PLACEHOLDERS):
+            yield f"{key} = {value!r}"
+
+
+def main() -> int:
+    left = list(placeholders())
+    for line in left:
+        print(f"pyproject.toml still has a placeholder: {line}", file=sys.stderr)
+    if left:
+        print('CONTRIBUTING.md, "Publishing", says what belongs there.', file=sys.stderr)
+    return 1 if left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
