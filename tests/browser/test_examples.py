@@ -16,18 +16,23 @@ from tests.examples import blueprints, workflows
 from tests.examples.blueprints import ROOT_ID, Blueprint
 from tests.examples.build import BLUEPRINTS, WORKFLOWS
 from tests.examples.inputs import CLIP_SECONDS, put_inputs
-from tests.host.comfy import Prompt
+from tests.host.comfy import ComfyUI, Prompt
 from tests.host.service import Service
 
 #: Name and description of the blueprints that the frontend offers.
-OFFERED = """() => document.querySelector("#vue-app").__vue_app__.config.globalProperties.$pinia._s.get("subgraph")
-    .subgraphBlueprints.map(each => [each.display_name, each.description])"""
+OFFERED = """() => document.querySelector("#vue-app").__vue_app__.config.globalProperties.$pinia._s.get("nodeDef")
+    .nodeDefs.filter(each => each.name.startsWith("SubgraphBlueprint."))
+    .map(each => [each.display_name, each.description])"""
 
 
 @pytest.fixture
-def ready(frontend: Frontend) -> Frontend:
-    put_inputs(frontend.comfy)
-    frontend.open()
+def inputs(frontend_comfy: ComfyUI) -> None:
+    """What files there are is part of the node definitions, so they are put there before the frontend asks."""
+    put_inputs(frontend_comfy)
+
+
+@pytest.fixture
+def ready(inputs: None, frontend: Frontend) -> Frontend:
     return frontend
 
 

@@ -21,7 +21,7 @@ def node_defs(object_info: dict[str, Any]) -> dict[str, Any]:
 
 
 def _node(info: dict[str, Any]) -> dict[str, Any]:
-    names = [(kind, name) for kind, listed in info["input_order"].items() for name in listed]
+    names = [(kind, name) for kind, listed in info["input_order"].items() if kind != "hidden" for name in listed]
     return {
         "display_name": info["display_name"],
         "description": info["description"],

@@ -78,6 +78,7 @@ def _kind(entry: dict[str, Any]) -> Kind:
             bool(each.get("control_after_generate")),
         )
         for each in entry["inputs"]
+        if each["kind"] != "hidden"
     )
     return Kind(inputs, tuple(Output(each["name"], each["type"], each["list"]) for each in entry["outputs"]))
 

@@ -233,8 +233,8 @@ def local_model() -> Sheet:
 ## Wan 2.7: a picture of a local model becomes a video
 
 1. Choose a checkpoint that you have; any graph that ends in an IMAGE will do.
-2. Look at the picture first: bypass **Image to Video** (Ctrl+B) or mute it until you like what you see. The
-   video is the part that costs money.
+2. Look at the picture first: select **Image to Video** and all that comes after it and mute them (Ctrl+M) until you
+   like what you see. The video is the part that costs money.
 3. With the seed of **KSampler** on *fixed* the picture stays the same, and so the video is paid for once,
    however often you queue.
 
