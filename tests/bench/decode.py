@@ -67,7 +67,6 @@ def _ways(case: Case, clip: Path, settings: Settings) -> dict[str, Way]:
 def _print(case: Case, found: dict[str, Figures | str]) -> None:
     ours, core = found["ours"], found.get("core")
     limits = [figures.wall for name, figures in found.items() if "(limit)" in name and isinstance(figures, Figures)]
-    other = found["VideoHelperSuite's way"]
     rows = []
     for name, figures in found.items():
         if isinstance(figures, str):
@@ -88,26 +87,33 @@ def _print(case: Case, found: dict[str, Figures | str]) -> None:
     head = ["way", "wall", "CPU", "of the limit", "against core", "peak / tensors", "peak - tensors"]
     table(f"{case.name}, {case.bytes / MIB:.0f} MiB of frames", head, rows)
     if isinstance(ours, Figures):
-        _goals(ours, core, other, max(limits))
+        _goals(found)
 
 
-def _goals(ours: Figures, core: Figures | str | None, other: Figures | str, limit: float) -> None:
+def _goals(found: dict[str, Figures | str]) -> None:
+    """Each goal by the medians, and by the fastest run of each way: on a busy machine the two tell noise from cost."""
+    ours, core, other = (found.get(name) for name in ("ours", "core", "VideoHelperSuite's way"))
+    limits = [figures for name, figures in found.items() if "(limit)" in name and isinstance(figures, Figures)]
+    assert isinstance(ours, Figures)
     tensors = ours.given["bytes"]
-    goals = [
-        ("of the limit", ours.wall / limit, "≤", 1.35),
-        ("peak / tensors", ours.peak / tensors, "≤", 1.04),
-        ("MiB above the tensors", (ours.peak - tensors) / MIB, "≤", 96),
-    ]
+    fastest = max(figures.fastest for figures in limits)
+    _goal("of the limit", ours.wall / max(figures.wall for figures in limits), ours.fastest / fastest, most=1.35)
+    _goal("peak / tensors", ours.peak / tensors, None, most=1.04)
+    _goal("MiB above the tensors", (ours.peak - tensors) / MIB, None, most=96)
     if isinstance(core, Figures):
-        goals += [
-            ("times core's speed", core.wall / ours.wall, "≥", 4),
-            ("of core's CPU", ours.cpu / core.cpu, "≤", 0.25),
-        ]
+        _goal("times core's speed", core.wall / ours.wall, core.fastest / ours.fastest, least=4)
+        _goal("of core's CPU", ours.cpu / core.cpu, ours.least_cpu / core.least_cpu, most=0.25)
     if isinstance(other, Figures):
-        goals.append(("times VideoHelperSuite's speed", other.wall / ours.wall, "≥", 2.5))
-    for name, value, sign, goal in goals:
-        met = value <= goal if sign == "≤" else value >= goal
-        print(f"    {'met ' if met else 'MISSED'} {name}: {value:.3g} ({sign} {goal})")
+        _goal("times VideoHelperSuite's speed", other.wall / ours.wall, other.fastest / ours.fastest, least=2.5)
+
+
+def _goal(
+    name: str, value: float, fastest: float | None, *, most: float | None = None, least: float | None = None
+) -> None:
+    met = value <= most if most is not None else value >= (least or 0)
+    goal = f"≤ {most:g}" if most is not None else f"≥ {least:g}"
+    beside = "" if fastest is None else f"; fastest runs {fastest:.3g}"
+    print(f"    {'met ' if met else 'MISSED'} {name}: {value:.3g} ({goal}{beside})")
 
 
 def _compare(case: Case, clip: Path, settings: Settings) -> None:

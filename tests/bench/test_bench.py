@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize("subject", ["decode", "parts"])
+def test_the_measurements_run(subject: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "--quick", subject],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "MiB" in done.stdout
+    assert "Error" not in done.stdout.replace("ModuleNotFoundError", ""), "optional modules may be missing, no more"
