@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -20,20 +22,44 @@ WEBP_MAX_SIDE = 16_383
 _SIGNATURE_AND_HEADER = 33
 _SRGB_CHUNK = b"\x00\x00\x00\x01sRGB\x00\xae\xce\x1c\xe9"
 """Says that the values are sRGB, for perceptual rendering. With its checksum."""
+_ABOUT_AS_SMALL = 1.09
+_BANDS = 2
+_SMALL = 1 << 20
+"""Bytes of pixels below which any encoder is quick."""
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
-    """PNG of [H, W, 3] by FFmpeg's encoder, level 1 with the average filter.
+    """PNG of [H, W, 3] by the quickest of three encoders that is about as small as the best of them for this picture.
 
-    Measured against Pillow's default: 2 to 7 times faster, at up to 1.1 times its size.
+    Which one that is depends on the picture: noise, fine detail and smooth areas each have their own. Four percent of
+    the rows is tried. Measured against Pillow's default: 2 to 6 times its speed, 0.97 to 1.09 of its size.
     """
+    sample = _sample(pixels)
+    if sample is None:
+        return _PNG_ENCODERS[-1](pixels)
+    sizes = [len(encode(sample)) for encode in _PNG_ENCODERS]
+    chosen = next(index for index, size in enumerate(sizes) if size <= min(sizes) * _ABOUT_AS_SMALL)
+    return _PNG_ENCODERS[chosen](pixels)
+
+
+def _sample(pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """A few bands of rows from all over the picture, or None where trying is not worth it."""
+    height = pixels.shape[0]
+    rows = height // (25 * _BANDS)
+    if pixels.size < _SMALL or rows == 0:
+        return None
+    tops = [(2 * band + 1) * height // (2 * _BANDS) for band in range(_BANDS)]
+    return np.concatenate([pixels[top : top + rows] for top in tops])
+
+
+def _ffmpeg_png(pixels: NDArray[np.uint8], level: int, filter: str) -> bytes:
     import av
 
     height, width, _ = pixels.shape
     encoder = av.CodecContext.create("png", "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "rgb24"
     encoder.time_base = Fraction(1, 1)
-    encoder.options = {"compression_level": "1", "pred": "avg"}
+    encoder.options = {"compression_level": str(level), "pred": filter}
     frame = av.VideoFrame(width, height, "rgb24")
     plane = frame.planes[0]
     rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # type: ignore[call-overload]
@@ -44,13 +70,26 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     return data[:_SIGNATURE_AND_HEADER] + _SRGB_CHUNK + data[data.index(b"IDAT") - 4 :]
 
 
-def png_smaller(pixels: NDArray[np.uint8]) -> bytes:
-    """PNG of [H, W, 3], 5 to 10 percent smaller than `png` and several times slower."""
+def _pillow_png(pixels: NDArray[np.uint8], **options: int) -> bytes:
     from PIL.PngImagePlugin import PngInfo
 
     info = PngInfo()
     info.add(b"sRGB", b"\x00")
-    return _pillow(pixels, "PNG", compress_level=7, pnginfo=info)
+    return _pillow(pixels, "PNG", pnginfo=info, **options)
+
+
+_RUN_LENGTHS = 3  # zlib's Z_RLE
+_PNG_ENCODERS: tuple[Callable[[NDArray[np.uint8]], bytes], ...] = (
+    partial(_ffmpeg_png, level=1, filter="avg"),  # noise
+    partial(_pillow_png, compress_type=_RUN_LENGTHS),  # fine detail
+    partial(_ffmpeg_png, level=5, filter="mixed"),  # smooth
+)
+"""Quickest first."""
+
+
+def png_smaller(pixels: NDArray[np.uint8]) -> bytes:
+    """PNG of [H, W, 3], 5 to 10 percent smaller than `png` and several times slower."""
+    return _pillow_png(pixels, compress_level=7)
 
 
 def jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
