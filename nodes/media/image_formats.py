@@ -32,7 +32,8 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     """PNG of [H, W, 3] by the quickest of three encoders that is about as small as the best of them for this picture.
 
     Which one that is depends on the picture: noise, fine detail and smooth areas each have their own. Four percent of
-    the rows is tried. Measured against Pillow's default: 2 to 6 times its speed, 0.97 to 1.09 of its size.
+    the rows is tried. Measured against Pillow's default on detailed pictures: 1.8 to 6 times its speed at 0.97 to 1.06
+    of its size. Bare gradients come out half as large again, which for them is little.
     """
     sample = _sample(pixels)
     if sample is None:
