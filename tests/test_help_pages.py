@@ -47,7 +47,7 @@ LIMITS: dict[tuple[str, str], list[Any]] = {
 
 
 def inputs(node: str) -> list[dict[str, Any]]:
-    return [each for each in inputs(node) if each["kind"] != "hidden"]
+    return [each for each in NODES[node]["inputs"] if each["kind"] != "hidden"]
 
 
 def page(node: str, language: str) -> str:
@@ -81,7 +81,9 @@ def test_every_input_with_its_default_options_and_limits(node: str, language: st
     assert list(found) == [each["name"] for each in inputs(node)]
     for each in inputs(node):
         wanted = [*each.get("options", ()), *LIMITS.get((node, each["name"]), ())]
-        wanted += [f"{each[bound]:g}" if each[bound] < 10**6 else each[bound] for bound in ("min", "max") if bound in each]
+        wanted += [
+            f"{each[bound]:g}" if each[bound] < 10**6 else each[bound] for bound in ("min", "max") if bound in each
+        ]
         if each.get("default") not in (None, "", True, False):
             wanted.append(f"{each['default']:g}" if isinstance(each["default"], float) else each["default"])
         missing = [value for value in wanted if not says(found[each["name"]], value)]
