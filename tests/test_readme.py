@@ -1,4 +1,4 @@
-"""The README's commands, settings, links and names. What costs little is run here; the rest names the test that runs it."""
+"""The README's commands, settings, links and names. What is cheap runs here; the rest names the test that runs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names, options and texts of the nodes as ComfyUI serves them: English is the nodes' own, Chinese has all of it."""
+"""Names, options and texts of the nodes as ComfyUI serves them: English is the nodes' own, Chinese has all of it."""
 
 from __future__ import annotations
 
