@@ -17,7 +17,7 @@ import numpy as np
 
 from .decode_audio import SILENCE_CHANNELS, SILENCE_RATE, silence
 from .decode_frames import Converter, FrameStore, Geometry, limited_size
-from .decode_memory import check_memory
+from .decode_memory import MemoryRefusedError, check_memory
 from .decode_options import Decoded, DecodeOptions
 from .decode_reader import Reader, Step
 from .decode_source import Source, audio_stream, name_of, opened, video_stream
@@ -57,7 +57,7 @@ def decode(
     with opened(source) as container:
         video = video_stream(container, name)
         audio = audio_stream(container) if options.want_audio else None
-        plan = make_plan(container, video, audio, options, name)
+        plan = make_plan(container, video, audio, options, name, cancelled)
         guard = _Guard(name, options, plan, video, audio, memory_limit)
         guard.check(video.codec_context.width, video.codec_context.height)
         reader = Reader(name, options, plan, frame_rate(video), guard.make_store, cancelled, on_progress)
@@ -112,8 +112,14 @@ class _Guard:
         """The array for all frames. The first one is asked for its size again: the header may have lied."""
         self.check(first.width, first.height)
         geometry = Geometry.of(first, self._options.max_side)
-        # The array being left behind is there while the larger one is filled, and has taken its memory already.
-        return FrameStore(geometry, self._frames, lambda frames: self.check(first.width, first.height, frames))
+        try:
+            # While the array grows the old one is there too, and has taken its memory already.
+            return FrameStore(geometry, self._frames, lambda frames: self.check(first.width, first.height, frames))
+        except MemoryError as error:
+            raise MemoryRefusedError(
+                f"{self._name}: the system does not give the memory for {self._frames} frames of {first.width}×"
+                f"{first.height}. Set max_frames or duration, raise every_nth, or make them smaller with max_side."
+            ) from error
 
 
 def _audio_bytes(options: DecodeOptions, plan: Plan, video: VideoStream, audio: AudioStream | None) -> int:

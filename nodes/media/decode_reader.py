@@ -127,16 +127,21 @@ class Reader:
             self._size = (0, 0)
 
     def _go_to(self, container: InputContainer, step: Step) -> bool:
+        import av
+
+        stream: Any
         if step.at is not None:
-            assert self._video is not None or self._audio is not None
-            stream: Any = self._video or container.streams.video[0]
-            container.seek(int(step.at / stream.time_base), stream=stream)
-            return True
-        if "mp4" not in container.format.name.split(","):
+            stream, time = self._video or video_stream(container, self._name), step.at
+        elif "mp4" in container.format.name.split(","):
+            # It takes the other streams to where the first one was found, so ask the one that starts first.
+            stream = min(filter(None, (self._audio, self._video)), key=_start_of)
+            time = _start_of(stream) - 10
+        else:
             return False  # only the mp4 reader is sure to find the very first packet of every stream again
-        # It takes the other streams to where the first one was found, so ask the one that starts first.
-        first: Any = min(filter(None, (self._audio, self._video)), key=_start_of)
-        container.seek(int((_start_of(first) - 10) / first.time_base), stream=first)
+        try:
+            container.seek(int(time / stream.time_base), stream=stream)
+        except av.FFmpegError:
+            return False
         return True
 
     def _take_video(self, packet: Packet, step: Step) -> bool:

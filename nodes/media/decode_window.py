@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from .file import MediaError
+from .file import MediaCancelled, MediaError
 
 if TYPE_CHECKING:
     from av import AudioStream, VideoStream
@@ -63,13 +64,19 @@ class Plan:
 
 
 def make_plan(
-    container: InputContainer, video: VideoStream, audio: AudioStream | None, options: DecodeOptions, name: str
+    container: InputContainer,
+    video: VideoStream,
+    audio: AudioStream | None,
+    options: DecodeOptions,
+    name: str,
+    cancelled: Callable[[], bool] | None = None,
 ) -> Plan:
     """Read through the packets once; for 10 MB that takes some milliseconds. Leaves the container at its end.
 
-    The header is not believed: it may count no frames, too few, or far too many. Raises MediaError for an empty window.
+    The header is not believed: it may count no frames, too few, or far too many. Raises MediaError for an empty window,
+    MediaCancelled.
     """
-    times, keys, packets = _packet_times(container, video)
+    times, keys, packets = _packet_times(container, video, cancelled)
     window = _window(times[0] if times else None, audio, options)
     if packets == 0 and not times:
         raise MediaError(f"{name} holds no frames. The file is cut off or damaged; make or download it again.")
@@ -106,7 +113,9 @@ def _window(first: Fraction | None, audio: AudioStream | None, options: DecodeOp
     return Window(start, start + duration if duration else None, whole=not options.start_time)
 
 
-def _packet_times(container: InputContainer, video: VideoStream) -> tuple[list[Fraction], list[Fraction], int]:
+def _packet_times(
+    container: InputContainer, video: VideoStream, cancelled: Callable[[], bool] | None
+) -> tuple[list[Fraction], list[Fraction], int]:
     """Sorted times of all frames that will be shown, those of the key frames, and how many packets there are."""
     import av
 
@@ -116,6 +125,8 @@ def _packet_times(container: InputContainer, video: VideoStream) -> tuple[list[F
     base = video.time_base
     with contextlib.suppress(av.FFmpegError):  # a truncated file ends here; decoding says where
         for packet in container.demux(video):
+            if cancelled is not None and cancelled():
+                raise MediaCancelled("Reading the file was interrupted.")
             if not packet.size:
                 continue
             packets += not packet.is_corrupt  # the last one of a file that is cut off
