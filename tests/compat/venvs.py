@@ -50,7 +50,7 @@ def ensure(cache: Cache, python: str, version: str, end: str, *, torch: bool) ->
         (site_packages,) = folder.glob("lib/python*/site-packages")
         (packages_below,) = below.glob("lib/python*/site-packages")
         (site_packages / "below.pth").write_text(f"{packages_below}\n")
-        pip = [folder / "bin" / "python", "-m", "pip", "install", "--only-binary", ":all:"]
+        pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "--only-binary", ":all:"]
         cache.run([*pip, *wanted, *pins.TOOLS])
 
     return cache.ensure(f"compat-{version}-{end}", recipe, f"Python {version} with the {end} packages", build)
@@ -61,7 +61,7 @@ def _below(cache: Cache, python: str, version: str, *, torch: bool) -> Path:
 
     def build(folder: Path) -> None:
         cache.run([python, "-m", "venv", folder])
-        pip = [folder / "bin" / "python", "-m", "pip", "install"]
+        pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install"]
         cache.run([*pip, "--upgrade", "pip"])
         if torch:
             cache.run([*pip, "--only-binary", ":all:", pins.TORCH])

@@ -21,7 +21,8 @@ PLACEHOLDERS = ("example.com", "example-publisher")
 
 
 def load(root: Path = REPO) -> dict[str, Any]:
-    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    document: dict[str, Any] = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    return document
 
 
 def placeholders(root: Path = REPO) -> Iterator[str]:
