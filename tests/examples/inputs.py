@@ -5,6 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from PIL import ImageEnhance
+
 from tests.comfyui import example
 from tests.host.comfy import ComfyUI
 from tests.host.media import clip, picture, png
@@ -12,14 +14,15 @@ from tests.host.media import clip, picture, png
 from . import workflows
 
 CLIP_SECONDS = 2
-OTHERS = {"wan27_second.png": 9, "wan27_third.png": 13}
+#: Name, seed and brightness.
+OTHERS = (("wan27_second.png", 7, 0.5), ("wan27_third.png", 13, 1.0))
 
 
 def put_inputs(comfy: ComfyUI) -> None:
     """Put them into the input folder, and a checkpoint that only looks like one into the models folder."""
     example.upload_inputs(comfy)
-    for name, seed in OTHERS.items():
-        comfy.upload(name, png(picture(640, 480, seed=seed)))
+    for name, seed, light in OTHERS:
+        comfy.upload(name, png(ImageEnhance.Brightness(picture(960, 720, seed=seed)).enhance(light)))
     with tempfile.TemporaryDirectory() as folder:
         made = clip(Path(folder) / workflows.CLIP, width=640, height=480, seconds=CLIP_SECONDS)
         comfy.upload(workflows.CLIP, made.read_bytes())

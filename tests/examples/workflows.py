@@ -60,10 +60,10 @@ def first_and_last_frame() -> Sheet:
     sheet.add("PreviewImage", (1870, 40), SEE, title="Last frame of the video", images=decoded["last_frame"])
     sheet.group("Pictures to URLs", (20, -40), (650, 820))
     sheet.group("Paid once", (680, -40), (440, 700), GOLD)
-    sheet.group("Free to repeat", (1120, -40), (380, 500))
+    sheet.group("Free to repeat", (1120, -40), (380, 700))
     sheet.note(
-        (40, -330),
-        (1080, 260),
+        (40, -280),
+        (1080, 210),
         f"""
 ## Wan 2.7: from a first frame to a last frame
 
@@ -89,10 +89,10 @@ def continue_a_clip() -> Sheet:
     save(sheet, (1520, 40), video["video"], "wan27_continued")
     sheet.group("Clip to URL", (20, -40), (650, 440))
     sheet.group("Paid once", (680, -40), (440, 700), GOLD)
-    sheet.group("Free to repeat", (1120, -40), (380, 500))
+    sheet.group("Free to repeat", (1120, -40), (380, 700))
     sheet.note(
-        (40, -330),
-        (1080, 260),
+        (40, -280),
+        (1080, 210),
         f"""
 ## Wan 2.7: go on from a clip
 
@@ -131,8 +131,8 @@ def three_shots() -> Sheet:
         sheet.add("PreviewImage", (left + 810, top + 340), SEE, title=f"Last frame of shot {number + 1}", images=frame)
         sheet.group(f"Shot {number + 1}", (left - 20, -40), (1190, 940), GOLD)
     sheet.note(
-        (40, -330),
-        (1080, 260),
+        (40, -280),
+        (1080, 210),
         f"""
 ## Wan 2.7: each shot starts on the last frame of the one before
 
@@ -165,10 +165,10 @@ def batch_to_shots() -> Sheet:
     sheet.add("PreviewImage", (1870, 430), SEE, title="First frame of each video", images=decoded["images"])
     sheet.group("A batch of images", (20, -40), (650, 1200))
     sheet.group("Paid once for each image", (680, -40), (440, 900), GOLD)
-    sheet.group("Free to repeat", (1120, -40), (380, 500))
+    sheet.group("Free to repeat", (1120, -40), (380, 700))
     sheet.note(
-        (40, -330),
-        (1080, 260),
+        (40, -280),
+        (1080, 210),
         f"""
 ## Wan 2.7: a batch of images becomes as many videos, made at the same time
 
@@ -225,10 +225,10 @@ def local_model() -> Sheet:
     save(sheet, (1560, 40), video["video"], "wan27_local_model")
     sheet.group("Your own model, your own GPU", (20, -40), (690, 880))
     sheet.group("Paid once", (720, -40), (440, 880), GOLD)
-    sheet.group("Free to repeat", (1160, -40), (380, 500))
+    sheet.group("Free to repeat", (1160, -40), (380, 880))
     sheet.note(
-        (40, -330),
-        (1080, 260),
+        (40, -280),
+        (1080, 210),
         f"""
 ## Wan 2.7: a picture of a local model becomes a video
 
@@ -254,8 +254,8 @@ def resume() -> Sheet:
     sheet.add("PreviewAudio", (1120, 400), (320, 110), title="Sound", audio=decoded["audio"])
     sheet.group("Free", (20, -40), (1440, 800))
     sheet.note(
-        (40, -330),
-        (1080, 260),
+        (40, -280),
+        (1080, 210),
         """
 ## Wan 2.7: collect a video by its task id, for free
 
@@ -293,8 +293,8 @@ def frames_and_back() -> Sheet:
     sheet.group("Paid once", (360, -40), (440, 700), GOLD)
     sheet.group("Frame by frame, on your machine", (1180, -40), (660, 420))
     sheet.note(
-        (40, -330),
-        (1080, 260),
+        (40, -280),
+        (1080, 210),
         f"""
 ## Wan 2.7: frames through any image node, and back into a video with its sound
 

@@ -1,0 +1,62 @@
+"""What a user sees who asks for help on a node, and whose language is Chinese."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.conftest import SETTINGS, Frontend
+
+NODE = "Wan27ImageToVideo"
+#: The node alone on the canvas and selected: title, names of its inputs and of its outputs as they are shown.
+PLACED = """type => {
+    app.graph.clear();
+    const node = LiteGraph.createNode(type);
+    node.pos = [500, 250];
+    app.graph.add(node);
+    app.canvas.selectNode(node);
+    return [
+        node.title,
+        Object.fromEntries(node.widgets.map(widget => [widget.name, widget.label])),
+        Object.fromEntries(node.outputs.map(output => [output.name, output.localized_name || output.label])),
+    ];
+}"""
+
+
+@pytest.fixture
+def chinese(frontend: Frontend) -> Iterator[Frontend]:
+    frontend.comfy.request("POST", "/settings", json={"Comfy.Locale": "zh"}).raise_for_status()
+    frontend.open()
+    yield frontend
+    frontend.comfy.request("POST", "/settings", json=SETTINGS | {"Comfy.Locale": "en"}).raise_for_status()
+
+
+def help_on_the_node(frontend: Frontend) -> str:
+    """What stands on the help page of the selected node, opened the way a user opens it."""
+    frontend.page.get_by_test_id("info-button").first.click()
+    heading = frontend.page.locator(".node-help-content h1, .node-help-content h2").first
+    heading.wait_for()
+    return frontend.page.locator(".node-help-content").first.inner_text()
+
+
+def test_the_help_page_is_shown(frontend: Frontend) -> None:
+    title, *_ = frontend.page.evaluate(PLACED, NODE)
+    assert title == "Wan 2.7 Image to Video"
+
+    text = help_on_the_node(frontend)
+
+    assert "This is the only node that costs money" in text
+    assert "at most 5000 characters" in text
+
+
+def test_the_node_and_its_help_are_chinese(chinese: Frontend, request: pytest.FixtureRequest) -> None:
+    title, widgets, outputs = chinese.page.evaluate(PLACED, NODE)
+
+    assert "花钱的只有这个节点" in help_on_the_node(chinese)
+    assert "\n".join(chinese.complaints()) == ""
+    # 1.32.9 fetches the packs' translations first, and then puts its own over them when it loads a language.
+    if request.node.callspec.params["frontend_comfy"] == "newest":
+        assert title == "Wan 2.7 图生视频"
+        assert widgets["duration"] == "时长 duration"
+        assert outputs["estimated_cost"] == "预估费用 estimated_cost"
