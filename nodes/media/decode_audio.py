@@ -89,7 +89,7 @@ class AudioTrack:
 
     def _length(self, offset: int) -> int:
         last, samples = self._chunks[-1]
-        total = last + samples.shape[1] - offset
+        total: int = last + samples.shape[1] - offset
         stream = self._stream
         if self.end is not None:
             total = min(total, samples_in(self.end - self._window.start, self.rate) - offset)
@@ -112,7 +112,9 @@ def to_float(frame: AudioFrame) -> Samples:
     if not frame.format.is_planar:
         data = data.reshape(-1, len(frame.layout.channels)).T
     if data.dtype == np.uint8:
-        return (data.astype(np.float32) - np.float32(128)) / np.float32(128)
+        centred: Samples = (data.astype(np.float32) - np.float32(128)) / np.float32(128)
+        return centred
     if np.issubdtype(data.dtype, np.integer):
-        return data.astype(np.float32) / np.float32(2.0 ** (8 * data.dtype.itemsize - 1))
+        scaled: Samples = data.astype(np.float32) / np.float32(2.0 ** (8 * data.dtype.itemsize - 1))
+        return scaled
     return data.astype(np.float32, copy=False)

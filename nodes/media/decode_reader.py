@@ -144,7 +144,7 @@ class Reader:
             return False
         return True
 
-    def _take_video(self, packet: Packet, step: Step) -> bool:
+    def _take_video(self, packet: Packet[Any], step: Step) -> bool:
         for frame in self._decoded(packet):
             time = self._time_of(frame)
             if step.at is not None and not self._seen and time > step.at + _MISSED:
@@ -157,7 +157,7 @@ class Reader:
                 break
         return True
 
-    def _decoded(self, packet: Packet) -> Iterator[VideoFrame]:
+    def _decoded(self, packet: Packet[Any]) -> Iterator[VideoFrame]:
         import av
 
         if self.last_only and packet.pts is not None and packet.pts * packet.time_base == self._plan.last:
@@ -199,7 +199,7 @@ class Reader:
             self.warn(f"from frame {self._seen - 1} on the size is {frame.width}×{frame.height}; scaled to the first's")
         self.store.add(frame)
 
-    def _take_audio(self, packet: Packet) -> None:
+    def _take_audio(self, packet: Packet[Any]) -> None:
         import av
 
         assert self.track is not None

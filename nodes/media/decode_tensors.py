@@ -6,10 +6,10 @@ import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from .decode_audio import samples_in, silence
+from .decode_audio import silence
 from .decode_frames import limited_size
 from .decode_options import Decoded, DecodeOptions
-from .decode_window import TOLERANCE
+from .decode_window import TOLERANCE, samples_in
 from .file import MediaError
 
 if TYPE_CHECKING:

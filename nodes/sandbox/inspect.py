@@ -17,6 +17,8 @@ from ..api import limits
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from ..media.bounds import ClipBounds, ImageBounds
+
 _EPSILON = 0.001
 """Seconds of play in a length: time bases do not hit a whole second exactly."""
 _IMAGE_FORMATS = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "BMP": "bmp", "WEBP": "webp"}
@@ -186,14 +188,14 @@ def _check_bytes(field: str, size: int, limit: int) -> None:
         raise MediaRefused(f"{field} has {size} bytes, the limit is {limit}")
 
 
-def _check_sides(field: str, width: int, height: int, bounds: limits.ImageBounds | limits.ClipBounds) -> None:
+def _check_sides(field: str, width: int, height: int, bounds: ImageBounds | ClipBounds) -> None:
     if not all(bounds.min_side <= side <= bounds.max_side for side in (width, height)):
         raise MediaRefused(f"{field} is {width}x{height} pixels: {_sides_rule(bounds)}")
     if max(width, height) > bounds.max_aspect * min(width, height):
         raise MediaRefused(f"{field} is {width}x{height} pixels: the aspect must be 1:8 to 8:1")
 
 
-def _sides_rule(bounds: limits.ImageBounds | limits.ClipBounds) -> str:
+def _sides_rule(bounds: ImageBounds | ClipBounds) -> str:
     return f"width and height must be in [{bounds.min_side}, {bounds.max_side}]"
 
 

@@ -145,7 +145,7 @@ class Follower:
     def _failed(self, task: Task, row: TaskRow, result: TaskResult) -> TaskFailedError:
         """A failed task may have been billed: no refund is documented, so it keeps its part of the budget."""
         advice = task.connection.dialect.failure_advice(result.reason)
-        reason = f"{result.reason or result.raw_status} {advice}".strip()
+        reason = f"{texts.sentence(result.reason or result.raw_status)} {advice}".strip()
         self._ledger.fail(row.id, reason, billed=True)
         return TaskFailedError(texts.failed_before(task.task_id, reason), task_id=task.task_id, reason=result.reason)
 

@@ -83,7 +83,14 @@ def elsewhere(task_id: str, service: str, current: str) -> str:
 
 def failed_before(task_id: str, reason: str) -> str:
     """The service reported the task as failed, now or earlier."""
-    return f"Task {task_id} failed at the service: {reason or 'no reason was given'}. Queue again to submit a new one."
+    said = sentence(reason or "no reason was given")
+    return f"Task {task_id} failed at the service: {said} Queue again to submit a new one."
+
+
+def sentence(text: str) -> str:
+    """With a full stop at its end, whatever the service put there."""
+    text = text.strip()
+    return text if text.endswith((".", "!", "?", "。")) else f"{text}."
 
 
 def in_batch(error: E, index: int, total: int) -> E:
