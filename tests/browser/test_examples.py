@@ -75,6 +75,7 @@ def run_blueprint(frontend: Frontend, name: str, prompt: Prompt) -> None:
     """What the frontend queues for a blueprint, run; its values are those of the blueprint."""
     inputs = prompt[_only(prompt, "Wan27ImageToVideo")]["inputs"]
     assert inputs["resolution"] == "720P", name
+    inputs["prompt"] = name  # nobody else's request, which would not be sent again
     inputs["duration"] = SECONDS + (CLIP_SECONDS if inputs["first_clip_url"] else 0)
     run = frontend.comfy.run(prompt)
     (mp4,) = run.files(_only(prompt, "SaveVideo"))
@@ -91,7 +92,7 @@ def in_use(blueprint: Blueprint, saved: dict[str, Any]) -> dict[str, Any]:
     """A workflow with the blueprint's node in it, and something on every side of it."""
     workflow = copy.deepcopy(saved)
     (root,) = workflow["nodes"]
-    loaders = {
+    loaders: dict[str, tuple[str, list[Any]]] = {
         "IMAGE": ("LoadImage", ["example.png", "image"]),
         "AUDIO": ("LoadAudio", ["wan27_example.wav", None, ""]),
         "VIDEO": ("LoadVideo", [workflows.CLIP, "image"]),
@@ -124,10 +125,11 @@ def in_use(blueprint: Blueprint, saved: dict[str, Any]) -> dict[str, Any]:
             each["link"] = link(10 + slot, 0, ROOT_ID, slot, each["type"])
             output = {"name": each["type"], "type": each["type"], "links": [each["link"]]}
             node(type_, 10 + slot, [], [output], values)
-    for at, name, type_, socket, values in (
+    takers: list[tuple[int, str, str, str, list[Any]]] = [
         (20, "video", "SaveVideo", "video", ["video/wan27_blueprint", "auto", "auto"]),
         (21, "last_frame", "PreviewImage", "images", []),
-    ):
+    ]
+    for at, name, type_, socket, values in takers:
         slot = [each["name"] for each in root["outputs"]].index(name)
         output = root["outputs"][slot]
         into = link(ROOT_ID, slot, at, 0, output["type"])

@@ -163,7 +163,7 @@ def blueprint(name: str, description: str, *media: Medium, duration: int = 5) ->
     uploads = [sheet.add(type_, (0, 40 + 190 * at), UPLOAD) for at, (_, type_, _, _) in enumerate(media)]
     defaults = {each.name: each.default for each in kinds()["Wan27ImageToVideo"].inputs}
     values = {name: defaults[name] for name in EXPOSED_WIDGETS} | {"resolution": "720P", "duration": duration}
-    urls = {field: node["url"] for (_, _, _, field), node in zip(media, uploads, strict=True)}
+    urls: dict[str, Any] = {field: node["url"] for (_, _, _, field), node in zip(media, uploads, strict=True)}
     task = sheet.add("Wan27ImageToVideo", (330, 40), SUBMIT, **values, **urls)
     video = sheet.add("Wan27WaitForVideo", (780, 40), WAIT, task_id=task["task_id"])
     decoded = sheet.add("Wan27DecodeVideo", (1180, 40), DECODE, video=video["video"])

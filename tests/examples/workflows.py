@@ -7,6 +7,7 @@ A new user has example.png in the input folder and nothing else, so that is the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from .sheet import GOLD, Node, Sheet, Socket
 
@@ -16,7 +17,7 @@ LAST_FRAME_TITLE = "Last frame"
 CHECKPOINT = "sd_xl_base_1.0.safetensors"
 FREE = "Without a key all of it runs in the **sandbox**: offline, for free, with a stand-in video of the right size."
 
-LOAD, UPLOAD, SUBMIT, WAIT, DECODE = (300, 330), (280, 110), (400, 600), (340, 440), (300, 280)
+LOAD, UPLOAD, SUBMIT, WAIT, DECODE = (300, 330), (280, 110), (400, 600), (340, 560), (300, 280)
 SAVE, SEE, VALUE = (320, 340), (320, 300), (280, 110)
 
 
@@ -24,8 +25,8 @@ def load_image(sheet: Sheet, pos: tuple[int, int], title: str = "First frame") -
     return sheet.add("LoadImage", pos, LOAD, title=title, image=PICTURE)
 
 
-def submit(sheet: Sheet, pos: tuple[int, int], prompt: str, **inputs: object) -> Node:
-    given = {"resolution": "720P", "duration": 5, "seed": 42, **inputs}
+def submit(sheet: Sheet, pos: tuple[int, int], prompt: str, **inputs: Any) -> Node:
+    given: dict[str, Any] = {"resolution": "720P", "duration": 5, "seed": 42, **inputs}
     return sheet.add("Wan27ImageToVideo", pos, SUBMIT, prompt=prompt, **given)
 
 
@@ -125,11 +126,11 @@ def three_shots() -> Sheet:
         url = upload(sheet, (left, top), frame)
         task = submit(sheet, (left, top + 170), prompt, image_url=url["url"], seed=42 + number)
         video = wait(sheet, (left + 430, top), task)
-        save(sheet, (left + 430, top + 490), video["video"], f"wan27_shot_{number + 1}")
+        save(sheet, (left + 430, top + 600), video["video"], f"wan27_shot_{number + 1}")
         decoded = sheet.add("Wan27DecodeVideo", (left + 810, top), DECODE, video=video["video"])
         frame = decoded["last_frame"]
         sheet.add("PreviewImage", (left + 810, top + 340), SEE, title=f"Last frame of shot {number + 1}", images=frame)
-        sheet.group(f"Shot {number + 1}", (left - 20, -40), (1190, 940), GOLD)
+        sheet.group(f"Shot {number + 1}", (left - 20, -40), (1190, 1040), GOLD)
     sheet.note(
         (40, -280),
         (1080, 210),
