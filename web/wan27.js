@@ -5,19 +5,22 @@ import { app } from "../../scripts/app.js";
 import { addStyles } from "./lib/dom.js";
 import { decorateSubmit, refreshSubmitNodes } from "./lib/node_submit.js";
 import { useApi } from "./lib/server.js";
-import { startStore } from "./lib/store.js";
+import { refreshStatus, startStore } from "./lib/store.js";
 import { makeTab } from "./lib/tab.js";
 import { useLanguage } from "./lib/text.js";
 import { startToasts } from "./lib/toasts.js";
+
+// Right away: a page that is loaded in the middle of a task hears of it before anything is set up.
+useApi(api);
+startStore(api);
 
 app.registerExtension({
   name: "Wan27.Panel",
 
   setup() {
-    useApi(api);
     useLanguage(() => app.extensionManager.setting.get("Comfy.Locale"));
     addStyles();
-    startStore(api);
+    refreshStatus();
     startToasts(app);
     app.extensionManager.registerSidebarTab(makeTab(app));
     api.addEventListener("graphChanged", refreshSubmitNodes);

@@ -81,9 +81,9 @@ export class TaskList {
     try {
       const page = await server.tasks(this.query());
       if (asked !== this.asked) return;
-      for (const row of this.rows.values()) row.element.remove();
-      this.rows.clear();
-      this.take(page);
+      const listed = new Set(page.tasks.map((task) => task.id));
+      for (const id of [...this.rows.keys()]) if (!listed.has(id)) this.remove(id);
+      this.take(page, this.items.firstElementChild);
     } catch (error) {
       if (asked === this.asked) this.fail(error);
     } finally {
@@ -109,14 +109,25 @@ export class TaskList {
     return { group: this.filter.value, text: this.search.value.trim(), limit: PAGE };
   }
 
-  take(page) {
+  /** Show a page before the element `next`, null for the end. Rows that are there stay, and so does the focus in them. */
+  take(page, next = null) {
     this.total = page.total;
     this.before = page.before;
+    let at = next;
     for (const task of page.tasks) {
       takeProgress(task.task_id, task.progress);
-      if (!this.rows.has(task.id)) this.items.append(this.add(task).element);
+      const row = this.rows.get(task.id);
+      row?.update(task);
+      const element = row?.element ?? this.add(task).element;
+      if (element === at) at = at.nextElementSibling;
+      else this.items.insertBefore(element, at);
     }
     this.summary();
+  }
+
+  remove(id) {
+    this.rows.get(id).element.remove();
+    this.rows.delete(id);
   }
 
   add(task) {
@@ -153,8 +164,7 @@ export class TaskList {
     const row = this.rows.get(task.id);
     if (!this.fits(task)) {
       if (row) {
-        row.element.remove();
-        this.rows.delete(task.id);
+        this.remove(task.id);
         this.total -= 1;
       }
     } else if (row) {

@@ -58,5 +58,4 @@ export function startStore(api) {
     refreshStatus();
     tell("reconnected", null);
   });
-  refreshStatus();
 }

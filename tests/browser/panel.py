@@ -1,0 +1,124 @@
+"""The panel in a page: what the tests of it do again and again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Any
+
+from playwright.sync_api import Browser, Locator, expect
+
+from tests.browser.conftest import Frontend
+from tests.comfyui import example
+from tests.comfyui.graphs import SMALL, pair, upload_image
+from tests.host.comfy import ComfyUI, Graph, Run
+from tests.host.media import picture, png
+
+OPEN = """async ([workflow, prompt, seed]) => {
+    await app.loadGraphData(workflow, true, true, "example");
+    const node = app.graph.nodes.find(one => one.type === "Wan27ImageToVideo");
+    for (const [name, value] of Object.entries({ prompt, seed })) {
+        const widget = node.widgets.find(one => one.name === name);
+        widget.value = value;
+        widget.callback?.(value);
+    }
+}"""
+ADD_SUBMIT = """() => {
+    app.graph.clear();
+    const node = LiteGraph.createNode("Wan27ImageToVideo");
+    node.pos = [300, 100];
+    app.graph.add(node);
+    app.canvas.ds.scale = 1;
+    app.canvas.centerOnNode(node);
+}"""
+
+
+#: What single tests change, and others rely on.
+USUAL = {"Comfy.VueNodes.Enabled": False, "Comfy.Locale": "en", "Comfy.ColorPalette": "dark"}
+
+
+class Panel:
+    def __init__(self, frontend: Frontend) -> None:
+        self.frontend = frontend
+        self.page = frontend.page
+        self.comfy = frontend.comfy
+        self.tab = self.page.locator(".wan27-tab")
+        self.rows = self.page.locator(".wan27-row")
+        self.info = self.page.locator(".wan27-node")
+        #: Frontends build their toasts differently.
+        self.toasts = self.page.locator(".p-toast-message, [data-testid=toast]")
+
+    def load(self, **settings: Any) -> None:
+        """Load the frontend with these settings, and the usual ones for all others."""
+        self.comfy.request("POST", "/settings", json={**USUAL, **settings}).raise_for_status()
+        self.frontend.open()
+
+    @property
+    def opener(self) -> Locator:
+        return self.page.locator("button", has=self.page.locator(".pi-video")).first
+
+    def open(self) -> None:
+        self.opener.click()
+        expect(self.tab).to_be_visible()
+
+    def close(self) -> None:
+        self.opener.click()
+        expect(self.tab).to_have_count(0)
+
+    def run(self) -> None:
+        """The frontend's own button."""
+        self.page.locator("[data-testid=queue-button], button[aria-label=Run]").first.click()
+
+    def row(self, text: str) -> Locator:
+        return self.rows.filter(has_text=text)
+
+    def action(self, text: str, name: str) -> Locator:
+        return self.row(text).locator(f"[data-action={name}]")
+
+    def state(self, text: str, state: str) -> None:
+        expect(self.row(text).locator(".wan27-state")).to_have_attribute("data-state", state, timeout=90_000)
+
+    def load_example(self, prompt: str, seed: int, **settings: Any) -> None:
+        example.upload_inputs(self.comfy)  # before: what files there are is part of the node definitions
+        self.load(**settings)
+        self.page.evaluate(OPEN, [json.loads(example.WORKFLOW.read_text()), prompt, seed])
+
+    def add_submit(self) -> None:
+        self.page.evaluate(ADD_SUBMIT)
+        expect(self.info).to_be_visible()
+
+    def queue(self, prompt: str, seed: int) -> Run:
+        """A small task of somebody else: not queued by this page."""
+        graph = Graph()
+        image = upload_image(graph, self.comfy.upload("panel.png", png(picture(320, 320, seed=2))))
+        pair(graph, prompt=prompt, image_url=(image, 0), seed=seed, **SMALL)
+        return self.comfy.queue(graph)
+
+    def serious_findings(self) -> list[str]:
+        """What axe-core finds in the tab."""
+        self.page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text())
+        found = self.page.evaluate("async () => (await axe.run('.wan27-tab')).violations")
+        return [
+            f"{one['id']}: {one['help']} {[node['html'][:200] for node in one['nodes']][:3]}"
+            for one in found
+            if one["impact"] in {"serious", "critical"}
+        ]
+
+    def own_complaints(self) -> list[str]:
+        return [text for text in self.frontend.complaints() if not re.search(r"ResizeObserver loop", text)]
+
+
+@contextmanager
+def panel_in(browser: Browser, comfy: ComfyUI) -> Iterator[Panel]:
+    """A page of its own, empty at first; in the end nothing of ours may have been complained about."""
+    context = browser.new_context(viewport={"width": 1600, "height": 1000}, locale="en-US")
+    context.set_default_timeout(60_000)
+    panel = Panel(Frontend(context.new_page(), comfy))
+    try:
+        yield panel
+        assert panel.own_complaints() == []
+    finally:
+        context.close()

@@ -1,0 +1,242 @@
+"""The sidebar tab, in both frontends."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from nodes.tasks.ledger import Ledger
+from tests.browser.panel import Panel, panel_in
+from tests.host.comfy import ComfyUI
+from tests.host.fixtures import Measured
+from tests.host.service import Service
+
+FAILED = {"at": "task", "kind": "fail", "reason": "DataInspectionFailed: the picture was refused"}
+ROWS = 5000
+
+
+def _slow(seconds: float) -> dict[str, object]:
+    return {"at": "task", "kind": "slow", "seconds": seconds, "count": None}
+
+
+@pytest.fixture
+def which(request: pytest.FixtureRequest) -> str:
+    name: str = request.node.callspec.params["frontend_comfy"]
+    return name
+
+
+@pytest.fixture
+def panel(browser: Browser, frontend_comfy: ComfyUI, service: Service) -> Iterator[Panel]:
+    with panel_in(browser, frontend_comfy) as made:
+        yield made
+
+
+@pytest.fixture
+def prompt() -> str:
+    """Found by nothing else in the ledger of a ComfyUI that other tests use too."""
+    return f"A paper boat {secrets.token_hex(4)}"
+
+
+@pytest.mark.parametrize("renderer", ["classic", "nodes 2.0"])
+def test_a_run_is_seen_from_the_button_to_the_video_and_collected_again(
+    renderer: str, panel: Panel, service: Service, prompt: str, which: str
+) -> None:
+    page = panel.page
+    shot = f"{which}-{renderer.replace(' ', '')}"
+    service.faults(_slow(4))
+    panel.load_example(prompt, secrets.randbelow(2**31), **{"Comfy.VueNodes.Enabled": renderer != "classic"})
+    panel.open()
+
+    panel.run()
+
+    panel.state(prompt, "running")
+    expect(panel.row(prompt)).to_contain_text(re.compile(r"Processing.*\d+ s.*\d+ %"))
+    expect(page.get_by_text(re.compile(r": processing \d+ s")).first).to_be_attached()
+    panel.frontend.shot(f"panel-{shot}-running")
+    panel.state(prompt, "saved")
+    expect(page.locator("video[src*='wan27']").first).to_be_attached()
+    poster = panel.row(prompt).locator("img")
+    page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=poster.element_handle())
+    panel.frontend.shot(f"panel-{shot}-done")
+    (post,) = service.posts()
+
+    # Only what the tab puts there is left of the workflow.
+    page.evaluate("() => app.graph.clear()")
+    page.locator("#wan27-search").fill(post["task_id"])
+    expect(panel.rows).to_have_count(1)
+    panel.action(prompt, "toCanvas").click()
+    nodes = page.evaluate("() => app.graph.nodes.map(node => [node.type, node.inputs?.[0]?.link ?? null])")
+    assert [kind for kind, _ in nodes] == ["Wan27WaitForVideo", "Wan27DecodeVideo"]
+    assert nodes[1][1] is not None, "linked to Decode"
+    with page.expect_response(re.compile("/prompt$")) as queued:
+        panel.run()
+    prompt_id = queued.value.json()["prompt_id"]
+    expect(page.locator("video[src*='wan27']").first).to_be_attached()
+    panel.frontend.shot(f"panel-{shot}-collected")
+
+    entry = _history(panel, prompt_id)
+    assert entry["status"]["status_str"] == "success"
+    assert len(service.posts()) == 1, "the sandbox got no second POST"
+
+
+def _history(panel: Panel, prompt_id: str) -> dict:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = panel.comfy.get_json(f"/history/{prompt_id}")
+        if prompt_id in found:
+            return found[prompt_id]
+    raise AssertionError("the prompt did not end")
+
+
+def test_a_page_loaded_in_the_middle_of_a_task_shows_it(panel: Panel, service: Service, prompt: str) -> None:
+    service.faults(_slow(6))
+    run = panel.queue(prompt, 1).wait_for(lambda run: bool(service.posts()))
+
+    panel.load()
+    panel.open()
+
+    panel.state(prompt, "running")
+    panel.state(prompt, "saved")
+    assert run.wait().error is None
+
+
+def test_a_failure_is_told_with_its_reason(panel: Panel, service: Service, prompt: str, which: str) -> None:
+    service.faults(FAILED)
+    panel.load()
+    panel.open()
+    panel.queue(prompt, 2).wait()
+
+    panel.state(prompt, "failed")
+    expect(panel.row(prompt)).to_contain_text("the picture was refused")
+    panel.page.locator("#wan27-filter").select_option("failed")
+    expect(panel.row(prompt)).to_have_count(1)
+    panel.page.locator("#wan27-filter").select_option("saved")
+    expect(panel.row(prompt)).to_have_count(0)
+    panel.page.locator("#wan27-filter").select_option("all")
+    panel.frontend.shot(f"panel-{which}-failed")
+
+
+def test_a_toast_tells_of_the_end_and_leads_to_the_video(panel: Panel, prompt: str, which: str) -> None:
+    panel.load()
+    panel.open()
+    panel.queue(f"{prompt} one", 3).wait()
+    panel.state(f"{prompt} one", "saved")
+    panel.close()
+
+    run = panel.queue(f"{prompt} two", 4)
+
+    toast = panel.toasts.filter(has_text=f"{prompt} two")
+    expect(toast).to_be_visible(timeout=90_000)
+    panel.frontend.shot(f"panel-{which}-toast")
+    assert panel.toasts.filter(has_text=f"{prompt} one").count() == 0, "that one was looked at"
+    toast.get_by_text(prompt).last.click()
+    player = panel.page.get_by_role("dialog").locator("video")
+    panel.page.wait_for_function("video => video.readyState >= 2", arg=player.element_handle())
+    panel.page.keyboard.press("Escape")
+    expect(player).to_have_count(0)
+    run.wait()
+
+
+def test_a_deleted_video_is_fetched_again(panel: Panel, prompt: str) -> None:
+    files = set((panel.comfy.output / "wan27").glob("*.mp4"))
+    panel.queue(prompt, 6).wait()
+    (video,) = set((panel.comfy.output / "wan27").glob("*.mp4")) - files
+    video.unlink()
+
+    panel.load()
+    panel.open()
+    panel.state(prompt, "missing")
+    panel.action(prompt, "fetchAgain").click()
+
+    panel.state(prompt, "saved")
+    assert video.is_file()
+
+
+def test_keyboard_and_screen_reader(panel: Panel, prompt: str) -> None:
+    page = panel.page
+    panel.queue(prompt, 7).wait()
+    panel.load()
+    panel.open()
+    panel.state(prompt, "saved")
+
+    page.locator("#wan27-search").focus()
+    page.keyboard.type(prompt)
+    expect(panel.rows).to_have_count(1)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_attribute("aria-label", f"Play: {prompt}")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog", name="Video of task")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator(":focus")).to_have_attribute("aria-label", f"Play: {prompt}")
+    findings = panel.serious_findings()
+    panel.load(**{"Comfy.ColorPalette": "light"})
+    panel.open()
+    expect(panel.row(prompt)).to_be_visible()
+    findings += panel.serious_findings()
+    assert findings == []
+
+
+def test_thousands_of_rows_cost_less_than_a_second(panel: Panel, which: str, measured: Measured) -> None:
+    def opened() -> float:
+        panel.load()
+        started = time.monotonic()
+        panel.opener.click()
+        expect(panel.rows.or_(panel.page.locator(".wan27-note:visible")).first).to_be_visible()
+        return time.monotonic() - started
+
+    ledger = Ledger(panel.comfy.base / "user" / "__wan27" / "ledger.sqlite3")
+    try:
+        _hide_all(ledger)
+        opened()  # once, so that everything is loaded
+        none = opened()
+        _fill(ledger)
+        many = opened()
+        expect(panel.page.locator(".wan27-count")).to_contain_text(str(ROWS))
+        panel.page.locator(".wan27-row").last.scroll_into_view_if_needed()
+        expect(panel.rows.nth(99)).to_be_attached()
+        panel.frontend.shot(f"panel-{which}-{ROWS}-rows")
+    finally:
+        _show_all(ledger)
+        ledger.close()
+
+    measured(f"tab with no rows {none:.2f} s, with {ROWS} rows {many:.2f} s ({which} frontend)")
+    assert many - none < 1.0
+
+
+def _hide_all(ledger: Ledger) -> None:
+    with ledger._database.writing() as db:
+        db.execute("CREATE TABLE IF NOT EXISTS put_aside AS SELECT * FROM tasks")
+        db.execute("DELETE FROM tasks")
+
+
+def _fill(ledger: Ledger) -> None:
+    now = time.time()
+    rows = [
+        (
+            ("failed", "saved", "unknown")[number % 3],
+            f"filler-{number}",
+            json.dumps({"prompt": f"Filler number {number}, of some length", "duration": 5, "resolution": "720P"}),
+            now - number,
+        )
+        for number in range(ROWS)
+    ]
+    with ledger._database.writing() as db:
+        db.executemany(
+            "INSERT INTO tasks (fingerprint, state, task_id, service, connection, base_url, request, counted, owner, "
+            "created_at) VALUES ('', ?, ?, 'sandbox', 'sandbox', '', ?, 0, '', ?)",
+            rows,
+        )
+
+
+def _show_all(ledger: Ledger) -> None:
+    with ledger._database.writing() as db:
+        db.execute("DELETE FROM tasks")
+        db.execute("INSERT INTO tasks SELECT * FROM put_aside")
+        db.execute("DROP TABLE put_aside")

@@ -1,0 +1,92 @@
+"""From the sandbox to a key, in both frontends: the key goes to the server and is seen nowhere else."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Response, expect
+
+from tests.browser.conftest import FRONTENDS
+from tests.browser.panel import Panel, panel_in
+from tests.host.comfy import ComfyUI
+from tests.host.fixtures import PLENTY, QUICK, ComfyFactory
+from tests.host.service import Service
+
+KEY = "sk-typed-by-hand-0123456789"
+STORED = """async () => {
+    const databases = await indexedDB.databases();
+    return JSON.stringify([
+        Object.entries(localStorage), Object.entries(sessionStorage), document.cookie, databases,
+        document.documentElement.outerHTML, [...document.querySelectorAll("input, textarea")].map(field => field.value),
+    ]);
+}"""
+WORKFLOW = "async () => JSON.stringify(await app.graphToPrompt())"
+
+
+@pytest.fixture(params=FRONTENDS)
+def keyless(request: pytest.FixtureRequest, service: Service, start_comfy: ComfyFactory) -> Iterator[ComfyUI]:
+    """A new installation: no key, and the service where a key would be used on this machine."""
+    env = {"WAN27_NOVITA_BASE_URL": service.url, "WAN27_STORAGE_KIND": "sandbox", **QUICK, **PLENTY}
+    newest = Path(os.environ["COMFYUI_NEWEST_FRONTEND"]) if request.param == "newest" else None
+    comfy = start_comfy(env=env, frontend=newest)
+    comfy.request("POST", "/settings", json={"Comfy.TutorialCompleted": True, "Comfy.Workflow.Persist": True})
+    yield comfy
+
+
+@pytest.fixture
+def panel(browser: Browser, keyless: ComfyUI) -> Iterator[Panel]:
+    with panel_in(browser, keyless) as made:
+        yield made
+
+
+def test_a_key_is_entered_used_and_seen_nowhere(panel: Panel, service: Service, request: pytest.FixtureRequest) -> None:
+    which = request.node.callspec.params["keyless"]
+    page, told = panel.page, []
+    page.on("response", lambda response: told.append(_body(response)))
+    panel.load()
+    panel.add_submit()
+    panel.open()
+    guide = page.locator(".wan27-guide")
+    expect(guide.locator("li")).to_have_count(3)
+    expect(panel.info).to_contain_text("SANDBOX")
+    panel.frontend.shot(f"guide-{which}")
+    assert panel.serious_findings() == []
+
+    page.get_by_label("API key").fill(KEY)
+    page.get_by_role("button", name="Save key").click()
+
+    expect(panel.tab).to_contain_text(f"ends in {KEY[-4:]}")
+    expect(guide).to_have_count(0)
+    expect(panel.info.locator(".wan27-badge")).to_be_hidden()
+    config = panel.comfy.base / "user" / "__wan27" / "config.toml"
+    assert KEY in config.read_text()
+    assert stat.S_IMODE(config.stat().st_mode) == 0o600
+    page.get_by_role("button", name="Ask").click()
+    expect(panel.tab).to_contain_text("available")
+
+    panel.queue("paid for with that key", 1).wait()
+    panel.state("paid for with that key", "saved")
+    assert len(service.posts()) == 1
+    panel.frontend.shot(f"key-{which}")
+
+    seen = [*told, page.evaluate(STORED), page.evaluate(WORKFLOW), panel.comfy.log]
+    seen += [json.dumps(panel.comfy.get_json(path)) for path in ("/history", "/settings", "/wan27/status")]
+    assert len(told) > 10
+    assert not [text[:200] for text in seen if KEY in text]
+
+    page.get_by_role("button", name="Remove").click()
+    page.get_by_role("button", name="Confirm").click()
+    expect(guide).to_be_attached()
+    assert KEY not in config.read_text()
+
+
+def _body(response: Response) -> str:
+    try:
+        return response.url + json.dumps(response.headers) + response.text()
+    except Exception:  # a redirect, a picture, or a page that is gone: no text
+        return response.url

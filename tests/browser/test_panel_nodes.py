@@ -1,0 +1,151 @@
+"""What stands on the Image to Video node, in both frontends and both renderers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from nodes.api import limits
+from nodes.api.request import MEDIA_FIELDS, combination_problems
+from tests.browser.panel import Panel, panel_in
+from tests.host.comfy import ComfyUI
+
+SET = """([name, value]) => {
+    const widget = app.graph.nodes[0].widgets.find(one => one.name === name);
+    widget.value = value;
+    widget.callback?.(value);
+}"""
+#: Where the arrow of a number lies that makes it larger, on the canvas of the classic renderer.
+ARROW = """name => {
+    const node = app.graph.nodes[0];
+    const widget = node.widgets.find(one => one.name === name);
+    const { ds, canvas } = app.canvas;
+    const box = canvas.getBoundingClientRect();
+    const at = [node.pos[0] + node.size[0] - 24, node.pos[1] + (widget.last_y ?? widget.y) + 10];
+    return { x: (at[0] + ds.offset[0]) * ds.scale + box.x, y: (at[1] + ds.offset[1]) * ds.scale + box.y };
+}"""
+
+
+@pytest.fixture
+def panel(browser: Browser, frontend_comfy: ComfyUI) -> Iterator[Panel]:
+    with panel_in(browser, frontend_comfy) as made:
+        yield made
+
+
+def _set(panel: Panel, name: str, value: Any) -> None:
+    panel.page.evaluate(SET, [name, value])
+
+
+def test_the_cost_follows_the_duration_on_the_classic_canvas(panel: Panel) -> None:
+    panel.load()
+    panel.add_submit()
+    expect(panel.info).to_contain_text("$0.75")
+
+    panel.page.wait_for_function(f"() => Number.isFinite(({ARROW})('duration').y)")
+    arrow = panel.page.evaluate(ARROW, "duration")
+    panel.page.mouse.click(arrow["x"], arrow["y"])
+
+    expect(panel.info).to_contain_text("$0.90 for each video (6 s × $0.15)")
+
+
+def test_the_cost_follows_the_duration_in_nodes_2(panel: Panel) -> None:
+    panel.load(**{"Comfy.VueNodes.Enabled": True})
+    panel.add_submit()
+    expect(panel.info).to_contain_text("$0.75")
+
+    more = ".p-inputnumber:has(input[aria-label=duration]) .p-inputnumber-increment-button"  # the older frontend's
+    panel.page.locator(f"{more}, div[aria-label=duration] button").last.click()
+
+    expect(panel.info).to_contain_text("$0.90 for each video (6 s × $0.15)")
+
+
+def test_lengths_are_counted_and_warned_of(panel: Panel) -> None:
+    panel.load()
+    panel.add_submit()
+
+    _set(panel, "prompt", f"  {'猫' * 10}  ")
+    _set(panel, "negative_prompt", "x" * (limits.NEGATIVE_PROMPT_CHARS - 10))
+    expect(panel.info).to_contain_text(f"prompt 10 / {limits.PROMPT_CHARS}")
+    expect(panel.info.locator("[data-level=near]")).to_have_text(
+        f"negative_prompt 490 / {limits.NEGATIVE_PROMPT_CHARS} (10 left)"
+    )
+
+    _set(panel, "prompt", "x" * (limits.PROMPT_CHARS + 3))
+    expect(panel.info.locator(".wan27-counters [data-level=over]")).to_contain_text("(3 too many)")
+
+
+def test_links_and_values_are_judged_as_the_node_will(panel: Panel) -> None:
+    panel.load()
+    panel.add_submit()
+    # Every combination, as pasted URLs: what the page says and what the node checks must be the same.
+    told = panel.page.evaluate(
+        """async fields => {
+            const { combination } = await import("/extensions/wan27-video/lib/rules.js");
+            return [...Array(1 << fields.length).keys()].map(bits => {
+                const given = fields.filter((_, index) => bits & (1 << index));
+                return [given, combination(new Set(given)).ok];
+            });
+        }""",
+        list(MEDIA_FIELDS),
+    )
+    assert len(told) == 16
+    for fields, ok in told:
+        assert ok == (not list(combination_problems(set(fields)))), fields
+
+    shape = panel.info.locator(".wan27-shape")
+    expect(shape).to_have_attribute("data-level", "over")
+    panel.page.evaluate(
+        """() => {
+            const upload = LiteGraph.createNode("Wan27UploadImage");
+            app.graph.add(upload);
+            const node = app.graph.nodes[0];
+            upload.connect(0, node, node.inputs.findIndex(input => input.name === "image_url"));
+        }"""
+    )
+    expect(shape).to_have_text("✓ First frame")
+    _set(panel, "first_clip_url", "https://a.example/clip.mp4")
+    expect(shape).to_contain_text("exclude each other")
+    _set(panel, "first_clip_url", "")
+    _set(panel, "last_frame_url", "https://a.example/last.png")
+    expect(shape).to_have_text("✓ First + last frame")
+    panel.page.evaluate("() => app.graph.nodes.at(-1).disconnectOutput(0)")
+    expect(shape).to_contain_text("last_frame_url alone is not enough")
+
+
+def test_nothing_of_it_is_kept_in_the_workflow_or_queued(panel: Panel) -> None:
+    panel.load()
+    panel.add_submit()
+
+    saved, queued = panel.page.evaluate(
+        "async () => { const { workflow, output } = await app.graphToPrompt(); return [workflow, output]; }"
+    )
+
+    (node,) = saved["nodes"]
+    assert len(node["widgets_values"]) == 12
+    ((_, entry),) = queued.items()
+    assert "wan27_info" not in entry["inputs"]
+
+
+def test_both_languages_say_everything(panel: Panel) -> None:
+    panel.load(**{"Comfy.Locale": "zh"})
+    english, chinese = panel.page.evaluate(
+        """async () => {
+            const { TABLES } = await import("/extensions/wan27-video/lib/text.js");
+            return [TABLES.EN, TABLES.ZH];
+        }"""
+    )
+    assert set(english) == set(chinese)
+    for name, text in english.items():
+        assert sorted(_marks(text)) == sorted(_marks(chinese[name])), name
+
+    panel.add_submit()
+    expect(panel.info).to_contain_text("每个视频 ≈ $0.75")
+    panel.open()
+    expect(panel.tab.get_by_role("heading", name="任务")).to_be_visible()
+
+
+def _marks(text: str) -> list[str]:
+    return [part.split("}")[0] for part in text.split("{")[1:]]
