@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 _AAC_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
 _AAC_BITRATE = {1: 128_000, 2: 192_000}
-_X264: Mapping[str, str] = {"preset": "veryfast"}
+_X264: Mapping[str, str] = {"preset": "superfast"}
+"""Measured against ComfyUI core's encoder (medium, crf 23) on 1080p of moving detail and of noise: 0.42 to 0.45 of its
+processor time at 2.7 to 2.9 dB more. veryfast takes 0.48 to 0.6 of it at 1.1 to 2.2 dB more, for smaller files."""
 _BT709, _LIMITED = 1, 1
 
 
