@@ -51,9 +51,13 @@ def test_all_examples_open_in_silence_and_queue_what_the_tests_run(
 
 
 def test_the_frontend_offers_the_blueprints(ready: Frontend) -> None:
+    wanted = {blueprint.name: blueprint.description for blueprint in blueprints.blueprints()}
+    # The frontend loads them beside everything else.
+    ready.page.wait_for_function(f"count => ({OFFERED})().length >= count", arg=len(wanted))
+
     offered = dict(ready.page.evaluate(OFFERED))
-    for blueprint in blueprints.blueprints():
-        assert offered[blueprint.name] == blueprint.description
+
+    assert {name: offered.get(name) for name in wanted} == wanted
 
 
 def test_the_blueprints_run(ready: Frontend, service: Service, request: pytest.FixtureRequest) -> None:
