@@ -16,7 +16,7 @@ BELOW = {
     "api": {"media"},
     "storage": {"media"},
     "tasks": {"api", "storage", "media"},
-    "sandbox": {"api"},
+    "sandbox": {"api", "media"},
 }
 HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "server", "execution", "nodes"}
 
