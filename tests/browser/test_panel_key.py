@@ -66,7 +66,7 @@ def test_a_key_is_entered_used_and_seen_nowhere(panel: Panel, service: Service, 
     config = panel.comfy.base / "user" / "__wan27" / "config.toml"
     assert KEY in config.read_text()
     assert stat.S_IMODE(config.stat().st_mode) == 0o600
-    page.get_by_role("button", name="Ask").click()
+    panel.tab.get_by_role("button", name="Ask", exact=True).click()
     expect(panel.tab).to_contain_text("available")
 
     panel.queue("paid for with that key", 1).wait()
@@ -79,7 +79,7 @@ def test_a_key_is_entered_used_and_seen_nowhere(panel: Panel, service: Service, 
     assert len(told) > 10
     assert not [text[:200] for text in seen if KEY in text]
 
-    page.get_by_role("button", name="Remove").click()
+    panel.tab.get_by_role("button", name="Remove").click()
     page.get_by_role("button", name="Confirm").click()
     expect(guide).to_be_attached()
     assert KEY not in config.read_text()
