@@ -127,6 +127,8 @@ def test_nothing_of_it_is_kept_in_the_workflow_or_queued(panel: Panel) -> None:
     assert len(node["widgets_values"]) == 12
     ((_, entry),) = queued.items()
     assert "wan27_info" not in entry["inputs"]
+    height, least = panel.page.evaluate("() => [app.graph.nodes[0].size[1], app.graph.nodes[0].computeSize()[1]]")
+    assert height >= least, "the lines lie on the node, not below it"
 
 
 def test_both_languages_say_everything(panel: Panel) -> None:

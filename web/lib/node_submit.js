@@ -44,6 +44,9 @@ export function decorateSubmit(node) {
     for (const name of Object.keys(LIMITS)) showCounter(parts[name], name, state);
   };
   followNode(node, refresh);
+  // The frontend has sized the node before it had these lines, and so has a workflow that was saved without the pack.
+  makeRoom(node);
+  chain(node, "onConfigure", () => makeRoom(node));
   decorated.add(refresh);
   const stop = watch((kind) => kind === "status" && refresh());
   chain(node, "onRemoved", () => {
@@ -56,6 +59,11 @@ export function decorateSubmit(node) {
 /** The graph changed in a way that no node is told of: undo, paste, another extension. */
 export function refreshSubmitNodes() {
   for (const refresh of decorated) refresh();
+}
+
+function makeRoom(node) {
+  const [, least] = node.computeSize();
+  if (node.size[1] < least) node.setSize([node.size[0], least]);
 }
 
 function followNode(node, refresh) {
