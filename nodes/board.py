@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,14 +19,27 @@ _DOWNLOAD_SHARE = 0.05
 
 @dataclass
 class Line:
-    """What is known of one task while it is waited for. Written from the runner's thread, read from the node's."""
+    """What is known of one task while it is waited for. Written from the runner's thread, read from the node's.
+
+    News come with each poll, many seconds apart; between them the seconds go on by `clock`.
+    """
 
     task_id: str
     progress: Progress | None = None
     done: bool = False
+    clock: Callable[[], float] = time.monotonic
+    heard_at: float = 0.0
 
     def update(self, progress: Progress) -> None:
+        """Take over what the runner tells."""
+        self.heard_at = self.clock()
         self.progress = progress
+
+    def _now(self) -> tuple[float, float]:
+        """Seconds so far, and seconds to go by the service's guess, 0 where it gave none or they are over."""
+        assert self.progress is not None
+        since = self.clock() - self.heard_at
+        return self.progress.seconds + since, max(0.0, (self.progress.eta_seconds or 0.0) - since)
 
     @property
     def fraction(self) -> float:
@@ -38,21 +54,24 @@ class Line:
         if at.progress_percent:
             return (1 - _DOWNLOAD_SHARE) * at.progress_percent / 100
         if at.eta_seconds:
-            return (1 - _DOWNLOAD_SHARE) * at.seconds / (at.seconds + at.eta_seconds)
+            seconds, to_go = self._now()
+            return (1 - _DOWNLOAD_SHARE) * seconds / (seconds + to_go)
         return 0.0
 
     @property
     def text(self) -> str:
+        """State, seconds, and what else the service tells."""
         if self.done:
             return f"{self.task_id}: saved"
         at = self.progress
         if at is None:
             return f"{self.task_id}: asking"
-        parts = [f"{at.state} {at.seconds:.0f} s"]
+        seconds, to_go = self._now()
+        parts = [f"{at.state} {math.floor(seconds)} s"]
         if at.progress_percent:
             parts.append(f"{at.progress_percent:.0f} %")
-        if at.eta_seconds:
-            parts.append(f"about {at.eta_seconds:.0f} s to go")
+        if to_go >= 1:
+            parts.append(f"about {math.ceil(to_go)} s to go")
         if at.downloaded_bytes:
             parts.append(f"{at.downloaded_bytes / 1e6:.1f} MB")
         if at.note:

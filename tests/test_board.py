@@ -23,7 +23,7 @@ from nodes.tasks.model import Progress
 def test_a_line_tells_state_seconds_and_what_the_service_gives(
     progress: Progress | None, fraction: float, words: list[str]
 ) -> None:
-    line = Line("t-1")
+    line = Line("t-1", clock=lambda: 100.0)
     if progress is not None:
         line.update(progress)
     assert line.fraction == pytest.approx(fraction)
@@ -34,3 +34,19 @@ def test_a_line_tells_state_seconds_and_what_the_service_gives(
 def test_a_saved_video_fills_the_bar() -> None:
     line = Line("t-1", done=True)
     assert (line.fraction, line.text) == (1.0, "t-1: saved")
+
+
+def test_the_seconds_go_on_between_two_polls() -> None:
+    now = 100.0
+    line = Line("t-1", clock=lambda: now)
+    line.update(Progress("processing", 10, eta_seconds=20))
+    shown = [line.text]
+    now = 104.5
+    shown.append(line.text)
+    now = 125.0
+    shown.append(line.text)
+    assert shown == [
+        "t-1: processing 10 s, about 20 s to go",
+        "t-1: processing 14 s, about 16 s to go",
+        "t-1: processing 35 s",
+    ]
