@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Union
 
 from .file import MediaError
 
@@ -39,7 +40,7 @@ def opened(source: Source) -> Iterator[InputContainer]:
 
     file = _readable(source)
     try:
-        container = av.open(file, mode="r", options={"format_whitelist": CONTAINERS}, metadata_errors="replace")
+        container = av.open(file, mode="r", options={"format_whitelist": CONTAINERS}, **_forgiving(av))
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
             f"{name_of(source)} cannot be opened as a video: {plain(error)}. It may be damaged, cut off, or no "
@@ -49,6 +50,11 @@ def opened(source: Source) -> Iterator[InputContainer]:
         yield container
     finally:
         container.close()
+
+
+def _forgiving(av: ModuleType) -> dict[str, Any]:
+    """A tag that is no UTF-8 must not keep a video from being opened. PyAV 19 sees to it and has no such argument."""
+    return {"metadata_errors": "replace"} if "metadata_errors" in (av.open.__doc__ or "") else {}
 
 
 def video_stream(container: InputContainer, name: str) -> VideoStream:
