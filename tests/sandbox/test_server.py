@@ -13,8 +13,19 @@ from nodes.sandbox import Sandbox, SandboxOptions
 ROOT = Path(__file__).resolve().parents[2]
 
 
+_others: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def _leave_others_alone() -> None:
+    """Sandboxes that fixtures of other tests keep for the whole session are none of these tests' business."""
+    _others.clear()
+    _others.update(threading.enumerate())
+
+
 def running() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("wan27-sandbox")]
+    mine = (thread for thread in threading.enumerate() if thread not in _others)
+    return [thread.name for thread in mine if thread.name.startswith("wan27-sandbox")]
 
 
 def test_start_and_stop(tmp_path: Path) -> None:
