@@ -28,7 +28,8 @@ class AudioTrack:
     """Takes frames in order, gives out float32 [C,T]. Not for use by more than one thread."""
 
     def __init__(self, stream: AudioStream, window: Window) -> None:
-        self._stream = stream
+        #: Where the file says the sound ends. Read now: a stream says nothing more once its file is closed.
+        self._stop = _stop_of(stream)
         self._window = window
         #: Nothing from here on is kept (seconds on the file's clock); None: everything is.
         self.end = window.end
@@ -90,15 +91,19 @@ class AudioTrack:
     def _length(self, offset: int) -> int:
         last, samples = self._chunks[-1]
         total: int = last + samples.shape[1] - offset
-        stream = self._stream
         if self.end is not None:
             total = min(total, samples_in(self.end - self._window.start, self.rate) - offset)
-        elif stream.duration and stream.time_base and stream.start_time is not None:
-            stop = (stream.start_time + stream.duration) * stream.time_base - self._window.start
-            excess = total - (samples_in(stop, self.rate) - offset)
+        elif self._stop is not None:
+            excess = total - (samples_in(self._stop - self._window.start, self.rate) - offset)
             if 0 < excess <= _TAIL:
                 total -= excess
         return total
+
+
+def _stop_of(stream: AudioStream) -> Fraction | None:
+    if not stream.duration or not stream.time_base or stream.start_time is None:
+        return None
+    return (stream.start_time + stream.duration) * stream.time_base
 
 
 def silence(seconds: Fraction, rate: int = SILENCE_RATE, channels: int = SILENCE_CHANNELS) -> Samples:
