@@ -271,7 +271,7 @@ def test_polls_beyond_the_rate_are_refused(run: Callable[..., Client]) -> None:
 
 
 def test_many_tasks_run_side_by_side(run: Callable[..., Client]) -> None:
-    client = run(task_seconds=0.5)
+    client = run(task_seconds=2)
     url = client.upload("a.png", flat(240, 240))
     ids = [client.submit({"image_url": url, "seed": seed}) for seed in range(4)]
     times = [client.finished(task_id)["extra"]["debug_info"] for task_id in ids]

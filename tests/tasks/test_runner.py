@@ -280,10 +280,11 @@ def test_a_pasted_id_that_nobody_knows(house: House, service: FakeService) -> No
 def test_a_task_that_the_service_forgot(house: House, service: FakeService) -> None:
     now = [1e9]
     house.ledger_in_use._clock = lambda: now[0]
+    service.poll = ["processing"] * 1000
     asyncio.run(house.submit())
+    house.runner.close(1.0)
     now[0] += 3600
     service.poll = ["not_found"] * 3
-    house.runner.close(1.0)
     house.start()
     house.ledger_in_use._clock = lambda: now[0]
     with pytest.raises(TaskNotFoundError, match=r"forgotten.*submit_again"):
@@ -293,8 +294,10 @@ def test_a_task_that_the_service_forgot(house: House, service: FakeService) -> N
 
 def test_a_task_that_the_sandbox_forgot_is_made_again(house: House, service: FakeService) -> None:
     house.connection = Connection("sandbox", service.base_url, "key")
+    service.poll = ["processing"] * 1000
     asyncio.run(house.submit())
     house.runner.close(1.0)
+    service.poll = []
     service.tasks.clear()
     house.start()
     house.ledger_in_use._clock = lambda: time.time() + 3600
