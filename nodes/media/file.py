@@ -10,7 +10,7 @@ from typing import Literal
 
 Kind = Literal["image", "audio", "video"]
 
-_MIME = {
+MIME = {
     "png": "image/png",
     "jpg": "image/jpeg",
     "webp": "image/webp",
@@ -19,6 +19,7 @@ _MIME = {
     "mp4": "video/mp4",
     "mov": "video/quicktime",
 }
+"""Every kind of file this package makes or sends, by extension. Nothing here is ever run by a browser."""
 _KIND: dict[str, Kind] = {"image": "image", "audio": "audio", "video": "video"}
 _CHUNK = 1 << 20
 
@@ -85,7 +86,7 @@ def describe(
 ) -> MediaFile:
     """The `MediaFile` of a finished file; kind and MIME type follow from the ending, its own or the one given."""
     extension = extension or path.suffix.lstrip(".").lower()
-    mime = _MIME[extension]
+    mime = MIME[extension]
     return MediaFile(
         path=path,
         kind=_KIND[mime.partition("/")[0]],

@@ -17,22 +17,12 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from ..media.file import MediaFile
+from ..media.file import MIME, MediaFile
 from .base import Progress, StorageError, StoredUrl, read_chunks
 from .options import Options
 
 ROUTE = "/wan27/media/"
 FOLDER = "media"
-MIME = {
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "webp": "image/webp",
-    "wav": "audio/wav",
-    "mp3": "audio/mpeg",
-    "mp4": "video/mp4",
-    "mov": "video/quicktime",
-}
-"""What can be given out at all. Nothing here is ever run by a browser."""
 
 _NAME = re.compile(rf"(\d{{10}})-[0-9a-f]{{48}}\.({'|'.join(MIME)})")
 _STALE_PART_SECONDS = 3600

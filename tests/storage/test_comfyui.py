@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from nodes.media.file import MIME
 from nodes.storage.base import StorageError
-from nodes.storage.comfyui import FOLDER, MIME, ROUTE, ComfyStorage, find, remove_ended
+from nodes.storage.comfyui import FOLDER, ROUTE, ComfyStorage, find, remove_ended
 
 from .servers import big, hours_left, media
 
