@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from tests.host.media import picture
 
@@ -13,8 +13,14 @@ SIZE = (480, 360)
 GROUND, INK = (24, 26, 30), (236, 238, 242)
 
 
-def _shot(seed: int, size: tuple[int, int], *, light: float = 1.0) -> Image.Image:
-    return ImageEnhance.Brightness(picture(*size, seed=seed)).enhance(light)
+def _shot(seed: int, size: tuple[int, int], *, hue: int = 0, light: float = 1.0) -> Image.Image:
+    """A landscape. hue: 0-255, turns its colours, so that the thumbnails can be told apart; odd seeds are mirrored."""
+    image = ImageEnhance.Brightness(picture(*size, seed=seed)).enhance(light)
+    if seed % 2:
+        image = ImageOps.mirror(image)
+    tone, saturation, value = image.convert("HSV").split()
+    turned = tone.point([(level + hue) % 256 for level in range(256)])
+    return Image.merge("HSV", (turned, saturation, value)).convert("RGB")
 
 
 def _arrow(draw: ImageDraw.ImageDraw, left: int, y: int, length: int = 36) -> None:
@@ -52,37 +58,36 @@ def _column(images: list[Image.Image]) -> Image.Image:
 
 
 def first_and_last_frame() -> Image.Image:
-    return _row(_shot(7, (204, 204)), _shot(7, (204, 204), light=0.45))
+    return _row(_shot(8, (204, 204)), _shot(8, (204, 204), light=0.45))
 
 
 def continue_a_clip() -> Image.Image:
-    return _row(_play(_shot(11, (150, 200))), _play(_shot(11, (260, 200))))
+    return _row(_play(_shot(11, (150, 200), hue=100)), _play(_shot(11, (260, 200), hue=100)))
 
 
 def three_shots() -> Image.Image:
-    return _row(*(_shot(7 + number, (112, 200), light=1 - 0.2 * number) for number in range(3)))
+    return _row(*(_shot(7 + number, (112, 200), hue=170 + 35 * number) for number in range(3)))
 
 
 def batch_to_parallel_shots() -> Image.Image:
-    seeds = (3, 5, 9)
-    return _row(
-        _column([_shot(seed, (140, 96)) for seed in seeds]), _column([_play(_shot(seed, (140, 96))) for seed in seeds])
-    )
+    sources = ((3, 0), (6, 90), (9, 200))
+    before = [_shot(seed, (140, 96), hue=hue) for seed, hue in sources]
+    return _row(_column(before), _column([_play(image.copy()) for image in before]))
 
 
 def local_model_to_video() -> Image.Image:
     noise = Image.effect_noise((112, 200), 160).convert("RGB")
-    return _row(noise, _shot(21, (112, 200)), _play(_shot(21, (112, 200))))
+    made = _shot(20, (112, 200), hue=60)
+    return _row(noise, made, _play(made.copy()))
 
 
 def resume_a_task() -> Image.Image:
-    image = _play(_shot(13, (400, 280), light=0.8))
-    return _row(image)
+    return _row(_play(_shot(13, (400, 280), hue=215)))
 
 
 def frames_through_a_node_and_back() -> Image.Image:
-    soft = _shot(17, (204, 204)).filter(ImageFilter.GaussianBlur(4))
-    return _row(soft, _play(_shot(17, (204, 204))))
+    sharp = _shot(17, (204, 204), hue=140)
+    return _row(sharp.filter(ImageFilter.GaussianBlur(4)), _play(sharp.copy()))
 
 
 THUMBNAILS: tuple[Callable[[], Image.Image], ...] = (
