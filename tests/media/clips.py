@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -52,7 +53,16 @@ def tone(channels: int, rate: int, seconds: float) -> np.ndarray:
 
 
 def write(path: Path, clip: Clip) -> Path:
-    """Render `clip` into `path`; the container goes by the ending."""
+    """Render `clip` into `path`; the container goes by the ending.
+
+    Run by root, SVT-AV1 gives the thread that opens it the highest real-time priority, and all that is started from
+    that thread later has it too: servers and browsers that let nothing else run. So it gets a thread that ends.
+    """
+    with ThreadPoolExecutor(1) as own:
+        return own.submit(_write, path, clip).result()
+
+
+def _write(path: Path, clip: Clip) -> Path:
     with av.open(str(path), "w", options=dict(clip.mux)) as container:
         video: Any = container.add_stream(clip.codec, rate=clip.fps, options=dict(clip.options))
         video.width, video.height, video.pix_fmt = *clip.size, clip.pixels
