@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from tests.comfyui.graphs import kept
 from tests.host.comfy import ComfyUI, Graph
-from tests.media.clips import Clip, reference, write
+from tests.host.fixtures import Measured
+from tests.media.clips import Clip, reference, repeated, write
 
 DECODE = {"start_time": 0.0, "duration": 0.0, "every_nth": 1, "max_frames": 0, "max_side": 0}
 
@@ -68,3 +70,24 @@ def test_a_broken_file_is_an_error_on_the_node(comfy: ComfyUI, tmp_path: Path) -
     assert run.error.node == node
     assert "no frame between start_time 7.5 s" in run.error.message
     assert str(tmp_path) not in run.error.message
+
+
+def test_decoding_is_interrupted(comfy: ComfyUI, tmp_path: Path, measured: Measured) -> None:
+    """A long clip of which one frame in a hundred is kept, so that it is the decoding that takes its time."""
+    second = write(tmp_path / "second.mp4", Clip(size=(640, 480), frames=30, fps=30, audio=None))
+    path = repeated(tmp_path / "long.mp4", second, 150)
+    graph, node, ends = graph_of(comfy.upload("long.mp4", path.read_bytes()), 0, every_nth=100)
+    run = comfy.queue(graph).wait_for(lambda run: any(of == node and 0 < at < top for of, at, top in run.progress))
+
+    began = time.monotonic()
+    comfy.interrupt()
+    run.wait()
+
+    measured(f"interrupt while decoding: the prompt ended after {time.monotonic() - began:.2f} s")
+    assert run.interrupted
+    assert run.error is None
+    again = comfy.run(graph)
+    assert kept(again, ends[0])[0].shape == (45, 480, 640, 3)
+    ticks = [at for of, at, _ in again.progress if of == node]
+    assert ticks == sorted(ticks)
+    assert len(set(ticks)) > 2

@@ -111,6 +111,23 @@ def _mux_tone(container: Any, audio: Any, clip: Clip) -> None:
     container.mux(audio.encode())
 
 
+def repeated(path: Path, source: Path, times: int) -> Path:
+    """The pictures of `source` over and over, without encoding anything: a long clip in no time."""
+    with av.open(str(source)) as given, av.open(str(path), "w") as container:
+        stream = container.add_stream_from_template(given.streams.video[0])
+        packets = [packet for packet in given.demux(given.streams.video[0]) if packet.dts is not None]
+        kept = [(bytes(packet), packet.pts, packet.dts, packet.duration, packet.is_keyframe) for packet in packets]
+        length, base = sum(packet.duration for packet in packets), packets[0].time_base
+        for turn in range(times):
+            for data, pts, dts, duration, key in kept:
+                packet = av.Packet(data)
+                packet.stream, packet.time_base = stream, base
+                packet.pts, packet.dts, packet.duration = pts + turn * length, dts + turn * length, duration
+                packet.is_keyframe = key
+                container.mux(packet)
+    return path
+
+
 def reference(path: Path) -> np.ndarray:
     """All frames as ComfyUI core computes them: float32 [N,H,W,3]."""
     with av.open(str(path)) as container:
