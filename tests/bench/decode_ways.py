@@ -122,7 +122,15 @@ _asked = json.loads(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].startswith
 if _asked.get("function", "").endswith(":generator"):
     import cv2
 if _asked.get("function", "").endswith(":torchcodec"):
-    import torchcodec.decoders  # noqa: F401
+    try:
+        import torchcodec.decoders
+
+        # The first decoder loads the FFmpeg of the system, which the package does not bring.
+        torchcodec.decoders.VideoDecoder(_asked["arguments"]["path"])
+    except ModuleNotFoundError:
+        sys.exit("not installed (pip install torchcodec)")
+    except (ImportError, OSError, RuntimeError):
+        sys.exit("found no FFmpeg libraries (apt install ffmpeg)")
 if tree := _asked.get("arguments", {}).get("tree"):
     sys.path.insert(0, str(Path(tree)))
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
