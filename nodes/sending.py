@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from .background import Job
     from .services import Services
+    from .storage.base import StoredUrl
+    from .tasks.uploads import Upload
 
 log = logging.getLogger(__name__)
 
@@ -105,20 +107,24 @@ async def _send_once(
     key = (storage.name, file.sha256)
     async with _locks.setdefault(asyncio.get_running_loop(), {}).setdefault(key, asyncio.Lock()):
         known = await asyncio.to_thread(ledger.upload_for, file.sha256, storage.name, MIN_LIFE_SECONDS)
+        stored: Upload | StoredUrl
         if known is not None:
             on_progress(file.size, file.size)
             log.info("Wan 2.7: this %s was uploaded before and its URL still lives; not sent again.", file.kind)
-            return known.url, known.expires_at
-        stored = await storage.put(file, on_progress=on_progress)
-        await asyncio.to_thread(
-            ledger.remember_upload,
-            stored.url,
-            sha256=file.sha256,
-            kind=file.kind,
-            storage=storage.name,
-            expires_at=stored.expires_at,
-            seconds=file.seconds,
-        )
+            stored = known
+        else:
+            stored = await storage.put(file, on_progress=on_progress)
+        if known is None or known.content != file.content:
+            await asyncio.to_thread(
+                ledger.remember_upload,
+                stored.url,
+                sha256=file.sha256,
+                content=file.content,
+                kind=file.kind,
+                storage=storage.name,
+                expires_at=stored.expires_at,
+                seconds=file.seconds,
+            )
         return stored.url, stored.expires_at
 
 

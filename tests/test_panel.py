@@ -83,6 +83,7 @@ class Panel:
     def task(self, prompt: str, *, connection: str = "novita", estimate: float = 0.5) -> int:
         claim = Claim(
             fingerprint=prompt,
+            file_fingerprint=prompt,
             reuse=True,
             service=connection,
             connection=connection,

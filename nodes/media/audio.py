@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .bounds import AudioBounds
+from .content import Content
 from .file import MediaCancelled, MediaError, MediaFile, describe, megabytes, new_path
 from .mp3 import frames_seconds, mp3_rate, write_mp3
 from .waveform import fade_out, mix_down, parts, resample, to_float, without_clipping
@@ -54,12 +55,16 @@ def encode_audio(
     name = f"Sound {index + 1}"
     notes: list[str] = []
     length = _kept_length(int(waveform.shape[2]), rate, bounds, on_limit, name)
-    samples, mixed = mix_down(to_float(waveform[index, :, :length], name=name))
+    kept = to_float(waveform[index, :, :length], name=name)
+    content = Content("sound")
+    content.samples(kept, rate)
+    samples, mixed = mix_down(kept)
     if length < int(waveform.shape[2]):
         samples = fade_out(samples, round(_FADE_SECONDS * rate))
         notes.append(f"{name}: cut from {waveform.shape[2] / rate:.2f} s to {bounds.max_seconds:g} s.")
     _check(cancelled)
     chosen = format if format != "auto" else _smaller_if_needed(samples, rate, bounds)
+    content.fact(chosen)
     if format == "auto" and chosen == "mp3":
         notes.append(f"{name}: sent as MP3; a WAV would be over {megabytes(bounds.max_bytes)}.")
     samples, rate = _at_rate(samples, rate, chosen, bounds, on_limit, name, notes)
@@ -72,7 +77,7 @@ def encode_audio(
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    return describe(path, owned=True, seconds=seconds, notes=tuple(notes))
+    return describe(path, owned=True, content=content.hex(), seconds=seconds, notes=tuple(notes))
 
 
 def _check(cancelled: Callable[[], bool] | None) -> None:

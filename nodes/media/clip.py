@@ -18,6 +18,7 @@ from .clip_frames import Shape, Shaper, inside, target_size
 from .clip_inspect import FileFacts, inspect_file
 from .clip_source import ClipSource, TensorClip, file_of, trim_window
 from .clip_writer import ClipWriter, aac_rate
+from .content import content_of_file
 from .file import MediaCancelled, MediaError, MediaFile, describe, megabytes, new_path
 from .pixels import check_aspect
 
@@ -65,7 +66,8 @@ def encode_clip(
         clip.frames = min(clip.frames, _most_frames(clip.fps, bounds))
         clip.cut_off = seconds - clip.frames / clip.fps
         return _encode(clip, bounds, directory, _notes(problems), cancelled, on_progress)
-    facts = inspect_file(source, trim_window(video))
+    trim = trim_window(video)
+    facts = inspect_file(source, trim)
     _refuse_hopeless(facts.size, facts.seconds, bounds)
     problems = _problems(facts.size, facts.seconds, bounds, shortest=facts.shortest, longest=facts.longest)
     if facts.byte_size > bounds.max_bytes:
@@ -74,7 +76,8 @@ def encode_clip(
     _refuse(reasons, on_limit)
     if not reasons:
         return _as_it_is(facts, directory)
-    return _encode(_kept_part(facts, bounds), bounds, directory, _notes(reasons), cancelled, on_progress)
+    content = content_of_file(source, trim, cancelled)
+    return _encode(_kept_part(facts, bounds, content), bounds, directory, _notes(reasons), cancelled, on_progress)
 
 
 def _problems(
@@ -133,14 +136,14 @@ def _most_frames(fps: Fraction, bounds: ClipBounds) -> int:
     return max(1, math.floor(Fraction(bounds.max_seconds) * fps))
 
 
-def _kept_part(facts: FileFacts, bounds: ClipBounds) -> FileClip:
+def _kept_part(facts: FileFacts, bounds: ClipBounds, content: str) -> FileClip:
     """The last seconds of the file, as a whole number of frames that end where the file ends."""
     frames = min(round((facts.end - facts.start) * facts.fps), _most_frames(facts.fps, bounds))
     least = math.ceil(Fraction(bounds.min_seconds) * facts.fps)
     frames = max(frames, least)  # rounding must not make it too short
     start = max(facts.start, facts.end - frames / facts.fps)
     cut_off = start - facts.start
-    return FileClip(facts.source, facts.size, facts.rotation, facts.fps, start, frames, facts.sound, cut_off)
+    return FileClip(facts.source, facts.size, facts.rotation, facts.fps, start, frames, facts.sound, content, cut_off)
 
 
 def _encode(
@@ -182,7 +185,15 @@ def _encode(
         notes.append(
             f"Clip encoded with crf {crf} instead of {_BEST_CRF}, to stay under {megabytes(bounds.max_bytes)}."
         )
-    return describe(path, owned=True, width=size[0], height=size[1], seconds=float(seconds), notes=tuple(notes))
+    return describe(
+        path,
+        owned=True,
+        content=clip.content,
+        width=size[0],
+        height=size[1],
+        seconds=float(seconds),
+        notes=tuple(notes),
+    )
 
 
 def _write(

@@ -78,6 +78,7 @@ class FileClip:
     start: Fraction
     frames: int
     sound: tuple[int, int] | None
+    content: str
     cut_off: Fraction = Fraction(0)
 
     def read(self, sound: tuple[int, int] | None) -> Iterator[VideoFrame | Samples]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from .clip_frames import plane_of
+from .content import Content
 from .file import MediaError
 from .pixels import to_rgb8
 from .waveform import mix_down, parts, resample, to_float, without_clipping
@@ -30,7 +31,8 @@ class ClipSource(Protocol):
     """Frames and samples of the part of a clip that is kept, in the order they are needed.
 
     size: upright, square pixels. fps: of the clip to be made. frames: how many of them. sound: sample rate and channels
-    (1 or 2), or None. cut_off: seconds before it that are left out.
+    (1 or 2), or None. cut_off: seconds before it that are left out. content: what it shows, see `content.py`; known
+    when `read` has come to its end.
     """
 
     size: tuple[int, int]
@@ -39,6 +41,7 @@ class ClipSource(Protocol):
     frames: int
     sound: tuple[int, int] | None
     cut_off: Fraction
+    content: str
 
     def read(self, sound: tuple[int, int] | None) -> Iterator[VideoFrame | Samples]:
         """Exactly `frames` frames, and samples in the form asked for, not longer than the frames."""
@@ -89,6 +92,7 @@ class TensorClip:
     frames: int
     rotation: int = 0
     cut_off: Fraction = Fraction(0)
+    content: str = ""
 
     def __post_init__(self) -> None:
         self.size = (int(self.images.shape[2]), int(self.images.shape[1]))
@@ -115,25 +119,32 @@ class TensorClip:
     def read(self, sound: tuple[int, int] | None) -> Iterator[VideoFrame | Samples]:
         """See `ClipSource`."""
         first = int(self.images.shape[0]) - self.frames
-        samples = self._samples(first, sound) if sound else None
+        content = Content("clip")
+        content.fact(self.fps, self.frames)
+        samples = self._samples(first, sound, content) if sound else None
         for index in range(self.frames):
-            yield self._frame(first + index)
+            yield self._frame(first + index, content)
             if samples is not None and sound is not None:
                 start, end = (int((index + step) * sound[0] / self.fps) for step in (0, 1))
                 yield samples[:, start:end]
+        self.content = content.hex()
 
-    def _frame(self, index: int) -> VideoFrame:
+    def _frame(self, index: int, content: Content) -> VideoFrame:
         from av import VideoFrame as Frame
 
         width, height = self.size
         frame = Frame(width, height, "rgb24")
-        to_rgb8(self.images[index], plane_of(frame, 0, width, height, 3), name=f"Frame {index + 1}")
+        pixels = plane_of(frame, 0, width, height, 3)
+        to_rgb8(self.images[index], pixels, name=f"Frame {index + 1}")
+        content.pixels(pixels)
         return frame
 
-    def _samples(self, first: int, sound: tuple[int, int]) -> Samples:
+    def _samples(self, first: int, sound: tuple[int, int], content: Content) -> Samples:
         waveform, rate = parts(self.audio)
         start, end = (int(frame * rate / self.fps) for frame in (first, first + self.frames))
-        samples, _ = mix_down(to_float(waveform[0, :, start:end], name="The video's sound"))
+        kept = to_float(waveform[0, :, start:end], name="The video's sound")
+        content.samples(kept, rate)
+        samples, _ = mix_down(kept)
         samples, _ = without_clipping(samples)
         return samples if rate == sound[0] or samples.shape[1] == 0 else resample(samples, rate, sound[0])
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -37,8 +39,9 @@ class MediaFile:
     """One file inside the limits it was made for.
 
     `owned` files were written by this package and may be deleted after the upload; the others are the user's own, sent
-    as they are. `seconds` is the length of this file, not of what it was made from. `notes` says in one sentence each
-    what was changed to bring it inside the limits.
+    as they are. `sha256` is that of the file. `content` stays the same where another encoder writes another file of the
+    same source: see `content.py`. `seconds` is the length of this file, not of what it was made from. `notes` says in
+    one sentence each what was changed to bring it inside the limits.
     """
 
     path: Path
@@ -47,6 +50,7 @@ class MediaFile:
     extension: str
     size: int
     sha256: str
+    content: str
     owned: bool
     width: int | None = None
     height: int | None = None
@@ -65,11 +69,13 @@ def new_path(directory: Path, extension: str) -> Path:
     return directory / f"{secrets.token_hex(12)}.{extension}"
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes in hex, read in small pieces."""
+def sha256_of(source: Path | BytesIO, cancelled: Callable[[], bool] | None = None) -> str:
+    """The SHA-256 of a file's bytes in hex, read in small pieces. Raises MediaCancelled."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with BytesIO(source.getvalue()) if isinstance(source, BytesIO) else source.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
+            if cancelled is not None and cancelled():
+                raise MediaCancelled
             digest.update(chunk)
     return digest.hexdigest()
 
@@ -79,21 +85,27 @@ def describe(
     *,
     owned: bool,
     extension: str | None = None,
+    content: str | None = None,
     width: int | None = None,
     height: int | None = None,
     seconds: float | None = None,
     notes: tuple[str, ...] = (),
 ) -> MediaFile:
-    """The `MediaFile` of a finished file; kind and MIME type follow from the ending, its own or the one given."""
+    """The `MediaFile` of a finished file; kind and MIME type follow from the ending, its own or the one given.
+
+    content: left out where the file is sent as its owner made it.
+    """
     extension = extension or path.suffix.lstrip(".").lower()
     mime = MIME[extension]
+    sha256 = sha256_of(path)
     return MediaFile(
         path=path,
         kind=_KIND[mime.partition("/")[0]],
         mime=mime,
         extension=extension,
         size=path.stat().st_size,
-        sha256=sha256_of(path),
+        sha256=sha256,
+        content=content or sha256,
         owned=owned,
         width=width,
         height=height,

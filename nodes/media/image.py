@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from .bounds import ImageBounds
+from .content import Content
 from .file import MediaCancelled, MediaError, MediaFile, describe, megabytes, new_path
 from .image_formats import JPEG_QUALITIES, WEBP_MAX_SIDE, WEBP_QUALITIES, jpeg, png, png_smaller, webp
 from .pixels import check_aspect, fitted_size, to_rgb8
@@ -89,12 +90,26 @@ def encode_image(
             f"{name} has transparent pixels, which the service does not take. Flatten it, or set on_limit to fit."
         )
     attempt.check_cancelled()
+    content = Content("picture")
+    content.pixels(attempt.pixels)
     _bring_sides_inside(attempt, on_limit)
     extension, data = _encode(attempt, format, on_limit)
+    content.fact(_asked_for(attempt, format, extension))
     path = new_path(directory, extension)
     path.write_bytes(data)
     width, height = attempt.size
-    return describe(path, owned=True, width=width, height=height, notes=tuple(attempt.notes))
+    return describe(path, owned=True, content=content.hex(), width=width, height=height, notes=tuple(attempt.notes))
+
+
+def _asked_for(attempt: _Attempt, format: str, extension: str) -> str:
+    """What tells files of one picture apart that somebody wanted apart.
+
+    auto is a PNG first of all. That it became something else where a PNG was too large does not count: how large one is
+    depends on the encoder. A PNG that was asked for and had to shrink is another file than auto makes then.
+    """
+    if format == "auto":
+        return "png"
+    return "small png" if extension == "png" and attempt.whole is not None else extension
 
 
 def _pixels(image: torch.Tensor, name: str) -> NDArray[np.uint8]:

@@ -64,18 +64,28 @@ class Claims:
     def _reusable(self, db: sqlite3.Connection, claim: Claim) -> TaskRow | None:
         """The newest row that has or will have a video; else one in doubt; failed ones do not count."""
         row = db.execute(
-            "SELECT * FROM tasks WHERE fingerprint = ? AND state != 'failed' "
+            "SELECT * FROM tasks WHERE (fingerprint = ? OR file_fingerprint = ?) AND state != 'failed' "
             "ORDER BY state = 'unknown', id DESC LIMIT 1",
-            (claim.fingerprint,),
+            (claim.fingerprint, claim.file_fingerprint),
         ).fetchone()
-        return None if row is None else task_row(row)
+        if row is None:
+            return None
+        # Rows of the ledger's first version know their files only. Now that this one's media are seen, keep what they
+        # show, so that it is found with the next encoder as well.
+        db.execute(
+            "UPDATE tasks SET fingerprint = ? WHERE id = ? AND fingerprint = file_fingerprint AND fingerprint != ?",
+            (claim.fingerprint, row["id"], claim.fingerprint),
+        )
+        return task_row(row)
 
     def _insert(self, db: sqlite3.Connection, claim: Claim) -> TaskRow:
         cursor = db.execute(
-            "INSERT INTO tasks (fingerprint, state, service, connection, base_url, request, estimate, counted, run_id, "
-            "prompt_id, node_id, owner, created_at) VALUES (?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO tasks (fingerprint, file_fingerprint, state, service, connection, base_url, request, "
+            "estimate, counted, run_id, prompt_id, node_id, owner, created_at) "
+            "VALUES (?, ?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 claim.fingerprint,
+                claim.file_fingerprint,
                 claim.service,
                 claim.connection,
                 claim.base_url,

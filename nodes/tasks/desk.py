@@ -261,18 +261,18 @@ class Desk:
 
 
 def _claim(order: Order, ledger: Ledger, run_id: str) -> Claim:
-    def media_of(url: str) -> str | None:
-        upload = ledger.media_of(url)
-        return None if upload is None else upload.sha256
-
+    uploads = {url: upload for url in order.request.media().values() if (upload := ledger.media_of(url))}
+    shown = {url: upload.content for url, upload in uploads.items()}
+    files = {url: upload.sha256 for url, upload in uploads.items()}
     connection = order.connection
     return Claim(
-        fingerprint=fingerprint(order, media_of),
+        fingerprint=fingerprint(order, shown.get),
+        file_fingerprint=fingerprint(order, files.get),
         reuse=order.on_repeat == "reuse",
         service=service_of(connection),
         connection=connection.name,
         base_url=connection.base_url,
-        request=stored_request(order, media_of),
+        request=stored_request(order, shown.get),
         estimate=connection.estimate(order.request),
         counted=not connection.is_sandbox,
         run_id=run_id,

@@ -16,7 +16,8 @@ from ..api.request import MEDIA_FIELDS, VideoRequest
 from .model import Order, service_of
 
 MediaOf = Callable[[str], "str | None"]
-"""From the URL of an upload to the SHA-256 of its content, None where it is not known."""
+"""From a URL, or data URI, of an upload to a SHA-256 that stands for the medium, None where it is not known. Which one
+makes the fingerprint: that of what the medium shows, or that of its file."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -24,8 +25,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def fingerprint(order: Order, media_of: MediaOf) -> str:
     """A SHA-256 that equal requests to the same service share.
 
-    Equal means: the same text and values, and media of the same bytes, wherever they were uploaded to. A medium whose
-    content is not known counts by its URL. on_repeat, prompt and node do not count.
+    Equal means: the same text and values, and the same media, wherever they were uploaded to. A medium that was not
+    uploaded from here counts by its bytes where they are in the request, else by its URL. on_repeat, prompt and node do
+    not count.
     """
     canonical = {"service": service_of(order.connection), **_values(order.request, content_of(order, media_of))}
     return _digest(json.dumps(canonical, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode())
@@ -53,10 +55,9 @@ def content_of(order: Order, media_of: MediaOf) -> dict[str, str]:
 def _content(given: str | None, url: str, media_of: MediaOf) -> str:
     if given is not None and _SHA256.fullmatch(given):
         return f"sha256:{given}"
-    if url.startswith("data:"):
-        return f"sha256:{_digest(_data_of(url))}"
-    known = media_of(url)
-    return f"sha256:{known}" if known else f"url:{url}"
+    if known := media_of(url):
+        return f"sha256:{known}"
+    return f"sha256:{_digest(_data_of(url))}" if url.startswith("data:") else f"url:{url}"
 
 
 def _data_of(uri: str) -> bytes:

@@ -258,16 +258,25 @@ class Ledger:
         url: str,
         *,
         sha256: str,
+        content: str,
         kind: str,
         storage: str,
         expires_at: float | None,
         seconds: float | None = None,
     ) -> None:
         """Remember what is behind a URL, and until when. See `Uploads.remember`."""
-        self._uploads.remember(url, sha256=sha256, kind=kind, storage=storage, expires_at=expires_at, seconds=seconds)
+        self._uploads.remember(
+            url,
+            sha256=sha256,
+            content=content,
+            kind=kind,
+            storage=storage,
+            expires_at=expires_at,
+            seconds=seconds,
+        )
 
     def upload_for(self, sha256: str, storage: str, min_life_seconds: float) -> Upload | None:
-        """A URL with this content in this storage that lives for at least this long, or None."""
+        """A URL with this file in this storage that lives for at least this long, or None."""
         return self._uploads.find(sha256, storage, min_life_seconds)
 
     def media_of(self, url: str) -> Upload | None:

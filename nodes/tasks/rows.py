@@ -55,15 +55,21 @@ def task_row(row: sqlite3.Row) -> TaskRow:
     values = dict(row)
     for name in ("request", "video"):
         values[name] = json.loads(values[name])
+    del values["file_fingerprint"]  # only ever searched for
     values["counted"] = bool(values["counted"])
     return TaskRow(**values)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What one order asks of the ledger. estimate in USD; counted: whether money is really spent there."""
+    """What one order asks of the ledger. estimate in USD; counted: whether money is really spent there.
+
+    fingerprint takes media by what they show, file_fingerprint by the bytes of their files: a row that shares either is
+    of the same request.
+    """
 
     fingerprint: str
+    file_fingerprint: str
     reuse: bool
     service: str
     connection: str

@@ -72,7 +72,16 @@ _VERSION_1: Migration = (
     "CREATE INDEX uploads_by_content ON uploads (sha256, storage, created_at)",
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_VERSION_1,)
+_VERSION_2: Migration = (
+    # Of what there is before, only the files are known; a request that makes the same file is found by that.
+    "ALTER TABLE uploads ADD COLUMN content TEXT NOT NULL DEFAULT ''",  # what the file shows, whoever encoded it
+    "UPDATE uploads SET content = sha256",
+    "ALTER TABLE tasks ADD COLUMN file_fingerprint TEXT NOT NULL DEFAULT ''",  # media by the bytes of their files
+    "UPDATE tasks SET file_fingerprint = fingerprint",
+    "CREATE INDEX tasks_by_file_fingerprint ON tasks (file_fingerprint, id)",
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_VERSION_1, _VERSION_2)
 """Step i leads from version i to i + 1; version 0 is an empty file. Steps that shipped never change."""
 
 VERSION = len(MIGRATIONS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from .database import Database
 
@@ -20,6 +20,7 @@ class Upload:
     Attributes:
         url: "" where only the content of a data URI is remembered.
         sha256: of the file, in hex.
+        content: SHA-256 of what the file shows; the same for files that different encoders made of one source.
         kind: "image", "audio" or "video".
         storage: name of the storage that has it.
         expires_at: seconds since 1970, None where it does not end.
@@ -28,6 +29,7 @@ class Upload:
 
     url: str = field(repr=False)
     sha256: str
+    content: str
     kind: str
     storage: str
     expires_at: float | None
@@ -46,6 +48,7 @@ class Uploads:
         url: str,
         *,
         sha256: str,
+        content: str,
         kind: str,
         storage: str,
         expires_at: float | None,
@@ -53,19 +56,29 @@ class Uploads:
     ) -> None:
         """Remember an upload; a newer one under the same URL replaces it.
 
-        Of a data URI only the hash is kept: it is megabytes long, and carries its content with it.
+        Of a data URI only hashes are kept: it is megabytes long, and carries its file with it.
         """
         now = self._clock()
         with self._database.writing() as db:
             db.execute("DELETE FROM uploads WHERE expires_at < ?", (now - KEEP_SECONDS,))
             db.execute(
-                "INSERT OR REPLACE INTO uploads (url_hash, url, sha256, kind, storage, expires_at, seconds, "
-                "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (_key(url), "" if url.startswith("data:") else url, sha256, kind, storage, expires_at, seconds, now),
+                "INSERT OR REPLACE INTO uploads (url_hash, url, sha256, content, kind, storage, expires_at, seconds, "
+                "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    _key(url),
+                    "" if url.startswith("data:") else url,
+                    sha256,
+                    content,
+                    kind,
+                    storage,
+                    expires_at,
+                    seconds,
+                    now,
+                ),
             )
 
     def find(self, sha256: str, storage: str, min_life_seconds: float) -> Upload | None:
-        """The upload of this content that lives longest, if it lives long enough."""
+        """The upload of this file that lives longest, if it lives long enough."""
         with self._database.reading() as db:
             row = db.execute(
                 "SELECT * FROM uploads WHERE sha256 = ? AND storage = ? AND url != '' "
@@ -82,7 +95,7 @@ class Uploads:
 
 
 def _upload(row: sqlite3.Row) -> Upload:
-    return Upload(row["url"], row["sha256"], row["kind"], row["storage"], row["expires_at"], row["seconds"])
+    return Upload(**{field.name: row[field.name] for field in fields(Upload)})
 
 
 def _key(url: str) -> str:

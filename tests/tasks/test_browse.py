@@ -18,8 +18,8 @@ def ledger(tmp_path: Path) -> Ledger:
 
 def _claim(ledger: Ledger, prompt: str, *, estimate: float = 0.5) -> int:
     claim = Claim(
-        prompt, True, "sandbox", "sandbox", "http://127.0.0.1:1", json.dumps({"prompt": prompt}), estimate, True,
-        "run", "", "",
+        prompt, prompt, True, "sandbox", "sandbox", "http://127.0.0.1:1", json.dumps({"prompt": prompt}), estimate,
+        True, "run", "", "",
     )  # fmt: skip
     return ledger.claim([claim], Budget(100, 1))[0].row.id
 

@@ -85,6 +85,11 @@ def test_what_is_stored_has_no_signature_and_no_picture_in_it() -> None:
     assert not any("secret" in text or "pw@" in text for text in (stored, unknown, inline))
 
 
+def test_a_picture_in_the_request_is_what_was_uploaded_where_that_is_known() -> None:
+    uri = "data:image/png;base64," + base64.b64encode(b"another encoder's bytes").decode()
+    assert fingerprint(order(image_url=uri), {**UPLOADS, uri: SHA}.get) == of(order())
+
+
 @pytest.mark.parametrize("uri", ["data:image/png;base64,***", "data:image/png;base64", "data:,x%20y"])
 def test_a_broken_data_uri_has_a_fingerprint_too(uri: str) -> None:
     assert of(order(image_url=uri)) != of(order())

@@ -24,7 +24,8 @@ REPO = Path(__file__).resolve().parents[2]
 
 
 def claim(fingerprint: str = "f", **values: Any) -> Claim:
-    made = Claim(fingerprint, True, "novita https://x", "novita", "https://x", "{}", 1.0, True, "run", "prompt", "node")
+    service = ("novita https://x", "novita", "https://x")
+    made = Claim(fingerprint, f"file {fingerprint}", True, *service, "{}", 1.0, True, "run", "prompt", "node")
     return replace(made, **values)
 
 
@@ -358,7 +359,8 @@ def test_uploads(path: Path) -> None:
     ledger = Ledger(path, clock=lambda: now[0])
 
     def remember(url: str, expires_at: float | None, storage: str = "s3", sha256: str = "aa") -> None:
-        ledger.remember_upload(url, sha256=sha256, kind="video", storage=storage, expires_at=expires_at, seconds=3.5)
+        facts = {"sha256": sha256, "content": f"what {sha256} shows", "kind": "video", "storage": storage}
+        ledger.remember_upload(url, **facts, expires_at=expires_at, seconds=3.5)  # type: ignore[arg-type]
 
     def found(min_life: float, storage: str = "s3") -> str | None:
         upload = ledger.upload_for("aa", storage, min_life)
@@ -375,7 +377,8 @@ def test_uploads(path: Path) -> None:
     for url in ("https://a", "data:image/png;base64,AAAA"):
         upload = ledger.media_of(url)
         assert upload is not None
-        assert (upload.sha256, upload.seconds, upload.kind) == ("aa", 3.5, "video")
+        assert (upload.sha256, upload.content) == ("aa", "what aa shows")
+        assert (upload.seconds, upload.kind, upload.storage) == (3.5, "video", "s3" if upload.url else "inline")
         assert url not in repr(upload)
     remember("https://a", 1300.0, sha256="bb")
     again = ledger.media_of("https://a")
