@@ -97,8 +97,6 @@ def generator(path: str) -> dict[str, Any]:
 
 def torchcodec(path: str) -> dict[str, Any]:
     """torchcodec into a preallocated tensor."""
-    from torchcodec.decoders import VideoDecoder
-
     decoder = VideoDecoder(path, dimension_order="NHWC", num_ffmpeg_threads=0)
     metadata = decoder.metadata
     out = np.empty((metadata.num_frames, metadata.height, metadata.width, 3), np.float32)
@@ -123,10 +121,10 @@ if _asked.get("function", "").endswith(":generator"):
     import cv2
 if _asked.get("function", "").endswith(":torchcodec"):
     try:
-        import torchcodec.decoders
+        from torchcodec.decoders import VideoDecoder
 
         # The first decoder loads the FFmpeg of the system, which the package does not bring.
-        torchcodec.decoders.VideoDecoder(_asked["arguments"]["path"])
+        VideoDecoder(_asked["arguments"]["path"])
     except ModuleNotFoundError:
         sys.exit("not installed (pip install torchcodec)")
     except (ImportError, OSError, RuntimeError):
