@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +98,9 @@ def _goals(found: dict[str, Figures | str]) -> None:
     assert isinstance(ours, Figures)
     tensors = ours.given["bytes"]
     fastest = max(figures.fastest for figures in limits)
+    cores = len(os.sched_getaffinity(0))
+    shared = sum(figures.cpu for figures in limits) / cores / max(figures.wall for figures in limits)
+    print(f"    decoding and writing share {cores} cores: together they take {shared:.2f} of the limit at best")
     _goal("of the limit", ours.wall / max(figures.wall for figures in limits), ours.fastest / fastest, most=1.35)
     _goal("peak / tensors", ours.peak / tensors, None, most=1.04)
     _goal("MiB above the tensors", (ours.peak - tensors) / MIB, None, most=96)

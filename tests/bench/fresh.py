@@ -21,6 +21,10 @@ from typing import Any
 import numpy as np
 
 MIB = 1 << 20
+#: Some virtual machines give free memory back to their host, beginning about two seconds after it became free and in
+#: the midst of the next measurement. After this long what the last process left has been given back, and what is
+#: touched then stays until the run is over.
+_SETTLE_SECONDS, _MUCH = 4.0, 512 * MIB
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ def _median(samples: list[dict[str, Any]]) -> Figures:
 def _one(way: Way) -> dict[str, Any]:
     if way.needs > _free():
         raise RuntimeError(f"needs {way.needs / 2**30:.1f} GiB, {_free() / 2**30:.1f} are free")
+    if way.touch >= _MUCH:
+        time.sleep(_SETTLE_SECONDS)
     request = json.dumps({"function": way.function, "arguments": way.arguments, "touch": way.touch})
     done = subprocess.run(
         [sys.executable, "-m", __name__, request],
