@@ -247,6 +247,7 @@ async def put_key(request: web.Request) -> web.StreamResponse:
         await _change_key(lambda: store_key(services.user_dir(), key))
     except SettingsError as error:
         return problem(_said(error), status=409)
+    services.resume_unfinished()  # tasks may have waited for just this key
     return answer(await asyncio.to_thread(_key))
 
 

@@ -178,7 +178,7 @@ def watch(on_change: Listener, on_progress: Observer) -> None:
 
 
 def resume_unfinished() -> None:
-    """Go on with what an earlier process paid for. Runs in the background; trouble shows in the log only."""
+    """Go on with what was paid for and is not fetched yet. Runs in the background; trouble shows in the log only."""
 
     def work() -> None:
         try:

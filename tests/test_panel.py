@@ -351,6 +351,16 @@ def test_a_key_is_stored_used_and_never_told(house: Panel) -> None:
     assert house.get("/wan27/status")["connection"]["sandbox"]
 
 
+def test_a_new_key_has_unfinished_tasks_looked_for(house: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys: list[str] = []
+    monkeypatch.setattr(services, "resume_unfinished", lambda: keys.append(services.current_settings().novita.api_key))
+
+    house.write("PUT", "/wan27/key", {"key": "short"})
+    house.write("PUT", "/wan27/key", {"key": KEY})
+
+    assert keys == [KEY]
+
+
 @pytest.mark.parametrize("body", [{"key": "short"}, {"key": 5}, {}, ["key"], "text"])
 def test_what_is_no_key_is_refused(body: Any, house: Panel) -> None:
     answer = house.write("PUT", "/wan27/key", body)

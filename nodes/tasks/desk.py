@@ -22,6 +22,7 @@ from .following import Follower
 from .ledger import InDoubt, Ledger
 from .model import Budget, Order, Polling, Submitted, service_of
 from .polling import Observer, Poller, Task
+from .rescan import Rescan
 from .rows import Claim, Claimed, TaskRow
 from .sending import Sender, Sending, WithdrawnError
 
@@ -50,6 +51,7 @@ class Setup:
     not_delivered: Backoff
     rate_limit: Backoff
     free: Backoff
+    rescan_seconds: float
     observer: Observer | None = None
 
 
@@ -107,6 +109,7 @@ class Desk:
         self._jobs: dict[asyncio.Task[None], bool] = {}
         """Everything that runs; True for POSTs."""
         self._closing = False
+        self._start(Rescan(self._ledger, self._follows, self.resume, setup.rescan_seconds).run(), is_post=False)
 
     def _client(self, order: Order) -> ServiceClient:
         return ServiceClient(order.connection, self._http, submit_http=self._submit_http)
@@ -208,6 +211,9 @@ class Desk:
             self._start(self._until_done(key, task), is_post=False)
         return task
 
+    def _follows(self, row: TaskRow) -> bool:
+        return (row.service, row.task_id) in self._tasks
+
     async def _until_done(self, key: tuple[str, str], task: Task) -> None:
         try:
             await self._follower.run(task)
@@ -216,7 +222,7 @@ class Desk:
             self._tasks.pop(key, None)
 
     async def resume(self, row: TaskRow) -> None:
-        """Go on with a task of an earlier process, where its connection is still the one that is set."""
+        """Go on with a task that nobody follows any more, where its connection is still the one that is set."""
         resolver = self._setup.connection_for
         if resolver is None or not row.task_id:
             return

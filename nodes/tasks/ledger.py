@@ -33,9 +33,6 @@ __all__ = ["InDoubt", "Ledger"]
 
 log = logging.getLogger(__name__)
 
-NEVER_SENT = "never sent"
-LOST = "ComfyUI ended while the request was on its way, so its answer was never read"
-
 ABANDONED = "its end could not be written down when it happened"
 
 
@@ -224,19 +221,23 @@ class Ledger:
         return self.row(row_id)
 
     def unfinished(self, max_age_seconds: float) -> list[TaskRow]:
-        """Tasks to go on with that no other living process takes care of. They are this process's from now on."""
+        """Tasks to go on with that no other living process takes care of. They are this process's from now on.
+
+        Where there are none to take over, nothing is written.
+        """
         self._presence.show()
+        with self._database.reading() as db:
+            sql = "SELECT * FROM tasks WHERE state IN ('submitted', 'succeeded') AND created_at > ? ORDER BY id"
+            rows = [task_row(row) for row in db.execute(sql, (self._clock() - max_age_seconds,))]
+        return [row for row in rows if row.owner == self.token or self._take_over(row)]
+
+    def _take_over(self, row: TaskRow) -> bool:
+        if self._presence.alive(row.owner):
+            return False
         with self._database.writing() as db:
-            rows = [
-                task_row(row)
-                for row in db.execute(
-                    "SELECT * FROM tasks WHERE state IN ('submitted', 'succeeded') AND created_at > ? ORDER BY id",
-                    (self._clock() - max_age_seconds,),
-                )
-            ]
-            mine = [row for row in rows if row.owner == self._presence.token or not self._presence.alive(row.owner)]
-            db.executemany("UPDATE tasks SET owner = ? WHERE id = ?", [(self._presence.token, row.id) for row in mine])
-        return mine
+            # Another process may have been faster.
+            sql = "UPDATE tasks SET owner = ? WHERE id = ? AND owner = ?"
+            return db.execute(sql, (self.token, row.id, row.owner)).rowcount == 1
 
     def tidy(self) -> None:
         """Remove the lock files of processes that ended."""

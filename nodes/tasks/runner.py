@@ -29,6 +29,7 @@ from .ledger import Ledger
 from .limiter import POLLS_PER_MINUTE
 from .model import Budget, Finished, Order, Polling, Progress, Submitted
 from .polling import Observer, Task
+from .rescan import RESCAN_SECONDS
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -42,10 +43,11 @@ class Runner:
         output_dir: ComfyUI's output folder; videos go to wan27/ below it.
         polling: seconds between polls.
         budget: limits in USD; requests to a sandbox do not count.
-        connection_for: for `resume_unfinished`; may block.
+        connection_for: for tasks that are picked up again; may block.
         polls_per_minute: for all tasks together, where the service is not on this machine.
         not_delivered, rate_limit: how long a request that was surely not taken is tried again.
         free: pauses of polls and downloads after trouble.
+        rescan_seconds: between two looks for tasks that were given up.
     """
 
     def __init__(
@@ -60,9 +62,19 @@ class Runner:
         not_delivered: Backoff = NOT_DELIVERED_BACKOFF,
         rate_limit: Backoff = RATE_LIMIT_BACKOFF,
         free: Backoff = FREE_BACKOFF,
+        rescan_seconds: float = RESCAN_SECONDS,
     ) -> None:
         self._setup = Setup(
-            ledger, output_dir, polling, budget, connection_for, polls_per_minute, not_delivered, rate_limit, free
+            ledger,
+            output_dir,
+            polling,
+            budget,
+            connection_for,
+            polls_per_minute,
+            not_delivered,
+            rate_limit,
+            free,
+            rescan_seconds,
         )
         self._ledger = ledger
         self._background = BackgroundLoop("wan27-runner")
@@ -131,7 +143,7 @@ class Runner:
             task.listeners.remove(on_update)
 
     def resume_unfinished(self) -> None:
-        """Go on with what earlier processes left, in the background. Returns at once; trouble goes to the log."""
+        """Go on with what was left unfinished, in the background. Returns at once; trouble goes to the log."""
         with contextlib.suppress(Wan27Error):
             self._call(self._resume())
 

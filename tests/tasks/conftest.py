@@ -55,7 +55,7 @@ class House:
             output_dir=self.output,
             polling=Polling(0.02, 0.1),
             budget=budget,
-            connection_for=lambda name, base_url: self.connection,
+            connection_for=options.pop("connection_for", lambda name, base_url: self.connection),
             not_delivered=options.pop("not_delivered", QUICK),
             free=QUICK,
             **options,

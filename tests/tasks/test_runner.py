@@ -409,6 +409,47 @@ def test_what_an_earlier_process_left_is_picked_up(house: House, service: FakeSe
     assert service.posts == 2
 
 
+def test_a_task_that_was_given_up_is_looked_for_again(house: House, service: FakeService) -> None:
+    service.poll = ["unauthorized"] * 3
+    house.start(rescan_seconds=0.05)
+    asyncio.run(house.submit())  # and nobody waits
+    asyncio.run(soon(lambda: house.states() == ["saved"]))
+    assert not service.poll
+    assert service.posts == 1
+
+
+def test_a_task_is_picked_up_once_its_connection_is_set(house: House, service: FakeService) -> None:
+    connection = house.connection
+    service.poll = ["processing"] * 1000
+    asyncio.run(house.submit())
+    house.runner.close(1.0)
+    service.poll = []
+    asked: list[str] = []
+
+    def connection_for(name: str, base_url: str) -> Connection | None:
+        asked.append(name)
+        return connection if len(asked) > 2 else None
+
+    house.start(rescan_seconds=0.05, connection_for=connection_for).resume_unfinished()
+    asyncio.run(soon(lambda: house.states() == ["saved"]))
+
+
+def test_looking_again_writes_nothing_and_ends_with_the_runner(house: House, service: FakeService) -> None:
+    house.start(rescan_seconds=0.01)
+    house.run()
+    ledger = house.ledger_in_use.path
+    looked: list[float] = []
+    unfinished = house.ledger_in_use.unfinished
+    before = ledger.stat().st_mtime_ns
+    house.ledger_in_use.unfinished = lambda age: looked.append(age) or unfinished(age)  # type: ignore[method-assign,func-returns-value]
+    asyncio.run(soon(lambda: len(looked) > 3))
+    assert ledger.stat().st_mtime_ns == before
+    thread = house.runner._background._thread
+    assert thread
+    house.runner.close(1.0)
+    assert not thread.is_alive()
+
+
 def test_closing_lets_a_post_come_back(house: House, service: FakeService) -> None:
     async def graph() -> None:
         service.answer.clear()
