@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from .connection import Connection
 from .dialect import Call
-from .errors import AuthenticationError, NotDeliveredError, OutcomeUnknownError, RequestError, ServerError
+from .errors import (
+    AuthenticationError,
+    NotDeliveredError,
+    OutcomeUnknownError,
+    RequestError,
+    ServerError,
+    ServiceError,
+)
 from .request import VideoRequest
+from .scrub import Scrubber
 from .task import Balance, TaskResult
+
+T = TypeVar("T")
 
 TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=30.0)
 """Seconds. Submitting an inline picture means up to 27 MB of body; the answer comes at once after that."""
@@ -44,6 +56,8 @@ class ServiceClient:
         self._connection = connection
         self._http = http
         self._submit_http = submit_http or http
+        # What the service says ends up in errors, the log, the ledger and the panel.
+        self._scrub = Scrubber(connection.api_key)
 
     async def submit(self, request: VideoRequest) -> str:
         """POST a request, once, and return the task id. This is the call that costs money.
@@ -58,10 +72,10 @@ class ServiceClient:
         try:
             response = await self._send(self._submit_http, call)
         except _NEVER_SENT as error:
-            raise NotDeliveredError(f"{self._where()} cannot be reached: {_said(error)}.") from error
+            raise NotDeliveredError(f"{self._where()} cannot be reached: {self._said(error)}.") from error
         except httpx.HTTPError as error:
             raise OutcomeUnknownError(
-                f"The request went out to {self._where()} and no answer came back: {_said(error)}."
+                f"The request went out to {self._where()} and no answer came back: {self._said(error)}."
             ) from error
         if response.status_code >= 500 or (response.status_code < 400 and not response.is_success):
             failure = self._failure(response, submitting=True)
@@ -69,7 +83,7 @@ class ServiceClient:
         if not response.is_success:
             raise self._failure(response, submitting=True)
         try:
-            return self._connection.dialect.task_id(_json(response))
+            return self._read(self._connection.dialect.task_id, self._json(response))
         except ServerError as error:
             raise OutcomeUnknownError(f"The request was accepted, but its task id is missing. {error}") from error
 
@@ -81,22 +95,23 @@ class ServiceClient:
             ServiceError: what the service said, such as TaskNotFoundError or RateLimitError.
         """
         payload = await self._get(self._connection.dialect.result(task_id))
-        return self._connection.dialect.task(payload, task_id)
+        found = self._read(lambda answer: self._connection.dialect.task(answer, task_id), payload)
+        return replace(found, reason=self._scrub.text(found.reason), raw_status=self._scrub.text(found.raw_status))
 
     async def balance(self) -> Balance:
         """Ask for the account's balance: free, and tells a good key from a bad one. Raises as `result`."""
         payload = await self._get(self._connection.dialect.balance())
-        return self._connection.dialect.account(payload)
+        return self._read(self._connection.dialect.account, payload)
 
     async def _get(self, call: Call) -> Any:
         self._need_key()
         try:
             response = await self._send(self._http, call)
         except httpx.HTTPError as error:
-            raise NotDeliveredError(f"{self._where()} cannot be reached: {_said(error)}.") from error
+            raise NotDeliveredError(f"{self._where()} cannot be reached: {self._said(error)}.") from error
         if not response.is_success:
             raise self._failure(response, submitting=False)
-        payload = _json(response)
+        payload = self._json(response)
         if payload is None:
             raise ServerError(f"{self._where()} sent something that is no JSON.", status=response.status_code)
         return payload
@@ -113,12 +128,37 @@ class ServiceClient:
         )
 
     def _failure(self, response: httpx.Response, *, submitting: bool) -> Exception:
-        return self._connection.dialect.error(
-            response.status_code,
-            _json(response),
-            submitting=submitting,
-            retry_after=retry_after_seconds(response.headers.get("Retry-After")),
+        return self._scrubbed(
+            self._connection.dialect.error(
+                response.status_code,
+                self._json(response),
+                submitting=submitting,
+                retry_after=retry_after_seconds(response.headers.get("Retry-After")),
+            )
         )
+
+    def _json(self, response: httpx.Response) -> Any:
+        """The answer without the key, None where it is no JSON."""
+        try:
+            return self._scrub.json(response.json())
+        except (ValueError, RecursionError):
+            return None
+
+    def _read(self, read: Callable[[Any], T], payload: Any) -> T:
+        try:
+            return read(payload)
+        except ServiceError as error:
+            self._scrubbed(error)
+            raise
+
+    def _scrubbed(self, error: ServiceError) -> ServiceError:
+        error.args = (self._scrub.text(str(error)),)
+        error.reason = self._scrub.text(error.reason)
+        return error
+
+    def _said(self, error: Exception) -> str:
+        """The name of a transport error and its text."""
+        return self._scrub.text(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
     def _need_key(self) -> None:
         key = self._connection.api_key
@@ -151,15 +191,3 @@ def retry_after_seconds(value: str | None, *, now: datetime | None = None) -> fl
     if when.tzinfo is None:
         when = when.replace(tzinfo=timezone.utc)
     return max(0.0, (when - (now or datetime.now(timezone.utc))).total_seconds())
-
-
-def _json(response: httpx.Response) -> Any:
-    try:
-        return response.json()
-    except ValueError:
-        return None
-
-
-def _said(error: Exception) -> str:
-    """The name of a transport error and its text. httpx puts no headers in it, so no key either."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

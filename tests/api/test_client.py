@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -174,6 +176,54 @@ def test_without_a_key_nothing_is_sent(server: _Server, method: str) -> None:
 @pytest.mark.parametrize("answer", [reply(200, b"<html>"), reply(502, b"bad gateway")])
 def test_an_unreadable_result_is_the_servers_fault(server: _Server, answer: Answer) -> None:
     server.answer = answer
+    with pytest.raises(errors.ServerError):
+        call(server.url, "result", "t")
+
+
+KEY = "sk-very/secret+0123456789"
+TOLD_BACK = [KEY, quote(KEY, safe=""), quote(KEY, safe="").lower(), b64encode(KEY.encode()).decode()]
+
+
+@pytest.mark.parametrize("told", TOLD_BACK)
+@pytest.mark.parametrize("method", ["submit", "result", "balance"])
+@pytest.mark.parametrize(
+    ("status", "shape"),
+    [
+        (
+            401,
+            {"reason": "INVALID_API_KEY", "message": "invalid token Bearer {key} at https://h.example/a?sig=signed."},
+        ),
+        (403, {"reason": "{key}"}),
+        (500, {"error": {"message": "x" * 490 + "{key}"}}),
+        (200, {"headers": {"Authorization": "Bearer {key}", "url": "https://h.example/a?sig=signed"}}),
+    ],
+)
+def test_a_key_that_the_service_repeats_is_not_told(
+    server: _Server, told: str, method: str, status: int, shape: dict[str, Any]
+) -> None:
+    server.answer = reply(status, json.dumps(shape).replace("{key}", told).encode())
+    args = {"submit": [REQUEST], "result": ["t"], "balance": []}[method]
+    with pytest.raises(errors.Wan27Error) as caught:
+        call(server.url, method, *args, key=KEY)
+    told_on = f"{caught.value} {getattr(caught.value, 'reason', '')} {caught.value.__cause__}"
+    assert told[:12] not in told_on
+    assert "signed" not in told_on
+
+
+def test_what_a_task_says_of_itself_is_told_without_key_and_queries(server: _Server) -> None:
+    link = "https://cdn.example/v.mp4?signature=1"
+    said = f"no download of https://h.example/a.png?sig=signed with {KEY}"
+    task = {"status": "TASK_STATUS_FAILED", "reason": said}
+    server.answer = reply(200, {"task": task, "videos": [{"video_url": link}]})
+    result = call(server.url, "result", "t", key=KEY)
+    assert result.reason == "no download of https://h.example/a.png with •••"
+    assert result.videos[0].url == link
+
+
+def test_half_a_character_and_endless_nesting_do_no_harm(server: _Server) -> None:
+    server.answer = reply(200, b'{"task": {"status": "TASK_STATUS_FAILED", "reason": "odd \\ud800"}}')
+    assert call(server.url, "result", "t").reason == "odd ?"
+    server.answer = reply(200, b"[" * 100_000 + b"]" * 100_000)
     with pytest.raises(errors.ServerError):
         call(server.url, "result", "t")
 
