@@ -62,11 +62,11 @@ def requests_of(inputs: Mapping[str, Sequence[Any]]) -> list[tuple[VideoRequest,
         item = {name: values[min(index, len(values) - 1)] for name, values in inputs.items()}
         on_repeat = item.pop("on_repeat", ON_REPEAT[0])
         problems = literal_problems(
-            prompt=item["prompt"],
-            negative_prompt=item["negative_prompt"],
+            prompt=as_text(item["prompt"]),
+            negative_prompt=as_text(item["negative_prompt"]),
             resolution=item["resolution"],
             on_repeat=on_repeat,
-            media={field: _text(item.get(field)) for field in MEDIA_FIELDS},
+            media={field: as_text(item.get(field)) for field in MEDIA_FIELDS},
         )
         if problems:
             raise RequestError("\n".join(problems))
@@ -76,14 +76,14 @@ def requests_of(inputs: Mapping[str, Sequence[Any]]) -> list[tuple[VideoRequest,
 
 def _request(item: dict[str, Any]) -> VideoRequest:
     return VideoRequest(
-        prompt=_text(item["prompt"]),
-        negative_prompt=_text(item["negative_prompt"]),
+        prompt=as_text(item["prompt"]),
+        negative_prompt=as_text(item["negative_prompt"]),
         resolution=item["resolution"],
         duration=_whole(item["duration"]),
         seed=_whole(item["seed"]),
         prompt_extend=bool(item["prompt_extend"]),
         watermark=bool(item["watermark"]),
-        **{field: _text(item.get(field)) or None for field in MEDIA_FIELDS},
+        **{field: as_text(item.get(field)) or None for field in MEDIA_FIELDS},
     )
 
 
@@ -92,7 +92,8 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, Integral) else value
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """As it is sent: without white space around it."""
     return "" if value is None else str(value).strip()
 
 

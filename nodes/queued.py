@@ -12,10 +12,13 @@ from typing import Any
 
 from .api import limits
 from .api.errors import BudgetError
+from .orders import as_text
 
 NODE_ID = "Wan27ImageToVideo"
 
-_LITERALS = ("prompt", "negative_prompt", "resolution", "duration", "seed", "prompt_extend", "watermark")
+_TEXTS = ("prompt", "negative_prompt", "resolution")
+_NUMBERS = ("duration", "seed")
+_LITERALS = (*_TEXTS, *_NUMBERS, "prompt_extend", "watermark")
 
 _graph: ContextVar[Mapping[str, Any] | None] = ContextVar("wan27_queued_graph", default=None)
 
@@ -64,9 +67,19 @@ def may_be_known(inputs: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
     for name in _LITERALS:
         value = inputs.get(name)
         linked = isinstance(value, (list, tuple))
-        if not linked and (value or None) != (stored.get(name) or None):
+        if not linked and _as_sent(name, value) != _as_sent(name, stored.get(name)):
             return False
     return True
+
+
+def _as_sent(name: str, value: Any) -> Any:
+    """A literal as the request will have it: the graph has what was typed, such as a line break after the prompt."""
+    if name in _NUMBERS:
+        try:
+            return int(value or 0)
+        except (TypeError, ValueError):
+            return value
+    return as_text(value) if name in _TEXTS else bool(value)
 
 
 def budget_problem() -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nodes.api import limits
 from nodes.api.errors import RequestError
 from nodes.orders import literal_problems, requests_of
 
@@ -41,6 +42,17 @@ def test_empty_text_and_missing_sockets_are_unset() -> None:
     [(request, on_repeat)] = requests_of(inputs(last_frame_url=[""], driving_audio_url=[None]))
     assert request.media() == {"image_url": URL}
     assert on_repeat == "reuse"
+
+
+def test_a_prompt_counts_without_the_white_space_around_it() -> None:
+    most = limits.PROMPT_CHARS
+    [(request, _)] = requests_of(
+        inputs(prompt=["p" * most + "\n"], negative_prompt=[f" {'n' * limits.NEGATIVE_PROMPT_CHARS}"])
+    )
+    request.check()
+    assert len(request.prompt) == most
+    with pytest.raises(RequestError, match=str(most)):
+        requests_of(inputs(prompt=["p" * (most + 1)]))
 
 
 def test_numbers_of_numpy_are_numbers() -> None:

@@ -34,6 +34,9 @@ def test_only_literal_durations_and_resolutions_of_this_node_are_certain() -> No
     [
         ({}, True),
         ({"prompt": LINK}, True),
+        ({"prompt": " p\n"}, True),
+        ({"negative_prompt": " "}, True),
+        ({"seed": "0"}, True),
         ({"prompt": "other"}, False),
         ({"duration": 6}, False),
         ({"seed": 3}, False),
