@@ -205,7 +205,8 @@ class Wan27UploadVideo(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Uploads a clip to be continued and gives out its URL and length. An mp4 or mov inside the limits is "
-                "sent as it is; anything else is encoded once. The same clip is sent only once."
+                "sent as it is, but without its tags (graph, place, title); anything else is encoded once. The same "
+                "clip is sent only once."
             ),
             inputs=[
                 io.Video.Input(

@@ -6,9 +6,10 @@ import math
 import shutil
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -16,10 +17,11 @@ from .bounds import ClipBounds
 from .clip_file import FileClip
 from .clip_frames import Shape, Shaper, inside, target_size
 from .clip_inspect import FileFacts, inspect_file
-from .clip_source import ClipSource, TensorClip, file_of, trim_window
+from .clip_source import ClipSource, FileSource, TensorClip, file_of, trim_window
+from .clip_tags import shown, take_out_tags
 from .clip_writer import ClipWriter, aac_rate
 from .content import content_of_file
-from .file import MediaCancelled, MediaError, MediaFile, describe, megabytes, new_path
+from .file import MediaCancelled, MediaError, MediaFile, describe, megabytes, new_path, sha256_of
 from .pixels import check_aspect
 
 if TYPE_CHECKING:
@@ -47,9 +49,10 @@ def encode_clip(
 ) -> MediaFile:
     """The file of a VIDEO to be sent, inside `bounds`.
 
-    An H.264 or HEVC mp4 or mov inside the limits is given back byte for byte. Anything else is encoded once, frame by
-    frame: H.264 yuv420p tagged bt709, constant rate, even sides, AAC. on_limit fit keeps the last `max_seconds`, scales
-    into the limits and lowers the quality as far as the size asks for, and says so in `notes`; error refuses. Frames in
+    An H.264 or HEVC mp4 or mov inside the limits is given back byte for byte; where it has tags that tell something, as
+    ComfyUI's Save Video puts the graph in, a copy with these blanked. Anything else is encoded once, frame by frame:
+    H.264 yuv420p tagged bt709, constant rate, even sides, AAC. on_limit fit keeps the last `max_seconds`, scales into
+    the limits and lowers the quality as far as the size asks for, and says so in `notes`; error refuses. Frames in
     memory are no file yet, so they are encoded in both modes. on_progress gets frames done and frames in all.
 
     Raises MediaError (also for fit: too short, an aspect beyond the limit, no video stream, NaN) and MediaCancelled.
@@ -75,7 +78,10 @@ def encode_clip(
     reasons = problems + facts.reasons_to_encode
     _refuse(reasons, on_limit)
     if not reasons:
-        return _as_it_is(facts, directory)
+        if (file := _as_it_is(facts, directory)) is not None:
+            return file
+        reasons = [f"its tags ({shown(facts.tags)}) cannot be taken out"]
+        _refuse(reasons, on_limit)
     content = content_of_file(source, trim, cancelled)
     return _encode(_kept_part(facts, bounds, content), bounds, directory, _notes(reasons), cancelled, on_progress)
 
@@ -119,17 +125,26 @@ def _notes(reasons: Sequence[str]) -> list[str]:
     return [f"Clip encoded: {'; '.join(reasons)}."] if reasons else []
 
 
-def _as_it_is(facts: FileFacts, directory: Path) -> MediaFile:
-    """The user's own file, or a copy of the bytes where it has none."""
+def _as_it_is(facts: FileFacts, directory: Path) -> MediaFile | None:
+    """The user's own file, or a copy of the bytes where it has none or has tags; None where these stick to it."""
     width, height = facts.size
-    extra = {"width": width, "height": height, "seconds": float(facts.seconds)}
-    if isinstance(facts.source, BytesIO):
-        path = new_path(directory, facts.extension)
-        facts.source.seek(0)
-        with path.open("wb") as file:
-            shutil.copyfileobj(facts.source, file)
-        return describe(path, owned=True, **extra)  # type: ignore[arg-type]
-    return describe(facts.source, owned=False, extension=facts.extension, **extra)  # type: ignore[arg-type]
+    describe_it = partial(describe, extension=facts.extension, width=width, height=height, seconds=float(facts.seconds))
+    if isinstance(facts.source, Path) and not facts.tags:
+        return describe_it(facts.source, owned=False)
+    path = new_path(directory, facts.extension)
+    with _reading(facts.source) as source, path.open("wb") as file:
+        shutil.copyfileobj(source, file)
+    if not facts.tags:
+        return describe_it(path, owned=True)
+    if not take_out_tags(path):
+        path.unlink()
+        return None
+    note = f"Clip sent without its tags ({shown(facts.tags)}); pictures and sound are as they were."
+    return describe_it(path, owned=True, content=sha256_of(facts.source), notes=(note,))
+
+
+def _reading(source: FileSource) -> BinaryIO:
+    return BytesIO(source.getvalue()) if isinstance(source, BytesIO) else source.open("rb")
 
 
 def _most_frames(fps: Fraction, bounds: ClipBounds) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .clip_file import end_of
 from .clip_source import FileSource, plausible_fps
+from .clip_tags import tags_of
 from .decode_source import audio_stream, name_of, opened, size_of, video_stream
 from .file import MediaError
 from .probe import rotation_of
@@ -26,7 +27,8 @@ _FOREIGN_BRANDS = ("3g", "m4a", "m4b", "f4v", "mjp2", "avif", "heic", "mif1")
 class FileFacts:
     """size: upright, with square pixels. start, end: of the part to use, in seconds of the file's clock. shortest,
     longest: what a reader can take the file's length for, which depends on whether it goes by the pictures, by the
-    sound too, or by what the header says. reasons_to_encode: why it cannot be sent as it is, limits aside."""
+    sound too, or by what the header says. tags: names of those that must not go along. reasons_to_encode: why it cannot
+    be sent as it is, limits aside."""
 
     source: FileSource
     extension: str
@@ -39,6 +41,7 @@ class FileFacts:
     shortest: Fraction
     longest: Fraction
     sound: tuple[int, int] | None
+    tags: tuple[str, ...]
     reasons_to_encode: list[str] = field(default_factory=list)
 
     @property
@@ -64,7 +67,7 @@ def inspect_file(source: FileSource, trim: tuple[float, float]) -> FileFacts:
         fps = plausible_fps(stream.average_rate or stream.guessed_rate)
         said = Fraction(container.duration or 0, 1_000_000)
         pictures = stream.duration * stream.time_base if stream.duration and stream.time_base else None
-        sound = _sound(container)
+        sound, tags = _sound(container), tags_of(container)
         first = _first_frame(container, stream, name)
         size, rotation, squeezed = _upright_size(first, stream)
         start = (first.pts or 0) * (first.time_base or Fraction(0))
@@ -87,6 +90,7 @@ def inspect_file(source: FileSource, trim: tuple[float, float]) -> FileFacts:
         min(pictures or end - start, end - start),
         max(said, pictures or said, end - start),
         sound,
+        tags,
         reasons,
     )
 

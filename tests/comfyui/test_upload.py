@@ -88,6 +88,25 @@ def test_a_clip_inside_the_limits_is_stored_byte_for_byte(comfy: ComfyUI, tmp_pa
     assert kept(done, duration) == [3.0]
 
 
+def test_the_graph_that_save_video_writes_stays_here(comfy: ComfyUI) -> None:
+    made = Graph()
+    images = made.add("EmptyImage", width=320, height=240, batch_size=60, color=0x4080C0)
+    video = made.add("CreateVideo", images=(images, 0), fps=30.0)
+    saved = made.add("SaveVideo", video=(video, 0), filename_prefix="tags", format="auto", codec="auto")
+    data = run(comfy, made).files(saved)[0].read_bytes()
+    assert b"EmptyImage" in data
+    graph = Graph()
+    node = upload_video(graph, comfy.upload("saved.mp4", data), on_limit="error")
+    url = keep(graph, (node, 0))
+
+    done = run(comfy, graph)
+
+    sent = stored(kept(done, url)[0])
+    assert b"EmptyImage" not in sent and b"prompt" not in sent
+    assert len(sent) == len(data)
+    assert any("without its tags (prompt)" in text for text in done.texts_of(node))
+
+
 def test_a_long_clip_is_cut_to_its_end(comfy: ComfyUI, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "long.mkv", frames=120, fps=10, sound=12.0)
     graph = Graph()

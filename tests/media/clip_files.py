@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
@@ -79,10 +80,12 @@ def write_clip(
     format: str | None = None,
     gop: int = 30,
     sound_codec: str = "aac",
+    tags: Mapping[str, str] | None = None,
 ) -> Path:
     """A file whose frames get brighter. pts: times in units of time_base. corner: white at the top left of the stored
     picture. rotation: what the file says to turn its picture by, clockwise, as phones do."""
     with av.open(str(path), "w", format=format, options=options or {}) as container:
+        container.metadata.update(tags or {})
         fast = {"preset": "ultrafast"} if codec.startswith("libx26") else {}
         stream = container.add_stream(codec, rate=fps, options={"crf": "20", "g": str(gop), **fast})
         stream.width, stream.height = size
