@@ -76,8 +76,14 @@ async def in_thread(work: Callable[..., T], *args: Any, node_id: str | None = No
     return task.result()
 
 
-async def until_interrupted(work: Awaitable[T], *, every: Callable[[], Awaitable[None]] | None = None) -> T:
-    """Await `work`, but stop waiting when the user interrupts. `every` is awaited a few times a second.
+async def until_interrupted(
+    work: Awaitable[T],
+    *,
+    every: Callable[[], Awaitable[None]] | None = None,
+    on_interrupt: Callable[[], None] | None = None,
+) -> T:
+    """Await `work`, but stop waiting when the user interrupts. `every` is awaited a few times a second; `on_interrupt`
+    is called once, for what the user should know then.
 
     Only the waiting ends: whatever goes on behind `work` in other threads is left alone. Raises ComfyUI's
     InterruptProcessingException after an interrupt, and what `work` raised otherwise.
@@ -87,6 +93,8 @@ async def until_interrupted(work: Awaitable[T], *, every: Callable[[], Awaitable
         while not task.done():
             await asyncio.wait({task}, timeout=2 * POLL_SECONDS)
             if interrupted():
+                if on_interrupt is not None:
+                    on_interrupt()
                 raise _interrupt()
             if every is not None:
                 await every()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -16,6 +17,8 @@ from .background import executing_node_id, executing_prompt_id, show_text, until
 from .inline_advice import advised
 from .orders import ON_REPEAT, literal_problems, only, requests_of
 from .queued import budget_problem
+
+log = logging.getLogger(__name__)
 
 CATEGORY = "video/Wan 2.7"
 
@@ -200,9 +203,21 @@ class Wan27ImageToVideo(io.ComfyNode):
                 )
             )
         with advised(any(url.startswith("data:") for request, _ in requests for url in request.media().values())):
-            submitted = await until_interrupted(services.runner.submit_batch(orders, run_id=prompt_id))
+            submitted = await until_interrupted(
+                services.runner.submit_batch(orders, run_id=prompt_id),
+                on_interrupt=partial(_say_what_goes_on, len(orders), node_id),
+            )
         ids = [item.task_id for item in submitted]
         rerun.remember(f"submit {node_id}", partial(services.any_failed, ids))
         lines = [f"{item.task_id}{' (reused)' if item.reused else ''} {item.note}".strip() for item in submitted]
         show_text("\n".join(filter(None, [services.sandbox_note, *lines])), node_id=node_id)
         return io.NodeOutput(ids, [item.estimated_cost for item in submitted])
+
+
+def _say_what_goes_on(requests: int, node_id: str) -> None:
+    """On the node and in the log, for an interrupt leaves nothing else behind."""
+    from .tasks.texts import sent_goes_on
+
+    text = sent_goes_on(requests)
+    log.info("Wan 2.7: %s", text)
+    show_text(text, node_id=node_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from comfy_api.latest import io, ui
 from . import rerun
 from .api.errors import RequestError, Wan27Error
 from .api.task import check_task_id
-from .background import executing_node_id, until_interrupted
+from .background import executing_node_id, show_text, until_interrupted
 from .board import Board, Line
 from .inline_advice import advised
 from .submit import CATEGORY
@@ -22,6 +23,8 @@ from .submit import CATEGORY
 if TYPE_CHECKING:
     from .services import Services
     from .tasks.model import Finished
+
+log = logging.getLogger(__name__)
 
 TIMEOUT_MINUTES = (1.0, 1440.0)
 DEFAULT_TIMEOUT_MINUTES = 60.0
@@ -112,6 +115,7 @@ class Wan27WaitForVideo(io.ComfyNode):
                 return_exceptions=True,
             ),
             every=board.show,
+            on_interrupt=partial(_say_what_goes_on, board),
         )
         await board.show()
         with advised(not services.connection.is_sandbox and services.settings.storage.kind in ("auto", "inline")):
@@ -132,6 +136,17 @@ async def _wait(services: Services, line: Line, minutes: float) -> Finished:
     )
     line.done = True
     return finished
+
+
+def _say_what_goes_on(board: Board) -> None:
+    """On the node and in the log, for an interrupt leaves nothing else behind."""
+    from .tasks.texts import goes_on
+
+    texts = [goes_on(line.task_id) for line in board.lines if not line.done]
+    for text in texts:
+        log.info("Wan 2.7: %s", text)
+    if texts:
+        show_text("\n".join(texts), node_id=board.node_id)
 
 
 def _spread(values: Sequence[float], ids: Sequence[str]) -> list[float]:

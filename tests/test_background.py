@@ -8,7 +8,7 @@ import types
 import pytest
 
 from nodes import background
-from nodes.background import Job, in_thread
+from nodes.background import Job, in_thread, until_interrupted
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -76,6 +76,20 @@ def test_interrupt_ends_the_work_and_leaves_the_button_for_others(button: thread
         asyncio.run(both())
     assert ended.is_set()
     assert button.is_set()
+
+
+def test_an_interrupt_ends_the_waiting_once_the_user_was_told(button: threading.Event) -> None:
+    told: list[str] = []
+
+    async def press() -> None:
+        button.set()
+
+    async def node() -> None:
+        await until_interrupted(asyncio.Event().wait(), every=press, on_interrupt=lambda: told.append("goes on"))
+
+    with pytest.raises(Interrupted):
+        asyncio.run(node())
+    assert told == ["goes on"]
 
 
 def test_a_cancelled_node_ends_its_work() -> None:

@@ -56,6 +56,20 @@ def waited_long_enough(task_id: str, minutes: float) -> str:
     )
 
 
+def goes_on(task_id: str) -> str:
+    """Nobody waits for the task any more."""
+    return f"Task {task_id} goes on, and its video is fetched when it is ready: queue again to collect it."
+
+
+def sent_goes_on(requests: int) -> str:
+    """A run was interrupted while its requests were being sent."""
+    which = "If the request was sent by now, it" if requests == 1 else f"What was sent by now of {requests} requests"
+    return (
+        f"Interrupted. {which} goes on as a task, and its video is fetched when it is ready: queue again to collect "
+        "it. What was not sent yet is withdrawn and costs nothing."
+    )
+
+
 def video_gone(task_id: str, file: str | None, why: str) -> str:
     """A finished task whose video cannot be had any more."""
     was = f"Its file {file} is no longer in the output folder" if file else "Its video was not fetched in time"

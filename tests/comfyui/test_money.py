@@ -158,6 +158,22 @@ def test_interrupt_while_waiting_then_queued_again(shop: ComfyUI, bank: Service,
     run.wait()
     measured(f"interrupt while waiting: the prompt ended after {time.monotonic() - began:.2f} s")
     assert run.interrupted
+    [task_id] = accepted(bank)
+    text = f"Task {task_id} goes on, and its video is fetched when it is ready: queue again to collect it."
+    assert run.texts_of(made.wait)[-1] == text
+    assert text in shop.log
+    check_collected(shop.run(graph), made, bank)
+
+
+def test_interrupt_while_the_post_is_on_its_way(shop: ComfyUI, bank: Service) -> None:
+    bank.faults({"at": "submit", "kind": "slow", "seconds": 3})
+    graph, made = graph_of(shop, seed=108)
+    run = shop.queue(graph)
+    until(bank.posts, "the POST")
+    shop.interrupt()
+    assert run.wait().interrupted
+    assert "If the request was sent by now, it goes on as a task" in run.texts_of(made.submit)[-1]
+    assert "it goes on as a task" in shop.log
     check_collected(shop.run(graph), made, bank)
 
 
