@@ -40,7 +40,7 @@ class Claims:
             BudgetError: the new rows together would pass the budget; none was made.
         """
         self._presence.show()
-        self.recover([claim.fingerprint for claim in claims])
+        self.recover([one for claim in claims for one in (claim.fingerprint, claim.file_fingerprint)])
         with self._database.writing() as db:
             found = [self._reusable(db, claim) if claim.reuse else None for claim in claims]
             doubtful = {i: row for i, row in enumerate(found) if row is not None and row.state == "unknown"}
@@ -117,20 +117,20 @@ class Claims:
         """Settle the intents of processes that died: `failed` where surely nothing was sent, else `unknown`.
 
         Args:
-            fingerprints: only these; None for all.
+            fingerprints: only these, by what their media show or by their files; None for all.
 
         Returns: the rows that are `unknown` now.
         """
         self._presence.show()
         self._rescue.fold_in(self._database)
         with self._database.writing() as db:
-            rows = [task_row(row) for row in db.execute("SELECT * FROM tasks WHERE state = 'intent'")]
             wanted = None if fingerprints is None else set(fingerprints)
-            dead = [
-                row
-                for row in rows
-                if (wanted is None or row.fingerprint in wanted) and not self._presence.alive(row.owner)
+            rows = [
+                task_row(row)
+                for row in db.execute("SELECT * FROM tasks WHERE state = 'intent'")
+                if wanted is None or not wanted.isdisjoint((row["fingerprint"], row["file_fingerprint"]))
             ]
+            dead = [row for row in rows if not self._presence.alive(row.owner)]
             lost = [row for row in dead if row.post_started_at is not None]
             db.executemany(
                 "UPDATE tasks SET state = 'failed', counted = 0, reason = ? WHERE id = ? AND state = 'intent'",

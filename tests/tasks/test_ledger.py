@@ -96,6 +96,15 @@ def test_an_intent_that_was_never_sent_is_free_after_its_process(ledger: Ledger,
     assert other.spent("run")[0] == 1.0
 
 
+def test_an_intent_that_is_known_by_its_files_only_is_settled_as_well(ledger: Ledger, other: Ledger) -> None:
+    [mine] = claimed(ledger)
+    ledger.begin_post(mine.row.id)
+    ledger._presence.hide()
+    with pytest.raises(InDoubt):
+        claimed(other, claim("seen anew", file_fingerprint="file f"))
+    assert other.row(mine.row.id).state == "unknown"
+
+
 def test_an_intent_that_may_have_been_sent_is_in_doubt_after_its_process(ledger: Ledger, other: Ledger) -> None:
     [mine] = claimed(ledger)
     ledger.begin_post(mine.row.id)
