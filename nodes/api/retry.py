@@ -130,8 +130,8 @@ def pause_before_next_post(
 
     Args:
         delivery: what became of the last attempt.
-        attempt: number of that attempt, from 1.
-        elapsed: seconds since the first attempt began.
+        attempt: number of that attempt among those that ended so, from 1.
+        elapsed: seconds since the first of those began.
         retry_after: what the service asked for with a 429, or None.
         roll: a random number in [0, 1).
         not_delivered: pauses where nothing arrived.

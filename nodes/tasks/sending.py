@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from ..api.client import ServiceClient
@@ -112,29 +112,37 @@ class Sender:
                 raise
 
     async def _until_settled(self, sending: Sending) -> str:
-        began, attempt = time.monotonic(), 0
+        met: list[_NotTaken] = []
         while True:
-            attempt += 1
             try:
                 return await self._attempt(sending)
             except _NotTaken as not_taken:
-                asked = getattr(not_taken.error, "retry_after", None)
-                pause = pause_before_next_post(
-                    not_taken.delivery,
-                    attempt=attempt,
-                    elapsed=time.monotonic() - began,
-                    retry_after=asked,
-                    roll=random.random(),  # noqa: S311 - spreads load, protects nothing
-                    not_delivered=self._not_delivered,
-                    rate_limit=self._rate_limit,
-                )
-                if pause is None:
-                    self._ledger.fail(sending.row.id, str(not_taken.error), billed=False)
-                    raise not_taken.error from not_taken.error.__cause__
-                if not_taken.delivery is Delivery.RATE_LIMITED:
-                    self._gate.hold(min(pause, LONGEST_RETRY_AFTER if asked is None else asked))
-                log.info("Wan 2.7: a request was not taken, again in %.1f s: %s", pause, not_taken.error)
-                await sending.rest(pause)
+                met.append(not_taken)
+            await self._rest_before_next(sending, met)
+
+    async def _rest_before_next(self, sending: Sending, met: Sequence[_NotTaken]) -> None:
+        """Wait as long as the last of the failures asks for, or raise it where there must be no further attempt."""
+        last = met[-1]
+        # Each kind of trouble has its own clock, from the first attempt that met it: the wait for a slot, or for the
+        # end of a rate limit, must not use up the time for a network that comes back.
+        alike = [each for each in met if each.delivery is last.delivery]
+        asked = getattr(last.error, "retry_after", None)
+        pause = pause_before_next_post(
+            last.delivery,
+            attempt=len(alike),
+            elapsed=time.monotonic() - alike[0].began,
+            retry_after=asked,
+            roll=random.random(),  # noqa: S311 - spreads load, protects nothing
+            not_delivered=self._not_delivered,
+            rate_limit=self._rate_limit,
+        )
+        if pause is None:
+            self._ledger.fail(sending.row.id, str(last.error), billed=False)
+            raise last.error from last.error.__cause__
+        if last.delivery is Delivery.RATE_LIMITED:
+            self._gate.hold(min(pause, LONGEST_RETRY_AFTER if asked is None else asked))
+        log.info("Wan 2.7: a request was not taken, again in %.1f s: %s", pause, last.error)
+        await sending.rest(pause)
 
     async def _attempt(self, sending: Sending) -> str:
         """One POST. From `begin_post` to the end nothing but the answer is awaited."""
@@ -146,10 +154,11 @@ class Sender:
                     raise WithdrawnError(texts.withdrawn())
                 client = self._client_for(sending.order)
                 self._ledger.begin_post(row_id)
+                began = time.monotonic()
                 try:
                     task_id = await client.submit(sending.order.request)
                 except BaseException as error:
-                    self._settle_failure(row_id, error)
+                    self._settle_failure(row_id, error, began)
                     raise
                 self._ledger.record_task(row_id, task_id)
                 return task_id
@@ -157,12 +166,12 @@ class Sender:
             self._withdraw(row_id)
             raise
 
-    def _settle_failure(self, row_id: int, error: BaseException) -> None:
+    def _settle_failure(self, row_id: int, error: BaseException, began: float) -> None:
         """Write down what became of the POST, and raise what the caller should hear, if that is something else."""
         delivery = judge(error)
         if delivery in (Delivery.NOT_DELIVERED, Delivery.RATE_LIMITED) and isinstance(error, Exception):
             self._ledger.post_did_not_arrive(row_id)
-            raise _NotTaken(delivery, error) from error
+            raise _NotTaken(delivery, error, began) from error
         said = str(error) or type(error).__name__
         try:
             if delivery is Delivery.REFUSED:
@@ -186,7 +195,10 @@ class Sender:
 
 
 class _NotTaken(Exception):  # noqa: N818 - not an error yet
-    def __init__(self, delivery: Delivery, error: Exception) -> None:
+    """`began`: when the attempt did, by the monotonic clock."""
+
+    def __init__(self, delivery: Delivery, error: Exception, began: float) -> None:
         super().__init__(str(error))
         self.delivery = delivery
         self.error: Exception = error
+        self.began = began

@@ -7,6 +7,7 @@ import logging
 import time
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,7 +24,7 @@ from nodes.api.errors import (
     TaskNotFoundError,
     WaitTimeoutError,
 )
-from nodes.api.retry import Backoff
+from nodes.api.retry import RATE_LIMIT_BACKOFF, Backoff
 from nodes.settings import Budget
 from nodes.tasks.model import Progress
 
@@ -161,6 +162,26 @@ def test_refused_connections_are_tried_again_until_one_is_accepted(house: House,
             replacement.stop()
 
     assert asyncio.run(graph()) == "task-00001"
+
+
+def test_the_wait_for_a_slot_takes_nothing_from_the_time_for_retries(
+    house: House, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later[0])
+    monkeypatch.setattr("nodes.tasks.sending.time", clock)
+    service.submit = ["ok"] * 4 + ["429", "429"]
+
+    async def graph() -> None:
+        service.answer.clear()
+        task = asyncio.ensure_future(house.submit(*(house.order(seed=seed) for seed in range(5))))
+        await soon(lambda: service.posts == 4)
+        later[0] = 2 * RATE_LIMIT_BACKOFF.budget_seconds  # that long the first four keep the fifth waiting
+        service.answer.set()
+        assert len(await task) == 5
+
+    asyncio.run(graph())
+    assert service.count["submit"] == 7
 
 
 def test_a_service_that_stays_away_is_an_error_and_costs_no_budget(house: House, service: FakeService) -> None:
