@@ -30,6 +30,13 @@ BALANCE_PATH = "/openapi/v1/billing/balance/detail"
 USD_UNITS = 10_000
 """Balances are strings in units of 0.0001 USD."""
 
+_LARGEST_SEED = 2**63 - 1
+"""Beyond what the service takes, and the most that SQLite holds."""
+_LATEST_MS = 4_102_444_800_000
+"""The year 2100, in milliseconds."""
+_LONGEST_TTL = 10 * 366 * 86_400
+"""Ten years, in seconds."""
+
 _STATES = {
     "TASK_STATUS_QUEUED": TaskState.QUEUED,
     "TASK_STATUS_PROCESSING": TaskState.PROCESSING,
@@ -128,11 +135,11 @@ class NovitaDialect:
             reason=str(task.get("reason") or ""),
             progress_percent=_in_range(task.get("progress_percent"), 100),
             eta_seconds=_in_range(task.get("eta"), 86_400) or None,
-            seed=_integer(extra.get("seed")),
+            seed=_integer(extra.get("seed"), _LARGEST_SEED),
             videos=_videos(data.get("videos")),
-            submitted_at_ms=_integer(times.get("submit_time_ms")) or None,
-            executed_at_ms=_integer(times.get("execute_time_ms")) or None,
-            completed_at_ms=_integer(times.get("complete_time_ms")) or None,
+            submitted_at_ms=_integer(times.get("submit_time_ms"), _LATEST_MS) or None,
+            executed_at_ms=_integer(times.get("execute_time_ms"), _LATEST_MS) or None,
+            completed_at_ms=_integer(times.get("complete_time_ms"), _LATEST_MS) or None,
         )
 
     def failure_advice(self, reason: str) -> str:
@@ -208,8 +215,8 @@ def _videos(value: Json) -> tuple[ResultVideo, ...]:
     for video in value:
         url = _mapping(video).get("video_url")
         if isinstance(url, str) and url:
-            ttl = _integer(_mapping(video).get("video_url_ttl"))
-            found.append(ResultVideo(url, ttl if ttl is not None and ttl > 0 else None))
+            ttl = _integer(_mapping(video).get("video_url_ttl"), _LONGEST_TTL)
+            found.append(ResultVideo(url, ttl or None))
     return tuple(found)
 
 
@@ -231,16 +238,18 @@ def _number(value: Json) -> float | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 
 
-def _integer(value: Json) -> int | None:
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
-        return int(value)
-    number = _number(value)
-    return None if number is None else int(number)
+def _integer(value: Json, most: int) -> int | None:
+    """A whole number from 0 to `most`; None for everything else, which has no meaning."""
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) <= 20:
+        number: float | None = int(value)
+    else:
+        number = value if type(value) is int else _number(value)
+    return int(number) if number is not None and 0 <= number <= most else None
 
 
 def _in_range(value: Json, high: float) -> float | None:

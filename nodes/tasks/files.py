@@ -80,4 +80,7 @@ def finished(row: TaskRow, output_dir: Path) -> Finished:
 
 
 def _iso(seconds: float | None) -> str | None:
-    return None if seconds is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    try:
+        return None if seconds is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    except (OverflowError, OSError, ValueError):
+        return None  # what was told is no time; a video is not given up for that

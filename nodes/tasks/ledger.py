@@ -26,7 +26,7 @@ from .database import Database, Listener
 from .model import Budget
 from .presence import Presence
 from .rescue import Rescue
-from .rows import Claim, Claimed, TaskRow, task_row
+from .rows import Claim, Claimed, TaskRow, storable, task_row
 from .uploads import Upload, Uploads
 
 __all__ = ["InDoubt", "Ledger"]
@@ -138,7 +138,7 @@ class Ledger:
         """The task ends without a video. billed: False where surely nothing was made, which frees the budget."""
         self._change(
             "UPDATE tasks SET state = 'failed', reason = ?, counted = counted AND ? WHERE id = ?",
-            (reason, billed, row_id),
+            (storable(reason), billed, row_id),
         )
 
     def withdraw(self, row_id: int, reason: str) -> None:
@@ -163,7 +163,8 @@ class Ledger:
     def doubt(self, row_id: int, reason: str) -> None:
         """The POST may have arrived and its answer was lost."""
         self._change(
-            "UPDATE tasks SET state = 'unknown', reason = ? WHERE id = ? AND task_id IS NULL", (reason, row_id)
+            "UPDATE tasks SET state = 'unknown', reason = ? WHERE id = ? AND task_id IS NULL",
+            (storable(reason), row_id),
         )
 
     # After it ---------------------------------------------------------------------------------------------------
@@ -267,13 +268,7 @@ class Ledger:
     ) -> None:
         """Remember what is behind a URL, and until when. See `Uploads.remember`."""
         self._uploads.remember(
-            url,
-            sha256=sha256,
-            content=content,
-            kind=kind,
-            storage=storage,
-            expires_at=expires_at,
-            seconds=seconds,
+            url, sha256=sha256, content=content, kind=kind, storage=storage, expires_at=expires_at, seconds=seconds
         )
 
     def upload_for(self, sha256: str, storage: str, min_life_seconds: float) -> Upload | None:

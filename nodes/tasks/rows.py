@@ -60,6 +60,11 @@ def task_row(row: sqlite3.Row) -> TaskRow:
     return TaskRow(**values)
 
 
+def storable(text: str) -> str:
+    """Text that SQLite takes: without half characters, such as those in a file's name of another encoding."""
+    return text.encode("utf-8", "replace").decode()
+
+
 @dataclass(frozen=True)
 class Claim:
     """What one order asks of the ledger. estimate in USD; counted: whether money is really spent there.

@@ -93,6 +93,20 @@ def test_odd_shapes_beside_the_status_do_no_harm(odd: Any) -> None:
     assert (result.seed, result.videos) == (None, ())
 
 
+@pytest.mark.parametrize("odd", [2**63, -1, 10**400, str(2**64), "9" * 5000, 1e300, "-3", True])
+def test_numbers_that_nothing_can_hold_are_unknown(odd: Any) -> None:
+    payload = answer(eta=odd, progress_percent=odd)
+    payload["extra"] = {"seed": odd, "debug_info": dict.fromkeys(("submit_time_ms", "complete_time_ms"), odd)}
+    payload["videos"][0]["video_url_ttl"] = odd
+    result = DIALECT.task(payload, "t")
+    assert (result.seed, result.submitted_at_ms, result.completed_at_ms) == (None, None, None)
+    assert result.videos == (ResultVideo("https://cdn.example/v.mp4", None),)
+
+
+def test_the_largest_seed_that_fits_is_kept_whole() -> None:
+    assert DIALECT.task({**answer(), "extra": {"seed": 2**63 - 1}}, "t").seed == 2**63 - 1
+
+
 def test_a_wrapper_around_the_answer_is_taken_off() -> None:
     assert DIALECT.task({"data": answer()}, "t") == DIALECT.task(answer(), "t")
     assert DIALECT.task_id({"data": {"task_id": "abc"}}) == "abc"

@@ -58,6 +58,7 @@ class FakeService:
     """Videos are sent in full while it is set; until then the first half."""
     half_sent: threading.Event = field(default_factory=threading.Event)
     ttl: object = "3600"
+    extra: dict[str, Any] = field(default_factory=lambda: {"seed": "77"})
     video_url: str = ""
     base_url: str = ""
 
@@ -154,7 +155,7 @@ class FakeService:
         done = status == "TASK_STATUS_SUCCEED"
         return web.json_response(
             {
-                "extra": {"seed": "77"},
+                "extra": self.extra,
                 "task": {"task_id": task.task_id, "status": status, "reason": task.reason, "eta": 0},
                 "videos": [{"video_url": url, "video_url_ttl": self.ttl}] if done else [],
             }

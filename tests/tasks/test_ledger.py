@@ -16,6 +16,7 @@ from nodes.api.errors import BudgetError, LedgerError
 from nodes.settings import Budget
 from nodes.tasks.claims import InDoubt
 from nodes.tasks.database import Database
+from nodes.tasks.files import finished
 from nodes.tasks.ledger import Ledger
 from nodes.tasks.rows import Claim, Claimed
 from nodes.tasks.schema import MIGRATIONS, VERSION
@@ -184,6 +185,21 @@ def test_processes_side_by_side_share_each_request_once(path: Path) -> None:
     for worker in workers:
         worker.communicate()
     assert sum(news) == 25
+
+
+def test_a_reason_with_half_a_character_is_written_down(ledger: Ledger) -> None:
+    failed, doubtful = adopt(ledger), claimed(ledger)[0].row.id
+    ledger.fail(failed, "said \ud83d", billed=True)
+    ledger.doubt(doubtful, "said \ud83d")
+    assert [ledger.row(row_id).reason for row_id in (failed, doubtful)] == ["said ?", "said ?"]
+
+
+def test_a_time_that_is_none_is_left_out(ledger: Ledger, tmp_path: Path) -> None:
+    row_id = adopt(ledger)
+    values = {"url": "https://x/v.mp4", "expires_at": None, "seed": None, "executed_at": 1.0}
+    ledger.record_result(row_id, **values, completed_at=1e22)  # type: ignore[arg-type]
+    times = finished(ledger.row(row_id), tmp_path).info["times"]
+    assert (times["executed"], times["completed"]) == ("1970-01-01T00:00:01Z", None)
 
 
 def test_unfinished_tasks_go_to_one_living_process(ledger: Ledger, other: Ledger) -> None:

@@ -283,6 +283,16 @@ def test_a_failed_task_may_be_submitted_again(house: House, service: FakeService
     assert service.posts == 2
 
 
+def test_numbers_that_nothing_can_hold_keep_no_video_back(house: House, service: FakeService) -> None:
+    times = {"submit_time_ms": 10**25, "execute_time_ms": -(10**30), "complete_time_ms": "9" * 40}
+    service.extra = {"seed": 2**64 - 1, "debug_info": times}
+    service.ttl = 10**30
+    [finished] = house.run()
+    assert finished.path.read_bytes() == content(service)
+    assert finished.info["seed"] == 1  # the request's own
+    assert finished.info["times"]["completed"] is None
+
+
 def test_a_pasted_id_that_the_ledger_never_saw(house: House, service: FakeService) -> None:
     service.tasks["foreign-1"] = FakeTask("foreign-1", {}, content=mp4(seed=9))
     finished = asyncio.run(house.wait(" foreign-1 "))
