@@ -61,9 +61,11 @@ class Line:
     @property
     def text(self) -> str:
         """State, seconds, and what else the service tells."""
-        if self.done:
-            return f"{self.task_id}: saved"
         at = self.progress
+        if self.done:
+            # What there was to say of the download still holds; what was in the way before it does not.
+            note = at.note if at is not None and at.state == "downloading" else ""
+            return ", ".join(filter(None, [f"{self.task_id}: saved", note]))
         if at is None:
             return f"{self.task_id}: asking"
         seconds, to_go = self._now()

@@ -36,6 +36,14 @@ def test_a_saved_video_fills_the_bar() -> None:
     assert (line.fraction, line.text) == (1.0, "t-1: saved")
 
 
+def test_what_there_was_to_say_of_a_download_stays() -> None:
+    line = Line("t-1", done=True)
+    line.update(Progress("downloading", 60, note="a.mp4 was changed"))
+    assert line.text == "t-1: saved, a.mp4 was changed"
+    line.update(Progress("waiting", 61, note="the service cannot be reached"))
+    assert line.text == "t-1: saved"
+
+
 def test_the_seconds_go_on_between_two_polls() -> None:
     now = 100.0
     line = Line("t-1", clock=lambda: now)

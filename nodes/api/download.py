@@ -47,6 +47,10 @@ class LinkRefusedError(DownloadError):
     """The link is expired or refused: a fresh one from the task result may work."""
 
 
+class NotAVideoError(DownloadError):
+    """All of it came, and it is no whole mp4: some hosts answer an expired link with a page. A fresh one may work."""
+
+
 class UnreachableError(DownloadError):
     """Several attempts in a row brought nothing. The link may lead to a host that is gone."""
 
@@ -102,8 +106,9 @@ async def download(
 
     Raises:
         LinkRefusedError: the link is expired or refused.
+        NotAVideoError: what came is no mp4, or not all of one.
         UnreachableError: nothing comes.
-        DownloadError: the link is unsafe, the file too big, no mp4, or the disk full.
+        DownloadError: the link is unsafe, the file too big, or the disk full.
     """
     await asyncio.to_thread(dest.parent.mkdir, parents=True, exist_ok=True)
     part = dest.with_name(f"{dest.name}.{owner}{SUFFIX}")
@@ -114,7 +119,7 @@ async def download(
             await _persist(fetch, backoff, sleep)
             await asyncio.to_thread(_flush, file)
         if problem := await asyncio.to_thread(mp4_problem, part):
-            raise DownloadError(f"What the service sent is not a whole mp4: {problem}.")
+            raise NotAVideoError(f"What the service sent is not a whole mp4: {problem}.")
         await asyncio.to_thread(_give_name, part, dest)
         return transfer.got
     except OSError as error:

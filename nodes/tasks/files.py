@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -37,6 +38,23 @@ def saved_file(row: TaskRow, output_dir: Path) -> Path | None:
         return path if path.stat().st_size == row.file_size else None
     except OSError:
         return None
+
+
+def is_changed(row: TaskRow, output_dir: Path) -> bool:
+    """Whether the file of a saved task is there and is not what was saved: somebody has worked on it in place."""
+    return row.file is not None and (output_dir / row.file).exists() and saved_file(row, output_dir) is None
+
+
+def free_name(row: TaskRow, output_dir: Path) -> PurePosixPath:
+    """Where to fetch a task's video to. A file that was changed in place is the user's by now and stays."""
+    name = file_name(row)
+    if not is_changed(row, output_dir):
+        return name
+    return next(
+        found
+        for number in count(2)
+        if not (output_dir / (found := name.with_name(f"{name.stem}_{number}.mp4"))).exists()
+    )
 
 
 def describe_video(path: Path) -> dict[str, Any]:

@@ -11,14 +11,14 @@ from typing import Any
 
 import httpx
 
-from ..api.download import LinkRefusedError, UnreachableError, download, remove_leftovers
+from ..api.download import LinkRefusedError, NotAVideoError, UnreachableError, download, remove_leftovers
 from ..api.errors import DownloadError, LedgerError, TaskFailedError, TaskNotFoundError, WaitTimeoutError, Wan27Error
 from ..api.limits import RESULT_BYTES
 from ..api.retry import Backoff
 from ..api.task import TaskResult, TaskState
 from . import texts
 from .background import in_thread
-from .files import describe_video, file_name, finished, saved_file
+from .files import describe_video, finished, free_name, is_changed, saved_file
 from .ledger import Ledger
 from .model import Finished, Progress, service_of
 from .polling import Poller, Task, seconds
@@ -96,11 +96,13 @@ class Follower:
             row = await self._until_link(task, row)
             try:
                 return await self._save(task, row)
-            except (LinkRefusedError, UnreachableError) as error:
+            except (LinkRefusedError, NotAVideoError, UnreachableError) as error:
                 refusal = error
                 log.info("Wan 2.7: task %s: %s", task.task_id, error)
-        if isinstance(refusal, LinkRefusedError):
-            raise DownloadError(texts.video_gone(task.task_id, row.file if row else None, str(refusal)))
+        if isinstance(refusal, LinkRefusedError) and row is not None:
+            raise await in_thread(self._gone, row, str(refusal))
+        if isinstance(refusal, NotAVideoError):
+            raise DownloadError(texts.no_video(task.task_id, str(refusal)))
         raise refusal or DownloadError(f"Task {task.task_id} could not be fetched. Queue again.")
 
     async def _until_link(self, task: Task, row: TaskRow | None) -> TaskRow:
@@ -119,8 +121,7 @@ class Follower:
                 if row.result_url and row.result_url not in task.tried:
                     task.tried.add(row.result_url)
                     return row
-                gone = texts.video_gone(task.task_id, row.file, "it does not know the task any more")
-                raise DownloadError(gone) from error
+                raise await in_thread(self._gone, row, "it does not know the task any more") from error
             row = row or await in_thread(self._adopt, task, result)
             if result.state is TaskState.FAILED:
                 raise await in_thread(self._failed, task, row, result)
@@ -157,6 +158,9 @@ class Follower:
             return TaskFailedError(texts.failed_before(task.task_id, reason), task_id=task.task_id, reason=reason)
         return TaskNotFoundError(texts.forgotten(str(error)), status=error.status, reason=error.reason)
 
+    def _gone(self, row: TaskRow, why: str) -> DownloadError:
+        return DownloadError(texts.video_gone(row, why, changed=is_changed(row, self._output_dir)))
+
     def _record_link(self, row: TaskRow, result: TaskResult) -> TaskRow:
         video = result.videos[0]
         self._ledger.record_result(
@@ -171,11 +175,13 @@ class Follower:
 
     async def _save(self, task: Task, row: TaskRow) -> Finished:
         """Fetch the video of a row with a link, and mark it saved once it is on disk for good."""
-        name = file_name(row)
+        name = await in_thread(free_name, row, self._output_dir)
         dest = self._output_dir / name
+        note = texts.file_changed(row.file, name.as_posix()) if row.file and row.file != name.as_posix() else ""
 
         def told(done: int, total: int | None) -> None:
-            task.tell(Progress("downloading", max(0.0, self._ledger.now() - row.began_at), 100.0, None, done, total))
+            passed = max(0.0, self._ledger.now() - row.began_at)
+            task.tell(Progress("downloading", passed, 100.0, None, done, total, note))
 
         await in_thread(self._remove_leftovers, dest)
         async with self._downloads:
@@ -191,7 +197,7 @@ class Follower:
             )
             video, digest = await in_thread(_read_back, dest)
         saved = await in_thread(self._record_saved, row.id, name.as_posix(), size, digest, video)
-        log.info("Wan 2.7: task %s saved as %s", task.task_id, saved.file)
+        log.info("Wan 2.7: task %s saved as %s%s", task.task_id, saved.file, note and f": {note}")
         return finished(saved, self._output_dir)
 
     def _remove_leftovers(self, dest: Path) -> None:

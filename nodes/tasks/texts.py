@@ -70,12 +70,30 @@ def sent_goes_on(requests: int) -> str:
     )
 
 
-def video_gone(task_id: str, file: str | None, why: str) -> str:
-    """A finished task whose video cannot be had any more."""
-    was = f"Its file {file} is no longer in the output folder" if file else "Its video was not fetched in time"
+def file_changed(file: str, instead: str) -> str:
+    """A video is fetched again beside its file, which somebody has changed."""
+    return f"{file} was changed since it was saved and stays as it is; the video as it was made goes to {instead}"
+
+
+def video_gone(row: TaskRow, why: str, *, changed: bool) -> str:
+    """A finished task whose video cannot be had any more. changed: its file is there, and is not what was saved."""
+    if changed:
+        was = f"Its file {row.file} was changed since it was saved and is no longer the video that was made"
+        advice = "Put the original back, load the changed file with ComfyUI's Load Video"
+    else:
+        was = f"Its file {row.file} is no longer in the output folder" if row.file else "It was not fetched in time"
+        advice = "Put the file back"
     return (
-        f"Task {task_id} is finished and paid for, but its video is gone. {was}, and the service does not give it out "
-        f"again ({why}). Put the file back, or set on_repeat to submit_again to pay for a new one."
+        f"Task {row.task_id} is finished and paid for, but its video is gone. {was}, and the service does not give it "
+        f"out again ({why}). {advice}, or set on_repeat to submit_again to pay for a new one."
+    )
+
+
+def no_video(task_id: str, why: str) -> str:
+    """Each link of a finished task led to something else."""
+    return (
+        f"Task {task_id} is finished and paid for, but each link that the service gave for it led to something else. "
+        f"{why} Queue again later to ask for a fresh link; if it stays so, tell the service's support the task id."
     )
 
 

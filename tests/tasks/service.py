@@ -37,7 +37,7 @@ class FakeService:
 
     submit: ok, 500, 503, 400, 408, 429, drop (made, no answer), refuse (not made, no answer), garbage, no_id
     poll:   ok, 500, 429, drop, garbage, not_found, processing, unauthorized
-    get:    ok, 500, cut, full (Range ignored), 403, short (wrong total)
+    get:    ok, 500, cut, full (Range ignored), 403, page (a web page), half (without a length)
     """
 
     submit: list[str] = field(default_factory=list)
@@ -169,6 +169,10 @@ class FakeService:
         fault = self._next(self.get, 0.34)
         if fault.isdigit():
             return web.Response(status=int(fault))
+        if fault == "page":
+            return web.Response(text="<html>This link has expired.", content_type="text/html")
+        if fault == "half":
+            return web.Response(body=task.content[: len(task.content) // 2], headers={"Connection": "close"})
         start = request.http_range.start or 0
         if fault == "full":
             start = 0

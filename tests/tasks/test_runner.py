@@ -358,11 +358,43 @@ def test_a_deleted_file_is_fetched_again_while_the_service_has_it(house: House, 
     assert service.posts == 1
 
 
-def test_a_shortened_file_counts_as_deleted(house: House, service: FakeService) -> None:
+def test_a_changed_file_stays_and_the_video_is_saved_beside_it(
+    house: House, service: FakeService, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     [first] = house.run()
-    first.path.write_bytes(b"x")
-    [again] = house.run()
+    first.path.write_bytes(b"cut by its owner")
+    notes: set[str] = set()
+    again = asyncio.run(house.wait("task-0000", lambda progress: notes.add(progress.note)))
+    assert first.path.read_bytes() == b"cut by its owner"
     assert again.path.read_bytes() == content(service)
+    assert again.info["file"] == f"wan27/{first.path.stem}_2.mp4"
+    assert any("was changed since it was saved and stays" in note for note in notes)
+    assert "was changed since it was saved and stays" in caplog.text
+    service.stop()
+    assert house.run()[0].path == again.path
+
+
+def test_a_changed_file_whose_video_is_gone_is_not_called_missing(house: House, service: FakeService) -> None:
+    [first] = house.run()
+    first.path.write_bytes(b"cut by its owner")
+    service.get = ["403"] * 9
+    with pytest.raises(DownloadError, match=r"was changed since it was saved.*submit_again") as caught:
+        house.run()
+    assert "no longer in the output folder" not in str(caught.value)
+    assert first.path.read_bytes() == b"cut by its owner"
+
+
+@pytest.mark.parametrize("fault", ["page", "half"])
+def test_what_is_no_video_leads_to_a_fresh_link(house: House, service: FakeService, fault: str) -> None:
+    service.get = [fault, fault]
+    [finished] = house.run()
+    assert finished.path.read_bytes() == content(service)
+    finished.path.unlink()
+    service.get = [fault] * 9
+    with pytest.raises(DownloadError, match=r"led to something else.*whole mp4.*Queue again"):
+        house.run()
+    assert house.videos == []
 
 
 def test_an_expired_link_is_replaced_by_a_fresh_one(house: House, service: FakeService) -> None:
