@@ -13,6 +13,7 @@ Wan27Error
 │   ├── ModelNotFoundError      404 on submit: model retired, or wrong base URL
 │   ├── TaskNotFoundError       the account has no such task
 │   └── ServerError             5xx, or an answer that cannot be read
+│       └── TaskErrorReported       an error where a state was asked for: the task failed, or just the question
 ├── NotDeliveredError       a request surely never arrived
 ├── OutcomeUnknownError     a paid request may have arrived, its answer was lost
 ├── TaskFailedError         the task itself ended without a video
@@ -93,6 +94,10 @@ class TaskNotFoundError(ServiceError):
 
 class ServerError(ServiceError):
     """The service failed, or its answer cannot be read."""
+
+
+class TaskErrorReported(ServerError):  # noqa: N818 - it reports one
+    """Asked for a task, the service answers with an error that says the task failed, instead of with its state."""
 
 
 class NotDeliveredError(Wan27Error):

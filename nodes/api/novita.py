@@ -19,6 +19,7 @@ from .errors import (
     RequestError,
     ServerError,
     ServiceError,
+    TaskErrorReported,
     TaskNotFoundError,
 )
 from .request import MEDIA_FIELDS, VideoRequest
@@ -159,6 +160,8 @@ class NovitaDialect:
     def error(self, status: int, payload: Json, *, submitting: bool, retry_after: float | None) -> ServiceError:
         reason, message = _reason_and_message(payload)
         kind, advice = _ADVICE.get(reason) or _by_status(status, reason, submitting)
+        if reason == "TASK_FAILED" and not submitting:
+            kind, advice = TaskErrorReported, "The service could not finish the task."
         said = " - ".join(part for part in (reason, message) if part) or "no explanation"
         text = f"The service answered {status}: {said}. {advice}"
         return kind(text, status=status, reason=reason, retry_after=retry_after)

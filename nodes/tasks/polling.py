@@ -15,13 +15,14 @@ from ..api.client import ServiceClient
 from ..api.connection import Connection
 from ..api.errors import (
     RateLimitError,
+    TaskErrorReported,
     TaskNotFoundError,
     WaitTimeoutError,
     Wan27Error,
 )
 from ..api.limits import TASK_QUERY_HOURS
 from ..api.retry import LONGEST_RETRY_AFTER, Backoff, pause_before_next_poll, worth_asking_again
-from ..api.task import TaskResult
+from ..api.task import TaskResult, TaskState
 from . import texts
 from .ledger import Ledger
 from .limiter import Limiter
@@ -34,6 +35,10 @@ NOT_FOUND_GRACE_SECONDS = 60.0
 """A task that was submitted this recently may not be known everywhere at the service yet."""
 NOT_FOUND_IN_A_ROW = 3
 """An older one is given up after so many answers of this kind."""
+
+FAILURES_IN_A_ROW = 5
+"""A task counts as failed after so many errors that say so instead of a state. One alone comes with the service's own
+trouble (it is a 5xx), and to believe it too early would have the task paid for again; the pauses between them grow."""
 
 OnUpdate = Callable[[Progress], None]
 
@@ -103,7 +108,7 @@ class Poller:
             ServiceError: the service refuses to answer, such as for a bad key. The task goes on.
         """
         client = ServiceClient(task.connection, self._http)
-        polls = failures = missing = 0
+        polls = failures = missing = reported = 0
         while True:
             await self._limiter(task.connection).turn()
             try:
@@ -117,9 +122,14 @@ class Poller:
                 if not worth_asking_again(error):
                     raise
                 failures += 1
+                reported = reported + 1 if isinstance(error, TaskErrorReported) else 0
+                if reported == FAILURES_IN_A_ROW:
+                    if row is not None and row.state != "submitted":
+                        raise  # it was finished once: this is about something else
+                    return TaskResult(task.task_id, TaskState.FAILED, reason=str(error))
                 pause = self._after_trouble(task, error, failures)
             else:
-                polls, failures, missing = polls + 1, 0, 0
+                polls, failures, missing, reported = polls + 1, 0, 0, 0
                 if result.state.ended:
                     return result
                 self._tell(task, result)

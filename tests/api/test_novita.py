@@ -150,6 +150,8 @@ def test_an_answer_without_a_usable_task_id_is_an_error(payload: Any) -> None:
         (429, "RATE_LIMIT_EXCEEDED", errors.RateLimitError),
         (429, "", errors.RateLimitError),
         (500, "GET_RESULT_FAILED", errors.ServerError),
+        (500, "TASK_FAILED", errors.TaskErrorReported),
+        (400, "TASK_FAILED", errors.TaskErrorReported),
         (503, "", errors.ServerError),
     ],
 )

@@ -36,7 +36,7 @@ class FakeService:
     """Faults are lists of names, taken from the front for each request; then everything works.
 
     submit: ok, 500, 503, 400, 408, 429, drop (made, no answer), refuse (not made, no answer), garbage, no_id
-    poll:   ok, 500, 429, drop, garbage, not_found, processing, unauthorized
+    poll:   ok, 500, 429, drop, garbage, not_found, processing, unauthorized, task_failed
     get:    ok, 500, cut, full (Range ignored), 403, page (a web page), half (without a length)
     """
 
@@ -133,7 +133,7 @@ class FakeService:
             return web.Response(text="<html>")
         if fault == "no_id":
             return web.json_response({"task_id": ""})
-        return _error(int(fault.split()[0]))
+        return _error(int(fault.split()[0]), *fault.split()[1:2])
 
     async def _on_poll(self, request: web.Request) -> web.StreamResponse:
         self.count["poll"] += 1
@@ -147,6 +147,8 @@ class FakeService:
             return _error(404, "TASK_NOT_FOUND")
         if fault == "unauthorized":
             return _error(403, "INVALID_API_KEY")
+        if fault == "task_failed":
+            return _error(500, "TASK_FAILED")
         if fault.isdigit():
             return _error(int(fault))
         task.polls += 1

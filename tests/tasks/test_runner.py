@@ -20,6 +20,7 @@ from nodes.api.errors import (
     LedgerError,
     NotDeliveredError,
     OutcomeUnknownError,
+    ServerError,
     TaskFailedError,
     TaskNotFoundError,
     WaitTimeoutError,
@@ -27,6 +28,7 @@ from nodes.api.errors import (
 from nodes.api.retry import RATE_LIMIT_BACKOFF, Backoff
 from nodes.settings import Budget
 from nodes.tasks.model import Progress
+from nodes.tasks.polling import FAILURES_IN_A_ROW
 
 from .conftest import House, only, soon
 from .service import FakeService, FakeTask, mp4
@@ -291,6 +293,40 @@ def test_numbers_that_nothing_can_hold_keep_no_video_back(house: House, service:
     assert finished.path.read_bytes() == content(service)
     assert finished.info["seed"] == 1  # the request's own
     assert finished.info["times"]["completed"] is None
+
+
+def test_a_failure_that_is_reported_again_and_again_is_one(house: House, service: FakeService) -> None:
+    service.poll = ["task_failed"] * FAILURES_IN_A_ROW
+    with pytest.raises(TaskFailedError, match="TASK_FAILED - said by a test"):
+        house.run()
+    assert house.states() == ["failed"]
+    assert house.ledger().spent("run")[0] == pytest.approx(0.2)  # no refund is documented
+    house.run()
+    assert service.posts == 2
+
+
+def test_a_failure_that_is_reported_now_and_then_is_none(house: House, service: FakeService) -> None:
+    few = ["task_failed"] * (FAILURES_IN_A_ROW - 1)
+    service.poll = [*few, "processing", *few, "500", *few]
+    [finished] = house.run()
+    assert finished.path.read_bytes() == content(service)
+
+
+def test_a_task_that_was_finished_once_is_not_failed_later(house: House, service: FakeService) -> None:
+    [finished] = house.run()
+    finished.path.unlink()
+    service.poll = ["task_failed"] * FAILURES_IN_A_ROW
+    with pytest.raises(ServerError, match="TASK_FAILED"):
+        house.run()
+    house.run()
+    assert service.posts == 1
+
+
+def test_a_failure_that_is_reported_to_a_post_leaves_it_in_doubt(house: House, service: FakeService) -> None:
+    service.submit = ["500 TASK_FAILED"]
+    with pytest.raises(OutcomeUnknownError):
+        house.run()
+    assert (service.count["submit"], house.states()) == (1, ["unknown"])
 
 
 def test_a_pasted_id_that_the_ledger_never_saw(house: House, service: FakeService) -> None:
