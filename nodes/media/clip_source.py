@@ -13,6 +13,7 @@ import numpy as np
 
 from .clip_frames import plane_of
 from .content import Content
+from .decode_source import name_of, opened, video_stream
 from .file import MediaError
 from .pixels import to_rgb8
 from .waveform import mix_down, parts, resample, to_float, without_clipping
@@ -54,6 +55,8 @@ def file_of(video: Any) -> FileSource | None:
     """
     if callable(pending := getattr(video, "has_pending_frame_edits", None)) and pending():
         return None
+    if getattr(video, "_VideoFromFile__crop", None) is not None:  # cores that crop and do not say so
+        return None
     if any(base.__name__ == "VideoFromComponents" for base in type(video).__mro__):
         return None
     get_source = getattr(type(video), "get_stream_source", None)
@@ -73,7 +76,25 @@ def trim_window(video: Any) -> tuple[float, float]:
     # Cores between the two keep it to themselves.
     start = getattr(video, "_VideoFromFile__start_time", 0) or 0
     duration = getattr(video, "_VideoFromFile__duration", 0) or 0
+    if start < 0:  # counted from the end, as Video Slice takes it
+        start = max(_length_of(video) + start, 0)
     return float(start), float(duration)
+
+
+def _length_of(video: Any) -> float:
+    """Seconds of the whole file behind a VIDEO, as the core counts them. Raises MediaError where it does not say."""
+    source = file_of(video)
+    if source is not None:
+        with opened(source) as container:
+            if container.duration:
+                return container.duration / 1_000_000
+            stream = video_stream(container, name_of(source))
+            if stream.frames and stream.average_rate:
+                return float(stream.frames / stream.average_rate)
+    raise MediaError(
+        "The video is cut to start at a time before its end, and its file does not say how long it is. Cut it with a "
+        "start_time of 0 or more, or save it as mp4 first."
+    )
 
 
 def plausible_fps(fps: Fraction | float | None) -> Fraction:

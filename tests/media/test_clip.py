@@ -206,6 +206,51 @@ def test_a_trim_after_the_end_is_an_error(encode, tmp_path: Path) -> None:
         encode(FileVideo(str(path), (7.0, 1.0)))
 
 
+class Sliced:
+    """As ComfyUI's VideoFromFile between the first that trims and the one that tells: the window is its own affair."""
+
+    def __init__(self, file: str | BytesIO, start: float = 0, duration: float = 0, crop: Any = None) -> None:
+        self._VideoFromFile__start_time, self._VideoFromFile__duration = start, duration
+        self._VideoFromFile__crop = crop
+        self._file = file
+
+    def get_stream_source(self) -> str | BytesIO:
+        return self._file
+
+    def get_components(self) -> Any:
+        return tensors(60, (250, 240)).get_components()
+
+
+@pytest.mark.parametrize(
+    ("window", "first", "last"),
+    [((1.0, 2.5), 30, 104), ((-3.0, 0.0), 60, 149), ((-4.0, 2.0), 30, 89), ((-9.0, 3.0), 0, 89), ((0, 3), 0, 89)],
+    ids=str,
+)
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_a_video_that_was_sliced_on_a_core_that_does_not_tell(
+    window: tuple[float, float], first: int, last: int, in_memory: bool, encode, tmp_path: Path
+) -> None:
+    path = write_clip(tmp_path / "clip.mp4", frames=150, sound=5.0)
+    seen = check(encode(Sliced(BytesIO(path.read_bytes()) if in_memory else str(path), *window)))
+    assert len(seen.greys) == last - first + 1
+    assert seen.greys[0] == pytest.approx(grey(first, 150), abs=3)
+    assert seen.greys[-1] == pytest.approx(grey(last, 150), abs=3)
+
+
+def test_a_slice_from_the_end_of_a_file_that_does_not_say_its_length(encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.h264", format="h264")
+    with pytest.raises(MediaError, match="does not say how long it is"):
+        encode(Sliced(str(path), -1.0))
+
+
+def test_a_crop_is_not_lost_on_a_core_that_does_not_tell(encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4")
+    assert not encode(Sliced(str(path))).owned
+    file = encode(Sliced(str(path), crop=(0, 0, 250, 240)))
+    check(file)
+    assert (file.owned, file.width) == (True, 250)
+
+
 # Bad files
 
 
