@@ -1,7 +1,8 @@
-"""What the graph around a node looks like: which of its outputs somebody uses."""
+"""What the graph around a node looks like: which of its outputs somebody uses, and whether it runs at all."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,59 @@ def linked_outputs(prompt: Mapping[str, Any], node_id: str) -> set[int]:
             if _is_link(value) and str(value[0]) == node_id:
                 found.add(int(value[1]))
     return found
+
+
+def surely_run(prompt: Mapping[str, Any], targets: Any, classes: Mapping[str, Any]) -> set[str]:
+    """The ids of the nodes that run when `prompt` is queued: those that an output node needs, whatever happens.
+
+    What only a lazy input leads to is left out, for a switch may not ask for it.
+
+    Args:
+        prompt: the API format.
+        targets: `partial_execution_targets` of what was posted: the ids of the output nodes to run; None for all.
+        classes: ComfyUI's node classes by name; of a class that is missing nothing is known.
+    """
+    wanted = None if targets is None else {str(target) for target in targets} if isinstance(targets, list) else set()
+    found: set[str] = set()
+    to_do = [
+        node_id
+        for node_id, node in prompt.items()
+        if getattr(_class_of(node, classes), "OUTPUT_NODE", False) is True and (wanted is None or node_id in wanted)
+    ]
+    while to_do:
+        node_id = to_do.pop()
+        node = prompt.get(node_id)
+        if node_id in found or not isinstance(node, Mapping):
+            continue
+        found.add(node_id)
+        inputs = node.get("inputs")
+        if isinstance(inputs, Mapping):
+            lazy = _lazy_inputs(_class_of(node, classes))
+            to_do += [value[0] for name, value in inputs.items() if _is_link(value) and name not in lazy]
+    return found
+
+
+def _class_of(node: Any, classes: Mapping[str, Any]) -> Any:
+    kind = node.get("class_type") if isinstance(node, Mapping) else None
+    return classes.get(kind) if isinstance(kind, str) else None
+
+
+def _lazy_inputs(class_: Any) -> set[str]:
+    """The names of a node's inputs that may never be asked for."""
+    types = class_.INPUT_TYPES() if class_ is not None else {}
+    return {
+        name
+        for kind in ("required", "optional")
+        for name, declared in types.get(kind, {}).items()
+        if len(declared) > 1 and isinstance(declared[1], Mapping) and declared[1].get("lazy")
+    }
+
+
+def node_classes() -> Mapping[str, Any]:
+    """ComfyUI's node classes by name; empty outside of it."""
+    # Its module is called like this pack's folder, so that an import could find the wrong one.
+    found = getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", None)
+    return found if isinstance(found, Mapping) else {}
 
 
 def running_prompt(prompt_id: str) -> Mapping[str, Any] | None:

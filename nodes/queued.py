@@ -6,12 +6,14 @@ in the same asyncio task. So the handler only keeps the graph, and the node's `v
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
 from .api import limits
 from .api.errors import BudgetError
+from .api.request import MEDIA_FIELDS
+from .graph import node_classes, surely_run
 from .orders import as_text
 
 NODE_ID = "Wan27ImageToVideo"
@@ -20,7 +22,8 @@ _TEXTS = ("prompt", "negative_prompt", "resolution")
 _NUMBERS = ("duration", "seed")
 _LITERALS = (*_TEXTS, *_NUMBERS, "prompt_extend", "watermark")
 
-_graph: ContextVar[Mapping[str, Any] | None] = ContextVar("wan27_queued_graph", default=None)
+_queued: ContextVar[tuple[Mapping[str, Any], Any] | None] = ContextVar("wan27_queued", default=None)
+"""The graph, and which of its output nodes are to run: None for all."""
 
 
 def register() -> None:
@@ -35,16 +38,22 @@ def register() -> None:
 
 
 def _remember(json_data: Any) -> Any:
-    prompt = json_data.get("prompt") if isinstance(json_data, Mapping) else None
-    _graph.set(prompt if isinstance(prompt, Mapping) else None)
+    posted = json_data if isinstance(json_data, Mapping) else {}
+    prompt = posted.get("prompt")
+    _queued.set((prompt, posted.get("partial_execution_targets")) if isinstance(prompt, Mapping) else None)
     return json_data
 
 
-def certain_requests(prompt: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The inputs of the Image to Video nodes whose cost stands in the graph: duration and resolution are literal."""
+def certain_requests(prompt: Mapping[str, Any], run: Container[str]) -> Iterator[Mapping[str, Any]]:
+    """The inputs of the Image to Video nodes whose cost stands in the graph: duration and resolution are literal.
+
+    Args:
+        prompt: the API format.
+        run: the ids of the nodes that surely run.
+    """
     low, high = limits.DURATION_SECONDS
-    for node in prompt.values():
-        if not isinstance(node, Mapping) or node.get("class_type") != NODE_ID:
+    for node_id, node in prompt.items():
+        if node_id not in run or not isinstance(node, Mapping) or node.get("class_type") != NODE_ID:
             continue
         inputs = node.get("inputs")
         if not isinstance(inputs, Mapping):
@@ -57,6 +66,36 @@ def certain_requests(prompt: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield {**inputs, "duration": duration}
 
 
+def surely_different(requests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """As many of these requests as are surely paid for one by one: equal ones share a task, unless asked otherwise.
+
+    What is linked may turn out equal, and so may the media behind two URLs.
+    """
+    chosen: list[Mapping[str, Any]] = []
+    # Those that never share come first, then the longest: what is left out may be another's twin.
+    for request in sorted(requests, key=lambda r: (not _submits_again(r), -r["duration"])):
+        if _submits_again(request) or not any(_may_be_equal(request, other) for other in chosen):
+            chosen.append(request)
+    return chosen
+
+
+def _submits_again(request: Mapping[str, Any]) -> bool:
+    return request.get("on_repeat") == "submit_again"
+
+
+def _may_be_equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    for name in _LITERALS:
+        values = one.get(name), other.get(name)
+        if not any(map(_is_linked, values)) and _as_sent(name, values[0]) != _as_sent(name, values[1]):
+            return False
+    media = [(one.get(name), other.get(name)) for name in MEDIA_FIELDS]
+    return all(_is_linked(a) or _is_linked(b) or bool(as_text(a)) == bool(as_text(b)) for a, b in media)
+
+
+def _is_linked(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
 def may_be_known(inputs: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
     """Whether a node with these inputs may turn out to ask for a request that is paid for already.
 
@@ -66,8 +105,7 @@ def may_be_known(inputs: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
     """
     for name in _LITERALS:
         value = inputs.get(name)
-        linked = isinstance(value, (list, tuple))
-        if not linked and _as_sent(name, value) != _as_sent(name, stored.get(name)):
+        if not _is_linked(value) and _as_sent(name, value) != _as_sent(name, stored.get(name)):
             return False
     return True
 
@@ -84,8 +122,8 @@ def _as_sent(name: str, value: Any) -> Any:
 
 def budget_problem() -> str | None:
     """Why the prompt being queued cannot be within the budget, or None where that is not certain."""
-    prompt = _graph.get()
-    if prompt is None:
+    queued = _queued.get()
+    if queued is None:
         return None
     from .services import connection_is_billed, current_settings, open_ledger
     from .tasks.budget import check_certain
@@ -96,14 +134,16 @@ def budget_problem() -> str | None:
     prices, budget = settings.novita.price_per_second, settings.budget
 
     def verdict(requests: list[Mapping[str, Any]], spent_today: float) -> str | None:
-        costs = [r["duration"] * prices[r.get("resolution", limits.DEFAULT_RESOLUTION)] for r in requests]
+        found = surely_different(requests)
+        costs = [r["duration"] * prices[r.get("resolution", limits.DEFAULT_RESOLUTION)] for r in found]
         try:
             check_certain(costs, budget=budget, spent_today=spent_today)
         except BudgetError as error:
             return str(error)
         return None
 
-    requests = list(certain_requests(prompt))
+    prompt, targets = queued
+    requests = list(certain_requests(prompt, surely_run(prompt, targets, node_classes())))
     if not requests:
         return None
     ledger = open_ledger()
@@ -112,5 +152,5 @@ def budget_problem() -> str | None:
         return None
     # It looks too much; but what is paid for already costs nothing, and must never be locked out by the budget.
     known = ledger.known_requests()
-    new = [r for r in requests if r.get("on_repeat") == "submit_again" or not any(may_be_known(r, k) for k in known)]
+    new = [r for r in requests if _submits_again(r) or not any(may_be_known(r, k) for k in known)]
     return verdict(new, today)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nodes.queued import certain_requests, may_be_known
+from nodes.queued import certain_requests, may_be_known, surely_different
 
 LINK = ["3", 0]
 
@@ -26,7 +26,28 @@ def test_only_literal_durations_and_resolutions_of_this_node_are_certain() -> No
         "7": {"class_type": "Wan27ImageToVideo"},
         "8": None,
     }
-    assert [request["duration"] for request in certain_requests(prompt)] == [5, 7]
+    assert [request["duration"] for request in certain_requests(prompt, prompt)] == [5, 7]
+    assert [request["duration"] for request in certain_requests(prompt, {"2", "3"})] == [7]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "paid"),
+    [
+        ({}, {}, 1),
+        ({}, {"prompt": "p\n"}, 1),
+        ({}, {"seed": 2}, 2),
+        ({}, {"seed": LINK}, 1),
+        ({}, {"duration": 6}, 2),
+        ({"image_url": LINK}, {"image_url": ["4", 0]}, 1),
+        ({"image_url": "https://x/a.png"}, {"first_clip_url": "https://x/a.mp4"}, 2),
+        ({"on_repeat": "submit_again"}, {"on_repeat": "submit_again"}, 2),
+        ({"on_repeat": "submit_again"}, {}, 1),
+        ({}, {"on_repeat": LINK}, 1),
+    ],
+)
+def test_requests_that_may_share_a_task_count_once(one: dict[str, Any], other: dict[str, Any], paid: int) -> None:
+    both = [node(**inputs)["inputs"] for inputs in (one, other)]
+    assert len(surely_different(both)) == len(surely_different(both[::-1])) == paid
 
 
 @pytest.mark.parametrize(

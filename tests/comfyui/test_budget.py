@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.comfyui.graphs import pair, upload_image
+from tests.comfyui.graphs import pair, submit, upload_image
 from tests.host.comfy import ComfyUI, Graph, RejectedError
 from tests.host.fixtures import ComfyFactory, connected
 from tests.host.media import picture, png
@@ -74,6 +74,14 @@ def test_the_budget_from_queueing_to_the_last_cent(thrifty: ComfyUI, service: Se
     thrifty.restart()
     assert thrifty.run(graph).error is None
     assert len(service.posts()) == 3
+
+    # What does not run is not counted: two that nobody waits for, and a twin that shares its task.
+    allow(thrifty, run=0.50, day=0.80)
+    graph, _ = graph_of(thrifty, seeds=[5, 5])
+    for seed in (6, 7):
+        submit(graph, image_url=("2", 0), seed=seed, resolution="720P", duration=2)
+    assert thrifty.run(graph).error is None
+    assert len(service.posts()) == 4
 
 
 def test_the_sandbox_needs_no_budget(start_comfy: ComfyFactory, tmp_path: Path) -> None:
