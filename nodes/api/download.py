@@ -24,7 +24,7 @@ import httpx
 
 from .client import retry_after_seconds
 from .errors import DownloadError
-from .hosts import Resolve, check_url, resolve
+from .hosts import Resolve, check_url, prefer_https, resolve
 from .mp4 import mp4_problem
 from .retry import FREE_BACKOFF, LONGEST_RETRY_AFTER, Backoff
 
@@ -95,7 +95,7 @@ async def download(
 
     Args:
         http: shared client without default Authorization.
-        url: where it is; https, or http on this machine where allow_loopback.
+        url: where it is, fetched by https; by http on this machine where allow_loopback.
         dest: final name. An existing file is replaced.
         allow_loopback: whether base_url is on loopback itself.
         max_bytes: give up beyond this size.
@@ -166,6 +166,7 @@ class _Fetch:
         try:
             url = httpx.URL(self.url)
             for _ in range(HOPS + 1):
+                url = prefer_https(url, allow_loopback=self.allow_loopback)
                 address = await self._address(url)
                 async with self._get(url, address) as response:
                     if response.status_code not in _REDIRECTS:

@@ -28,6 +28,16 @@ async def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
 
 
+def prefer_https(url: httpx.URL, *, allow_loopback: bool) -> httpx.URL:
+    """The same URL by https where http is not fetched: hosts of files speak both, and the video is paid for.
+
+    Port 80 becomes that of https; any other stays.
+    """
+    if url.scheme != "http" or allow_loopback:
+        return url
+    return url.copy_with(scheme="https", port=None if url.port in (None, 80) else url.port)
+
+
 async def check_url(url: httpx.URL, *, allow_loopback: bool, resolve: Resolve = resolve) -> list[str]:
     """Refuse a URL that a result must not come from, and say which addresses to fetch it from.
 

@@ -291,8 +291,42 @@ def test_redirects_end_somewhere(dest: Path) -> None:
 
 
 def test_loopback_only_where_the_service_is(dest: Path) -> None:
-    with pytest.raises(DownloadError, match="only https"):
+    with pytest.raises(DownloadError, match="private network"):
         get(whole, dest, allow_loopback=False)
+
+
+@pytest.mark.parametrize(
+    ("link", "asked"),
+    [
+        ("http://cdn.test/a", ["https://cdn.test/a", "https://cdn.test/v.mp4"]),
+        ("http://cdn.test:80/v.mp4", ["https://cdn.test/v.mp4"]),
+        ("http://cdn.test:8080/v.mp4", ["https://cdn.test:8080/v.mp4"]),
+    ],
+)
+def test_a_link_by_http_is_fetched_by_https(
+    dest: Path, link: str, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    seen: list[str] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        assert request.url.host == "93.184.216.34"
+        seen.append(str(request.url.copy_with(host=request.extensions["sni_hostname"])))
+        if request.url.path == "/a":
+            return httpx.Response(302, headers={"Location": "http://cdn.test:80/v.mp4"})
+        return httpx.Response(200, stream=httpx.ByteStream(BODY))
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["93.184.216.34"]
+
+    async def fetch() -> None:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(server)) as http:
+            await download(http, link, dest, allow_loopback=False, max_bytes=10_000_000, resolve=resolve)
+
+    asyncio.run(fetch())
+    assert dest.read_bytes() == BODY
+    assert seen == asked
 
 
 def test_the_checked_address_is_the_one_that_is_asked(dest: Path) -> None:
