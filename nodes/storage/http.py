@@ -14,11 +14,12 @@ from urllib.parse import parse_qsl, urlsplit
 from ..media.file import MediaFile
 from .base import Progress, StorageError, StoredUrl, read_chunks
 from .form import Form
-from .options import Options
+from .options import Options, is_loopback
 from .presets import load_presets
 from .transfer import FIRST_PAUSE_SECONDS, Answer, Scrubber, Upload, send
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_SECRET_HEADER = re.compile("auth|cookie|key|token|secret|pass|sign", re.IGNORECASE)
 _LONGEST_URL = 4096
 _NO_URL = re.compile(r"[\s<>\"]|[^\x21-\uffff]")
 
@@ -54,6 +55,7 @@ class HttpStorage:
         self._form = {key: fill("form", value) for key, value in options.table("form").items()}
         self._url = fill("url", self._url)
         self._check_headers()
+        self._check_way()
         self._scrub = Scrubber(self._secrets(options.text("api_key")))
 
     @property
@@ -139,6 +141,25 @@ class HttpStorage:
             if name.lower() in ("host", "content-length", "transfer-encoding"):
                 raise StorageError(
                     f"headers under [storage.http]: {name} cannot be set; the connection needs it itself."
+                )
+
+    def _check_way(self) -> None:
+        """Refuse to send a secret in clear over a network."""
+        parts = urlsplit(self._url)
+        if parts.scheme != "http" or is_loopback(parts.hostname or ""):
+            return
+        where = self._options.where
+        fields = {
+            where("api_key"): [self._options.text("api_key")],
+            where("headers"): [value for name, value in self._headers.items() if _SECRET_HEADER.search(name)],
+            where("form"): list(self._form.values()),
+            f"the query of {where('url')}": [value for _, value in parse_qsl(parts.query)],
+        }
+        for field, values in fields.items():
+            if any(re.sub(r"\{(name|hours|seconds)\}", "", value) for value in values):
+                raise StorageError(
+                    f"{where('url')} is http://{parts.hostname}, so that {field} would be readable on the way. Use "
+                    "https; plain http is possible to this machine, or where nothing secret is sent along."
                 )
 
     def _secrets(self, api_key: str) -> list[str]:

@@ -398,3 +398,32 @@ def test_a_server_that_repeats_our_secrets(status: int, tmp_path: Path, caplog: 
     assert [secret for secret in ECHOES if secret in said] == []
     assert host.seen[0].form["token"] == SECRETS["form"]["token"]
     assert host.seen[0].path == f"/up?key={QUERY}"
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"headers": {"Authorization": f"Bearer {KEY}"}}, "headers under [storage.http]"),
+        ({"headers": {"X-Api-Key": KEY}}, "headers under [storage.http]"),
+        ({"headers": {"Authorization": "Bearer {api_key}"}, "api_key": KEY}, "api_key under [storage.http]"),
+        ({"method": "POST", "form": {"password": KEY, "name": "{name}"}}, "form under [storage.http]"),
+        ({"url": f"http://files.example/up/{{name}}?token={KEY}"}, "query of url under [storage.http]"),
+        ({"headers": {"Content-Disposition": "inline"}}, None),
+        ({"method": "POST", "form": {"name": "{name}"}}, None),
+        ({}, None),
+    ],
+)
+@pytest.mark.parametrize("host", ["files.example", "192.168.1.9", "localhost", "127.0.0.1", "[::1]"])
+def test_no_secret_goes_in_clear_over_a_network(values: dict[str, Any], named: str | None, host: str) -> None:
+    made = {"url": "http://files.example/up/{name}", "public_url": "https://files.example/{name}", **values}
+    made["url"] = made["url"].replace("files.example", host)
+    if named is None or host in ("localhost", "127.0.0.1", "[::1]"):
+        HttpStorage(made)
+        HttpStorage({**made, "url": made["url"].replace("http://", "https://")})
+        return
+    with pytest.raises(StorageError) as caught:
+        HttpStorage(made)
+    assert named in str(caught.value)
+    assert "url under [storage.http]" in str(caught.value)
+    assert KEY not in str(caught.value)
+    HttpStorage({**made, "url": made["url"].replace("http://", "https://")})
