@@ -151,6 +151,10 @@ def _decoded(part: str) -> list[str]:
     return [plain, *plain.split(":", 1)] if plain.isprintable() and ":" in plain else []
 
 
+TELLING_LOGGERS = ("httpx", "httpcore", "httpcore.http11", "httpcore.http2", "httpcore.connection", "httpcore.proxy")
+"""Those that log the addresses of requests and the targets of redirects, some on the level DEBUG only. A filter on a
+logger does not count for those below it, so each is named."""
+
 _silent: ContextVar[bool] = ContextVar("wan27_upload_is_silent", default=False)
 
 
@@ -172,7 +176,7 @@ class _Hush(logging.Filter):
 _hush = _Hush()
 
 
-def hush() -> None:
-    """Have httpx's logger obey `silence`; adding a filter twice does nothing."""
-    for name in ("httpx", "httpcore", "httpcore.http11", "httpcore.http2", "httpcore.connection"):
-        logging.getLogger(name).addFilter(_hush)
+def hush(obeyed: logging.Filter = _hush) -> None:
+    """Have the loggers that tell addresses obey `silence`, or another filter; adding one twice does nothing."""
+    for name in TELLING_LOGGERS:
+        logging.getLogger(name).addFilter(obeyed)

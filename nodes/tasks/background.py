@@ -14,11 +14,14 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from ..storage.transfer import hush
+
 T = TypeVar("T")
 
 
 class _NoUrls(logging.Filter):
-    """httpx logs each URL it asks for; those of results are signed, and let a reader of the log in."""
+    """httpx logs each URL it asks for, and httpcore the headers of redirects; those of results are signed, and let a
+    reader of the log in."""
 
     def __init__(self, thread_name: str) -> None:
         super().__init__()
@@ -81,7 +84,7 @@ class BackgroundLoop:
                 self._loop = asyncio.new_event_loop()
                 self._loop.set_default_executor(_DaemonThreads())
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                logging.getLogger("httpx").addFilter(_NoUrls(self._name))
+                hush(_NoUrls(self._name))
                 self._thread.start()
             return self._loop
 

@@ -37,7 +37,7 @@ class FakeService:
 
     submit: ok, 500, 503, 400, 408, 429, drop (made, no answer), refuse (not made, no answer), garbage, no_id
     poll:   ok, 500, 429, drop, garbage, not_found, processing, unauthorized, task_failed
-    get:    ok, 500, cut, full (Range ignored), 403, page (a web page), half (without a length)
+    get:    ok, 500, cut, full (Range ignored), 403, page (a web page), half, redirect
     """
 
     submit: list[str] = field(default_factory=list)
@@ -171,6 +171,8 @@ class FakeService:
         fault = self._next(self.get, 0.34)
         if fault.isdigit():
             return web.Response(status=int(fault))
+        if fault == "redirect":
+            return web.Response(status=302, headers={"Location": f"{request.path}?signature=very-secret-too"})
         if fault == "page":
             return web.Response(text="<html>This link has expired.", content_type="text/html")
         if fault == "half":

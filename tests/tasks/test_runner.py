@@ -27,6 +27,7 @@ from nodes.api.errors import (
 )
 from nodes.api.retry import RATE_LIMIT_BACKOFF, Backoff
 from nodes.settings import Budget
+from nodes.storage.transfer import TELLING_LOGGERS
 from nodes.tasks.model import Progress
 from nodes.tasks.polling import FAILURES_IN_A_ROW
 
@@ -449,9 +450,10 @@ def test_a_download_cut_ten_times_is_whole(house: House, service: FakeService) -
 def test_the_key_goes_to_no_result_and_no_link_to_the_log(
     house: House, service: FakeService, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, logger="nodes")
-    caplog.set_level(logging.INFO)
-    service.get = ["500", "cut"]
+    caplog.set_level(logging.DEBUG)
+    for name in TELLING_LOGGERS:
+        caplog.set_level(logging.DEBUG, logger=name)
+    service.get = ["500", "redirect", "cut"]
     [finished] = house.run()
     assert not any("Authorization" in headers for headers in service.headers_of_downloads)
     everything = caplog.text + repr(finished) + repr(house.order()) + repr(house.ledger().find("task-0000", ""))
