@@ -28,3 +28,25 @@ def test_what_cannot_be_checked_runs_again() -> None:
 
     rerun.remember("d", broken)
     assert rerun.generation("d") == 1
+
+
+def test_what_was_given_out_before_is_still_checked() -> None:
+    """A cache keeps what two workflows gave out by nodes of the same id."""
+    stale: set[str] = set()
+    for name in ("of one workflow", "of another"):
+        rerun.remember("e", lambda name=name: name in stale)
+    before = rerun.generation("e")
+    stale.add("of one workflow")
+    after = rerun.generation("e")
+    assert after != before
+    assert rerun.generation("e") == after
+    stale.add("of another")
+    assert rerun.generation("e") != after
+
+
+def test_checks_do_not_pile_up() -> None:
+    asked: list[int] = []
+    for number in range(3 * rerun.CHECKS):
+        rerun.remember("f", lambda number=number: bool(asked.append(number)))
+    rerun.generation("f")
+    assert asked == list(range(2 * rerun.CHECKS, 3 * rerun.CHECKS))
