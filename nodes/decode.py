@@ -162,4 +162,11 @@ def _decode(job: Job, video: Any, options: DecodeOptions) -> Decoded:
         options = options.inside(*trim_window(video))
         return decode(source, options, cancelled=job.cancelled, on_progress=job.progress)
     components = video.get_components()
-    return decode_tensors(components.images, components.audio, Fraction(components.frame_rate), options)
+    return decode_tensors(
+        components.images,
+        components.audio,
+        Fraction(components.frame_rate),
+        options,
+        cancelled=job.cancelled,
+        on_progress=job.progress,
+    )

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from .decode_audio import silence
+from .decode_audio import SILENCE_CHANNELS, SILENCE_RATE, silence
 from .decode_frames import limited_size
 from .decode_options import Decoded, DecodeOptions
 from .decode_window import TOLERANCE, samples_in
-from .file import MediaError
+from .file import MediaCancelled, MediaError
+from .waveform import parts, to_float
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def decode_tensors(images: Tensor, audio: dict[str, Any] | None, rate: Fraction, options: DecodeOptions) -> Decoded:
-    """What `decode` gives for a file, of images float32 [N,H,W,C] in 0..1 played at `rate`, and an AUDIO or None.
+def decode_tensors(
+    images: Tensor,
+    audio: dict[str, Any] | None,
+    rate: Fraction,
+    options: DecodeOptions,
+    *,
+    cancelled: Callable[[], bool] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Decoded:
+    """What `decode` gives for a file, of images [N,H,W,C] played at `rate`, and an AUDIO or None.
 
-    Frames that are given out as they are share the memory of `images`. Raises MediaError for an empty window.
+    images: floating point in 0..1 or whole numbers up to their type's largest; one channel is grey, a fourth is left
+    out. Frames that are float32 RGB on the CPU and not scaled share the memory of `images`. cancelled, on_progress: as
+    for `decode`. Raises MediaError for an empty window and for what is no IMAGE or AUDIO, MediaCancelled.
     """
     options.check()
     rate = Fraction(rate)
@@ -34,45 +46,79 @@ def decode_tensors(images: Tensor, audio: dict[str, Any] | None, rate: Fraction,
             f"The video has no frame between start_time {options.start_time:g} s and the end of duration: it is "
             f"{float(len(images) / rate):.3f} s long. Use a smaller start_time, or 0, and a longer duration, or 0."
         )
-    chosen = images[first : stop : options.every_nth, :, :, :3]
+    chosen = images[first : stop : options.every_nth]
     if options.max_frames and len(chosen) >= options.max_frames:
         chosen = chosen[: options.max_frames]
         end = Fraction(first + (options.max_frames - 1) * options.every_nth + options.every_nth) / rate
     fps = rate / options.every_nth
+    copy = _Copy(options.max_side, cancelled, on_progress)
+    found = copy.of(chosen) if options.want_images else None
+    last = None
+    if options.want_last_frame:
+        last = copy.of(chosen[-1:]) if found is None else found[-1:].clone()
     return Decoded(
-        images=_sized(chosen, options.max_side) if options.want_images else None,
+        images=found,
         audio=_cut(audio, start, end, len(chosen) / fps) if options.want_audio else None,
         fps=fps,
         frame_count=len(chosen),
-        last_frame=_sized(chosen[-1:], options.max_side) if options.want_last_frame else None,
+        last_frame=last,
         silent=audio is None,
     )
 
 
-def _sized(images: Tensor, max_side: int) -> Tensor:
+class _Copy:
+    """Makes frames of any kind float32 [N,H,W,3] on the CPU, scaled, one at a time: no second batch in memory."""
+
+    def __init__(
+        self, max_side: int, cancelled: Callable[[], bool] | None, on_progress: Callable[[int, int], None] | None
+    ) -> None:
+        self._max_side, self._cancelled, self._on_progress = max_side, cancelled, on_progress
+
+    def of(self, images: Tensor) -> Tensor:
+        """The frames; those that are right already as they are."""
+        import torch
+
+        count, height, width, channels = (int(size) for size in images.shape)
+        new_width, new_height = limited_size(width, height, self._max_side)
+        same = (new_width, new_height) == (width, height)
+        if same and channels >= 3 and images.dtype == torch.float32 and images.device.type == "cpu":
+            return images[..., :3].contiguous()
+        out = torch.empty((count, new_height, new_width, 3), dtype=torch.float32)
+        for index in range(count):
+            if self._cancelled is not None and self._cancelled():
+                raise MediaCancelled("Decoding was interrupted.")
+            image = _rgb(images[index])
+            if not same:
+                scaled = torch.nn.functional.interpolate(
+                    image.movedim(-1, 0)[None], size=(new_height, new_width), mode="bicubic", antialias=True
+                )
+                image = scaled[0].movedim(0, -1).clamp(0, 1)
+            out[index] = image
+            if self._on_progress is not None:
+                self._on_progress(index + 1, count)
+        return out
+
+
+def _rgb(image: Tensor) -> Tensor:
+    """One picture [H,W,C] as float32 with three channels, or with one that is the same for all three."""
     import torch
 
-    height, width = int(images.shape[1]), int(images.shape[2])
-    new_width, new_height = limited_size(width, height, max_side)
-    if (new_width, new_height) == (width, height):
-        return images.contiguous()
-    out = torch.empty((len(images), new_height, new_width, images.shape[3]), dtype=images.dtype)
-    for index, image in enumerate(images):  # one at a time: no second batch in memory
-        scaled = torch.nn.functional.interpolate(
-            image.movedim(-1, 0)[None], size=(new_height, new_width), mode="bicubic", antialias=True
-        )
-        out[index] = scaled[0].movedim(0, -1).clamp(0, 1)
-    return out
+    image = (image[..., :3] if image.shape[-1] >= 3 else image[..., :1]).detach().cpu()
+    whole = not image.is_floating_point() and image.dtype != torch.bool
+    image = image.float() / (torch.iinfo(image.dtype).max if whole else 1)
+    return image.expand(*image.shape[:2], 3)
 
 
 def _cut(audio: dict[str, Any] | None, start: Fraction, end: Fraction | None, seconds: Fraction) -> dict[str, Any]:
     import torch
 
-    if audio is not None:
-        waveform, rate = audio["waveform"], int(audio["sample_rate"])
-        part = waveform[..., samples_in(start, rate) : None if end is None else samples_in(end, rate)]
-        if part.shape[-1]:
-            return {"waveform": part.contiguous(), "sample_rate": rate}
-        return {"waveform": torch.from_numpy(silence(seconds, rate, waveform.shape[1]))[None], "sample_rate": rate}
-    empty = silence(seconds)
-    return {"waveform": torch.from_numpy(empty)[None], "sample_rate": 44100}
+    if audio is None:
+        return {"waveform": torch.from_numpy(silence(seconds))[None], "sample_rate": SILENCE_RATE}
+    waveform, rate = parts(audio)
+    part = waveform[..., samples_in(start, rate) : None if end is None else samples_in(end, rate)]
+    if 0 in part.shape:
+        empty = silence(seconds, rate, int(waveform.shape[1]) or SILENCE_CHANNELS)
+        return {"waveform": torch.from_numpy(empty)[None], "sample_rate": rate}
+    if part.dtype != torch.float32 or part.device.type != "cpu":
+        part = torch.stack([torch.from_numpy(to_float(sound, name="The audio")) for sound in part])
+    return {"waveform": part.contiguous(), "sample_rate": rate}

@@ -8,7 +8,7 @@ import torch
 
 from nodes.media.decode import DecodeOptions, decode
 from nodes.media.decode_tensors import decode_tensors
-from nodes.media.file import MediaError
+from nodes.media.file import MediaCancelled, MediaError
 from tests.media.clips import Clip, write
 
 SOUND = {"waveform": torch.arange(20_000.0).reshape(1, 2, 10_000), "sample_rate": 5000}
@@ -77,3 +77,54 @@ def test_sound_is_cut_and_silence_stands_in() -> None:
 def test_nothing_left_is_an_error(images: torch.Tensor, options: DecodeOptions) -> None:
     with pytest.raises(MediaError):
         decode_tensors(images, None, Fraction(10), options)
+
+
+@pytest.mark.parametrize("options", [DecodeOptions(), DecodeOptions(max_side=20)], ids=["as it is", "scaled"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.uint8, torch.bool])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_frames_of_any_kind_become_float_rgb(dtype: torch.dtype, channels: int, options: DecodeOptions) -> None:
+    images = torch.ones(3, 20, 40, channels, dtype=dtype) * (255 if dtype == torch.uint8 else 1)
+
+    found = decode_tensors(images.to(dtype), None, Fraction(10), options)
+
+    for given, count in ((found.images, 3), (found.last_frame, 1)):
+        assert given.shape == ((count, 10, 20, 3) if options.max_side else (count, 20, 40, 3))
+        assert given.dtype == torch.float32
+        assert torch.allclose(given, torch.tensor(1.0), atol=1e-5)
+
+
+def test_whole_numbers_are_parts_of_255() -> None:
+    images = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1)
+
+    found = decode_tensors(images, None, Fraction(10), DecodeOptions())
+
+    assert torch.equal(found.images[0, :, :, 1], torch.arange(256.0).reshape(16, 16) / 255)
+
+
+@pytest.mark.parametrize("start", [0.0, 1.5], ids=["heard", "after its end"])
+def test_a_waveform_without_a_batch_is_one_sound(start: float) -> None:
+    sound = {"waveform": torch.zeros(2, 5000), "sample_rate": 5000}
+
+    found = decode_tensors(torch.zeros(20, 2, 2, 3), sound, Fraction(10), DecodeOptions(start_time=start))
+
+    assert found.audio["waveform"].shape == (1, 2, 5000 if not start else 2500)
+
+
+def test_whole_number_samples_become_floats() -> None:
+    sound = {"waveform": torch.full((1, 2, 5000), -(2**14), dtype=torch.int16), "sample_rate": 5000}
+
+    found = decode_tensors(torch.zeros(10, 2, 2, 3), sound, Fraction(10), DecodeOptions())
+
+    assert torch.equal(found.audio["waveform"], torch.full((1, 2, 5000), -0.5))
+
+
+def test_interrupt_and_progress() -> None:
+    images = torch.zeros(6, 20, 40, 3)
+    seen: list[tuple[int, int]] = []
+    options = DecodeOptions(max_side=10)
+
+    decode_tensors(images, None, Fraction(10), options, on_progress=lambda *figures: seen.append(figures))
+    assert seen == [(number, 6) for number in range(1, 7)]
+
+    with pytest.raises(MediaCancelled):
+        decode_tensors(images, None, Fraction(10), options, cancelled=lambda: True)
