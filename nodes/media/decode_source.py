@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Union
 from .file import MediaError
 
 if TYPE_CHECKING:
-    from av import AudioStream, VideoStream
+    from av import AudioStream, Packet, VideoStream
     from av.container import InputContainer
 
 Source = Union[str, "PathLike[str]", BytesIO]
@@ -49,12 +49,44 @@ def opened(source: Source) -> Iterator[InputContainer]:
     try:
         yield container
     finally:
+        _rest(container)
         container.close()
+
+
+def _rest(container: InputContainer) -> None:
+    """Have all decoding threads come to a rest, without the interpreter's lock.
+
+    Freeing a decoder waits for its threads with that lock held. Where something in the process has switched PyAV's
+    logging on, a thread that meets damage waits for the same lock to log it, and everything would stop for good.
+    """
+    for stream in container.streams:
+        context = stream.codec_context
+        if context is not None and context.is_open:
+            context.flush_buffers()
 
 
 def _forgiving(av: ModuleType) -> dict[str, Any]:
     """A tag that is no UTF-8 must not keep a video from being opened. PyAV 19 sees to it and has no such argument."""
     return {"metadata_errors": "replace"} if "metadata_errors" in (av.open.__doc__ or "") else {}
+
+
+class PacketError(Exception):
+    """The file cannot be read any further. The text is the reason."""
+
+
+def packets_of(container: InputContainer, streams: list[Any]) -> Iterator[Packet[Any]]:
+    """The packets of these streams. Raises PacketError where damage ends them, whatever PyAV makes of it."""
+    import av
+
+    packets = container.demux(streams)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except (av.FFmpegError, IndexError, ValueError) as error:
+            raise PacketError(plain(error)) from error
+        yield packet
 
 
 def video_stream(container: InputContainer, name: str) -> VideoStream:
