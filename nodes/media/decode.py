@@ -10,19 +10,21 @@ decode_tensors (videos that are tensors already).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .decode_audio import SILENCE_CHANNELS, SILENCE_RATE, silence
 from .decode_frames import Converter, FrameStore, Geometry, limited_size
-from .decode_memory import MemoryRefusedError, check_memory
+from .decode_memory import MemoryRefusedError, check_memory, check_sound, frame_bytes
 from .decode_options import Decoded, DecodeOptions
 from .decode_reader import Reader, Step
 from .decode_source import Source, audio_stream, name_of, opened, video_stream
 from .decode_window import Plan, make_plan
-from .file import MediaError
+from .file import MediaCancelled, MediaError
 from .probe import frame_rate
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ __all__ = ["DecodeOptions", "Decoded", "decode"]
 _EVERYTHING = DecodeOptions()
 #: Frames to allocate for where the packets carry no times, and so tell nothing about the window.
 _UNKNOWN = 64
+#: Held while decoding. One at a time uses all cores already, and two could each be told that the same memory is free.
+_TURN = threading.Lock()
+_POLL_SECONDS = 0.1
 
 
 def decode(
@@ -46,21 +51,23 @@ def decode(
 ) -> Decoded:
     """Decode the part of a video file that `options` ask for.
 
-    source: a path or a BytesIO with the whole file. cancelled: polled between frames. on_progress: called with frames
-    done and expected. memory_limit: bytes the result may take, instead of what the system says is free.
+    source: a path or a BytesIO with the whole file. cancelled: polled between frames, and while another one in this
+    process is waited for: files are decoded one at a time. on_progress: called with frames done and expected.
+    memory_limit: bytes the result may take, instead of what the system says is free.
 
     Raises MediaError for a file that cannot be read, an empty window and bad options, MemoryRefusedError (a MediaError)
     before memory is taken that is not there, MediaCancelled.
     """
     options.check()
     name = name_of(source)
-    with opened(source) as container:
+    with _turn(cancelled), opened(source) as container:
         video = video_stream(container, name)
         audio = audio_stream(container) if options.want_audio else None
         plan = make_plan(container, video, audio, options, name, cancelled)
         guard = _Guard(name, options, plan, video, audio, memory_limit)
         guard.check(video.codec_context.width, video.codec_context.height)
-        reader = Reader(name, options, plan, frame_rate(video), guard.make_store, cancelled, on_progress)
+        rate = frame_rate(video)
+        reader = Reader(name, options, plan, rate, guard.make_store, guard.check_sound, cancelled, on_progress)
         try:
             for step in reader.steps(has_sound=audio is not None):
                 if not reader.read(container, step):
@@ -69,6 +76,17 @@ def decode(
             return _result(reader, options, plan, video, audio, container.metadata)
         finally:
             reader.close()
+
+
+@contextmanager
+def _turn(cancelled: Callable[[], bool] | None) -> Iterator[None]:
+    while not _TURN.acquire(timeout=_POLL_SECONDS):
+        if cancelled is not None and cancelled():
+            raise MediaCancelled("Decoding was interrupted before it began.")
+    try:
+        yield
+    finally:
+        _TURN.release()
 
 
 def _read_anew(source: Source, reader: Reader, step: Step) -> None:
@@ -92,6 +110,7 @@ class _Guard:
     ) -> None:
         self._name, self._options, self._limit = name, options, limit
         self._frames = plan.frames or (options.max_frames or _UNKNOWN)
+        self._size = (video.codec_context.width, video.codec_context.height)
         self._other = _audio_bytes(options, plan, video, audio)
 
     def check(self, width: int, height: int, frames: int | None = None) -> None:
@@ -107,6 +126,13 @@ class _Guard:
             other_bytes=self._other,
             limit=self._limit,
         )
+
+    def check_sound(self, count: int) -> None:
+        """Raise MemoryRefusedError where `count` more bytes of sound do not fit. Files hold more than they say."""
+        width, height = limited_size(*self._size, self._options.max_side)
+        frames = (self._frames if self._options.want_images else 0) + self._options.want_last_frame
+        other = frames * frame_bytes(width, height)
+        check_sound(name=self._name, count=count, other_bytes=other, limit=self._limit)
 
     def make_store(self, first: VideoFrame) -> FrameStore:
         """The array for all frames. The first one is asked for its size again: the header may have lied."""
@@ -129,7 +155,7 @@ def _audio_bytes(options: DecodeOptions, plan: Plan, video: VideoStream, audio: 
     seconds = float((plan.frames or 0) * options.every_nth / frame_rate(video))
     if audio is not None:
         rate, channels = audio.sample_rate, audio.codec_context.channels
-        if window.end is None and audio.duration and audio.time_base:
+        if window.end is None and plan.complete and audio.duration and audio.time_base:
             seconds = max(seconds, float(audio.duration * audio.time_base))
     # What the decoder gives out in pieces, and the one waveform made of it. A header can claim years: that is refused
     # only where the pictures are as many.
@@ -137,7 +163,7 @@ def _audio_bytes(options: DecodeOptions, plan: Plan, video: VideoStream, audio: 
 
 
 def _compare_with_header(reader: Reader, plan: Plan, promised: int) -> None:
-    if promised > plan.packets:
+    if plan.complete and promised > plan.packets:
         reader.warn(f"the file is cut off: its header counts {promised} frames, it ends after frame {plan.packets - 1}")
 
 
@@ -183,6 +209,8 @@ def _sound(reader: Reader, seconds: Any) -> dict[str, Any]:
     rate = (track.rate if track is not None else 0) or SILENCE_RATE
     if track is not None and track.changed_rate:
         reader.warn(f"the sound changes its sample rate; only the parts at {rate} Hz were kept")
+    if track is not None and track.jumped:
+        reader.warn("some sound is marked to be heard long after the last picture; it follows the sound before it")
     if samples is None:
         samples = silence(seconds, rate, (track.channels if track is not None else 0) or SILENCE_CHANNELS)
     return {"waveform": torch.from_numpy(samples).unsqueeze(0), "sample_rate": rate}

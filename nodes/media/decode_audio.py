@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .decode_window import PRIMING, Window, samples_in
+from .decode_window import Window, samples_in
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioStream
@@ -22,15 +23,33 @@ SILENCE_CHANNELS = 2
 _TAIL = 4096
 #: Smaller gaps between two frames are rounding in the container, larger ones are lost packets.
 _GAP_SECONDS = Fraction(1, 20)
+#: Bytes of sound for which memory is not asked while they come in: about 20 s of stereo.
+_UNASKED = 8 << 20
 
 
 class AudioTrack:
-    """Takes frames in order, gives out float32 [C,T]. Not for use by more than one thread."""
+    """Takes frames in order, gives out float32 [C,T]. Not for use by more than one thread.
 
-    def __init__(self, stream: AudioStream, window: Window) -> None:
+    Sound that begins after the window's start has silence before it, so that it stays with the pictures. Sound from
+    before the start is cut off where a start or an end was asked for. A file that is given out whole keeps it, sample
+    for sample what ffmpeg and ComfyUI core give: encoders leave up to 0.1 s of priming there, and where pictures begin
+    later than that, the window begins with the sound.
+
+    pictures_end: seconds on the file's clock. No timestamp leaves a hole beyond it where no end was asked for: a small
+    file could make hours of silence. ask: called with bytes of sound before they are taken; may raise.
+    """
+
+    def __init__(
+        self, stream: AudioStream, window: Window, pictures_end: Fraction, ask: Callable[[int], None] | None = None
+    ) -> None:
         #: Where the file says the sound ends. Read now: a stream says nothing more once its file is closed.
         self._stop = _stop_of(stream)
         self._window = window
+        self._keeps_lead = window.whole and window.end is None
+        self._latest = pictures_end if window.end is None else None
+        self._ask = ask
+        self._held = 0  # bytes in chunks
+        self._asked = _UNASKED
         #: Nothing from here on is kept (seconds on the file's clock); None: everything is.
         self.end = window.end
         self._chunks: list[tuple[int, Samples]] = []  # first sample, counted from the window's start
@@ -38,6 +57,8 @@ class AudioTrack:
         self.rate = 0
         self.channels = 0
         self.changed_rate = False
+        #: Some sound claimed a time far after the pictures; it was put after the sound before it.
+        self.jumped = False
 
     def add(self, frame: AudioFrame) -> bool:
         """Keep what is inside the window. False once everything that follows comes after it."""
@@ -55,22 +76,26 @@ class AudioTrack:
             if first >= length:
                 return False
             samples = samples[:, : length - first]
-        if not self._window.whole and first < 0:
+        if not self._keeps_lead and first < 0:
             samples, first = samples[:, -first:], 0
         if samples.shape[1]:
             self._chunks.append((first, samples))
+            self._held += samples.nbytes
+            if self._ask is not None and self._held > self._asked:
+                self._asked = 2 * self._held
+                self._ask(self._asked)
         return True
 
     def waveform(self) -> Samples | None:
         """Everything kept; None where nothing was heard."""
         if not self._chunks:
             return None
-        offset = self._chunks[0][0]
-        if not self._window.whole or offset > samples_in(PRIMING, self.rate):
-            offset = 0  # silence until the sound begins, so that it stays with the pictures
+        offset = min(0, self._chunks[0][0])
         total = self._length(offset)
         if total <= 0:
             return None
+        if self._ask is not None:
+            self._ask(self.channels * total * 4)
         out: Samples = np.zeros((self.channels, total), np.float32)
         for first, samples in self._chunks:
             at = first - offset
@@ -81,9 +106,14 @@ class AudioTrack:
 
     def _first_sample(self, frame: AudioFrame) -> int:
         """Where the frame belongs, in samples from the window's start; after the one before it unless some are lost."""
+        following = self._next or 0
         if frame.pts is None or frame.time_base is None:
-            return self._next or 0
-        first = samples_in(frame.pts * frame.time_base - self._window.start, self.rate)
+            return following
+        time = frame.pts * frame.time_base
+        first = samples_in(time - self._window.start, self.rate)
+        if self._latest is not None and time > self._latest and first - following >= _GAP_SECONDS * self.rate:
+            self.jumped = True
+            return following
         if self._next is not None and abs(first - self._next) < _GAP_SECONDS * self.rate:
             return self._next
         return first if self._next is None else max(first, self._next)

@@ -42,6 +42,20 @@ def check_memory(*, name: str, frames: int, width: int, height: int, other_bytes
     )
 
 
+def check_sound(*, name: str, count: int, other_bytes: int, limit: int | None) -> None:
+    """Raise MemoryRefusedError where `count` more bytes of sound do not fit. other_bytes: taken from `limit`."""
+    available = limit if limit is not None else available_bytes()
+    if available is None:
+        return
+    spare = available - (MARGIN_BYTES if limit is None else WORKING_BYTES + other_bytes)
+    if count <= spare:
+        return
+    raise MemoryRefusedError(
+        f"{name}: its sound alone needs {_size(count)} of memory, and {_size(max(spare, 0))} are free after a margin. "
+        "Set duration or max_frames to decode a part of it, or link nothing to audio."
+    )
+
+
 def available_bytes() -> int | None:
     """Memory that can be taken without swapping, a container's limit counted in. None where nothing tells."""
     free = _free_by_psutil()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .decode_audio import AudioTrack
 from .decode_frames import FrameStore
 from .decode_options import DecodeOptions
-from .decode_source import audio_stream, plain, video_stream
+from .decode_source import PacketError, audio_stream, packets_of, plain, video_stream
 from .decode_threads import thread_count
 from .decode_window import Plan, Window
 from .file import MediaCancelled
@@ -36,7 +36,7 @@ class Step:
 class Reader:
     """One decoding. Feed it with `read`, then look at `store`, `latest`, `kept`, `track` and `warnings`.
 
-    make_store(frame) gives the place for frames when the first one is known.
+    make_store(frame) gives the place for frames when the first one is known. ask_sound: see AudioTrack.
     """
 
     def __init__(
@@ -46,11 +46,12 @@ class Reader:
         plan: Plan,
         rate: Fraction,
         make_store: Callable[[VideoFrame], FrameStore],
+        ask_sound: Callable[[int], None],
         cancelled: Callable[[], bool] | None,
         on_progress: Callable[[int, int], None] | None,
     ) -> None:
         self._name, self._options, self._plan, self._rate = name, options, plan, rate
-        self._make_store = make_store
+        self._make_store, self._ask_sound = make_store, ask_sound
         self._cancelled, self._on_progress = cancelled, on_progress
         #: Without images only the last frame is decoded; where it is, the packets tell.
         self.last_only = not options.want_images and plan.frames is not None
@@ -84,7 +85,7 @@ class Reader:
         try:
             if rewind and not self._go_to(container, step):
                 return False
-            for packet in container.demux([stream for stream in (self._video, self._audio) if stream is not None]):
+            for packet in packets_of(container, list(filter(None, (self._video, self._audio)))):
                 self._check_cancelled()
                 if packet.stream is self._video:
                     if not self._video_done and not self._take_video(packet, step):
@@ -93,7 +94,7 @@ class Reader:
                     self._take_audio(packet)
                 if self._video_done and self._audio_done:
                     break
-        except av.FFmpegError as error:
+        except (PacketError, av.FFmpegError) as error:
             self.warn(f"reading stopped after frame {self._seen}: {plain(error)}")
         # Some readers take a seek without a word and then have nothing more to say.
         return step.at is None or self._video is None or self._seen > 0
@@ -113,7 +114,7 @@ class Reader:
         self._audio: AudioStream | None = audio_stream(container) if step.audio else None
         self._video_done, self._audio_done = self._video is None, self._audio is None
         if self._audio is not None:
-            self.track = AudioTrack(self._audio, self.window)
+            self.track = AudioTrack(self._audio, self.window, self._plan.pictures_end, self._ask_sound)
         if self._video is not None:
             context = self._video.codec_context
             if not context.is_open:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -448,6 +450,40 @@ def test_interrupt_ends_it_between_two_frames(clip: Path) -> None:
     with pytest.raises(MediaCancelled):
         decode(clip, cancelled=lambda: len(seen) >= 3, on_progress=lambda done, _total: seen.append(done))
     assert seen == [1, 2, 3]
+
+
+def test_one_is_decoded_at_a_time_so_that_no_memory_is_promised_twice(clip: Path) -> None:
+    waiting = threading.Event()
+    order: list[str] = []
+
+    def second() -> None:
+        # It only asks so often while it waits.
+        decode(clip, cancelled=lambda: waiting.set() or False, on_progress=lambda *_: order.append("second"))
+
+    def first(_done: int, _total: int) -> None:
+        if not order:
+            other.start()
+            assert waiting.wait(30)
+        order.append("first")
+
+    other = threading.Thread(target=second)
+    decode(clip, on_progress=first)
+    other.join()
+
+    assert order == ["first"] * 20 + ["second"] * 20
+
+
+def test_interrupt_is_heard_while_another_is_decoded(clip: Path) -> None:
+    refused: list[bool] = []
+
+    def wait(_done: int, _total: int) -> None:
+        if not refused:
+            with ThreadPoolExecutor(1) as other, pytest.raises(MediaCancelled):
+                other.submit(decode, clip, cancelled=lambda: True).result(30)
+            refused.append(True)
+
+    assert decode(clip, on_progress=wait).frame_count == 20
+    assert refused
 
 
 def test_progress_goes_to_the_end(clip: Path) -> None:
