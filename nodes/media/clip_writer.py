@@ -76,6 +76,9 @@ class ClipWriter:
 
     def write_frame(self, frame: VideoFrame) -> None:
         """The next frame. The same object may be written again, to stand longer."""
+        # A decoder's frame says what it was coded as, and x264 would obey: of a format that has key frames only, each
+        # would be one again.
+        frame.pict_type = 0  # NONE, which has a name of its own in some versions only
         frame.pts = self._frames
         frame.time_base = self._time_base
         self._frames += 1
