@@ -200,6 +200,8 @@ def _encode(
         notes.append(
             f"Clip encoded with crf {crf} instead of {_BEST_CRF}, to stay under {megabytes(bounds.max_bytes)}."
         )
+    if clip.damage:
+        notes.append(clip.damage)
     return describe(
         path,
         owned=True,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,19 +11,33 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .clip_source import FileSource, silence
+from .clip_slots import Slots
+from .clip_sound import SoundTrack
+from .clip_source import FileSource
 from .decode_source import audio_stream, name_of, opened, video_stream
 from .file import MediaError
 
 if TYPE_CHECKING:
-    from av import AudioFrame, AudioStream, VideoFrame, VideoStream
+    from av import AudioFrame, AudioStream, Packet, VideoFrame, VideoStream
     from av.container import InputContainer
 
     from .waveform import Samples
 
 _TAIL_SECONDS = 3
-_GAP_SECONDS = Fraction(1, 20)
-"""A hole in the sound's timestamps longer than this is filled with silence; shorter ones are rounding."""
+_LAST_PACKETS = 20
+"""More than any codec changes the order of. Among all packets, one damaged time would be taken for the end."""
+_FURTHER_BACK_SECONDS = 20
+"""A seek in MPEG-TS lands anywhere, and decoding begins with the next key frame. They are hardly farther apart."""
+
+_PIECES = {"video": "pieces of its pictures", "audio": "pieces of its sound"}
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """What PyAV raises for a damaged file: beside FFmpeg's own errors, IndexError where a stream appears on the way and
+    ValueError where what it holds changes."""
+    import av
+
+    return av.error.FFmpegError, IndexError, ValueError
 
 
 def end_of(source: FileSource, start: Fraction, fps: Fraction) -> Fraction:
@@ -34,33 +49,59 @@ def end_of(source: FileSource, start: Fraction, fps: Fraction) -> Fraction:
     """
     with opened(source) as container:
         stream = video_stream(container, name_of(source))
-        base = _time_base(stream)
-        said = [Fraction(container.duration, 1_000_000)] if container.duration else []
-        said += [start + stream.duration * base] if stream.duration else []
+        tail = _tail(container, stream, start)
         end = None
-        if said and min(said) > start + 2 * _TAIL_SECONDS:
-            container.seek(int((min(said) - _TAIL_SECONDS) / base), stream=stream)
-            end = _last_end(container, stream, fps)
-        if end is None or end <= start:
-            container.seek(int(start / base), stream=stream)
-            end = _last_end(container, stream, fps)
+        if tail is not None and _sought(container, stream, tail):
+            end, _ = _last_end(container, stream, fps)
+    if end is None or end <= start:
+        with opened(source) as container:
+            end, count = _last_end(container, video_stream(container, name_of(source)), fps)
+            if end is None and count:
+                end = start + count / fps
     if end is None:
         raise MediaError(f"{name_of(source)} holds no frames.")
     return end
 
 
-def _last_end(container: InputContainer, stream: VideoStream, fps: Fraction) -> Fraction | None:
-    import av
+def _tail(container: InputContainer, stream: VideoStream, start: Fraction) -> Fraction | None:
+    """A time shortly before the end, None for a file that is short or does not say where it ends."""
+    said = [Fraction(container.duration, 1_000_000)] if container.duration else []
+    said += [start + stream.duration * _time_base(stream)] if stream.duration else []
+    return min(said) - _TAIL_SECONDS if said and min(said) > start + 2 * _TAIL_SECONDS else None
 
-    base, last = _time_base(stream), None
+
+def _sought(container: InputContainer, stream: VideoStream, time: Fraction) -> bool:
+    """Bring a file to a time. False where it cannot be: bare H.264 has no times, a damaged index leads nowhere, and
+    before its first time MPEG-TS begins to count anew."""
+    if time < _beginning(stream):
+        return False
     try:
+        container.seek(int(time / _time_base(stream)), stream=stream)
+    except unreadable():
+        return False
+    return True
+
+
+def _last_end(container: InputContainer, stream: VideoStream, fps: Fraction) -> tuple[Fraction | None, int]:
+    """When the last picture of the rest of the file ends, None where no packet has a time, and how many packets."""
+    ends: deque[Fraction] = deque(maxlen=_LAST_PACKETS)
+    count = 0
+    with suppress(*unreadable()):  # a file that was cut off: what came before counts
         for packet in container.demux(stream):
-            if packet.pts is not None and packet.size:
-                end = packet.pts * base + ((packet.duration or 0) * base or 1 / fps)
-                last = end if last is None else max(last, end)
-    except av.error.FFmpegError:
-        pass  # a file that was cut off: what came before counts
-    return last
+            count += bool(packet.size)
+            if packet.pts is not None and packet.size and not packet.is_discard:
+                ends.append(_end(packet, fps))
+    return max(ends, default=None), count
+
+
+def _end(packet: Packet[Any], fps: Fraction) -> Fraction:
+    """When what is in a packet with a time ends."""
+    base = packet.time_base or Fraction(1, 1_000_000)
+    return (packet.pts or 0) * base + ((packet.duration or 0) * base or 1 / fps)
+
+
+def _beginning(stream: VideoStream) -> Fraction:
+    return (stream.start_time or 0) * _time_base(stream)
 
 
 def _time_base(stream: VideoStream | AudioStream) -> Fraction:
@@ -80,9 +121,28 @@ class FileClip:
     sound: tuple[int, int] | None
     content: str
     cut_off: Fraction = Fraction(0)
+    damage: str = ""
+
+    @property
+    def end(self) -> Fraction:
+        """Of the part, in seconds of the file's own clock."""
+        return self.start + self.frames / self.fps
 
     def read(self, sound: tuple[int, int] | None) -> Iterator[VideoFrame | Samples]:
-        """Decode from the key frame before the start. Frames are repeated or left out to keep the rate constant."""
+        """Decode from the key frame before the start. Frames are repeated or left out to keep the rate constant.
+
+        Raises MediaError where no frame can be decoded, or none at the end.
+        """
+        for back in (0, _FURTHER_BACK_SECONDS, None):
+            if (yield from self._read_from(back, sound)):
+                return
+        raise MediaError("The video holds no frame that can be decoded.")
+
+    def _read_from(
+        self, back: int | None, sound: tuple[int, int] | None
+    ) -> Generator[VideoFrame | Samples, None, bool]:
+        """Read from so many seconds before the start, None for the beginning of the file, which always works. Gives
+        back False, with nothing given out, where the first frame found there comes after the start."""
         from av import VideoFrame as video_frame  # noqa: N813 - the name is taken by the annotation
 
         with opened(self.source) as container:
@@ -92,104 +152,89 @@ class FileClip:
             track = None
             if sound is not None and (heard := audio_stream(container)) is not None:
                 streams.append(heard)
-                track = _SoundTrack(sound, self.start, int(self.frames * sound[0] / self.fps))
-            base = _time_base(video)
-            container.seek(int(self.start / base), stream=video)
-            slots = _Slots(self)
-            for frame in _decoded(container, streams):
+                track = self._track(sound)
+            if back is not None and not _sought(container, video, self.start - back):
+                return False
+            gain = np.float32(self._gain(back, sound))
+            decoder, slots = Decoder(self, _beginning(video)), Slots(self)
+            early: list[Samples] = []  # sound, as long as it is not known whether this is the right place
+            for frame in decoder.frames(container, streams):
                 if isinstance(frame, video_frame):
-                    yield from slots.add(frame)
+                    if back is not None and not slots.begun and slots.is_late(frame):
+                        return False
+                    yield from early
+                    early.clear()
+                    yield from slots.add(frame, decoder)
                 elif track is not None:
-                    yield from track.add(frame)
+                    parts = (part * gain for part in track.add(frame))
+                    if slots.begun:
+                        yield from parts
+                    else:
+                        early += parts
                 if slots.full and (track is None or track.full):
                     break
-            yield from slots.rest()
+            if not slots.begun:
+                return False
+            yield from slots.rest(decoder)
             if track is not None:
-                yield from track.rest()
+                yield from (part * gain for part in track.rest())
+            self.damage = decoder.damage
+            return True
+
+    def _track(self, sound: tuple[int, int]) -> SoundTrack:
+        return SoundTrack(sound, self.start, int(self.frames * sound[0] / self.fps))
+
+    def _gain(self, back: int | None, sound: tuple[int, int] | None) -> float:
+        """How far the sound has to be turned down so that nothing is above full scale. Found before the first frame
+        goes out, by decoding the sound alone: held back until all of it is known, it would keep the pictures back."""
+        if sound is None:
+            return 1.0
+        with opened(self.source) as container:
+            video, heard = video_stream(container, name_of(self.source)), audio_stream(container)
+            if heard is None or (back is not None and not _sought(container, video, self.start - back)):
+                return 1.0
+            track = self._track(sound)
+            for frame in Decoder(self, _beginning(video)).frames(container, [heard]):
+                deque(track.add(frame), 0)  # type: ignore[arg-type]
+                if track.full:
+                    break
+            deque(track.rest(), 0)
+        return 1 / max(1.0, track.loudest)
 
 
-def _decoded(container: InputContainer, streams: list[Any]) -> Iterator[VideoFrame | AudioFrame]:
-    """Every frame that can be decoded; damaged packets and a missing end are passed over."""
-    import av
+class Decoder:
+    """Gives every frame that can be decoded; damaged packets and a missing end are passed over, and counted.
 
-    try:
-        for packet in container.demux(*streams):
-            with suppress(av.error.InvalidDataError):
-                yield from packet.decode()
-    except av.error.FFmpegError:
-        return
+    beginning: of the file, on its own clock. ends: when the pictures that are on their way end, by their pts. What a
+    frame says of that itself is less to be relied on.
+    """
 
-
-class _Slots:
-    """Puts frames with any timestamps into slots of one frame rate: each slot shows the frame that stands there."""
-
-    def __init__(self, clip: FileClip) -> None:
+    def __init__(self, clip: FileClip, beginning: Fraction) -> None:
         self._clip = clip
-        self._next = 0
-        self._current: VideoFrame | None = None
+        self.beginning = beginning
+        self._lost = {"video": 0, "audio": 0}
+        self.ends: dict[int, Fraction] = {}
 
     @property
-    def full(self) -> bool:
-        return self._next >= self._clip.frames
+    def damage(self) -> str:
+        """What could not be decoded inside the clip, "" for nothing."""
+        lost = [f"{self._lost[kind]} {name}" for kind, name in _PIECES.items() if self._lost[kind]]
+        if not lost:
+            return ""
+        return f"The file is damaged: {' and '.join(lost)} could not be decoded. Look at the clip before you use it."
 
-    def add(self, frame: VideoFrame) -> Iterator[VideoFrame]:
-        if frame.pts is None or frame.time_base is None:
-            slot = self._next + (self._current is not None)
-        else:
-            slot = round((frame.pts * frame.time_base - self._clip.start) * self._clip.fps)
-        yield from self._until(slot)
-        self._current = frame
+    def frames(self, container: InputContainer, streams: list[Any]) -> Iterator[VideoFrame | AudioFrame]:
+        """In the order in which the file has them."""
+        with suppress(*unreadable()):
+            for packet in container.demux(*streams):
+                if packet.stream.type == "video" and packet.pts is not None:
+                    self.ends[packet.pts] = _end(packet, self._clip.fps)
+                try:
+                    yield from packet.decode()
+                except unreadable():
+                    self._lost[packet.stream.type] += self._is_inside(packet)
 
-    def rest(self) -> Iterator[VideoFrame]:
-        if self._current is None and not self.full:
-            raise MediaError("The video holds no frame that can be decoded.")
-        yield from self._until(self._clip.frames)
-
-    def _until(self, slot: int) -> Iterator[VideoFrame]:
-        if self._current is None:
-            return  # a late first frame fills the slots before it
-        while self._next < min(slot, self._clip.frames):
-            self._next += 1
-            yield self._current
-
-
-class _SoundTrack:
-    """Decoded sound in one form, laid out from the start of the clip: holes filled with silence, the rest cut off."""
-
-    def __init__(self, sound: tuple[int, int], start: Fraction, length: int) -> None:
-        import av
-
-        self._rate, self._channels = sound
-        layout = "mono" if self._channels == 1 else "stereo"
-        self._resampler = av.AudioResampler(format="fltp", layout=layout, rate=self._rate)
-        self._start = start
-        self._length = length
-        self._position: int | None = None
-
-    @property
-    def full(self) -> bool:
-        return self._position is not None and self._position >= self._length
-
-    def add(self, frame: AudioFrame) -> Iterator[Samples]:
-        if frame.pts is not None and frame.time_base is not None:
-            due = round((frame.pts * frame.time_base - self._start) * self._rate)
-            if self._position is None:
-                self._position = min(due, 0)
-            hole = due - self._position
-            if hole > _GAP_SECONDS * self._rate:
-                yield from self._out(silence(self._channels, hole))
-        frame.pts = None
-        for part in self._resampler.resample(frame):
-            yield from self._out(np.asarray(part.to_ndarray(), np.float32))
-
-    def rest(self) -> Iterator[Samples]:
-        if self._position is not None:
-            for part in self._resampler.resample(None):
-                yield from self._out(np.asarray(part.to_ndarray(), np.float32))
-
-    def _out(self, samples: Samples) -> Iterator[Samples]:
-        position = self._position or 0
-        self._position = position + samples.shape[1]
-        kept = samples[:, max(0, -position) : max(0, self._length - position)]
-        if kept.shape[1]:
-            yield kept
+    def _is_inside(self, packet: Packet[Any]) -> bool:
+        if packet.pts is None or packet.time_base is None:
+            return bool(packet.size)  # the one without data asks for what is left, also after the clip
+        return self._clip.start <= packet.pts * packet.time_base < self._clip.end

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from .clip_file import end_of
+from .clip_file import end_of, unreadable
 from .clip_source import FileSource, plausible_fps
 from .clip_tags import tags_of
 from .decode_source import audio_stream, name_of, opened, size_of, video_stream
@@ -126,12 +127,12 @@ def _extension(container: InputContainer) -> str:
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, name: str) -> VideoFrame:
-    import av
-
-    try:
-        return next(container.decode(stream))
-    except (StopIteration, av.error.FFmpegError) as error:
-        raise MediaError(f"{name} holds no frame that can be decoded. It may be damaged.") from error
+    first = None
+    with suppress(*unreadable()):
+        first = next(container.decode(stream), None)
+    if first is None:
+        raise MediaError(f"{name} holds no frame that can be decoded. It may be damaged.")
+    return first
 
 
 def _upright_size(frame: VideoFrame, stream: VideoStream) -> tuple[tuple[int, int], int, bool]:

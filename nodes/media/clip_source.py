@@ -32,8 +32,8 @@ class ClipSource(Protocol):
     """Frames and samples of the part of a clip that is kept, in the order they are needed.
 
     size: upright, square pixels. fps: of the clip to be made. frames: how many of them. sound: sample rate and channels
-    (1 or 2), or None. cut_off: seconds before it that are left out. content: what it shows, see `content.py`; known
-    when `read` has come to its end.
+    (1 or 2), or None. cut_off: seconds before it that are left out. content: what it shows, see `content.py`. damage:
+    what of it could not be read, one sentence, "" for nothing. Both are known when `read` has come to its end.
     """
 
     size: tuple[int, int]
@@ -43,6 +43,7 @@ class ClipSource(Protocol):
     sound: tuple[int, int] | None
     cut_off: Fraction
     content: str
+    damage: str
 
     def read(self, sound: tuple[int, int] | None) -> Iterator[VideoFrame | Samples]:
         """Exactly `frames` frames, and samples in the form asked for, not longer than the frames."""
@@ -114,6 +115,7 @@ class TensorClip:
     rotation: int = 0
     cut_off: Fraction = Fraction(0)
     content: str = ""
+    damage: str = ""
 
     def __post_init__(self) -> None:
         self.size = (int(self.images.shape[2]), int(self.images.shape[1]))

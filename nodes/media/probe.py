@@ -88,7 +88,7 @@ def _first_rotation(container: InputContainer, stream: VideoStream) -> int:
 
     try:
         return next((rotation_of(frame) for frame in container.decode(stream)), 0)
-    except (av.FFmpegError, ValueError):
+    except (av.FFmpegError, IndexError, ValueError):
         return 0
 
 

@@ -156,6 +156,100 @@ def test_a_variable_frame_rate_keeps_its_time(encode, tmp_path: Path) -> None:
     assert file.seconds == pytest.approx(times[-1] / 600, abs=0.1)
 
 
+@pytest.mark.parametrize(("codec", "extension", "pixels"), [("ffv1", "mkv", "yuv420p"), ("mjpeg", "avi", "yuvj420p")])
+def test_key_frames_of_the_source_are_not_kept(codec: str, extension: str, pixels: str, encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / f"clip.{extension}", codec=codec, pix_fmt=pixels)
+    with av.open(str(encode(FileVideo(str(path))).path)) as container:
+        assert sum(packet.is_keyframe for packet in container.demux(video=0) if packet.size) < 5
+
+
+def write_sound(path: Path, *parts: tuple[float, Any], layout: str = "stereo", codec: str = "pcm_f32le") -> Path:
+    """3 s of pictures, and samples [C, T] at the times given."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        track = container.add_stream(codec, rate=48_000, layout=layout)
+        for index in range(90):
+            frame = av.VideoFrame.from_ndarray(np.full((240, 320, 3), index, np.uint8), format="rgb24")
+            frame.pts = index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        for start, samples in parts:
+            packed = np.ascontiguousarray(samples.astype(np.float32).T.reshape(1, -1))
+            heard = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
+            heard.sample_rate, heard.pts, heard.time_base = 48_000, round(start * 48_000), Fraction(1, 48_000)
+            container.mux(track.encode(heard))
+        container.mux(track.encode(None))
+    return path
+
+
+def heard_in(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
+
+
+def sine(seconds: float, channels: int = 2, peak: float = 0.5) -> np.ndarray:
+    wave = peak * np.sin(2 * np.pi * 440 * np.arange(round(seconds * 48_000)) / 48_000)
+    return np.repeat(wave[None], channels, 0)
+
+
+@pytest.mark.parametrize(("channels", "layout"), [(6, "5.1"), (3, "2.1"), (2, "stereo")])
+@pytest.mark.parametrize("peak", [0.8, 3.0])
+def test_sound_of_files_is_mixed_as_that_of_tensors_and_never_clips(
+    channels: int, layout: str, peak: float, encode, tmp_path: Path
+) -> None:
+    wave = sine(3, channels, peak)
+    path = write_sound(tmp_path / "clip.mkv", (0, wave), layout=layout)
+    from_file = heard_in(encode(FileVideo(str(path))).path)
+    audio = {"waveform": torch.from_numpy(wave.astype(np.float32))[None], "sample_rate": 48_000}
+    from_tensors = heard_in(encode(tensors(90, audio=audio)).path)
+    assert np.abs(from_file).max() == pytest.approx(min(peak, 1), abs=0.06)
+    assert np.abs(from_file).max() == pytest.approx(np.abs(from_tensors).max(), abs=0.02)
+    assert from_file.shape == from_tensors.shape
+
+
+def test_sound_that_begins_a_little_late_stays_in_time(encode, tmp_path: Path) -> None:
+    click = np.zeros((2, 48_000), np.float32)
+    click[:, 24_000:24_100] = 0.9
+    found = heard_in(encode(FileVideo(str(write_sound(tmp_path / "clip.mkv", (0.04, click))))).path)
+    assert np.abs(found[0]).argmax() / 48_000 == pytest.approx(0.54, abs=0.005)
+
+
+@pytest.mark.parametrize("hours", [1, 300_000])
+def test_a_wrong_time_of_a_piece_of_sound_costs_only_that(hours: int, encode, tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "clip.nut", (0, sine(1)), (3600 * hours, sine(1)))
+    seen = check(encode(FileVideo(str(path))))
+    assert seen.sound_seconds == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("layout", ["mono", "5.1"])
+def test_sound_that_changes_its_channels_on_the_way(layout: str, encode, tmp_path: Path) -> None:
+    data = b""
+    for index, channels in enumerate(("stereo", layout)):
+        with av.open(str(tmp_path / "part.ts"), "w") as container:
+            stream = container.add_stream("libx264", rate=30, options={"g": "15"})
+            stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+            track = container.add_stream("aac", rate=48_000, layout=channels)
+            for frame in range(60):
+                image = av.VideoFrame.from_ndarray(np.full((240, 320, 3), 40 + frame, np.uint8), format="rgb24")
+                image.pts, image.time_base = frame + 60 * index + 30, Fraction(1, 30)
+                container.mux(stream.encode(image))
+            container.mux(stream.encode(None))
+            wave = np.ascontiguousarray(sine(2, len(track.layout.channels)).astype(np.float32))
+            heard = av.AudioFrame.from_ndarray(wave, format="fltp", layout=channels)
+            heard.sample_rate, heard.pts, heard.time_base = 48_000, 96_000 * index + 48_000, Fraction(1, 48_000)
+            container.mux(track.encode(heard))
+            container.mux(track.encode(None))
+        data += (tmp_path / "part.ts").read_bytes()
+    (tmp_path / "clip.ts").write_bytes(data)
+    file = encode(FileVideo(str(tmp_path / "clip.ts")))
+    check(file)
+    found = heard_in(file.path)
+    for at in (1.0, 3.0):
+        piece = found[:, round(at * 48_000) :][:, :9_600]
+        assert np.sqrt(np.mean(np.square(piece), axis=1)) == pytest.approx([0.354, 0.354], abs=0.05)
+
+
 def test_a_late_start_keeps_pictures_and_sound_together(encode, tmp_path: Path) -> None:
     """Video from second 5 of a file whose sound starts at 0: the sound of those first seconds goes."""
     path = write_clip(tmp_path / "late.mkv", frames=90, pts=[3000 + 20 * i for i in range(90)], sound=8.0)
@@ -290,7 +384,65 @@ def test_a_damaged_file_gives_what_can_be_read(encode, tmp_path: Path) -> None:
         data[at] ^= 0x5A
     path = tmp_path / "damaged.mkv"
     path.write_bytes(data)
-    check(encode(FileVideo(str(path))))
+    seen = check(encode(FileVideo(str(path))))
+    assert len(seen.greys) == 120
+    assert seen.greys[-1] == pytest.approx(grey(119, 120), abs=3)
+
+
+def spoilt(path: Path, start: int, end: int) -> Path:
+    """The file with its video packets of that range overwritten, so that no decoder takes them."""
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for at, size in packets[start:end]:
+        data[at + 4 : at + size] = b"\xff" * (size - 4)
+    path.write_bytes(data)
+    return path
+
+
+def test_a_clip_whose_end_is_damaged_is_an_error(encode, tmp_path: Path) -> None:
+    """The video goes on from there: a picture that stands still must not be paid for."""
+    path = spoilt(write_clip(tmp_path / "clip.mkv", frames=150, sound=5.0), 60, 150)
+    with pytest.raises(MediaError, match=r"last 3 s of the clip cannot be decoded: .* from 2 s on.*Trim it"):
+        encode(FileVideo(str(path)))
+    with pytest.raises(MediaError, match=r"last 1 s of the clip"):
+        encode(FileVideo(str(spoilt(write_clip(tmp_path / "part.mkv", frames=150), 60, 105)), (0.5, 2.5)))
+    assert list((tmp_path / "out").iterdir()) == []
+    file = encode(FileVideo(str(path), (0.0, 2.0)))
+    assert len(check(file).greys) == 60
+    assert "damaged" not in " ".join(file.notes)
+
+
+def test_damage_before_the_end_is_told(encode, tmp_path: Path) -> None:
+    path = spoilt(write_clip(tmp_path / "clip.mkv", frames=150), 60, 90)
+    file = encode(FileVideo(str(path)))
+    assert check(file).greys[-1] == pytest.approx(grey(149, 150), abs=3)
+    assert "30 pieces of its pictures could not be decoded" in file.notes[-1]
+
+
+@pytest.mark.parametrize("gop", [30, 90, 250])
+def test_mpeg_ts_begins_with_a_key_frame_somewhere(gop: int, encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.ts", frames=360, gop=gop, sound=12.0)
+    seen = check(encode(FileVideo(str(path))))
+    assert seen.greys == pytest.approx([grey(index, 360) for index in range(60, 360)], abs=4)
+    assert seen.sound_seconds == pytest.approx(10, abs=0.05)
+
+
+@pytest.mark.parametrize(("format", "codec"), [("h264", "libx264"), ("hevc", "libx265"), ("mjpeg", "mjpeg")])
+def test_bare_streams_without_times(format: str, codec: str, encode, tmp_path: Path) -> None:
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    path = write_clip(tmp_path / f"clip.{format}", format=format, codec=codec, frames=300, fps=25, pix_fmt=pixels)
+    seen = check(encode(FileVideo(str(path))))
+    assert seen.greys == pytest.approx([grey(index, 300) for index in range(50, 300)], abs=4)
+
+
+def test_a_file_that_cannot_be_sought_in_is_read_from_its_start(
+    encode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nodes.media.clip_file._sought", lambda *_: False)
+    seen = check(encode(FileVideo(str(write_clip(tmp_path / "clip.mkv", frames=360, sound=12.0)))))
+    assert seen.greys == pytest.approx([grey(index, 360) for index in range(60, 360)], abs=4)
+    assert seen.sound_seconds == pytest.approx(10, abs=0.05)
 
 
 # Tensors
