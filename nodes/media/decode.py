@@ -19,7 +19,7 @@ import numpy as np
 
 from .decode_audio import SILENCE_CHANNELS, SILENCE_RATE, silence
 from .decode_frames import Converter, FrameStore, Geometry, limited_size
-from .decode_memory import MemoryRefusedError, check_memory, check_sound, frame_bytes
+from .decode_memory import MemoryRefusedError, check_memory, check_sound, frame_bytes, working_bytes
 from .decode_options import Decoded, DecodeOptions
 from .decode_reader import Reader, Step
 from .decode_source import Source, audio_stream, name_of, opened, video_stream
@@ -111,12 +111,16 @@ class _Guard:
         self._name, self._options, self._limit = name, options, limit
         self._frames = plan.frames or (options.max_frames or _UNKNOWN)
         self._size = (video.codec_context.width, video.codec_context.height)
+        pixels = video.codec_context.format
+        # 10 bit take 16 in memory, which is what "padded" counts. 4:2:0 with 8 bit where nothing is said.
+        self._bits = pixels.padded_bits_per_pixel if pixels is not None else 12
         self._other = _audio_bytes(options, plan, video, audio)
 
     def check(self, width: int, height: int, frames: int | None = None) -> None:
         """Raise MemoryRefusedError where the frames, of this size before max_side, do not fit."""
         if frames is None:
             frames = self._frames if self._options.want_images else 0
+        working = working_bytes(width, height, self._bits)
         width, height = limited_size(width, height, self._options.max_side)
         check_memory(
             name=self._name,
@@ -125,6 +129,7 @@ class _Guard:
             height=height,
             other_bytes=self._other,
             limit=self._limit,
+            working=working,
         )
 
     def check_sound(self, count: int) -> None:

@@ -1,4 +1,4 @@
-"""How many threads the decoder gets."""
+"""How many threads the decoder gets, and of which kind."""
 
 from __future__ import annotations
 
@@ -13,6 +13,21 @@ _PIXELS = 10_000_000
 def thread_count(pixels: int) -> int:
     """Threads for frames of `pixels` pixels: two more than there are cores, since each waits for another at times."""
     return max(1, min(_MOST, cores() + 2, _PIXELS // max(1, pixels)))
+
+
+def threading(pixels: int) -> tuple[str, int]:
+    """thread_type and thread_count for a codec context.
+
+    Where only one frame thread is left, threads share a frame instead, in files that have slices or rows for it: that
+    takes no memory to speak of.
+    """
+    count = thread_count(pixels)
+    return ("SLICE", min(_MOST, cores())) if is_large(pixels) else ("AUTO", count)
+
+
+def is_large(pixels: int) -> bool:
+    """Whether frames of so many pixels are decoded one after the other."""
+    return pixels * 2 > _PIXELS
 
 
 def cores() -> int:

@@ -208,6 +208,21 @@ def test_max_side_scales_down_and_keeps_the_shape(
     assert np.abs(frames(found) * 255 - (40, 90, 160)).max() <= 1
 
 
+@pytest.mark.parametrize("space", [1, 5], ids=["bt709", "bt601"])
+@pytest.mark.parametrize("full", [1, 2], ids=["limited", "full"])
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv420p10le"])
+def test_colours_are_the_same_when_scaled(tmp_path: Path, space: int, full: int, pixels: str) -> None:
+    colours = {"colorspace": space, "color_range": full}
+    clip = Clip(frames=2, pixels=pixels, colour=(200, 30, 40), colours=colours, options={"crf": "4"}, audio=None)
+    path = write(tmp_path / "flat.mp4", clip)
+
+    scaled = frames(decode(path, DecodeOptions(max_side=48)))
+
+    assert scaled.shape == (2, 32, 48, 3)
+    # swscale's ways with and without scaling are a step apart; the wrong matrix or range would be 10 to 30.
+    assert np.abs(scaled.mean((0, 1, 2)) - frames(decode(path)).mean((0, 1, 2))).max() * 255 <= 2
+
+
 def test_the_last_frame_alone_needs_no_other_part_of_the_file(tmp_path: Path, clip: Path) -> None:
     path = tmp_path / "damaged.mp4"
     data = bytearray(clip.read_bytes())

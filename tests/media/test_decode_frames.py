@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -32,6 +33,17 @@ def test_every_frame_is_there_however_few_were_expected(capacity: int) -> None:
     expected = np.stack([picture(CLIP, index) for index in range(40)]) / np.float32(255)
     assert np.array_equal(found, expected)
     assert bool(asked) == (capacity < 40), "memory is asked for before the array grows"
+
+
+def test_large_frames_do_not_wait_for_a_thread() -> None:
+    before = threading.active_count()
+    frames = FrameStore(replace(Geometry.of(frame(0), 0), large=True), 1, lambda _count: None)
+    for index in range(3):
+        frames.add(frame(index))
+        assert threading.active_count() == before
+
+    expected = np.stack([picture(CLIP, index) for index in range(3)]) / np.float32(255)
+    assert np.array_equal(frames.finish(), expected)
 
 
 def test_growing_may_be_refused() -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from nodes.media import decode_memory
-from nodes.media.decode_memory import MIB, MemoryRefusedError, available_bytes, check_memory
+from nodes.media.decode import DecodeOptions, decode
+from nodes.media.decode_memory import MIB, MemoryRefusedError, available_bytes, check_memory, working_bytes
+from tests.media.clips import Clip, write
 
 FITTING = {"name": "a.mp4", "frames": 10, "width": 1024, "height": 1024, "other_bytes": 0}
 
@@ -43,3 +45,21 @@ def test_a_containers_own_limit_counts(tmp_path: Path) -> None:
     assert decode_memory._free_in_cgroup(tmp_path) == 500
     (tmp_path / "memory.max").write_text("max\n")
     assert decode_memory._free_in_cgroup(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "bits", "expected"),
+    [((64, 64), 12, 96), ((1920, 1080), 24, 96), ((3840, 2160), 12, 166), ((3840, 2160), 24, 308)],
+)
+def test_large_frames_need_more_beside_the_tensors(size: tuple[int, int], bits: int, expected: int) -> None:
+    assert working_bytes(*size, bits) // MIB == expected
+
+
+def test_what_large_frames_need_is_asked_for_before_they_are_decoded(tmp_path: Path) -> None:
+    clip = Clip(codec="mpeg4", size=(3840, 2160), frames=2, audio=None, colour=(40, 90, 160))
+    path = write(tmp_path / "large.mp4", clip)
+    options = DecodeOptions(max_side=64, want_audio=False)
+
+    assert decode(path, options, memory_limit=170 * MIB).frame_count == 2
+    with pytest.raises(MemoryRefusedError):
+        decode(path, options, memory_limit=160 * MIB)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from nodes.media import decode_threads
-from nodes.media.decode_threads import thread_count
+from nodes.media.decode_threads import thread_count, threading
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,13 @@ def test_wide_machines_and_large_frames_do_not_eat_the_memory(
 ) -> None:
     monkeypatch.setattr(decode_threads, "cores", lambda: cores)
     assert thread_count(pixels) == expected
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"), [(1920 * 1080, ("AUTO", 4)), (2560 * 1440, ("AUTO", 2)), (3840 * 2160, ("SLICE", 8))]
+)
+def test_threads_share_a_frame_where_many_frames_are_too_much(
+    monkeypatch: pytest.MonkeyPatch, pixels: int, expected: tuple[str, int]
+) -> None:
+    monkeypatch.setattr(decode_threads, "cores", lambda: 64)
+    assert threading(pixels) == expected
