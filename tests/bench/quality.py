@@ -24,6 +24,8 @@ _RANGES = {"limited": 1, "full": 2, "untagged": 0}
 _CODECS = {
     "H.264": ("libx264", "yuv420p", {"crf": "10"}),
     "H.264 10 bit": ("libx264", "yuv420p10le", {"crf": "10"}),
+    "HEVC": ("libx265", "yuv420p", {"crf": "10", "x265-params": "log-level=none"}),
+    "HEVC 10 bit": ("libx265", "yuv420p10le", {"crf": "10", "x265-params": "log-level=none"}),
     "VP9": ("libvpx-vp9", "yuv420p", {"crf": "10", "b": "0"}),
     "AV1": ("libsvtav1", "yuv420p", {"crf": "15"}),
     "AV1 10 bit": ("libsvtav1", "yuv420p10le", {"crf": "15"}),

@@ -37,6 +37,9 @@ def test_a_first_frame_becomes_a_video(comfy: ComfyUI, service: Service) -> None
     decoded = decode(graph, (made.wait, 0))
     saved = graph.add("SaveVideo", video=(made.wait, 0), filename_prefix="saved", format="auto", codec="auto")
     info = keep(graph, (made.wait, 2))
+    parts = graph.add("GetVideoComponents", video=(made.wait, 0))
+    core_last = keep(graph, (graph.add("ImageFromBatch", image=(parts, 0), batch_index=FRAMES - 1, length=1), 0))
+    core_sound, core_fps = keep(graph, (parts, 1)), keep(graph, (parts, 2))
 
     run = comfy.run(graph)
 
@@ -52,6 +55,14 @@ def test_a_first_frame_becomes_a_video(comfy: ComfyUI, service: Service) -> None
     assert video.parent == comfy.output / "wan27"
     assert _packets(run.files(saved)[0]) == _packets(video), "SaveVideo did not encode the video again"
     assert json.loads(kept(run, info)[0])["seed"] == 11
+
+    # A core node is given what Decode Video gives. Core's own reader would leave the encoder's padding on the sound.
+    assert np.array_equal(kept(run, core_last)[0], kept(run, decoded.last)[0])
+    assert np.array_equal(kept(run, core_last)[0][0], _last(video))
+    assert kept(run, core_sound)[0]["waveform"].shape == audio["waveform"].shape
+    assert audio["waveform"].shape[-1] < _decoded_samples(video)
+    assert np.array_equal(kept(run, core_sound)[0]["waveform"], audio["waveform"])
+    assert kept(run, core_fps) == [FPS]
 
     (post,) = service.posts()
     assert post["accepted"]
@@ -72,9 +83,20 @@ def test_a_first_frame_becomes_a_video(comfy: ComfyUI, service: Service) -> None
     assert KEY not in json.dumps(run.history)
 
 
-def _packets(path: Path) -> list[int]:
+def _packets(path: Path) -> list[tuple[int, bytes]]:
     with av.open(str(path)) as container:
-        return [packet.size for packet in container.demux(video=0) if packet.size]
+        return sorted((packet.stream_index, bytes(packet)) for packet in container.demux() if packet.size)
+
+
+def _last(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        *_, frame = container.decode(video=0)
+        return frame.to_ndarray(format="rgb24") / np.float32(255)
+
+
+def _decoded_samples(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(frame.samples for frame in container.decode(audio=0))
 
 
 def test_first_and_last_frame_with_audio(comfy: ComfyUI, service: Service) -> None:
