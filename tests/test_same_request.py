@@ -243,8 +243,8 @@ def test_the_same_file_is_the_same_request_whatever_it_was_made_of(house: House,
 
 def test_a_clip_of_the_user_s_own_is_known_by_its_bytes(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", frames=90)
-    whole = clip(FileVideo(str(path)), tmp_path / "out")
+    whole = clip(FileVideo(str(path)), tmp_path)
     assert whole.content == whole.sha256
     tight = replace(limits.CLIP, max_seconds=2.5)
-    encoded = encode_clip(FileVideo(str(path)), tight, directory=tmp_path / "out")
+    encoded = encode_clip(FileVideo(str(path)), tight, directory=tmp_path)
     assert encoded.sha256 != encoded.content == whole.content

@@ -122,6 +122,27 @@ def test_one_bad_image_means_that_nothing_is_sent(place: Place) -> None:
     assert place.kept == []
 
 
+def test_what_is_still_at_work_when_another_image_is_bad_leaves_nothing(place: Place) -> None:
+    at_work, failed, folders = threading.Event(), threading.Event(), []
+
+    def slow(job: Any, directory: Path) -> MediaFile:
+        folders.append(directory)
+        at_work.set()
+        failed.wait(10)
+        while directory.exists():  # cleaned up behind its back
+            time.sleep(0.01)
+        return maker(b"late")(job, directory)
+
+    def bad(job: Any, directory: Path) -> MediaFile:
+        at_work.wait(10)
+        failed.set()
+        raise MediaError("bad")
+
+    with pytest.raises(MediaError, match="bad"):
+        send(slow, bad)  # ends when the threads have
+    assert not folders[0].exists()
+
+
 def test_an_error_of_the_storage_is_told(place: Place) -> None:
     place.error = StorageError("the bucket is gone")
     with pytest.raises(StorageError, match="bucket"):

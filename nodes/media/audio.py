@@ -71,6 +71,7 @@ def encode_audio(
     _check(cancelled)
     samples, turned_down = without_clipping(samples)
     notes += [f"{name}: {text}" for text in (mixed, turned_down) if text]
+    _check(cancelled)
     path = new_path(directory, chosen)
     try:
         seconds = _write(path, samples, rate, chosen, bounds, on_limit, name, notes, cancelled)

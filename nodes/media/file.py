@@ -64,8 +64,12 @@ class MediaFile:
 
 
 def new_path(directory: Path, extension: str) -> Path:
-    """A name nothing else uses, in `directory`, which is made if it is missing."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """A name nothing else uses, in `directory`.
+
+    Raises MediaCancelled where that is gone: whoever waited for the file has cleaned up. Made anew, it would stay.
+    """
+    if not directory.is_dir():
+        raise MediaCancelled
     return directory / f"{secrets.token_hex(12)}.{extension}"
 
 

@@ -95,6 +95,7 @@ def encode_image(
     _bring_sides_inside(attempt, on_limit)
     extension, data = _encode(attempt, format, on_limit)
     content.fact(_asked_for(attempt, format, extension))
+    attempt.check_cancelled()
     path = new_path(directory, extension)
     path.write_bytes(data)
     width, height = attempt.size

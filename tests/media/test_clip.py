@@ -26,6 +26,7 @@ BT709 = (1, 1, 1, 1)
 @pytest.fixture
 def encode(tmp_path: Path):
     def run(video: Any, bounds=BOUNDS, **options) -> MediaFile:
+        (tmp_path / "out").mkdir(exist_ok=True)
         return encode_clip(video, bounds, directory=tmp_path / "out", **options)
 
     return run
@@ -70,7 +71,7 @@ def test_a_file_inside_the_limits_is_sent_byte_for_byte(
     assert (file.path, file.owned, file.extension, file.notes) == (path, False, extension, ())
     assert file.seconds == pytest.approx(2.0)
     check(file, encoded=False)
-    assert not (tmp_path / "out").exists()
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_the_container_counts_not_the_name(encode, tmp_path: Path) -> None:
@@ -375,7 +376,13 @@ def test_files_that_are_no_video(kind: str, encode, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=words) as raised:
         encode(FileVideo(str(path)))
     assert str(tmp_path) not in str(raised.value)
-    assert not (tmp_path / "out").exists()
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_flv_is_told_apart(encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.flv")
+    with pytest.raises(MediaError, match="FLV .* not read: save them as mp4"):
+        encode(FileVideo(str(path)))
 
 
 def test_a_damaged_file_gives_what_can_be_read(encode, tmp_path: Path) -> None:

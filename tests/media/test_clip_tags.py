@@ -29,6 +29,7 @@ AS_CORE = {"movflags": "use_metadata_tags"}
 @pytest.fixture
 def encode(tmp_path: Path):
     def run(video: Any, **options) -> MediaFile:
+        (tmp_path / "out").mkdir(exist_ok=True)
         return encode_clip(video, limits.CLIP, directory=tmp_path / "out", **options)
 
     return run

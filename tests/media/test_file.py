@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nodes.media.file import describe, new_path
+from nodes.media.file import MediaCancelled, describe, new_path
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from nodes.media.file import describe, new_path
     ],
 )
 def test_kind_and_type_follow_from_the_ending(extension: str, kind: str, mime: str, tmp_path: Path) -> None:
-    path = new_path(tmp_path / "made", extension)
+    path = new_path(tmp_path, extension)
     path.write_bytes(b"content" * 1_000_000)
 
     file = describe(path, owned=True)
@@ -33,6 +33,12 @@ def test_kind_and_type_follow_from_the_ending(extension: str, kind: str, mime: s
 
 def test_names_are_never_the_same(tmp_path: Path) -> None:
     assert len({new_path(tmp_path, "png") for _ in range(100)}) == 100
+
+
+def test_a_folder_that_was_cleaned_up_is_not_made_anew(tmp_path: Path) -> None:
+    with pytest.raises(MediaCancelled):
+        new_path(tmp_path / "gone", "png")
+    assert not (tmp_path / "gone").exists()
 
 
 def test_only_our_own_files_are_discarded(tmp_path: Path) -> None:

@@ -311,6 +311,16 @@ def test_unknown_values_are_refused(encode) -> None:
         encode(picture(240, 240), on_limit="maybe")
 
 
+def test_an_interrupt_in_the_last_encoder_leaves_nothing(
+    encode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pressed = []
+    monkeypatch.setattr("nodes.media.image.png", lambda pixels: pressed.append(True) or b"a png")
+    with pytest.raises(MediaCancelled):
+        encode(picture(240, 240), cancelled=lambda: bool(pressed))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_interrupt(encode, tmp_path: Path) -> None:
     with pytest.raises(MediaCancelled):
         encode(picture(240, 240), cancelled=lambda: True)
