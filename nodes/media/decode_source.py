@@ -44,7 +44,8 @@ def opened(source: Source) -> Iterator[InputContainer]:
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
             f"{name_of(source)} cannot be opened as a video: {plain(error)}. It may be damaged, cut off, or no "
-            "video file at all; ComfyUI's own players or ffmpeg can tell more."
+            "video file at all; ComfyUI's own players or ffmpeg can tell more. FLV and playlists are not read: save "
+            "them as mp4 or mkv first."
         ) from error
     try:
         yield container
