@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from fractions import Fraction
 from functools import partial
 from io import BytesIO
@@ -227,8 +228,11 @@ def _write(
     shaper = Shaper(shape)
     source_frame = shaped = None
     done = 0
-    with ClipWriter(path, size=shape.size, fps=clip.fps, crf=crf, sound=sound) as writer:
-        for part in clip.read(sound):
+    with (
+        closing(clip.read(sound)) as parts,
+        ClipWriter(path, size=shape.size, fps=clip.fps, crf=crf, sound=sound) as writer,
+    ):
+        for part in parts:
             if cancelled is not None and cancelled():
                 raise MediaCancelled
             if isinstance(part, np.ndarray):

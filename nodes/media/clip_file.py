@@ -128,7 +128,7 @@ class FileClip:
         """Of the part, in seconds of the file's own clock."""
         return self.start + self.frames / self.fps
 
-    def read(self, sound: tuple[int, int] | None) -> Iterator[VideoFrame | Samples]:
+    def read(self, sound: tuple[int, int] | None) -> Generator[VideoFrame | Samples, None, None]:
         """Decode from the key frame before the start. Frames are repeated or left out to keep the rate constant.
 
         Raises MediaError where no frame can be decoded, or none at the end.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
@@ -20,6 +21,7 @@ from .waveform import mix_down, parts, resample, to_float, without_clipping
 
 if TYPE_CHECKING:
     from av import VideoFrame
+    from numpy.typing import NDArray
 
     from .waveform import Samples
 
@@ -45,7 +47,7 @@ class ClipSource(Protocol):
     content: str
     damage: str
 
-    def read(self, sound: tuple[int, int] | None) -> Iterator[VideoFrame | Samples]:
+    def read(self, sound: tuple[int, int] | None) -> Generator[VideoFrame | Samples, None, None]:
         """Exactly `frames` frames, and samples in the form asked for, not longer than the frames."""
 
 
@@ -139,28 +141,37 @@ class TensorClip:
             raise MediaError(f"The video's frame rate is {components.frame_rate}; more than 0 is needed.")
         return cls(images, components.audio, fps, int(images.shape[0]))
 
-    def read(self, sound: tuple[int, int] | None) -> Iterator[VideoFrame | Samples]:
+    def read(self, sound: tuple[int, int] | None) -> Generator[VideoFrame | Samples, None, None]:
         """See `ClipSource`."""
         first = int(self.images.shape[0]) - self.frames
         content = Content("clip")
         content.fact(self.fps, self.frames)
         samples = self._samples(first, sound, content) if sound else None
-        for index in range(self.frames):
-            yield self._frame(first + index, content)
-            if samples is not None and sound is not None:
-                start, end = (int((index + step) * sound[0] / self.fps) for step in (0, 1))
-                yield samples[:, start:end]
+        # Hashing takes as long as making the frame; in a thread of its own, one frame behind, it hides behind x264.
+        with ThreadPoolExecutor(1) as hashing:
+            hashed = None
+            for index in range(self.frames):
+                frame, pixels = self._frame(first + index)
+                if hashed is not None:
+                    hashed.result()
+                hashed = hashing.submit(content.pixels, pixels)
+                yield frame
+                if samples is not None and sound is not None:
+                    start, end = (int((index + step) * sound[0] / self.fps) for step in (0, 1))
+                    yield samples[:, start:end]
+            if hashed is not None:
+                hashed.result()
         self.content = content.hex()
 
-    def _frame(self, index: int, content: Content) -> VideoFrame:
+    def _frame(self, index: int) -> tuple[VideoFrame, NDArray[np.uint8]]:
+        """One frame, and a view on its pixels."""
         from av import VideoFrame as Frame
 
         width, height = self.size
         frame = Frame(width, height, "rgb24")
         pixels = plane_of(frame, 0, width, height, 3)
         to_rgb8(self.images[index], pixels, name=f"Frame {index + 1}")
-        content.pixels(pixels)
-        return frame
+        return frame, pixels
 
     def _samples(self, first: int, sound: tuple[int, int], content: Content) -> Samples:
         waveform, rate = parts(self.audio)

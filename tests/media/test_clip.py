@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import threading
 from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
@@ -381,7 +382,7 @@ def test_files_that_are_no_video(kind: str, encode, tmp_path: Path) -> None:
 
 def test_flv_is_told_apart(encode, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.flv")
-    with pytest.raises(MediaError, match="FLV .* not read: save them as mp4"):
+    with pytest.raises(MediaError, match=r"FLV .* not read: save them as mp4"):
         encode(FileVideo(str(path)))
 
 
@@ -677,10 +678,12 @@ def test_progress_and_interrupt(source: str, encode, tmp_path: Path) -> None:
     encode(video, on_progress=lambda done, total: seen.append((done, total)))
     assert seen == [(index + 1, 90) for index in range(90)]
     seen.clear()
+    threads = threading.active_count()
     before = set((tmp_path / "out").iterdir())
     with pytest.raises(MediaCancelled):
         encode(video, on_progress=lambda done, total: seen.append((done, total)), cancelled=lambda: len(seen) >= 5)
     assert len(seen) == 5
+    assert threading.active_count() == threads
     assert set((tmp_path / "out").iterdir()) == before
 
 
