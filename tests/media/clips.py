@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -12,6 +13,7 @@ import av
 import numpy as np
 
 RATE = 48000
+os.environ.setdefault("SVT_LOG", "1")  # errors only; else it tells its settings for every clip
 
 
 @dataclass(frozen=True)
