@@ -18,7 +18,7 @@ from .settings import Settings, table
 #: The decoder and ffmpeg share FFmpeg's scaler, so the difference is 0 where their versions agree; another version may
 #: round differently by a step or two. Colours read by the wrong matrix or range are 10 to 30 off.
 LARGEST, MEAN = 2, 0.5
-#: From 10 bits down to 8, FFmpeg 8 (of PyAV) and FFmpeg 9 (of the program) dither differently: this much at most.
+#: From 10 bits down to 8, FFmpeg 8 (of PyAV) and FFmpeg 9 (of the program) were seen to differ by this much.
 LARGEST_10_BIT = 3
 
 _MATRICES = {"bt709": 1, "bt601": 5, "untagged": 2}
