@@ -11,7 +11,7 @@ from .decode_audio import AudioTrack
 from .decode_frames import FrameStore
 from .decode_options import DecodeOptions
 from .decode_source import PacketError, audio_stream, packets_of, plain, video_stream
-from .decode_threads import threading
+from .decode_threads import threads_for
 from .decode_window import Plan, Window
 from .file import MediaCancelled
 
@@ -118,7 +118,7 @@ class Reader:
         if self._video is not None:
             context = self._video.codec_context
             if not context.is_open:
-                context.thread_type, context.thread_count = threading(context.width * context.height)
+                context.thread_type, context.thread_count = threads_for(context.width * context.height)
             if self.last_only:
                 context.skip_frame = "NONREF"  # what no other frame needs, until the last one comes
             self.close()

@@ -15,14 +15,13 @@ def thread_count(pixels: int) -> int:
     return max(1, min(_MOST, cores() + 2, _PIXELS // max(1, pixels)))
 
 
-def threading(pixels: int) -> tuple[str, int]:
+def threads_for(pixels: int) -> tuple[str, int]:
     """thread_type and thread_count for a codec context.
 
     Where only one frame thread is left, threads share a frame instead, in files that have slices or rows for it: that
     takes no memory to speak of.
     """
-    count = thread_count(pixels)
-    return ("SLICE", min(_MOST, cores())) if is_large(pixels) else ("AUTO", count)
+    return ("SLICE", min(_MOST, cores())) if is_large(pixels) else ("AUTO", thread_count(pixels))
 
 
 def is_large(pixels: int) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from nodes.media.decode import DecodeOptions, decode
-from nodes.media.decode_threads import threading
+from nodes.media.decode_threads import threads_for
 from nodes.media.file import MediaCancelled
 
 
@@ -31,7 +31,7 @@ def limit(path: str) -> dict[str, Any]:
     """Decoding alone, with the threads that ours has: no conversion, nothing kept."""
     with av.open(path) as container:
         video = container.streams.video[0]
-        video.thread_type, video.codec_context.thread_count = threading(video.width * video.height)
+        video.thread_type, video.codec_context.thread_count = threads_for(video.width * video.height)
         return {"frames": sum(1 for _ in container.decode(video))}
 
 

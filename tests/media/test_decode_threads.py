@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from nodes.media import decode_threads
-from nodes.media.decode_threads import thread_count, threading
+from nodes.media.decode_threads import thread_count, threads_for
 
 
 @pytest.mark.parametrize(
@@ -32,4 +32,4 @@ def test_threads_share_a_frame_where_many_frames_are_too_much(
     monkeypatch: pytest.MonkeyPatch, pixels: int, expected: tuple[str, int]
 ) -> None:
     monkeypatch.setattr(decode_threads, "cores", lambda: 64)
-    assert threading(pixels) == expected
+    assert threads_for(pixels) == expected
