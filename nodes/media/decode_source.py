@@ -11,10 +11,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Union
 
 from .file import MediaError
+from .mp4_claims import check_claims
 
 if TYPE_CHECKING:
     from av import AudioStream, Packet, VideoStream
-    from av.container import InputContainer
+    from av.container import Container, InputContainer
 
 Source = Union[str, "PathLike[str]", BytesIO]
 
@@ -28,19 +29,22 @@ CONTAINERS = (
 #: A decoder must not take more pixels than this for one frame, whatever the stream inside says (16384 × 8192).
 MAX_PIXELS = 1 << 27
 MAX_SIDE = 1 << 15
+#: FFmpeg decodes a frame or two to know what it opens: not one that is larger either.
+_OPTIONS = {"format_whitelist": CONTAINERS, "max_pixels": str(MAX_PIXELS)}
 
 
 @contextmanager
 def opened(source: Source) -> Iterator[InputContainer]:
     """The file as a PyAV container, closed at the end.
 
-    Raises MediaError where there is no such file or it is no video container.
+    Raises MediaError where there is no such file, it is no video container, or it claims what cannot be in it.
     """
     import av
 
     file = _readable(source)
+    check_claims(file, name_of(source))
     try:
-        container = av.open(file, mode="r", options={"format_whitelist": CONTAINERS}, **_forgiving(av))
+        container = av.open(file, mode="r", options=_OPTIONS, **_forgiving(av))
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
             f"{name_of(source)} cannot be opened as a video: {plain(error)}. It may be damaged, cut off, or no "
@@ -102,6 +106,11 @@ def video_stream(container: InputContainer, name: str) -> VideoStream:
 def audio_stream(container: InputContainer) -> AudioStream | None:
     """The first audio stream that says its rate."""
     return next((s for s in container.streams.audio if s.codec_context is not None and s.sample_rate), None)
+
+
+def is_mp4(container: Container) -> bool:
+    """Whether it is mp4, mov or one of their kin, whose tables are exact."""
+    return "mp4" in container.format.name.split(",")
 
 
 def name_of(source: Source) -> str:
