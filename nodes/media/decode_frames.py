@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .decode_memory import not_given
 from .decode_threads import is_large
 from .probe import rotation_of
 
@@ -173,7 +174,11 @@ class FrameStore:
         larger = self.count + max(16, self.count // 4)
         self._grow(larger)
         self._queue.join()
-        data: Pixels = np.empty((larger, *self._data.shape[1:]), np.float32)
+        try:
+            data: Pixels = np.empty((larger, *self._data.shape[1:]), np.float32)
+        except MemoryError as error:
+            height, width = self._data.shape[1:3]
+            raise not_given("The video", larger, width, height) from error
         data[: self.count] = self._data
         self._data = data
 

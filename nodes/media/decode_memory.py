@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .cgroup import free_in_cgroup
 from .file import MediaError
 
 MIB = 1 << 20
@@ -39,24 +40,70 @@ def check_memory(
     height: int,
     other_bytes: int,
     limit: int | None,
+    last_frame: bool = False,
     working: int = WORKING_BYTES,
 ) -> None:
-    """Raise MemoryRefusedError where `frames` frames and `other_bytes` of sound do not fit beside `working` bytes.
+    """Raise MemoryRefusedError where all that is asked for does not fit beside `working` bytes.
 
+    frames: given out as images. last_frame: one more of the same size is given out on its own. other_bytes: of sound.
     `limit` replaces what the system says is free; where neither is known nothing is refused.
     """
     available = limit if limit is not None else available_bytes()
     if available is None:
         return
     spare = available - working - (MARGIN_BYTES if limit is None else 0)
-    needed = frames * frame_bytes(width, height) + other_bytes
-    if needed <= spare:
+    one = frame_bytes(width, height)
+    pictures = (frames + last_frame) * one
+    if pictures + other_bytes <= spare:
         return
-    fitting = max(0, (spare - other_bytes) // frame_bytes(width, height))
+    if not pictures:
+        raise _sound_refused(name, other_bytes, spare)
+    sound = f" and {_size(other_bytes)} more for the sound" if other_bytes else ""
     raise MemoryRefusedError(
-        f"{name}: {frames} frames of {width}×{height} need {_size(needed)} of memory as an IMAGE, and "
-        f"{_size(available)} are free ({_size(max(spare, 0))} after a margin). About {fitting} such frames would fit: "
-        "set max_frames to that or less, set duration, raise every_nth, or make the frames smaller with max_side."
+        f"{name}: {_needing(frames, last_frame, width, height)} {_size(pictures)} of memory as an IMAGE{sound}, and "
+        f"{_size(available)} are free ({_size(max(spare, 0))} after a margin). "
+        + _way_out(frames, last_frame, one, other_bytes, spare)
+    )
+
+
+def _needing(frames: int, last_frame: bool, width: int, height: int) -> str:
+    """The beginning of a sentence, up to its verb."""
+    if not frames:
+        return f"the last frame of {width}×{height} needs"
+    if frames + last_frame == 1:
+        return f"1 frame of {width}×{height} needs"
+    return f"{frames + last_frame} frames of {width}×{height}{' (one for last_frame)' * last_frame} need"
+
+
+def _way_out(frames: int, last_frame: bool, one: int, sound: int, spare: int) -> str:
+    """What helps. Sound is taken in full: with fewer frames it gets shorter, so that what is told fits for sure."""
+    pictures = (frames + last_frame) * one
+    fitting = (spare - sound) // one - last_frame
+    if frames and fitting > 0:
+        unheard = ", or link nothing to audio" if sound > pictures and pictures <= spare else ""
+        return (
+            f"About {fitting} such frames would fit: set max_frames to that or less, set duration, raise every_nth, or "
+            f"make the frames smaller with max_side{unheard}."
+        )
+    if sound and (bool(frames) + last_frame) * one <= spare:
+        smaller = " The frames alone get smaller with every_nth and max_side." if frames else ""
+        return (
+            "The sound leaves no room: set duration or max_frames to decode a part of it, or link nothing to audio."
+            + smaller
+        )
+    what = "Not one such frame" if frames else "Not even that one"
+    beside = " beside last_frame" if frames and last_frame else ""
+    return (
+        f"{what} would fit{beside}: make it smaller with max_side, link less of images, audio and last_frame, or free "
+        "memory that models and other programs hold."
+    )
+
+
+def not_given(name: str, frames: int, width: int, height: int) -> MemoryRefusedError:
+    """The error for when it seemed to fit, but the system does not give the memory for so many frames of that size."""
+    return MemoryRefusedError(
+        f"{name}: the system does not give the memory for {frames} frames of {width}×{height}. Set max_frames or "
+        "duration, raise every_nth, or make them smaller with max_side."
     )
 
 
@@ -66,9 +113,12 @@ def check_sound(*, name: str, count: int, other_bytes: int, limit: int | None) -
     if available is None:
         return
     spare = available - (MARGIN_BYTES if limit is None else WORKING_BYTES + other_bytes)
-    if count <= spare:
-        return
-    raise MemoryRefusedError(
+    if count > spare:
+        raise _sound_refused(name, count, spare)
+
+
+def _sound_refused(name: str, count: int, spare: int) -> MemoryRefusedError:
+    return MemoryRefusedError(
         f"{name}: its sound alone needs {_size(count)} of memory, and {_size(max(spare, 0))} are free after a margin. "
         "Set duration or max_frames to decode a part of it, or link nothing to audio."
     )
@@ -79,7 +129,7 @@ def available_bytes() -> int | None:
     free = _free_by_psutil()
     if free is None:
         free = _free_by_proc()
-    capped = _free_in_cgroup()
+    capped = free_in_cgroup()
     known = [value for value in (free, capped) if value is not None]
     return min(known) if known else None
 
@@ -101,19 +151,6 @@ def _free_by_proc(meminfo: Path = Path("/proc/meminfo")) -> int | None:
     except (OSError, ValueError, IndexError):
         pass
     return None
-
-
-def _free_in_cgroup(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What the container's own limit leaves. File cache counts as used there, but is given back on demand."""
-    try:
-        limit = (root / "memory.max").read_text(encoding="ascii").strip()
-        if limit == "max":
-            return None
-        used = int((root / "memory.current").read_text(encoding="ascii"))
-        stat = dict(line.split() for line in (root / "memory.stat").read_text(encoding="ascii").splitlines())
-        return int(limit) - used + int(stat.get("inactive_file", 0)) + int(stat.get("active_file", 0))
-    except (OSError, ValueError):
-        return None
 
 
 def _size(count: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .decode_audio import SILENCE_CHANNELS, SILENCE_RATE, silence
 from .decode_frames import limited_size
+from .decode_memory import check_memory, check_sound, frame_bytes
 from .decode_options import Decoded, DecodeOptions
 from .decode_window import TOLERANCE, samples_in
 from .file import MediaCancelled, MediaError
@@ -16,6 +17,10 @@ from .waveform import parts, to_float
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_NAME = "The video"
+#: Of the video's own size, beside the result: the frame that is being copied, and two on the way to a scaled one.
+_PICTURES = 3
 
 
 def decode_tensors(
@@ -30,8 +35,9 @@ def decode_tensors(
     """What `decode` gives for a file, of images [N,H,W,C] played at `rate`, and an AUDIO or None.
 
     images: floating point in 0..1 or whole numbers up to their type's largest; one channel is grey, a fourth is left
-    out. Frames that are float32 RGB on the CPU and not scaled share the memory of `images`. cancelled, on_progress: as
-    for `decode`. Raises MediaError for an empty window and for what is no IMAGE or AUDIO, MediaCancelled.
+    out. Frames that are float32 RGB on the CPU, side by side in memory and not scaled, share the memory of `images`.
+    cancelled, on_progress: as for `decode`. Raises MediaError for an empty window and for what is no IMAGE or AUDIO,
+    MemoryRefusedError (a MediaError) where the copies do not fit into free memory, MediaCancelled.
     """
     options.check()
     rate = Fraction(rate)
@@ -52,13 +58,15 @@ def decode_tensors(
         end = Fraction(first + (options.max_frames - 1) * options.every_nth + options.every_nth) / rate
     fps = rate / options.every_nth
     copy = _Copy(options.max_side, cancelled, on_progress)
+    copy.check_memory(chosen, options)
+    sound = _cut(audio, start, end, len(chosen) / fps) if options.want_audio else None
     found = copy.of(chosen) if options.want_images else None
     last = None
     if options.want_last_frame:
         last = copy.of(chosen[-1:]) if found is None else found[-1:].clone()
     return Decoded(
         images=found,
-        audio=_cut(audio, start, end, len(chosen) / fps) if options.want_audio else None,
+        audio=sound,
         fps=fps,
         frame_count=len(chosen),
         last_frame=last,
@@ -74,15 +82,35 @@ class _Copy:
     ) -> None:
         self._max_side, self._cancelled, self._on_progress = max_side, cancelled, on_progress
 
+    def check_memory(self, images: Tensor, options: DecodeOptions) -> None:
+        """Raise MemoryRefusedError where the copies that will be made do not fit. What is shared costs nothing."""
+        frames = len(images) if options.want_images and not self._shares(images) else 0
+        # The last of the images is given out as a copy of its own, so that nothing keeps all of them in memory.
+        last = options.want_last_frame and (options.want_images or not self._shares(images[-1:]))
+        if not frames and not last:
+            return
+        height, width = (int(size) for size in images.shape[1:3])
+        new_width, new_height = limited_size(width, height, self._max_side)
+        check_memory(
+            name=_NAME,
+            frames=frames,
+            last_frame=last,
+            width=new_width,
+            height=new_height,
+            other_bytes=0,
+            limit=None,
+            working=_PICTURES * frame_bytes(width, height),
+        )
+
     def of(self, images: Tensor) -> Tensor:
         """The frames; those that are right already as they are."""
         import torch
 
-        count, height, width, channels = (int(size) for size in images.shape)
+        if self._shares(images):
+            return images[..., :3]
+        count, height, width = (int(size) for size in images.shape[:3])
         new_width, new_height = limited_size(width, height, self._max_side)
         same = (new_width, new_height) == (width, height)
-        if same and channels >= 3 and images.dtype == torch.float32 and images.device.type == "cpu":
-            return images[..., :3].contiguous()
         out = torch.empty((count, new_height, new_width, 3), dtype=torch.float32)
         for index in range(count):
             if self._cancelled is not None and self._cancelled():
@@ -98,6 +126,15 @@ class _Copy:
                 self._on_progress(index + 1, count)
         return out
 
+    def _shares(self, images: Tensor) -> bool:
+        """Whether the frames are right already."""
+        import torch
+
+        height, width, channels = (int(size) for size in images.shape[1:])
+        if channels < 3 or images.dtype != torch.float32 or images.device.type != "cpu":
+            return False
+        return limited_size(width, height, self._max_side) == (width, height) and images[..., :3].is_contiguous()
+
 
 def _rgb(image: Tensor) -> Tensor:
     """One picture [H,W,C] as float32 with three channels, or with one that is the same for all three."""
@@ -105,7 +142,7 @@ def _rgb(image: Tensor) -> Tensor:
 
     image = (image[..., :3] if image.shape[-1] >= 3 else image[..., :1]).detach().cpu()
     whole = not image.is_floating_point() and image.dtype != torch.bool
-    image = image.float() / (torch.iinfo(image.dtype).max if whole else 1)
+    image = image.float() / torch.iinfo(image.dtype).max if whole else image.float()
     return image.expand(*image.shape[:2], 3)
 
 
@@ -116,6 +153,8 @@ def _cut(audio: dict[str, Any] | None, start: Fraction, end: Fraction | None, se
         return {"waveform": torch.from_numpy(silence(seconds))[None], "sample_rate": SILENCE_RATE}
     waveform, rate = parts(audio)
     part = waveform[..., samples_in(start, rate) : None if end is None else samples_in(end, rate)]
+    if not part.is_contiguous() or part.dtype != torch.float32 or part.device.type != "cpu":
+        check_sound(name=_NAME, count=part.numel() * 4, other_bytes=0, limit=None)
     if 0 in part.shape:
         empty = silence(seconds, rate, int(waveform.shape[1]) or SILENCE_CHANNELS)
         return {"waveform": torch.from_numpy(empty)[None], "sample_rate": rate}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nodes.media.decode_frames import FrameStore, Geometry, limited_size
+from nodes.media.decode_memory import MemoryRefusedError
 from tests.media.clips import Clip, picture
 
 CLIP = Clip(size=(34, 26))
@@ -53,6 +54,19 @@ def test_growing_may_be_refused() -> None:
     frames = FrameStore(Geometry.of(frame(0), 0), 1, refuse)
     frames.add(frame(0))
     with pytest.raises(MemoryError):
+        frames.add(frame(1))
+    frames.close()
+
+
+def test_growing_beyond_what_the_system_gives_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = store(1)
+    frames.add(frame(0))
+
+    def empty(*_: object) -> None:
+        raise MemoryError("Unable to allocate")
+
+    monkeypatch.setattr("nodes.media.decode_frames.np.empty", empty)
+    with pytest.raises(MemoryRefusedError, match=r"memory for 17 frames of 34×26\. Set max_frames .* max_side"):
         frames.add(frame(1))
     frames.close()
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import torch
 
+from nodes.media import decode_memory
 from nodes.media.decode import DecodeOptions, decode
+from nodes.media.decode_memory import MIB, MemoryRefusedError
 from nodes.media.decode_tensors import decode_tensors
 from nodes.media.file import MediaCancelled, MediaError
 from tests.media.clips import Clip, write
@@ -128,3 +131,57 @@ def test_interrupt_and_progress() -> None:
 
     with pytest.raises(MediaCancelled):
         decode_tensors(images, None, Fraction(10), options, cancelled=lambda: True)
+
+
+#: Frames that have to be copied though they are not scaled.
+COPIED = [(4, DecodeOptions()), (3, DecodeOptions(every_nth=2))]
+
+
+@pytest.mark.parametrize(("channels", "options"), COPIED, ids=["alpha", "every second"])
+def test_a_copy_is_made_frame_by_frame_and_can_be_interrupted(channels: int, options: DecodeOptions) -> None:
+    images, seen = torch.rand(6, 20, 40, channels), [(0, 0)]
+
+    found = decode_tensors(images, None, Fraction(10), options, on_progress=lambda *figures: seen.append(figures))
+
+    assert torch.equal(found.images, images[:: options.every_nth, ..., :3])
+    assert torch.equal(found.last_frame, found.images[-1:])
+    assert [done for done, _ in seen] == list(range(found.frame_count + 1))
+    with pytest.raises(MediaCancelled):
+        decode_tensors(images, None, Fraction(10), options, cancelled=lambda: True)
+
+
+@pytest.mark.parametrize(("channels", "options"), COPIED, ids=["alpha", "every second"])
+def test_a_copy_that_does_not_fit_is_refused_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, channels: int, options: DecodeOptions
+) -> None:
+    images = torch.zeros(1, 1024, 1024, channels).expand(40, -1, -1, -1)
+    monkeypatch.setattr(decode_memory, "available_bytes", lambda: (256 + 3 * 12 + 60) * MIB)
+
+    with pytest.raises(MemoryRefusedError, match=r"The video: .* About 4 such frames would fit: set max_frames"):
+        decode_tensors(images, None, Fraction(10), options)
+
+    fitting = replace(options, max_frames=4)
+    assert decode_tensors(images, None, Fraction(10), fitting).frame_count == 4
+
+
+def test_what_is_shared_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.zeros(40, 64, 64, 3)
+    monkeypatch.setattr(decode_memory, "available_bytes", lambda: 0)
+
+    shared = DecodeOptions(want_last_frame=False, want_audio=False)
+    assert decode_tensors(images, None, Fraction(10), shared).images.data_ptr() == images.data_ptr()
+    only_last = DecodeOptions(want_images=False, want_audio=False)
+    assert decode_tensors(images, None, Fraction(10), only_last).last_frame.data_ptr() == images[-1:].data_ptr()
+    with pytest.raises(MemoryRefusedError, match="the last frame of 64×64"):
+        decode_tensors(images, None, Fraction(10), DecodeOptions(want_audio=False))
+
+
+def test_sound_that_is_copied_is_asked_for_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, sound = torch.zeros(40, 2, 2, 3), {"waveform": torch.zeros(1, 2, 20_000), "sample_rate": 5000}
+    monkeypatch.setattr(decode_memory, "available_bytes", lambda: 0)
+    options = DecodeOptions(want_last_frame=False)
+
+    whole = decode_tensors(images, sound, Fraction(10), options)
+    assert whole.audio["waveform"].data_ptr() == sound["waveform"].data_ptr()
+    with pytest.raises(MemoryRefusedError, match="The video: its sound alone"):
+        decode_tensors(images, sound, Fraction(10), replace(options, duration=1))
