@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
+import pytest
 
 from tests.comfyui.graphs import (
     SECONDS,
@@ -24,6 +31,7 @@ from tests.host.comfy import ComfyUI, Graph
 from tests.host.fixtures import Measured
 from tests.host.media import clip, melody, picture, png, psnr, scaled, wav
 from tests.host.service import FPS, KEY, Service
+from tests.media.clips import Clip, reference, write
 
 FRAMES = SECONDS * FPS
 
@@ -196,3 +204,72 @@ def test_four_pairs_take_about_the_time_of_one(comfy: ComfyUI, service: Service,
     measured(f"one pair {one:.1f} s, four pairs in one graph {four:.1f} s: ratio {four / one:.2f}")
     assert len(task_ids) == 4
     assert overlapped(service, task_ids)
+
+
+class VideoFromFile:
+    """As that of cores newer than the one of these tests, which have Video Slice: a slice is literally one of these."""
+
+    def __init__(self, file: Any, *, start_time: float = 0, duration: float = 0, crop: Any = None) -> None:
+        self.__file, self.__crop = file, crop
+        self.__start_time, self.__duration = start_time, duration
+
+    def get_stream_source(self) -> Any:
+        return self.__file
+
+    def as_trimmed(self, start_time: float = 0, duration: float = 0, strict_duration: bool = False) -> Any:
+        if strict_duration and duration > 2:
+            return None
+        return VideoFromFile(
+            self.__file, start_time=self.__start_time + start_time, duration=duration, crop=self.__crop
+        )
+
+    def as_cropped(self, *crop: int) -> Any:
+        return VideoFromFile(self.__file, start_time=self.__start_time, duration=self.__duration, crop=crop)
+
+    def get_components(self) -> Any:
+        return self.get_components_internal(None)
+
+    def get_components_internal(self, _container: Any) -> Any:
+        return "core's"
+
+
+@pytest.fixture
+def newer_core(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """nodes/video.py on top of such a core."""
+    core = ModuleType("comfy_api.latest")
+    core.InputImpl = SimpleNamespace(VideoFromFile=VideoFromFile)  # type: ignore[attr-defined]
+    core.Types = SimpleNamespace(VideoComponents=SimpleNamespace)  # type: ignore[attr-defined]
+    management = ModuleType("comfy.model_management")
+    management.processing_interrupted = lambda: False  # type: ignore[attr-defined]
+    comfy = ModuleType("comfy")
+    comfy.model_management = management  # type: ignore[attr-defined]
+    for module in (ModuleType("comfy_api"), core, comfy, management):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    yield importlib.import_module("nodes.video")
+    del sys.modules["nodes.video"]
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_a_slice_of_a_newer_core_has_the_decoder_too(newer_core: ModuleType, tmp_path: Path, in_memory: bool) -> None:
+    path = write(tmp_path / "clip.mp4", Clip())
+    video = newer_core.Wan27Video(BytesIO(path.read_bytes()) if in_memory else str(path))
+
+    part = video.as_trimmed(0.5, 1.0, strict_duration=False)
+    again = part.as_trimmed(start_time=0.3, duration=0.4)
+
+    assert [type(made).__name__ for made in (part, again)] == ["Wan27Video"] * 2
+    frames = reference(path)
+    assert np.array_equal(video.get_components().images, frames)
+    assert np.array_equal(part.get_components().images, frames[5:15])
+    assert part.get_components().audio["waveform"].shape == (1, 2, 48_000)
+    assert np.array_equal(again.get_components_internal(None).images, frames[8:12])
+
+
+def test_what_a_newer_core_makes_otherwise_stays_as_it_is(newer_core: ModuleType) -> None:
+    video = newer_core.Wan27Video("clip.mp4")
+
+    assert video.as_trimmed(0, 3, strict_duration=True) is None
+    cropped = newer_core.Wan27Video("clip.mp4", crop=(0, 0, 8, 8))
+    assert type(cropped.as_trimmed(1, 1)) is VideoFromFile
+    assert cropped.get_components() == "core's"
+    assert video.as_cropped(0, 0, 8, 8).get_components() == "core's"
