@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .clip_source import silence
-from .waveform import mix_down
+from .waveform import mix_down, samples_of
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioResampler
@@ -78,7 +78,7 @@ class SoundTrack:
     def _resampled(self, frame: AudioFrame | None) -> Iterator[Samples]:
         assert self._resampler is not None
         for part in self._resampler.resample(frame):
-            samples, _ = mix_down(np.asarray(part.to_ndarray(), np.float32))
+            samples, _ = mix_down(np.asarray(samples_of(part), np.float32))
             if samples.shape[0] > self._channels:
                 samples = samples.mean(axis=0, keepdims=True, dtype=np.float32)
             elif samples.shape[0] < self._channels:

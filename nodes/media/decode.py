@@ -19,26 +19,29 @@ import numpy as np
 
 from .decode_audio import SILENCE_CHANNELS, SILENCE_RATE, silence
 from .decode_frames import Converter, FrameStore, Geometry, limited_size
-from .decode_memory import MemoryRefusedError, check_memory, check_sound, frame_bytes, working_bytes
+from .decode_memory import check_memory, check_sound, frame_bytes, not_given, working_bytes
 from .decode_options import Decoded, DecodeOptions
 from .decode_reader import Reader, Step
-from .decode_source import Source, audio_stream, name_of, opened, video_stream
+from .decode_source import MAX_PIXELS, Source, audio_stream, name_of, opened, video_stream
 from .decode_window import Plan, make_plan
 from .file import MediaCancelled, MediaError
 from .probe import frame_rate
 
 if TYPE_CHECKING:
     from av import AudioStream, VideoFrame, VideoStream
+    from av.container import InputContainer
     from torch import Tensor
 
 __all__ = ["DecodeOptions", "Decoded", "decode"]
 
 _EVERYTHING = DecodeOptions()
-#: Frames to allocate for where the packets carry no times, and so tell nothing about the window.
+#: Frames to allocate for where not one packet was found.
 _UNKNOWN = 64
 #: Held while decoding. One at a time uses all cores already, and two could each be told that the same memory is free.
 _TURN = threading.Lock()
 _POLL_SECONDS = 0.1
+#: A length in a header may be told to the frame of pictures or sound only.
+_ROUNDED = 0.25
 
 
 def decode(
@@ -69,10 +72,13 @@ def decode(
         rate = frame_rate(video)
         reader = Reader(name, options, plan, rate, guard.make_store, guard.check_sound, cancelled, on_progress)
         try:
-            for step in reader.steps(has_sound=audio is not None):
+            for step in reader.steps(audio):
                 if not reader.read(container, step):
                     _read_anew(source, reader, step)
-            _compare_with_header(reader, plan, video.frames)
+            if reader.doubts():
+                reader.take_care()
+                _read_anew(source, reader, Step(None, video=True, audio=False))
+            _compare_with_header(reader, plan, container, video)
             return _result(reader, options, plan, video, audio, container.metadata)
         finally:
             reader.close()
@@ -109,12 +115,25 @@ class _Guard:
         limit: int | None,
     ) -> None:
         self._name, self._options, self._limit = name, options, limit
-        self._frames = plan.frames or (options.max_frames or _UNKNOWN)
+        self._frames = self._expected(options, plan, video)
         self._size = (video.codec_context.width, video.codec_context.height)
         pixels = video.codec_context.format
         # 10 bit take 16 in memory, which is what "padded" counts. 4:2:0 with 8 bit where nothing is said.
         self._bits = pixels.padded_bits_per_pixel if pixels is not None else 12
         self._other = _audio_bytes(options, plan, video, audio)
+
+    @staticmethod
+    def _expected(options: DecodeOptions, plan: Plan, video: VideoStream) -> int:
+        """How many frames will be given out. Without times in the packets there is one for each packet at most."""
+        if plan.frames or not plan.packets:
+            return plan.frames or options.max_frames or _UNKNOWN
+        # Frames without a time are counted on at the stream's rate, so the window can be told in frames.
+        window, rate = plan.window, frame_rate(video)
+        inside = plan.packets - max(0, int(window.start * rate))
+        if window.end is not None:
+            inside = min(inside, int((window.end - window.start) * rate) + 1)
+        chosen = max(1, -(-inside // options.every_nth))
+        return min(chosen, options.max_frames or chosen)
 
     def check(self, width: int, height: int, frames: int | None = None) -> None:
         """Raise MemoryRefusedError where the frames, of this size before max_side, do not fit."""
@@ -124,7 +143,8 @@ class _Guard:
         width, height = limited_size(width, height, self._options.max_side)
         check_memory(
             name=self._name,
-            frames=frames + self._options.want_last_frame,
+            frames=frames,
+            last_frame=self._options.want_last_frame,
             width=width,
             height=height,
             other_bytes=self._other,
@@ -147,10 +167,7 @@ class _Guard:
             # While the array grows the old one is there too, and has taken its memory already.
             return FrameStore(geometry, self._frames, lambda frames: self.check(first.width, first.height, frames))
         except MemoryError as error:
-            raise MemoryRefusedError(
-                f"{self._name}: the system does not give the memory for {self._frames} frames of {first.width}×"
-                f"{first.height}. Set max_frames or duration, raise every_nth, or make them smaller with max_side."
-            ) from error
+            raise not_given(self._name, self._frames, geometry.width, geometry.height) from error
 
 
 def _audio_bytes(options: DecodeOptions, plan: Plan, video: VideoStream, audio: AudioStream | None) -> int:
@@ -160,16 +177,35 @@ def _audio_bytes(options: DecodeOptions, plan: Plan, video: VideoStream, audio: 
     seconds = float((plan.frames or 0) * options.every_nth / frame_rate(video))
     if audio is not None:
         rate, channels = audio.sample_rate, audio.codec_context.channels
-        if window.end is None and plan.complete and audio.duration and audio.time_base:
-            seconds = max(seconds, float(audio.duration * audio.time_base))
+        # max_frames ends the sound with the last frame.
+        ended = window.end is not None or plan.frames == options.max_frames
+        if not ended and plan.complete and audio.duration and audio.time_base:
+            seconds = max(seconds, float(audio.duration * audio.time_base) - options.start_time)
     # What the decoder gives out in pieces, and the one waveform made of it. A header can claim years: that is refused
     # only where the pictures are as many.
     return min(int(seconds * rate) * channels * 4 * 2, 1 << 32)
 
 
-def _compare_with_header(reader: Reader, plan: Plan, promised: int) -> None:
-    if plan.complete and promised > plan.packets:
+def _compare_with_header(reader: Reader, plan: Plan, container: InputContainer, video: VideoStream) -> None:
+    if not plan.complete:
+        return
+    # AVI counts the frames too that are shown again, for which it holds nothing.
+    promised = 0 if container.format.name == "avi" else video.frames
+    if promised > plan.packets:
         reader.warn(f"the file is cut off: its header counts {promised} frames, it ends after frame {plan.packets - 1}")
+    elif (missing := reader.missing_seconds(container)) > _ROUNDED:
+        reader.warn(f"the file is cut off: it ends after frame {plan.packets - 1}, {missing:.2f} s too early")
+
+
+def _nothing(reader: Reader, video: VideoStream) -> MediaError:
+    """Why there is not one frame."""
+    if not video.codec_context.width:
+        return MediaError(
+            f"{reader.name} does not say how large its frames are, or they have more than {MAX_PIXELS // 10**6} "
+            "million pixels, which are not read. The file is damaged or not meant to be played; make it anew."
+        )
+    why = f" ({reader.warnings[0]})" if reader.warnings else ""
+    return MediaError(f"Not one frame could be decoded{why}. Make or download the video again.")
 
 
 def _result(
@@ -183,8 +219,7 @@ def _result(
     import torch
 
     if reader.wants_video and reader.latest is None and reader.store is None:
-        why = f" ({reader.warnings[0]})" if reader.warnings else ""
-        raise MediaError(f"Not one frame could be decoded{why}. Make or download the video again.")
+        raise _nothing(reader, video)
     count = (plan.frames or 0) if reader.last_only else reader.kept
     fps = frame_rate(video) / options.every_nth
     with torch.inference_mode(False):  # ordinary tensors, whatever thread this is

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .decode_source import is_mp4
 from .decode_window import Window, samples_in
+from .waveform import samples_of
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioStream
@@ -43,7 +45,8 @@ class AudioTrack:
         self, stream: AudioStream, window: Window, pictures_end: Fraction, ask: Callable[[int], None] | None = None
     ) -> None:
         #: Where the file says the sound ends. Read now: a stream says nothing more once its file is closed.
-        self._stop = _stop_of(stream)
+        # What other containers than mp4 say of it is guessed from the first and last packets.
+        self._stop = _stop_of(stream) if is_mp4(stream.container) else None
         self._window = window
         self._keeps_lead = window.whole and window.end is None
         self._latest = pictures_end if window.end is None else None
@@ -86,6 +89,11 @@ class AudioTrack:
                 self._ask(self._asked)
         return True
 
+    @property
+    def heard_until(self) -> Fraction | None:
+        """When the last sound ends that was read, in seconds on the file's clock."""
+        return None if self._next is None else self._window.start + Fraction(self._next, self.rate)
+
     def waveform(self) -> Samples | None:
         """Everything kept; None where nothing was heard."""
         if not self._chunks:
@@ -116,18 +124,35 @@ class AudioTrack:
             return following
         if self._next is not None and abs(first - self._next) < _GAP_SECONDS * self.rate:
             return self._next
+        if self._next is not None and self._next < min(first, 0):
+            self._move(min(first, 0) - self._next)
         return first if self._next is None else max(first, self._next)
+
+    def _move(self, samples: int) -> None:
+        """Close a hole before the window's start, where priming is told from the sound by its time: silence there would
+        make all that follows late.
+        """
+        self._chunks = [(first + samples, kept) for first, kept in self._chunks]
 
     def _length(self, offset: int) -> int:
         last, samples = self._chunks[-1]
         total: int = last + samples.shape[1] - offset
         if self.end is not None:
             total = min(total, samples_in(self.end - self._window.start, self.rate) - offset)
-        elif self._stop is not None:
+        if self._stop is not None:
             excess = total - (samples_in(self._stop - self._window.start, self.rate) - offset)
             if 0 < excess <= _TAIL:
                 total -= excess
         return total
+
+
+def seeks_to_the_sample(stream: AudioStream) -> bool:
+    """Whether sound that is read from the midst of its file is in its right place, to the sample.
+
+    Matroska tells times in milliseconds. In a program stream a seek ends within a frame of sound.
+    """
+    base, container = stream.time_base, stream.container
+    return base is not None and base * stream.sample_rate <= 1 and container.format.name != "mpeg"
 
 
 def _stop_of(stream: AudioStream) -> Fraction | None:
@@ -143,7 +168,7 @@ def silence(seconds: Fraction, rate: int = SILENCE_RATE, channels: int = SILENCE
 
 def to_float(frame: AudioFrame) -> Samples:
     """The samples of a frame of any format as float32 [C,n]; whole numbers become -1..1."""
-    data: NDArray[Any] = frame.to_ndarray()
+    data = samples_of(frame)
     if not frame.format.is_planar:
         data = data.reshape(-1, len(frame.layout.channels)).T
     if data.dtype == np.uint8:

@@ -19,7 +19,8 @@ class DecodeOptions:
 
     start_time, duration: seconds from the start of the file; duration 0 is to the end. every_nth: 1 is every frame.
     max_frames: 0 is all. max_side: pixels of the longer side, frames are never enlarged; 0 is as it is.
-    want_*: what nobody wants is not decoded and costs no memory.
+    want_*: what nobody wants is not decoded and costs no memory. trimmed: how much of start_time was not asked for, but
+    is where the video begins in its file; messages leave it out.
     """
 
     start_time: float = 0.0
@@ -30,6 +31,7 @@ class DecodeOptions:
     want_images: bool = True
     want_audio: bool = True
     want_last_frame: bool = True
+    trimmed: float = 0.0
 
     def check(self) -> None:
         """Raise MediaError naming the first value that makes no sense."""
@@ -44,10 +46,13 @@ class DecodeOptions:
         Raises MediaError where nothing of it is left.
         """
         if length and self.start_time >= length:
-            raise MediaError(f"start_time is {self.start_time:g} s; the video is trimmed to {length:g} s.")
+            raise MediaError(
+                f"start_time is {self.start_time:g} s, but the video is trimmed to {length:g} s: nothing is left of "
+                f"it. Use a start_time below {length:g} s, or 0, or trim the video to a longer part."
+            )
         left = length - self.start_time if length else 0.0
         duration = min(filter(None, (self.duration, left)), default=0.0)
-        return replace(self, start_time=self.start_time + start, duration=duration)
+        return replace(self, start_time=self.start_time + start, duration=duration, trimmed=self.trimmed + start)
 
 
 @dataclass

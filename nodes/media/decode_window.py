@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .decode_source import PacketError, packets_of
 from .file import MediaCancelled, MediaError
 from .probe import frame_rate
 
 if TYPE_CHECKING:
-    from av import AudioStream, VideoStream
+    from av import AudioStream, Packet, VideoStream
     from av.container import InputContainer
 
     from .decode_options import DecodeOptions
@@ -26,8 +26,10 @@ TOLERANCE = Fraction(1, 1000)
 _PREROLL = Fraction(1, 10)
 #: Audio that begins this much before the first frame is priming, not a picture that starts late.
 PRIMING = Fraction(1, 10)
-#: Packets come in the order of decoding. H.264 and HEVC let a frame overtake 16 others, of two fields each; twice that.
-_REORDER = 64
+#: Packets come in the order of decoding. H.264 and HEVC let a frame overtake so many others.
+_OVERTAKEN = 16
+#: Packets after which nothing comes that belongs before them: two fields a frame, and twice that.
+_REORDER = 4 * _OVERTAKEN
 
 
 @dataclass(frozen=True)
@@ -51,23 +53,33 @@ class Window:
 
 
 @dataclass(frozen=True)
+class KeyFrame:
+    """Where decoding can begin. time: seconds on the file's clock. number: how many frames are shown before it."""
+
+    time: Fraction
+    number: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """What the packets of a file promise for a window, found without decoding.
 
     frames: how many will be given out (every_nth and max_frames counted in); None where packets carry no time.
-    last: time of the last of them. seek: time of the key frame to start from; None to start at the beginning.
-    packets: those found that are there in full. complete: the whole file was looked through, and not only as far as the
-    window needs it. pictures_end: when the last picture that was found ends.
+    last: time of the last of them. seek: the key frame to start from; None to start at the beginning. seek_last: the
+    same for the last frame alone. packets: those found that are there in full. complete: the whole file was looked
+    through, and not only as far as the window needs it. pictures_end: when the last picture that was found ends.
+    times: of all frames in the order they are shown, where a frame cannot be trusted to carry its own; else empty.
     """
 
     window: Window
     frames: int | None
     last: Fraction | None
-    seek: Fraction | None
-    seek_last: Fraction | None
+    seek: KeyFrame | None
+    seek_last: KeyFrame | None
     packets: int
     complete: bool
     pictures_end: Fraction
+    times: tuple[Fraction, ...] = ()
 
 
 def make_plan(
@@ -83,31 +95,43 @@ def make_plan(
     The header is not believed: it may count no frames, too few, or far too many. Raises MediaError for an empty window,
     MediaCancelled.
     """
-    times, keys, packets, complete = _packet_times(container, video, audio, options, cancelled)
-    window = _window(times[0] if times else None, audio, options)
-    if packets == 0 and not times:
+    found = _look_through(container, video, audio, options, cancelled)
+    base, packets = video.time_base, found.packets
+    if packets == 0 and not found.ticks:
         raise MediaError(f"{name} holds no frames. The file is cut off or damaged; make or download it again.")
-    if not times:
-        return Plan(window, None, None, None, None, packets, complete, window.start + packets / frame_rate(video))
-    inside = [time for time in times if not window.before(time) and not window.after(time)]
-    if not inside:
-        first, length = window.start - times[0], times[-1] - times[0]
-        raise MediaError(
-            f"{name} has no frame between start_time {float(first):g} s and the end of duration: its last frame is at "
-            f"{float(length):.3f} s. Use a smaller start_time, or 0, and a longer duration, or 0."
-        )
-    chosen = inside[:: options.every_nth]
+    if base is None or len(found.ticks) * 2 < packets:
+        window, length = _window(None, audio, options), packets / frame_rate(video)
+        return Plan(window, None, None, None, None, packets, found.complete, window.start + length)
+    ticks, keys = sorted(found.shown()), sorted(found.keys)
+    window = _window(ticks[0] * base, audio, options)
+    # Whole numbers: a film has hundreds of thousands of frames.
+    first = 0 if window.whole else bisect_left(ticks, math.ceil((window.start - TOLERANCE) / base))
+    stop = len(ticks) if window.end is None else bisect_left(ticks, math.ceil((window.end - TOLERANCE) / base))
+    chosen = range(first, stop, options.every_nth)
     if options.max_frames:
         chosen = chosen[: options.max_frames]
+    if not chosen:
+        # What core or another node has trimmed away at the start is no part of the video for whoever reads this.
+        final = float((ticks[-1] - ticks[0]) * base) - options.trimmed
+        raise MediaError(
+            f"{name} has no frame between start_time {options.start_time - options.trimmed:g} s and the end of "
+            f"duration: its last frame is at {final:.3f} s. Use a smaller start_time, or 0, and a longer duration, "
+            "or 0."
+        )
+    ordered = found.jumped or container.format.name == "avi"
+    if ordered:
+        keys = []  # times are told by counting, and so from the beginning
+    last, before = ticks[chosen[-1]] * base, window.start - (_PREROLL if audio is not None else 0)
     return Plan(
         window,
         len(chosen),
-        chosen[-1],
-        None if window.whole else _key_before(keys, window.start - (_PREROLL if audio is not None else 0)),
-        _key_before(keys, chosen[-1]),
-        packets,
-        complete,
-        times[-1] + 1 / frame_rate(video),
+        last,
+        None if window.whole else _key_before(ticks, keys, before, base),
+        _key_before(ticks, keys, last, base),
+        found.packets,
+        found.complete,
+        ticks[-1] * base + 1 / frame_rate(video),
+        tuple(tick * base for tick in ticks) if ordered else (),
     )
 
 
@@ -148,43 +172,86 @@ class _Enough:
         return self._after >= _REORDER or (self._frames > 0 and self._inside >= self._frames + _REORDER)
 
 
-def _packet_times(
+@dataclass
+class _Found:
+    """What the packets of a video stream say. ticks: their times, keys: those of the key frames, in the file's order.
+
+    Only frames that will be shown count. jumped: the clock was set back on the way, as where two files were joined; the
+    ticks go on as if it had not been.
+    """
+
+    ticks: list[int] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+    packets: int = 0
+    complete: bool = True
+    jumped: bool = False
+    _first_key: int | None = None
+    _decoded: int | None = None  # the clock of decoding
+    _highest: int = 0
+    _shift: int = 0
+
+    def add(self, packet: Packet[Any], length: int) -> bool:
+        """Count a packet, whose frame is shown for `length` ticks where nothing else is known. False: not shown."""
+        self.packets += not packet.is_corrupt  # the last one of a file that is cut off
+        if packet.pts is None:
+            return False
+        if self._is_set_back(packet, length):
+            self.jumped = True
+            self._shift = self._highest + length - packet.pts
+        tick = packet.pts + self._shift
+        self._decoded = packet.dts if packet.dts is not None else self._decoded
+        self._highest = max(self._highest, tick) if self.ticks else tick
+        if packet.is_keyframe and self.packets == 1:
+            self._first_key = tick
+        if packet.is_discard:
+            return False
+        self.ticks.append(tick)
+        if packet.is_keyframe:
+            self.keys.append(tick)
+        return True
+
+    def shown(self) -> list[int]:
+        """The ticks without those of frames that lack what they depend on, because the file was cut from a longer one.
+
+        They are shown before the key frame that the file begins with, or have its time where the cut made them so.
+        """
+        first = self._first_key
+        if first is None:
+            return self.ticks
+        return [tick for tick in self.ticks if tick > first] + [first] * (first in self.keys)
+
+    def _is_set_back(self, packet: Packet[Any], length: int) -> bool:
+        """Whether both clocks go back, and by more than frames overtake each other."""
+        if packet.dts is None or self._decoded is None or packet.dts >= self._decoded or packet.pts is None:
+            return False
+        return packet.pts + self._shift < self._highest - _OVERTAKEN * length
+
+
+def _look_through(
     container: InputContainer,
     video: VideoStream,
     audio: AudioStream | None,
     options: DecodeOptions,
     cancelled: Callable[[], bool] | None,
-) -> tuple[list[Fraction], list[Fraction], int, bool]:
-    """Sorted times of the frames that will be shown, those of the key frames, how many packets, whether that is all."""
-    ticks: list[int] = []
-    keys: list[int] = []
-    packets, complete = 0, True
-    base = video.time_base
-    enough = _Enough(base, audio, options)
+) -> _Found:
+    """The packets, as far as they are needed."""
+    found = _Found()
+    enough = _Enough(video.time_base, audio, options)
+    length = max(1, round(1 / (frame_rate(video) * video.time_base))) if video.time_base else 1
     with suppress(PacketError):  # a truncated file ends here; decoding says where
         for packet in packets_of(container, [video]):
             if cancelled is not None and cancelled():
                 raise MediaCancelled("Reading the file was interrupted.")
-            if not packet.size:
-                continue
-            packets += not packet.is_corrupt  # the last one of a file that is cut off
-            if packet.pts is None or packet.is_discard:
-                continue
-            ticks.append(packet.pts)
-            if packet.is_keyframe:
-                keys.append(packet.pts)
-            if enough.add(ticks):
-                complete = False
+            if packet.size and found.add(packet, length) and enough.add(found.ticks):
+                found.complete = False
                 break
-    if base is None or len(ticks) * 2 < packets:
-        return [], [], packets, complete
-    return [tick * base for tick in sorted(ticks)], [key * base for key in sorted(keys)], packets, complete
+    return found
 
 
-def _key_before(keys: list[Fraction], time: Fraction) -> Fraction | None:
+def _key_before(ticks: list[int], keys: list[int], time: Fraction, base: Fraction) -> KeyFrame | None:
     """The last key frame at or before `time`; None for the first of the file, which needs no seek."""
-    index = bisect_right(keys, time + TOLERANCE) - 1
-    return keys[index] if index > 0 else None
+    index = bisect_right(keys, math.floor((time + TOLERANCE) / base)) - 1
+    return KeyFrame(keys[index] * base, bisect_left(ticks, keys[index])) if index > 0 else None
 
 
 def samples_in(seconds: Fraction, rate: int) -> int:

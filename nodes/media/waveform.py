@@ -11,10 +11,12 @@ from .file import MediaError
 
 if TYPE_CHECKING:
     import torch
+    from av import AudioFrame
     from numpy.typing import NDArray
 
     Samples = NDArray[np.float32]
 
+_KINDS = {"u8p": "u1", "s16p": "i2", "s32p": "i4", "s64p": "i8", "fltp": "f4", "dblp": "f8"}
 _HALF = 0.5**0.5
 # Left and right shares of each channel, in FFmpeg's order for that number of channels: front left, front right,
 # front centre, low frequency, then back or side. Centre and surround come in 3 dB lower and the low frequency channel
@@ -124,9 +126,22 @@ def resample(samples: Samples, rate: int, new_rate: int) -> Samples:
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
     frame.sample_rate = rate
     frame.pts = 0
-    blocks = [part.to_ndarray() for part in (*resampler.resample(frame), *resampler.resample(None))]
+    blocks = [samples_of(part) for part in (*resampler.resample(frame), *resampler.resample(None))]
     length = round(samples.shape[1] * new_rate / rate)
     resampled: Samples = np.zeros((samples.shape[0], length), np.float32)
     joined = np.concatenate(blocks, axis=1)[:, :length]
     resampled[:, : joined.shape[1]] = joined
     return resampled
+
+
+def samples_of(frame: AudioFrame) -> NDArray[Any]:
+    """What `frame.to_ndarray()` gives: [C,n] where the format is planar, [1,n*C] where it is not.
+
+    PyAV counts nine planes for eight planar channels (7.1), and reads the ninth from where there is nothing: the
+    process ends. So only as many as there are channels are touched here.
+    """
+    if not frame.format.is_planar:
+        return frame.to_ndarray()
+    planes = frame.planes[: len(frame.layout.channels)]
+    kind = np.dtype(_KINDS[frame.format.name])
+    return np.stack([np.frombuffer(memoryview(plane), kind, frame.samples) for plane in planes])

@@ -103,6 +103,8 @@ def _mux_tone(container: Any, audio: Any, clip: Clip) -> None:
     channels = len(audio.layout.channels)
     samples = tone(channels, clip.rate, clip.delay + clip.frames / clip.fps)
     name = audio.codec_context.format.name
+    if channels == 8 and name == "fltp":
+        name = "flt"  # PyAV counts a ninth plane; the encoder's own conversion does not
     if name in ("s16", "s16p"):
         samples = (samples * 32767).round().astype(np.int16)
     if not name.endswith("p"):

@@ -195,7 +195,7 @@ def sine(seconds: float, channels: int = 2, peak: float = 0.5) -> np.ndarray:
     return np.repeat(wave[None], channels, 0)
 
 
-@pytest.mark.parametrize(("channels", "layout"), [(6, "5.1"), (3, "2.1"), (2, "stereo")])
+@pytest.mark.parametrize(("channels", "layout"), [(8, "7.1"), (6, "5.1"), (3, "2.1"), (2, "stereo")])
 @pytest.mark.parametrize("peak", [0.8, 3.0])
 def test_sound_of_files_is_mixed_as_that_of_tensors_and_never_clips(
     channels: int, layout: str, peak: float, encode, tmp_path: Path

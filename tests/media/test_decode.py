@@ -455,7 +455,7 @@ def test_a_header_with_a_huge_picture_is_refused(tmp_path: Path) -> None:
     data[at + 24 : at + 28] = (16000).to_bytes(2, "big") * 2
     path.write_bytes(data)
 
-    with pytest.raises(MediaError, match="16000×16000"):
+    with pytest.raises(MediaError, match="more than 134 million pixels"):
         decode(path)
 
 
