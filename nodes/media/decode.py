@@ -25,6 +25,7 @@ from .decode_reader import Reader, Step
 from .decode_source import MAX_PIXELS, Source, audio_stream, name_of, opened, video_stream
 from .decode_window import Plan, make_plan
 from .file import MediaCancelled, MediaError
+from .matroska import is_cut_off
 from .probe import frame_rate
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ _UNKNOWN = 64
 #: Held while decoding. One at a time uses all cores already, and two could each be told that the same memory is free.
 _TURN = threading.Lock()
 _POLL_SECONDS = 0.1
-#: A length in a header may be told to the frame of pictures or sound only.
-_ROUNDED = 0.25
 
 
 def decode(
@@ -78,7 +77,8 @@ def decode(
             if reader.doubts():
                 reader.take_care()
                 _read_anew(source, reader, Step(None, video=True, audio=False))
-            _compare_with_header(reader, plan, container, video)
+            if plan.complete:
+                _tell_if_cut_off(source, reader, plan, container, video)
             return _result(reader, options, plan, video, audio, container.metadata)
         finally:
             reader.close()
@@ -186,15 +186,13 @@ def _audio_bytes(options: DecodeOptions, plan: Plan, video: VideoStream, audio: 
     return min(int(seconds * rate) * channels * 4 * 2, 1 << 32)
 
 
-def _compare_with_header(reader: Reader, plan: Plan, container: InputContainer, video: VideoStream) -> None:
-    if not plan.complete:
-        return
+def _tell_if_cut_off(source: Source, reader: Reader, plan: Plan, container: InputContainer, video: VideoStream) -> None:
     # AVI counts the frames too that are shown again, for which it holds nothing.
     promised = 0 if container.format.name == "avi" else video.frames
     if promised > plan.packets:
         reader.warn(f"the file is cut off: its header counts {promised} frames, it ends after frame {plan.packets - 1}")
-    elif (missing := reader.missing_seconds(container)) > _ROUNDED:
-        reader.warn(f"the file is cut off: it ends after frame {plan.packets - 1}, {missing:.2f} s too early")
+    elif container.format.name.startswith("matroska") and is_cut_off(source):
+        reader.warn(f"the file is cut off: it ends after frame {plan.packets - 1}")
 
 
 def _nothing(reader: Reader, video: VideoStream) -> MediaError:

@@ -89,11 +89,6 @@ class AudioTrack:
                 self._ask(self._asked)
         return True
 
-    @property
-    def heard_until(self) -> Fraction | None:
-        """When the last sound ends that was read, in seconds on the file's clock."""
-        return None if self._next is None else self._window.start + Fraction(self._next, self.rate)
-
     def waveform(self) -> Samples | None:
         """Everything kept; None where nothing was heard."""
         if not self._chunks:

@@ -69,6 +69,7 @@ class Reader:
         self._seen = self._inside = self._before = 0
         self.kept = 0
         self.warnings: list[str] = []
+        self._of_pictures: set[str] = set()
 
     def steps(self, audio: AudioStream | None) -> list[Step]:
         """The ways through the file that are needed, with the sound of this stream."""
@@ -90,6 +91,7 @@ class Reader:
         out what the others have ready.
         """
         self._skips, self._careful = False, True
+        self.warnings = [text for text in self.warnings if text not in self._of_pictures]
 
     def read(self, container: InputContainer, step: Step, *, rewind: bool = True) -> bool:
         """Take one step. False, with nothing kept, where the container cannot be brought to the step's start.
@@ -116,17 +118,6 @@ class Reader:
         # Some readers take a seek without a word and then have nothing more to say.
         return step.at is None or self._video is None or self._seen > 0
 
-    def missing_seconds(self, container: InputContainer) -> float:
-        """How much longer a Matroska file should be, where all of it was read. 0.0 where it cannot be known."""
-        plan, track = self._plan, self.track
-        part = not plan.window.whole or plan.window.end is not None or self._options.max_frames
-        if part or not container.duration or not container.format.name.startswith("matroska"):
-            return 0.0
-        if len(container.streams) > 1 + (track is not None):
-            return 0.0  # the longest of them may be one that was not read
-        heard = track.heard_until if track is not None else None
-        return container.duration / 1_000_000 - float(max(plan.pictures_end, heard or 0))
-
     def close(self) -> None:
         """End the converting thread."""
         if self.store is not None:
@@ -137,6 +128,11 @@ class Reader:
         text = f"{self.name}: {text}."
         if len(self.warnings) < _MOST_WARNINGS and text not in self.warnings:
             self.warnings.append(text)
+
+    def _warn_of_picture(self, text: str) -> None:
+        """Keep a warning that is told anew where the pictures are read again."""
+        self.warn(text)
+        self._of_pictures.add(f"{self.name}: {text}.")
 
     def _place(self) -> str:
         """Where decoding is: after which frame of the file, counted from 0; by time where not all were decoded."""
@@ -215,7 +211,7 @@ class Reader:
         except av.FFmpegError as error:
             self._damaged = True
             self._lost |= not packet.size  # the packet that ends the stream
-            self.warn(f"{self._place()} something could not be decoded: {plain(error)}")
+            self._warn_of_picture(f"{self._place()} something could not be decoded: {plain(error)}")
 
     def _take_frame(self, frame: VideoFrame, time: Fraction) -> None:
         options, last = self._options, self._plan.last
@@ -224,7 +220,7 @@ class Reader:
             return
         if frame.is_corrupt:
             self._damaged = True
-            self.warn(self._place().removeprefix("after ") + " is damaged")
+            self._warn_of_picture(self._place().removeprefix("after ") + " is damaged")
         if self.last_only and last is not None:
             self.latest, self._kept_time = frame, time
             self._video_done = time >= last

@@ -102,7 +102,7 @@ def make_plan(
     if base is None or len(found.ticks) * 2 < packets:
         window, length = _window(None, audio, options), packets / frame_rate(video)
         return Plan(window, None, None, None, None, packets, found.complete, window.start + length)
-    ticks, keys = sorted(found.shown()), sorted(found.keys)
+    ticks, keys = sorted(found.shown(video)), sorted(found.keys)
     window = _window(ticks[0] * base, audio, options)
     # Whole numbers: a film has hundreds of thousands of frames.
     first = 0 if window.whole else bisect_left(ticks, math.ceil((window.start - TOLERANCE) / base))
@@ -185,6 +185,8 @@ class _Found:
     packets: int = 0
     complete: bool = True
     jumped: bool = False
+    #: The first packets, while it is not known whether the file begins with frames that cannot be decoded.
+    head: list[Packet[Any]] = field(default_factory=list)
     _first_key: int | None = None
     _decoded: int | None = None  # the clock of decoding
     _highest: int = 0
@@ -206,19 +208,25 @@ class _Found:
         if packet.is_discard:
             return False
         self.ticks.append(tick)
+        if len(self.head) < 2 * _OVERTAKEN:
+            self.head.append(packet)
         if packet.is_keyframe:
             self.keys.append(tick)
         return True
 
-    def shown(self) -> list[int]:
+    def shown(self, video: VideoStream) -> list[int]:
         """The ticks without those of frames that lack what they depend on, because the file was cut from a longer one.
 
-        They are shown before the key frame that the file begins with, or have its time where the cut made them so.
+        They are to be shown before the key frame that the file begins with, or have its time where the cut made them
+        so. There are others in that place that can be decoded, so the decoder is asked which comes first.
         """
-        first = self._first_key
-        if first is None:
+        key = self._first_key
+        if key is None or key not in self.keys or not any(tick <= key for tick in self.ticks[1:]):
             return self.ticks
-        return [tick for tick in self.ticks if tick > first] + [first] * (first in self.keys)
+        first = _first_decoded(video, self.head)
+        if first is not None and first < key:
+            return [tick for tick in self.ticks if tick >= first]
+        return [tick for tick in self.ticks if tick > key] + [key]
 
     def _is_set_back(self, packet: Packet[Any], length: int) -> bool:
         """Whether both clocks go back, and by more than frames overtake each other."""
@@ -246,6 +254,22 @@ def _look_through(
                 found.complete = False
                 break
     return found
+
+
+def _first_decoded(video: VideoStream, packets: list[Packet[Any]]) -> int | None:
+    """Ticks of the first frame that a decoder gives out for the packets that a file begins with."""
+    import av
+
+    # One of its own: that of the stream gets its threads later.
+    context: Any = av.CodecContext.create(video.codec_context.codec.name, "r")
+    context.extradata = video.codec_context.extradata
+    context.options = dict(video.codec_context.options)
+    for packet in (*packets, None):
+        with suppress(av.FFmpegError):
+            for frame in context.decode(packet):
+                ticks: int | None = frame.pts
+                return ticks
+    return None
 
 
 def _key_before(ticks: list[int], keys: list[int], time: Fraction, base: Fraction) -> KeyFrame | None:

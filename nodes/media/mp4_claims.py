@@ -6,6 +6,7 @@ no table, so a file of 3 kB can claim millions of them: 70 bytes and 0.1 µs eac
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -18,20 +19,24 @@ import numpy as np
 from .file import MediaError
 
 #: Boxes of boxes on the way to the tables, and the others that FFmpeg looks into whatever they are in.
-_FOLDERS = frozenset(
-    (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"dinf", b"edts", b"udta", b"tref", b"mvex", b"moof", b"traf")
-)
+_FOLDERS = frozenset(b"moov trak mdia minf stbl dinf edts udta tref mvex moof traf sinf schi ilst wave cmov".split())
 #: Bytes of an entry of the tables that say how many they have.
 _ENTRY = {b"stts": 8, b"ctts": 8, b"stsc": 12, b"stco": 4, b"co64": 8, b"stss": 4}
 _MAX_DEPTH = 8
-#: An mp4 has some dozen boxes, and about seven more for each fragment.
-_MAX_BOXES = 100_000
+#: An mp4 has some dozen boxes, and seven more for each fragment: ten hours in pieces of half a second have 500 000.
+_MAX_BOXES = 1_000_000
+#: Bytes of a compressed moov that are read, and that are made of them.
+_MAX_PACKED, _MAX_UNPACKED = 1 << 24, 1 << 26
+#: Handlers that QuickTime names beside that of the track: where the data is.
+_WHERE = frozenset((b"url ", b"alis", b"rsrc"))
 #: Index entries that cost nothing worth a refusal (70 MiB). A file that was cut off claims more than it holds, too.
 _HARMLESS = 1_000_000
 #: Samples of one size in another file, whose size is not known: 92 hours of video at 30 fps.
 _ELSEWHERE = 10_000_000
 #: FFmpeg indexes plain PCM by the chunk, in steps of this many samples.
 _PCM_STEP = 1024
+#: QDM2 and its like make so many samples of one byte, at the most.
+_PACKED_SOUND = 32
 _MAX_TABLE = 1 << 24
 _WAY_OUT = "The file is damaged or not meant to be played; make or download it again."
 
@@ -59,14 +64,20 @@ class _Track:
     @property
     def plain_sound(self) -> bool:
         """Whether FFmpeg takes the samples for PCM, and indexes chunks: one time entry, with a duration of 1."""
-        return self.handlers == {b"soun"} and self.steps == (1, 1)
+        return self.is_sound and self.steps == (1, 1)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the samples are of sound. Of old codecs in QuickTime each is said to have a byte, and takes less."""
+        return self.handlers - _WHERE == {b"soun"}
 
 
 def check_claims(file: str | BytesIO, name: str) -> None:
     """Raise MediaError where the tables of an mp4 or mov claim more than there can be.
 
-    file: a path, or a BytesIO that ends up at its start. name: what to call it in the error. Reads a few bytes of some
-    dozen boxes, a fraction of a millisecond. What is no mp4, cut off, or not understood is left to FFmpeg.
+    file: a path, or a BytesIO that ends up at its start. name: what to call it in the error. Reads a few bytes of each
+    box: some dozens in a plain file, a fraction of a millisecond. What is no mp4, cut off, or not understood is left to
+    FFmpeg.
     """
     if isinstance(file, BytesIO):
         file.seek(0)
@@ -85,7 +96,7 @@ class _Claims:
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file, self._name = file, name
-        self._size = file.seek(0, 2)
+        self._end = self._size = file.seek(0, 2)
         self._boxes = 0
         self._indexed = self._needed = 0
 
@@ -107,7 +118,7 @@ class _Claims:
                 self._look_at(box, track)
 
     def _inside(self, start: int, end: int) -> Iterator[_Box]:
-        while start + 8 <= min(end, self._size) and self._boxes < _MAX_BOXES:
+        while start + 8 <= min(end, self._end) and self._boxes < _MAX_BOXES:
             self._boxes += 1
             head = self._read(start, 16)
             length, content = int.from_bytes(head[:4], "big"), start + 8
@@ -130,12 +141,25 @@ class _Claims:
             self._sizes(box, track)
         elif box.kind == b"trun":
             self._fragment(box)
+        elif box.kind == b"cmvd":
+            self._unpack(box)
         elif box.kind == b"hdlr":
             track.handlers.add(self._read(box.start + 8, 4))
         elif box.kind == b"dref":
             # Flag 1 of a reference: the data is in this very file.
             entries = self._inside(box.start + 8, box.end)
             track.elsewhere |= any(not self._read(entry.start, 4).endswith(b"\1") for entry in entries)
+
+    def _unpack(self, box: _Box) -> None:
+        """Look into a moov that is compressed: its packed bytes come after the size that they will have."""
+        packed = self._read(box.start + 4, min(box.end - box.start - 4, _MAX_PACKED))
+        try:
+            moov = zlib.decompressobj().decompress(packed, _MAX_UNPACKED)
+        except zlib.error:
+            return
+        inner = _Claims(BytesIO(moov), self._name)
+        inner._size = self._size
+        inner.check()
 
     def _table(self, box: _Box, track: _Track) -> None:
         content = self._read(box.start, 16)
@@ -148,7 +172,8 @@ class _Claims:
         elif box.kind == b"stsc":
             track.spans = box
         elif box.kind in (b"stco", b"co64"):
-            track.chunks = max(track.chunks, count)
+            there = max(0, self._end - box.start) // _ENTRY[box.kind]
+            track.chunks = max(track.chunks, min(count, there))
 
     def _sizes(self, box: _Box, track: _Track) -> None:
         content = self._read(box.start, 12)
@@ -179,7 +204,9 @@ class _Claims:
             samples = self._samples_of(track)
             entries = samples // _PCM_STEP
         if not track.elsewhere:
-            self._check_index(entries, samples * track.size)
+            # Sound with a size of 1 may have several samples in a byte; what is refused has to be a lie for sure.
+            needed = samples * track.size // (_PACKED_SOUND if track.is_sound and track.size == 1 else 1)
+            self._check_index(entries, needed)
         elif entries > _ELSEWHERE:
             raise MediaError(
                 f"{self._name} claims {entries} samples that are in another file; at most {_ELSEWHERE} are read from a "

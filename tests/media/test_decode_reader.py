@@ -12,7 +12,7 @@ import torch
 from nodes.media import decode_reader
 from nodes.media.decode import DecodeOptions, decode
 from nodes.media.decode_source import PacketError
-from tests.media.clips import RATE, Clip, reference, reference_audio, write
+from tests.media.clips import RATE, Clip, picture, reference, reference_audio, write
 
 FPS = 10
 OPEN_GOP = Clip(
@@ -20,6 +20,17 @@ OPEN_GOP = Clip(
     frames=40,
     gop=10,
     options={"x265-params": "log-level=none:open-gop=1:bframes=3:keyint=10:min-keyint=10:scenecut=0"},
+)
+#: Frames that are shown before a key frame and yet depend on nothing before it.
+LEADING = Clip(
+    codec="libx265",
+    frames=40,
+    gop=10,
+    options={
+        "x265-params": "log-level=none:radl=2:keyint=10:min-keyint=10:scenecut=0:open-gop=0:bframes=3:b-adapt=0:"
+        "pools=1:frame-threads=1"
+    },
+    audio=None,
 )
 PARTS = [
     DecodeOptions(max_frames=1),
@@ -71,16 +82,19 @@ def check(path: Path, options: DecodeOptions, wanted: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("options", PARTS)
-@pytest.mark.parametrize("name", ["hevc.mkv", "hevc.ts", "hevc.mp4", "mpeg2.mkv"])
+@pytest.mark.parametrize("name", ["hevc.mkv", "hevc.ts", "hevc.mp4", "mpeg2.mkv", "radl.mkv"])
 def test_what_was_cut_from_a_longer_file_begins_with_the_first_frame_that_can_be_decoded(
     tmp_path: Path, name: str, options: DecodeOptions
 ) -> None:
     mpeg2 = Clip(codec="mpeg2video", frames=40, gop=10, options={"bf": "2"}, fps=FPS, audio=None)
-    clip = mpeg2 if name.startswith("mpeg2") else OPEN_GOP
+    clip = {"hevc": OPEN_GOP, "mpeg2": mpeg2, "radl": LEADING}[path_kind := Path(name).stem]
     source = write(tmp_path / f"source{Path(name).suffix}", clip)
     fragments = {"movflags": "frag_keyframe+empty_moov+delay_moov"} if name.endswith("mp4") else None
     path = copied(tmp_path / name, source, skipped_keys=1, options=fragments)
     shown = reference(path)
+    with av.open(str(path)) as container:
+        packets = sum(bool(packet.size) for packet in container.demux(video=0))
+    assert (len(shown) == packets) == (path_kind == "radl"), "else the clip shows nothing"
 
     check(path, options, shown[expected(len(shown), options)])
 
@@ -168,7 +182,23 @@ def test_a_webm_that_is_cut_off_says_after_which_frame(tmp_path: Path, audio: st
 
     assert decode(whole).warnings == ()
     assert found.frame_count < 35
-    assert any(f"cut off: it ends after frame {found.frame_count - 1}," in warning for warning in found.warnings)
+    assert any(f"cut off: it ends after frame {found.frame_count - 1}." in warning for warning in found.warnings)
+
+
+def test_a_last_frame_that_is_shown_for_long_is_no_missing_end(tmp_path: Path) -> None:
+    path = tmp_path / "slides.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for index in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(Clip(), index), format="rgb24")))
+        rest = stream.encode()
+        rest[-1].duration = round(3 / rest[-1].time_base)
+        container.mux(rest)
+    with av.open(str(path)) as container:
+        assert container.duration > 3_000_000, "else the clip shows nothing"
+
+    assert decode(path).warnings == ()
 
 
 def test_damage_in_the_sound_alone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

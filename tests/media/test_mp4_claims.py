@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 from io import BytesIO
 from pathlib import Path
 from struct import pack
@@ -157,3 +158,37 @@ def test_boxes_without_end_are_not_followed() -> None:
         nested = box(b"moov", nested)
     check_claims(BytesIO(nested), "clip.mp4")
     check_claims(BytesIO(box(b"free") * 150_000), "clip.mp4")
+
+
+def quicktime(*tables: bytes) -> BytesIO:
+    """As QuickTime writes sound: with a second handler, of the data."""
+    handlers = (box(b"hdlr", bytes(8), b"soun", bytes(13)), box(b"hdlr", bytes(8), b"url ", bytes(13)))
+    media = box(b"mdia", handlers[0], box(b"minf", handlers[1], box(b"stbl", *tables)))
+    return BytesIO(box(b"ftyp", b"qt  ", bytes(4)) + box(b"moov", box(b"trak", media)) + box(b"mdat", bytes(200_000)))
+
+
+def test_sound_of_quicktime_is_counted_by_chunks_and_may_take_less_than_a_byte() -> None:
+    count, chunks = 2_000_000, 100
+    spans = (table(b"stsc", 1, 1, count // chunks, 1), table(b"stco", chunks, *range(chunks)))
+    check_claims(quicktime(table(b"stts", 1, count, 1), table(b"stsz", 4, count), *spans), "cut off.mov")
+    check_claims(quicktime(table(b"stts", 1, count, 2), table(b"stsz", 1, count), *spans), "qdm2.mov")
+
+
+@pytest.mark.parametrize("kind", [b"sinf", b"schi", b"ilst", b"wave", b"cmov"])
+def test_a_lie_is_found_wherever_ffmpeg_looks(kind: bytes) -> None:
+    lie = box(b"trak", box(kind, table(b"stsz", 1, MANY)))
+    with pytest.raises(MediaError, match="claims samples"):
+        check_claims(BytesIO(box(b"moov", lie)), "clip.mp4")
+
+
+def test_a_lie_in_a_compressed_moov_is_found(clip: bytes) -> None:
+    moov = box(b"moov", box(b"trak", table(b"stsz", 1, MANY)))
+    packed = box(b"cmov", box(b"dcom", b"zlib"), box(b"cmvd", pack(">I", len(moov)), zlib.compress(moov)))
+    with pytest.raises(MediaError, match=f"claims samples of {MANY} bytes"):
+        check_claims(BytesIO(box(b"ftyp", b"qt  ", bytes(4)) + box(b"moov", packed)), "clip.mov")
+    at = boxes(clip, b"moov")[0] - 8
+    length = int.from_bytes(clip[at : at + 4], "big")
+    honest = box(
+        b"cmov", box(b"dcom", b"zlib"), box(b"cmvd", pack(">I", length), zlib.compress(clip[at : at + length]))
+    )
+    check_claims(BytesIO(clip[:at] + box(b"moov", honest) + clip[at + length :]), "clip.mov")
