@@ -221,10 +221,12 @@ def test_damage_in_the_sound_alone_is_told(tmp_path: Path, monkeypatch: pytest.M
 def test_a_part_of_a_matroska_file_has_the_very_samples(tmp_path: Path, audio: str) -> None:
     path = write(tmp_path / "clip.mkv", Clip(audio=audio, rate=44100, gop=5))
     whole = decode(path).audio["waveform"]
+    with av.open(str(path)) as container:  # FFmpeg 7 gives out the encoder's priming too, from before the pictures
+        priming = max(0, round(-next(container.decode(audio=0)).time * 44100))
 
     found = decode(path, DecodeOptions(start_time=1.03, duration=0.5)).audio["waveform"]
 
-    first = round(1.03 * 44100)
+    first = round(1.03 * 44100) + priming
     assert torch.equal(found, whole[..., first : first + round(0.5 * 44100)])
 
 
