@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Samples = NDArray[np.float32]
 
-_KINDS = {"u8p": "u1", "s16p": "i2", "s32p": "i4", "s64p": "i8", "fltp": "f4", "dblp": "f8"}
+_MANY_PLANES = 8
 _HALF = 0.5**0.5
 # Left and right shares of each channel, in FFmpeg's order for that number of channels: front left, front right,
 # front centre, low frequency, then back or side. Centre and surround come in 3 dB lower and the low frequency channel
@@ -137,11 +137,13 @@ def resample(samples: Samples, rate: int, new_rate: int) -> Samples:
 def samples_of(frame: AudioFrame) -> NDArray[Any]:
     """What `frame.to_ndarray()` gives: [C,n] where the format is planar, [1,n*C] where it is not.
 
-    PyAV counts nine planes for eight planar channels (7.1), and reads the ninth from where there is nothing: the
-    process ends. So only as many as there are channels are touched here.
+    From eight planar channels (7.1) on PyAV does not know where the planes end: up to version 18 it reads one that is
+    not there and the process ends, version 19 raises ValueError. Packed samples are one plane.
     """
-    if not frame.format.is_planar:
+    import av
+
+    channels = len(frame.layout.channels)
+    if not frame.format.is_planar or channels < _MANY_PLANES:
         return frame.to_ndarray()
-    planes = frame.planes[: len(frame.layout.channels)]
-    kind = np.dtype(_KINDS[frame.format.name])
-    return np.stack([np.frombuffer(memoryview(plane), kind, frame.samples) for plane in planes])
+    packed = av.AudioResampler(format=frame.format.packed.name).resample(frame)
+    return np.concatenate([part.to_ndarray().reshape(-1, channels).T for part in packed], axis=1)
