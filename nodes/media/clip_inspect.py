@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .clip_file import end_of, unreadable
 from .clip_source import FileSource, plausible_fps
 from .clip_tags import tags_of
-from .decode_source import audio_stream, name_of, opened, size_of, video_stream
+from .decode_source import audio_stream, is_mp4, name_of, opened, size_of, video_stream
 from .file import MediaError
 from .probe import rotation_of
 
@@ -118,7 +118,7 @@ def _sound(container: InputContainer) -> tuple[int, int] | None:
 
 def _extension(container: InputContainer) -> str:
     """ "mp4", "mov", or "" for another container. FFmpeg reads the whole family with one demuxer."""
-    if "mp4" not in container.format.name.split(","):
+    if not is_mp4(container):
         return ""
     brand = container.metadata.get("major_brand", "").strip().lower()
     if brand.startswith(_FOREIGN_BRANDS):

@@ -13,15 +13,11 @@ _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 def is_cut_off(file: str | PathLike[str] | BytesIO) -> bool:
     """Whether the file's segment, which holds everything, says that it goes on beyond the end of the file.
 
-    file: a path, or a BytesIO that ends up where it was. False where the file does not tell: a recording that was never
-    finished has no size, nor has a live stream.
+    file: a path, or a BytesIO, which is left where it is. False where the file does not tell: a recording that was
+    never finished has no size, nor has a live stream.
     """
     if isinstance(file, BytesIO):
-        place = file.tell()
-        try:
-            return _is_cut_off(file)
-        finally:
-            file.seek(place)
+        return _is_cut_off(BytesIO(file.getvalue()))  # shares the bytes; another node may be reading the same buffer
     try:
         with Path(file).open("rb") as opened:
             return _is_cut_off(opened)

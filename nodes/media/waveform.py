@@ -126,7 +126,7 @@ def resample(samples: Samples, rate: int, new_rate: int) -> Samples:
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
     frame.sample_rate = rate
     frame.pts = 0
-    blocks = [samples_of(part) for part in (*resampler.resample(frame), *resampler.resample(None))]
+    blocks = [part.to_ndarray() for part in (*resampler.resample(frame), *resampler.resample(None))]
     length = round(samples.shape[1] * new_rate / rate)
     resampled: Samples = np.zeros((samples.shape[0], length), np.float32)
     joined = np.concatenate(blocks, axis=1)[:, :length]
