@@ -25,14 +25,14 @@ import httpx
 
 from .api.client import ServiceClient
 from .api.connection import Connection, is_loopback
-from .api.errors import AuthenticationError, NotDeliveredError, Wan27Error
-from .settings import FILE_NAME, Settings, SettingsError, load_settings
+from .config.settings import FILE_NAME, Settings, SettingsError, load_settings
+from .core.errors import AuthenticationError, NotDeliveredError, Wan27Error
 from .storage.base import StorageError
-from .storage.choose import make_storage
-from .storage.transfer import hush, silence
+from .storage.factory import make_storage
+from .storage.http_upload import hush, silence
 
 if TYPE_CHECKING:
-    from .media.file import MediaFile
+    from .media.files import MediaFile
     from .storage.base import StoredUrl
 
 FETCH_TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=10.0)
@@ -202,7 +202,7 @@ def _test_picture(folder: Path) -> MediaFile:
     """A small picture that no storage has seen before."""
     from PIL import Image
 
-    from .media.file import describe
+    from .media.files import describe
 
     noise = Image.frombytes("L", (_SIDE, _SIDE), secrets.token_bytes(_SIDE * _SIDE))
     buffer = io.BytesIO()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from .decode import Wan27DecodeVideo
-from .panel import register_routes
-from .queued import register as register_queue_check
+from .comfy.queue_budget import register as register_queue_check
+from .decode_video import Wan27DecodeVideo
+from .image_to_video import Wan27ImageToVideo
+from .panel.routes import register_routes
 from .services import resume_unfinished
-from .submit import Wan27ImageToVideo
 from .upload import Wan27UploadAudio, Wan27UploadImage, Wan27UploadVideo
-from .wait import Wan27WaitForVideo
+from .wait_for_video import Wan27WaitForVideo
 
 _started = False
 

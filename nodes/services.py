@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .api.connection import Connection
-from .settings import FILE_NAME, Settings, load_settings
+from .config.settings import FILE_NAME, Settings, load_settings
 
 if TYPE_CHECKING:
     from .api.request import VideoRequest
+    from .ledger.database import Listener
+    from .ledger.ledger import Ledger
+    from .runner.polling import Observer
+    from .runner.runner import Runner
     from .sandbox import Sandbox
     from .storage.base import Storage
-    from .tasks.database import Listener
-    from .tasks.ledger import Ledger
-    from .tasks.polling import Observer
-    from .tasks.runner import Runner
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Services:
         Raises:
             StorageError: naming the setting to change.
         """
-        from .storage.choose import choose_storage
+        from .storage.factory import choose_storage
 
         connection, wanted = self.connection, self.settings.storage
         stands_in = connection.is_sandbox or (wanted.kind == "sandbox" and connection.on_loopback)
@@ -74,7 +74,7 @@ class Services:
 
     def any_failed(self, task_ids: list[str]) -> bool:
         """Whether one of these tasks is known to have failed: then asking for the same again makes a new one."""
-        from .tasks.model import service_of
+        from .runner.models import service_of
 
         rows = (self.ledger.find(task_id, service_of(self.connection)) for task_id in task_ids)
         return any(row is not None and row.state == "failed" for row in rows)
@@ -156,7 +156,7 @@ def connection_is_billed(settings: Settings) -> bool:
 
 def open_ledger() -> Ledger:
     """The ledger of this process."""
-    from .tasks.ledger import Ledger
+    from .ledger.ledger import Ledger
 
     with _process.lock:
         if _process.ledger is None:
@@ -201,7 +201,7 @@ def _make_services() -> Services:
 
 
 def _runner(settings: Settings) -> Runner:
-    from .tasks.runner import Runner
+    from .runner.runner import Runner
 
     with _process.lock:
         if _process.runner is None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .api import limits
-from .media.file import MediaError, MediaFile
-from .sending import encode_and_send, fingerprint
+from .comfy.upload_pipeline import encode_and_send, fingerprint
+from .core import limits
+from .media.files import MediaError, MediaFile
 
 if TYPE_CHECKING:
-    from .background import Job
+    from .comfy.runtime import Job
 
 CATEGORY = "video/Wan 2.7"
 ON_LIMIT = ("fit", "error")
@@ -101,7 +101,7 @@ class Wan27UploadImage(io.ComfyNode):
     @classmethod
     async def execute(cls, image: Any, on_limit: Any = ON_LIMIT[0], format: Any = IMAGE_FORMATS[0]) -> io.NodeOutput:
         """Encode all images, then send them."""
-        from .media.image import encode_image
+        from .media.image.encode import encode_image
 
         _require(_check_combos(on_limit=(on_limit, ON_LIMIT), format=(format, IMAGE_FORMATS)))
         if len(image) == 0:
@@ -174,8 +174,8 @@ class Wan27UploadAudio(io.ComfyNode):
     @classmethod
     async def execute(cls, audio: Any, on_limit: Any = ON_LIMIT[0], format: Any = AUDIO_FORMATS[0]) -> io.NodeOutput:
         """Encode all sounds, then send them."""
-        from .media.audio import encode_audio
-        from .media.waveform import sound_count
+        from .media.audio.encode import encode_audio
+        from .media.audio.waveform import sound_count
 
         _require(_check_combos(on_limit=(on_limit, ON_LIMIT), format=(format, AUDIO_FORMATS)))
 
@@ -249,7 +249,7 @@ class Wan27UploadVideo(io.ComfyNode):
     @classmethod
     async def execute(cls, video: Any, on_limit: Any = ON_LIMIT[0]) -> io.NodeOutput:
         """Check or encode the clip, then send it."""
-        from .media.clip import encode_clip
+        from .media.clip.encode import encode_clip
 
         _require(_check_combos(on_limit=(on_limit, ON_LIMIT)))
 

@@ -14,9 +14,8 @@ import pytest
 from aiohttp import web
 
 from nodes.check import Report, find_user_dir, run_check
-from nodes.settings import SettingsError, load_settings
-
-from .storage.servers import Host, running
+from nodes.config.settings import SettingsError, load_settings
+from tests.storage.servers import Host, running
 
 REPO = Path(__file__).resolve().parents[1]
 KEY = "sk-SECRET-0123456789"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nodes.api import limits
+from nodes.core import limits
 
 REPO = Path(__file__).resolve().parents[1]
 NODES: dict[str, Any] = json.loads((REPO / "tests" / "comfyui" / "object_info.json").read_text())

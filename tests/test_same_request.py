@@ -15,22 +15,23 @@ import httpx
 import pytest
 import torch
 
-from nodes import sending
-from nodes.api import limits
 from nodes.api.connection import Connection
 from nodes.api.request import VideoRequest
-from nodes.media import image_formats, waveform
-from nodes.media.audio import encode_audio
-from nodes.media.clip import encode_clip
-from nodes.media.file import MediaFile
-from nodes.media.image import encode_image
+from nodes.comfy import upload_pipeline
+from nodes.config.settings import Budget, Polling
+from nodes.core import limits
+from nodes.ledger.ledger import Ledger
+from nodes.media.audio import waveform
+from nodes.media.audio.encode import encode_audio
+from nodes.media.clip.encode import encode_clip
+from nodes.media.files import MediaFile
+from nodes.media.image import formats
+from nodes.media.image.encode import encode_image
+from nodes.runner.models import Order
+from nodes.runner.runner import Runner
 from nodes.sandbox import Sandbox, SandboxOptions
-from nodes.settings import Budget, Polling
 from nodes.storage.inline import InlineStorage
 from nodes.storage.sandbox import SandboxStorage
-from nodes.tasks.ledger import Ledger
-from nodes.tasks.model import Order
-from nodes.tasks.runner import Runner
 from tests.media.clip_files import FileVideo, VideoFromComponents, ramp, tone, write_clip
 
 Encode = Callable[[Path], MediaFile]
@@ -64,7 +65,7 @@ class House:
             return file
 
         async def queue() -> str:
-            ((url, _),) = await sending.encode_and_send([at_the_node])
+            ((url, _),) = await upload_pipeline.encode_and_send([at_the_node])
             media = {into: url} if into != "driving_audio_url" else {into: url, "image_url": self.first_frame}
             request = VideoRequest(prompt="waves", duration=5, resolution="720P", seed=1, **media, **values)
             order = Order(request, Connection("sandbox", self.base_url, "sandbox"))
@@ -118,11 +119,11 @@ def frames(fps: Any = 30, last: float = 1.0) -> VideoFromComponents:
 
 def other_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
     """As after an update: the same formats, other bytes."""
-    monkeypatch.setattr("nodes.media.image.png", image_formats.png_smaller)
-    monkeypatch.setattr("nodes.media.image.jpeg", lambda pixels, quality: image_formats.jpeg(pixels, quality - 2))
-    monkeypatch.setattr("nodes.media.mp3._BITRATES", (256_000,))
-    monkeypatch.setattr("nodes.media.clip_writer._X264", {"preset": "ultrafast"})
-    for module in ("audio", "clip_source"):
+    monkeypatch.setattr("nodes.media.image.encode.png", formats.png_smaller)
+    monkeypatch.setattr("nodes.media.image.encode.jpeg", lambda pixels, quality: formats.jpeg(pixels, quality - 2))
+    monkeypatch.setattr("nodes.media.audio.mp3._BITRATES", (256_000,))
+    monkeypatch.setattr("nodes.media.clip.writer._X264", {"preset": "ultrafast"})
+    for module in ("audio.encode", "clip.source"):
         monkeypatch.setattr(
             f"nodes.media.{module}.resample", lambda *given: waveform.resample(*given) * waveform.np.float32(0.999)
         )

@@ -1,1 +1,1 @@
-"""The remote service: request, limits, task, client, errors. Knows httpx; knows no tensors and no ComfyUI."""
+"""The remote service over HTTP: requests, tasks, client and downloads, independent of tensors and ComfyUI."""

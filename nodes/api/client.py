@@ -10,9 +10,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from .connection import Connection
-from .dialect import Call
-from .errors import (
+from ..core.errors import (
     AuthenticationError,
     NotDeliveredError,
     OutcomeUnknownError,
@@ -20,8 +18,10 @@ from .errors import (
     ServerError,
     ServiceError,
 )
+from ..core.redaction import Scrubber
+from .connection import Connection
+from .dialect import Call
 from .request import VideoRequest
-from .scrub import Scrubber
 from .task import Balance, TaskResult
 
 T = TypeVar("T")

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from ..core.errors import RequestError
+from ..core.limits import PRICE_PER_SECOND_USD
 from .dialect import Dialect
-from .errors import RequestError
-from .limits import PRICE_PER_SECOND_USD
-from .novita import NovitaDialect
+from .hosts.novita import NovitaDialect
 from .request import VideoRequest
 
 

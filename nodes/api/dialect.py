@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .errors import ServiceError
+from ..core.errors import ServiceError
 from .request import VideoRequest
 from .task import Balance, TaskResult
 

@@ -22,10 +22,10 @@ from typing import IO
 
 import httpx
 
+from ..core.addresses import Resolve, check_url, prefer_https, resolve
+from ..core.errors import DownloadError
+from ..core.mp4_boxes import mp4_problem
 from .client import retry_after_seconds
-from .errors import DownloadError
-from .hosts import Resolve, check_url, prefer_https, resolve
-from .mp4 import mp4_problem
 from .retry import FREE_BACKOFF, LONGEST_RETRY_AFTER, Backoff
 
 OnProgress = Callable[[int, "int | None"], None]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from . import limits
-from .errors import RequestError
+from ..core import limits
+from ..core.errors import RequestError
 
 MEDIA_FIELDS = ("image_url", "last_frame_url", "first_clip_url", "driving_audio_url")
 """The fields that carry the URL of a medium."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from .errors import (
+from ..core.errors import (
     AuthenticationError,
     BudgetError,
     LedgerError,

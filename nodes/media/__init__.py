@@ -1,1 +1,1 @@
-"""Tensors to files and back. Knows torch, numpy, Pillow and av; knows no HTTP and no ComfyUI."""
+"""Converts between tensors and media files with torch, numpy, Pillow and PyAV."""

@@ -9,7 +9,7 @@ import time
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from ..api import limits
+from ..core import limits
 from .store import Store
 
 UPLOAD_PATH = "/sandbox/media/"

@@ -12,12 +12,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..api import limits
+from ..core import limits
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from ..media.bounds import ClipBounds, ImageBounds
+    from ..core.bounds import ClipBounds, ImageBounds
 
 _EPSILON = 0.001
 """Seconds of play in a length: time bases do not hit a whole second exactly."""

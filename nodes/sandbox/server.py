@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from .store import Store
-    from .worker import Pool
+    from .thread_pool import Pool
 
 log = logging.getLogger(__name__)
 _PRUNE_SECONDS = 1800.0
@@ -104,10 +104,10 @@ class Sandbox:
     async def _serve(self) -> None:
         from aiohttp import web
 
-        from .app import build_app
+        from .routes.app import build_app
         from .store import Store
         from .tasks import Tasks
-        from .worker import Pool
+        from .thread_pool import Pool
 
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         store = Store(self._state_dir)

@@ -12,13 +12,13 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from ..api import limits
+from ..core import limits
 from .fetch import FetchError, decode_data_uri, fetch, upload_token
 from .inspect import Facts, MediaRefused, inspect_media
 from .options import SandboxOptions
+from .rules import MEDIA
 from .store import Store
-from .validate import MEDIA
-from .worker import Pool
+from .thread_pool import Pool
 
 log = logging.getLogger(__name__)
 Task = dict[str, Any]
@@ -93,7 +93,7 @@ class Tasks:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def _work(self, task: Task) -> None:
-        from .render import RenderCancelled
+        from .render.render import RenderCancelled
 
         try:
             await self._make(task)
@@ -136,8 +136,8 @@ class Tasks:
         return facts
 
     def _render(self, task: Task, facts: dict[str, Facts]) -> None:
-        from .render import Job, render
-        from .size import output_size
+        from .render.render import Job, render
+        from .render.size import output_size
 
         target = self._store.result(task["result"])
         if target.exists():
@@ -180,7 +180,7 @@ class Tasks:
 
 def result_key(task: Task) -> str:
     """Identity of the video: the request with media by content, the seed used, the rate."""
-    from .render import VERSION
+    from .render.render import VERSION
 
     parts = {name: task[name] for name in ("request", "media", "seed", "fps")}
     return hashlib.sha256(json.dumps([VERSION, parts], sort_keys=True).encode()).hexdigest()

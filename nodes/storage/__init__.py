@@ -1,1 +1,1 @@
-"""Files to URLs: one small class for each place a file can be put."""
+"""Turns files into URLs the service can fetch: one class for each kind of storage."""

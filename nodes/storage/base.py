@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..media.file import MediaFile
+from ..media.files import MediaFile
 
 Progress = Callable[[int, int], None]
 """Called with bytes sent and bytes in all."""

@@ -2,7 +2,7 @@
 
 A file is reachable under its name alone, `<end>-<random>.<ending>`, with 192 random bits in it, until the time that the
 name says. The folder of these files is all there is to know about them, so links survive a restart, and another
-process such as the check command can put files as well. The route is in nodes/public_media.py.
+process such as the check command can put files as well. The route is in nodes/panel/public_media.py.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from ..media.file import MIME, MediaFile
+from ..config.storage_options import Options
+from ..media.files import MIME, MediaFile
 from .base import Progress, StorageError, StoredUrl, read_chunks
-from .options import Options
 
 ROUTE = "/wan27/media/"
 FOLDER = "media"

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from ..media.file import MediaFile
+from ..config.storage_options import Options, is_loopback
+from ..media.files import MediaFile
 from .base import Progress, StorageError, StoredUrl, read_chunks
-from .form import Form
-from .options import Options, is_loopback
+from .http_upload import FIRST_PAUSE_SECONDS, Answer, Scrubber, Upload, send
+from .multipart import Form
 from .presets import load_presets
-from .transfer import FIRST_PAUSE_SECONDS, Answer, Scrubber, Upload, send
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SECRET_HEADER = re.compile("auth|cookie|key|token|secret|pass|sign", re.IGNORECASE)

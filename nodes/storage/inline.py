@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 
-from ..media.file import MediaFile
+from ..media.files import MediaFile
 from .base import Progress, StorageError, StoredUrl
 
 _HELP = """The service takes URLs only, so {what} needs a storage. Choose one under [storage] in config.toml:

@@ -16,10 +16,10 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from ..media.file import MediaFile
+from ..config.storage_options import Options
+from ..media.files import MediaFile
 from .base import Progress, StorageError, StoredUrl, read_chunks
-from .options import Options
-from .transfer import FIRST_PAUSE_SECONDS, Answer, Scrubber, Upload, send
+from .http_upload import FIRST_PAUSE_SECONDS, Answer, Scrubber, Upload, send
 
 if TYPE_CHECKING:
     from obstore.store import S3Store

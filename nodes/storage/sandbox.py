@@ -7,7 +7,7 @@ import time
 
 import httpx
 
-from ..media.file import MediaFile
+from ..media.files import MediaFile
 from .base import Progress, StorageError, StoredUrl, read_chunks
 
 UPLOAD_PATH = "/sandbox/media/"

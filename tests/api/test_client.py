@@ -15,10 +15,10 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from nodes.api import errors
 from nodes.api.client import ServiceClient, retry_after_seconds
 from nodes.api.connection import Connection
 from nodes.api.request import VideoRequest
+from nodes.core import errors
 
 REQUEST = VideoRequest(image_url="https://h.example/a.png", seed=7)
 Answer = Callable[[BaseHTTPRequestHandler, bytes], None]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nodes.api.connection import Connection, is_loopback
-from nodes.api.errors import RequestError
 from nodes.api.request import VideoRequest
+from nodes.core.errors import RequestError
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from aiohttp import web
 
 from nodes.api import download as module
 from nodes.api.download import LinkRefusedError, UnreachableError, download, remove_leftovers
-from nodes.api.errors import DownloadError
 from nodes.api.retry import Backoff
+from nodes.core.errors import DownloadError
 
 BODY = b"\0\0\0\x10ftypisom\0\0\2\0" + b"\0\0\0\x08moov" + (8 + 300_000).to_bytes(4, "big") + b"mdat"
 BODY += Random(1).randbytes(300_000)

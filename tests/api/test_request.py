@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from nodes.api.errors import RequestError
 from nodes.api.request import VideoRequest
+from nodes.core.errors import RequestError
 
 URL = "https://host.example/a.png"
 EMOJI_FAMILY = "\U0001f468‍\U0001f469‍\U0001f467"  # one picture on the screen, five characters

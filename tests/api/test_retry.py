@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from nodes.api.errors import (
+from nodes.api.retry import (
+    LONGEST_RETRY_AFTER,
+    Backoff,
+    Delivery,
+    judge,
+    pause_before_next_poll,
+    pause_before_next_post,
+    worth_asking_again,
+)
+from nodes.core.errors import (
     AuthenticationError,
     BalanceError,
     ContentError,
@@ -17,15 +26,6 @@ from nodes.api.errors import (
     ServerError,
     ServiceError,
     TaskNotFoundError,
-)
-from nodes.api.retry import (
-    LONGEST_RETRY_AFTER,
-    Backoff,
-    Delivery,
-    judge,
-    pause_before_next_poll,
-    pause_before_next_post,
-    worth_asking_again,
 )
 
 NOT_DELIVERED, RATE_LIMITED = Delivery.NOT_DELIVERED, Delivery.RATE_LIMITED

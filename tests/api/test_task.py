@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nodes.api.errors import RequestError
 from nodes.api.task import TaskState, check_task_id
+from nodes.core.errors import RequestError
 
 
 @pytest.mark.parametrize("task_id", ["a", "8f7d2c1e-1b2a-4c3d", "task_01.HZ:9", "A" * 128, "  padded-by-a-paste \n"])

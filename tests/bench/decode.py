@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from nodes.media.decode_memory import working_bytes
+from nodes.media.decode.memory import working_bytes
 
 from .clips import FPS, detailed
 from .fresh import MIB, Figures, Way, interleaved

@@ -14,9 +14,9 @@ import av
 import numpy as np
 import torch
 
-from nodes.media.decode import DecodeOptions, decode
-from nodes.media.decode_threads import threads_for
-from nodes.media.file import MediaCancelled
+from nodes.media.decode.decode import DecodeOptions, decode
+from nodes.media.files import MediaCancelled
+from nodes.media.video.threads import threads_for
 
 
 def warm() -> None:

@@ -23,11 +23,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from nodes.api import limits
-from nodes.media.clip import encode_clip
-from nodes.media.decode import DecodeOptions, decode
-from nodes.media.image import encode_image
-from nodes.media.image_formats import png
+from nodes.core import limits
+from nodes.media.clip.encode import encode_clip
+from nodes.media.decode.decode import DecodeOptions, decode
+from nodes.media.image.encode import encode_image
+from nodes.media.image.formats import png
 
 Image.init()
 

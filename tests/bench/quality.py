@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 
-from nodes.media.decode import decode
+from nodes.media.decode.decode import decode
 from tests.media.clips import Clip, picture, write
 
 from .settings import Settings, table

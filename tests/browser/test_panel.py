@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from nodes.tasks.ledger import Ledger
+from nodes.ledger.ledger import Ledger
 from tests.browser.panel import Panel, panel_in
 from tests.host.comfy import ComfyUI
 from tests.host.fixtures import Measured

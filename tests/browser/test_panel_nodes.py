@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from nodes.api import limits
 from nodes.api.request import MEDIA_FIELDS, combination_problems
+from nodes.core import limits
 from tests.browser.panel import Panel, panel_in
 from tests.host.comfy import ComfyUI
 

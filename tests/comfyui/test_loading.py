@@ -41,7 +41,11 @@ def test_no_module_is_loaded_twice(comfy: ComfyUI, service: Service) -> None:
     node = asking.add("TestLoadedFiles", folder=str(REPO / "nodes"))
     (files,) = comfy.run(asking).outputs[node]["files"]
 
-    assert {f"{REPO}/nodes/submit.py", f"{REPO}/nodes/wait.py", f"{REPO}/nodes/media/decode.py"} <= set(files)
+    assert {
+        f"{REPO}/nodes/image_to_video.py",
+        f"{REPO}/nodes/wait_for_video.py",
+        f"{REPO}/nodes/media/decode/decode.py",
+    } <= set(files)
     assert {file: names for file, names in files.items() if len(names) > 1} == {}
 
 

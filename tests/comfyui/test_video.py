@@ -235,7 +235,7 @@ class VideoFromFile:
 
 @pytest.fixture
 def newer_core(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """nodes/video.py on top of such a core."""
+    """nodes/comfy/file_video.py on top of such a core."""
     core = ModuleType("comfy_api.latest")
     core.InputImpl = SimpleNamespace(VideoFromFile=VideoFromFile)  # type: ignore[attr-defined]
     core.Types = SimpleNamespace(VideoComponents=SimpleNamespace)  # type: ignore[attr-defined]
@@ -245,8 +245,8 @@ def newer_core(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     comfy.model_management = management  # type: ignore[attr-defined]
     for module in (ModuleType("comfy_api"), core, comfy, management):
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    yield importlib.import_module("nodes.video")
-    del sys.modules["nodes.video"]
+    yield importlib.import_module("nodes.comfy.file_video")
+    del sys.modules["nodes.comfy.file_video"]
 
 
 @pytest.mark.parametrize("in_memory", [False, True])

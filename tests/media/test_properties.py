@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from nodes.api import limits
-from nodes.media.audio import encode_audio
-from nodes.media.clip import encode_clip
-from nodes.media.file import MediaError
-from nodes.media.image import encode_image
-from nodes.media.pixels import fitted_size
+from nodes.core import limits
+from nodes.media.audio.encode import encode_audio
+from nodes.media.clip.encode import encode_clip
+from nodes.media.files import MediaError
+from nodes.media.image.encode import encode_image
+from nodes.media.image.pixels import fitted_size
 from nodes.sandbox.inspect import inspect_media
 from tests.media.clip_files import FileVideo, VideoFromComponents
 

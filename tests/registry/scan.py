@@ -34,7 +34,7 @@ SPELLINGS = {
     "importlib.import_module(": "a relative import",
     "raw.githubusercontent": "ship the file, or name another address",
     # Not a scanner's word: asking for the user's Comfy account is nothing this pack does.
-    "comfy" + "_org": "the pack has a key of its own, in nodes/settings.py",
+    "comfy" + "_org": "the pack has a key of its own, in nodes/config/settings.py",
 }
 
 

@@ -11,8 +11,7 @@ import httpx
 import pytest
 
 from nodes.sandbox import Sandbox, SandboxOptions
-
-from .media import flat
+from tests.sandbox.media import flat
 
 SUBMIT = "/v3/async/wan2.7-i2v"
 RESULT = "/v3/async/task-result"

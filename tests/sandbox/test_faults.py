@@ -8,8 +8,7 @@ import httpx
 import pytest
 
 from nodes.sandbox.faults import KINDS, Faults, parse_faults
-
-from .conftest import RESULT, Client
+from tests.sandbox.conftest import RESULT, Client
 
 
 def hits(polls: int, **fault: Any) -> list[bool]:

@@ -7,9 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from nodes.sandbox.fetch import is_loopback, upload_token
-
-from .conftest import Client
-from .media import flat
+from tests.sandbox.conftest import Client
+from tests.sandbox.media import flat
 
 UNABLE = "InvalidParameter.DataInspection: Unable to download the media resource during the data inspection process."
 

@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from nodes.api import limits
+from nodes.core import limits
 from nodes.sandbox.inspect import MediaRefused, inspect_media, sniff
-
-from .media import clip_bytes, flat, gradient, image_bytes, mp3_bytes, sound_mp4_bytes, wav_bytes
+from tests.sandbox.media import clip_bytes, flat, gradient, image_bytes, mp3_bytes, sound_mp4_bytes, wav_bytes
 
 
 def padded(data: bytes, size: int) -> bytes:

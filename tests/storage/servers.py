@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from nodes.media.file import MediaFile, describe
+from nodes.media.files import MediaFile, describe
 
 BODY_LIMIT = 256 * 1024 * 1024
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from nodes.media.file import MIME
+from nodes.media.files import MIME
 from nodes.storage.base import StorageError
 from nodes.storage.comfyui import FOLDER, ROUTE, ComfyStorage, find, remove_ended
-
-from .servers import big, hours_left, media
+from tests.storage.servers import big, hours_left, media
 
 PUBLIC = {"public_url": "https://pod-8188.proxy.example/"}
 

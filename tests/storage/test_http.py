@@ -16,8 +16,7 @@ from aiohttp import web
 from nodes.storage.base import StorageError, StoredUrl
 from nodes.storage.http import HttpStorage
 from nodes.storage.presets import load_presets
-
-from .servers import Host, Seen, big, everything_said, hours_left, media, raw, running
+from tests.storage.servers import Host, Seen, big, everything_said, hours_left, media, raw, running
 
 KEY = "up-key-SECRET-0123456789"
 

@@ -10,8 +10,7 @@ import pytest
 
 from nodes.storage.base import StorageError
 from nodes.storage.inline import InlineStorage
-
-from .servers import media
+from tests.storage.servers import media
 
 
 @pytest.mark.parametrize(("name", "mime"), [("a.png", "image/png"), ("a.jpg", "image/jpeg"), ("a.webp", "image/webp")])

@@ -18,9 +18,8 @@ from aiohttp import web
 
 from nodes.storage.base import StorageError, StoredUrl
 from nodes.storage.s3 import S3Storage
-
-from .conftest import BUCKET, KEY_ID, SECRET, S3Server
-from .servers import Host, big, everything_said, hours_left, media, raw, running
+from tests.storage.conftest import BUCKET, KEY_ID, SECRET, S3Server
+from tests.storage.servers import Host, big, everything_said, hours_left, media, raw, running
 
 pytest.importorskip("obstore", reason="the extra s3 is part of the development requirements")
 
@@ -124,7 +123,7 @@ def test_no_secret_in_what_python_shows(s3: S3Server) -> None:
 HUNDRED_MB = """
 import asyncio, resource, sys
 from pathlib import Path
-from nodes.media.file import describe
+from nodes.media.files import describe
 from nodes.storage.s3 import S3Storage
 url, bucket, key, secret, small, large = sys.argv[1:]
 values = {"endpoint": url, "bucket": bucket, "access_key_id": key, "secret_access_key": secret}

@@ -16,18 +16,18 @@ from comfy_api.latest import ComfyExtension, io
 
 BASE = Path(folder_paths.base_path)
 
-# Method of the pack, and on which side of it: the same windows as in tests/tasks/driver.py.
+# Method of the pack, and on which side of it: the same windows as in tests/runner/driver.py.
 POINTS = {
-    "reserved": ("tasks.ledger", "Ledger", "claim", "after"),
-    "before the mark": ("tasks.ledger", "Ledger", "begin_post", "before"),
-    "after the mark": ("tasks.ledger", "Ledger", "begin_post", "after"),
-    "answered": ("tasks.ledger", "Ledger", "record_task", "before"),
-    "recorded": ("tasks.ledger", "Ledger", "record_task", "after"),
+    "reserved": ("ledger.ledger", "Ledger", "claim", "after"),
+    "before the mark": ("ledger.ledger", "Ledger", "begin_post", "before"),
+    "after the mark": ("ledger.ledger", "Ledger", "begin_post", "after"),
+    "answered": ("ledger.ledger", "Ledger", "record_task", "before"),
+    "recorded": ("ledger.ledger", "Ledger", "record_task", "after"),
     "first poll": ("api.client", "ServiceClient", "result", "before"),
-    "succeeded": ("tasks.ledger", "Ledger", "record_result", "before"),
-    "link recorded": ("tasks.ledger", "Ledger", "record_result", "after"),
-    "renamed": ("tasks.ledger", "Ledger", "record_saved", "before"),
-    "saved": ("tasks.ledger", "Ledger", "record_saved", "after"),
+    "succeeded": ("ledger.ledger", "Ledger", "record_result", "before"),
+    "link recorded": ("ledger.ledger", "Ledger", "record_result", "after"),
+    "renamed": ("ledger.ledger", "Ledger", "record_saved", "before"),
+    "saved": ("ledger.ledger", "Ledger", "record_saved", "after"),
 }
 
 

@@ -1,0 +1,265 @@
+"""The dialect of Novita AI's Wan 2.7 image-to-video API. Every path, field and code of that vendor stands here.
+
+Source: the vendor's API reference for Wan 2.7 image-to-video, task results, balance and error codes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from ...core.errors import (
+    AuthenticationError,
+    BalanceError,
+    ContentError,
+    MediaRefusedError,
+    ModelNotFoundError,
+    RateLimitError,
+    RequestError,
+    ServerError,
+    ServiceError,
+    TaskErrorReported,
+    TaskNotFoundError,
+)
+from ..dialect import Call, Json
+from ..request import MEDIA_FIELDS, VideoRequest
+from ..task import Balance, ResultVideo, TaskResult, TaskState, check_task_id
+
+SUBMIT_PATH = "/v3/async/wan2.7-i2v"
+RESULT_PATH = "/v3/async/task-result"
+BALANCE_PATH = "/openapi/v1/billing/balance/detail"
+USD_UNITS = 10_000
+"""Balances are strings in units of 0.0001 USD."""
+
+_LARGEST_SEED = 2**63 - 1
+"""Beyond what the service takes, and the most that SQLite holds."""
+_LATEST_MS = 4_102_444_800_000
+"""The year 2100, in milliseconds."""
+_LONGEST_TTL = 10 * 366 * 86_400
+"""Ten years, in seconds."""
+
+_STATES = {
+    "TASK_STATUS_QUEUED": TaskState.QUEUED,
+    "TASK_STATUS_PROCESSING": TaskState.PROCESSING,
+    "TASK_STATUS_RUNNING": TaskState.PROCESSING,
+    "TASK_STATUS_SUCCEED": TaskState.SUCCEEDED,
+    "TASK_STATUS_SUCCEEDED": TaskState.SUCCEEDED,
+    "TASK_STATUS_FAILED": TaskState.FAILED,
+    "TASK_STATUS_CANCELLED": TaskState.FAILED,
+    "TASK_STATUS_CANCELED": TaskState.FAILED,
+}
+
+_ADVICE: dict[str, tuple[type[ServiceError], str]] = {
+    "MISSING_API_KEY": (AuthenticationError, "Set api_key under [novita] in config.toml, or NOVITA_API_KEY."),
+    "INVALID_API_KEY": (
+        AuthenticationError,
+        "Check api_key under [novita] in config.toml, or NOVITA_API_KEY.",
+    ),
+    "BILLING_AUTH_FAILED": (
+        AuthenticationError,
+        "Check api_key under [novita] in config.toml, or NOVITA_API_KEY, and that the account may be billed.",
+    ),
+    "FEATURE_NOT_ALLOWED": (AuthenticationError, "The account has no right to this feature; ask the vendor."),
+    "API_NOT_ALLOWED": (AuthenticationError, "The key has no right to this model; ask the vendor."),
+    "NEED_REAL_NAME_VERIFY": (AuthenticationError, "The vendor wants the account verified first."),
+    "BILLING_BALANCE_NOT_ENOUGH": (
+        BalanceError,
+        "Add credit to the account, or lower duration or resolution.",
+    ),
+    "ILLEGAL_PROMPT": (ContentError, "The prompt was judged unsafe: reword it."),
+    "ILLEGAL_IMAGE_CONTENT": (ContentError, "A picture was judged unsafe: use another one."),
+    "IMAGE_FILE_EXCEEDS_MAX_SIZE": (
+        MediaRefusedError,
+        "Send the picture through Wan 2.7 Upload Image (on_limit fit).",
+    ),
+    "INVALID_IMAGE_FORMAT": (
+        MediaRefusedError,
+        "Send the picture through Wan 2.7 Upload Image (on_limit fit).",
+    ),
+    "IMAGE_EXCEEDS_MAX_RESOLUTION": (
+        MediaRefusedError,
+        "Send the picture through Wan 2.7 Upload Image (on_limit fit).",
+    ),
+    "INVALID_IMAGE_SIZE": (
+        MediaRefusedError,
+        "Send the picture through Wan 2.7 Upload Image (on_limit fit).",
+    ),
+    "INVALID_AUDIO_FILE": (MediaRefusedError, "Send the sound through Wan 2.7 Upload Audio (on_limit fit)."),
+    "TASK_NOT_FOUND": (
+        TaskNotFoundError,
+        "Check the task id and that the key is of the account that made it.",
+    ),
+    "RATE_LIMIT_EXCEEDED": (RateLimitError, "Wait a minute, or send fewer requests at once."),
+    "INVALID_REQUEST_BODY": (ServiceError, "The request breaks a rule of the service."),
+}
+
+_TASK_REASONS = (
+    ("DataInspectionFailed", "Prompt, picture, sound or result were judged unsafe: change them."),
+    ("IPInfringementSuspect", "Prompt or media look like protected material: change them."),
+    (
+        "DataInspection",
+        "The service could not fetch a medium: its URL must be readable from the internet without login.",
+    ),
+    ("InvalidURL", "The service could not use a URL: it must be readable from the internet without login."),
+    ("InvalidParameter", "A value or a medium is outside the limits of the service."),
+)
+
+
+class NovitaDialect:
+    """See `Dialect`."""
+
+    def submit(self, request: VideoRequest) -> Call:
+        return Call("POST", SUBMIT_PATH, json=body(request))
+
+    def task_id(self, payload: Json) -> str:
+        data = _unwrapped(payload)
+        found = data.get("task_id") or _mapping(data.get("task")).get("task_id")
+        try:
+            return check_task_id(found)
+        except RequestError:
+            raise ServerError(f"The service's answer has no usable task_id: {_short(payload)}.") from None
+
+    def result(self, task_id: str) -> Call:
+        return Call("GET", RESULT_PATH, params={"task_id": task_id})
+
+    def task(self, payload: Json, task_id: str) -> TaskResult:
+        data = _unwrapped(payload)
+        task, extra = _mapping(data.get("task")), _mapping(data.get("extra"))
+        status = str(task.get("status") or "")
+        if not status:
+            raise ServerError(f"The service's answer on task {task_id} has no status: {_short(payload)}.")
+        times = _mapping(extra.get("debug_info"))
+        return TaskResult(
+            task_id=task_id,
+            state=_STATES.get(status.upper(), TaskState.PROCESSING),
+            raw_status=status,
+            reason=str(task.get("reason") or ""),
+            progress_percent=_in_range(task.get("progress_percent"), 100),
+            eta_seconds=_in_range(task.get("eta"), 86_400) or None,
+            seed=_integer(extra.get("seed"), _LARGEST_SEED),
+            videos=_videos(data.get("videos")),
+            submitted_at_ms=_integer(times.get("submit_time_ms"), _LATEST_MS) or None,
+            executed_at_ms=_integer(times.get("execute_time_ms"), _LATEST_MS) or None,
+            completed_at_ms=_integer(times.get("complete_time_ms"), _LATEST_MS) or None,
+        )
+
+    def failure_advice(self, reason: str) -> str:
+        return next((advice for word, advice in _TASK_REASONS if word in reason), "")
+
+    def balance(self) -> Call:
+        return Call("GET", BALANCE_PATH)
+
+    def account(self, payload: Json) -> Balance:
+        data = _unwrapped(payload)
+        fields = ("availableBalance", "cashBalance", "creditLimit", "outstandingInvoices")
+        values = [_number(data.get(field)) for field in fields]
+        if values[0] is None:
+            raise ServerError(f"The service's answer on the balance cannot be read: {_short(payload)}.")
+        return Balance(*[(value or 0.0) / USD_UNITS for value in values])
+
+    def error(self, status: int, payload: Json, *, submitting: bool, retry_after: float | None) -> ServiceError:
+        reason, message = _reason_and_message(payload)
+        kind, advice = _ADVICE.get(reason) or _by_status(status, reason, submitting)
+        if reason == "TASK_FAILED" and not submitting:
+            kind, advice = TaskErrorReported, "The service could not finish the task."
+        said = " - ".join(part for part in (reason, message) if part) or "no explanation"
+        text = f"The service answered {status}: {said}. {advice}"
+        return kind(text, status=status, reason=reason, retry_after=retry_after)
+
+
+def body(request: VideoRequest) -> dict[str, Json]:
+    """The flat JSON body. What is unset is left out, never sent as null or ""."""
+    fields: dict[str, Json] = {
+        "prompt": request.prompt or None,
+        "negative_prompt": request.negative_prompt or None,
+        **{field: getattr(request, field) or None for field in MEDIA_FIELDS},
+        "resolution": request.resolution,
+        "duration": request.duration,
+        "seed": request.seed,
+        "prompt_extend": request.prompt_extend,
+        "watermark": request.watermark,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _by_status(status: int, reason: str, submitting: bool) -> tuple[type[ServiceError], str]:
+    if status == 404 and (submitting or reason == "API_NOT_FOUND"):
+        return ModelNotFoundError, (
+            "Either the vendor retired this model, or base_url under [novita] in config.toml "
+            "(WAN27_NOVITA_BASE_URL) is wrong."
+        )
+    if status >= 500:
+        return ServerError, "The service has a problem of its own; try again later."
+    alike = {
+        401: "INVALID_API_KEY",
+        402: "BILLING_BALANCE_NOT_ENOUGH",
+        403: "INVALID_API_KEY",
+        404: "TASK_NOT_FOUND",
+        429: "RATE_LIMIT_EXCEEDED",
+    }
+    return _ADVICE[alike[status]] if status in alike else (ServiceError, "The request was refused.")
+
+
+def _reason_and_message(payload: Json) -> tuple[str, str]:
+    data = _mapping(payload)
+    nested = data.get("error")
+    if isinstance(nested, Mapping):
+        data = nested
+    elif isinstance(nested, str) and "message" not in data:
+        data = {**data, "message": nested}
+    reason = data.get("reason") or data.get("code") or ""
+    return (reason if isinstance(reason, str) else ""), _short(data.get("message") or "", 500)
+
+
+def _videos(value: Json) -> tuple[ResultVideo, ...]:
+    if not isinstance(value, list):
+        return ()
+    found = []
+    for video in value:
+        url = _mapping(video).get("video_url")
+        if isinstance(url, str) and url:
+            ttl = _integer(_mapping(video).get("video_url_ttl"), _LONGEST_TTL)
+            found.append(ResultVideo(url, ttl or None))
+    return tuple(found)
+
+
+def _unwrapped(payload: Json) -> Mapping[str, Json]:
+    """Some published clients guard a {"data": {...}} around the answer."""
+    data = _mapping(payload)
+    inner = data.get("data")
+    if isinstance(inner, Mapping) and "task" not in data and "task_id" not in data:
+        return inner
+    return data
+
+
+def _mapping(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _number(value: Json) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _integer(value: Json, most: int) -> int | None:
+    """A whole number from 0 to `most`; None for everything else, which has no meaning."""
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) <= 20:
+        number: float | None = int(value)
+    else:
+        number = value if type(value) is int else _number(value)
+    return int(number) if number is not None and 0 <= number <= most else None
+
+
+def _in_range(value: Json, high: float) -> float | None:
+    number = _number(value)
+    return None if number is None else min(max(number, 0.0), high)
+
+
+def _short(value: Json, limit: int = 200) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -1,0 +1,1 @@
+"""Errors, limits, addresses, redaction and backoff: leaves that every other package may import."""

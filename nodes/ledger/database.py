@@ -1,0 +1,234 @@
+"""The SQLite file under the ledger: opening it with care, transactions, and errors for people.
+
+Durability. journal_mode=DELETE with synchronous=EXTRA: a commit returns after the data, the file and the removal of
+the journal (a directory entry) have reached the disk, so a committed row survives kill -9 and power loss. WAL with
+synchronous=FULL would be as durable and faster, but needs memory shared between processes, which network and container
+mounts lack, and is three files where one can be copied away. A task costs seven small transactions in minutes:
+the speed of WAL is worth nothing here. (Where a disk lies about flushing, no setting helps.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from sqlite3 import connect
+
+from ..core.errors import LedgerError
+from .schema import APPLICATION_ID, MIGRATIONS, Migration
+
+log = logging.getLogger(__name__)
+
+_UNCHANGED = "It was left as it is."
+
+Listener = Callable[[frozenset[int]], None]
+"""Told the numbers of the tasks that a transaction changed, after its commit. Must return at once and not raise."""
+
+
+class Database:
+    """One connection, opened at first use and usable from any thread.
+
+    Args:
+        path: the file; made where it is missing, readable by its owner only.
+        busy_seconds: how long to wait for another process that is writing.
+        migrations: for tests.
+    """
+
+    def __init__(self, path: Path, *, busy_seconds: float = 10.0, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+        self.path = path
+        self._busy_seconds = busy_seconds
+        self._migrations = migrations
+        self._mutex = threading.RLock()
+        self._opened: sqlite3.Connection | None = None
+        self._opened_file: tuple[int, int] | None = None
+        self._listener: Listener | None = None
+        self._touched: set[int] = set()
+
+    def listen(self, listener: Listener) -> None:
+        """Have `listener` told of every task that this process adds or changes from now on."""
+        with self._mutex, self._explained():
+            self._listener = listener
+            if self._opened is not None:
+                self._watch(self._opened)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that no other process writes beside, from its first read on. Rolled back on any exception.
+
+        Raises:
+            LedgerError: the file cannot be used; nothing of the transaction was written.
+        """
+        with self._mutex, self._explained():
+            connection = self._connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                self._touched.clear()
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            if self._touched and self._listener is not None:
+                touched = frozenset(self._touched)
+                self._touched.clear()
+                try:
+                    self._listener(touched)
+                except Exception:
+                    # What was committed must never look like a failure to whoever pays.
+                    log.exception("Wan 2.7: a listener of the ledger failed.")
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Raises LedgerError where the file cannot be used."""
+        with self._mutex, self._explained():
+            yield self._connection()
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        with self._mutex:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._opened is not None and _identity(self.path) != self._opened_file:
+            # Deleted or replaced under way: what goes into the old file would be seen by nobody after a restart.
+            log.warning("Wan 2.7: the ledger %s was moved away or replaced while it was in use.", self.path)
+            self.close()
+        if self._opened is None:
+            self._opened = self._open()
+            if self._listener is not None:
+                self._watch(self._opened)
+        return self._opened
+
+    def _watch(self, connection: sqlite3.Connection) -> None:
+        """Let the database itself note what changes: no statement, now or later, can forget to tell."""
+        connection.create_function("wan27_touched", 1, self._touched.add)
+        for event in ("INSERT", "UPDATE"):
+            connection.execute(
+                f"CREATE TEMP TRIGGER IF NOT EXISTS wan27_after_{event} AFTER {event} ON tasks "
+                "BEGIN SELECT wan27_touched(new.id); END"
+            )
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # sqlite would make it readable for everybody; its journal takes the mode of the file.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._opened_file = _identity(self.path)
+        except OSError as error:
+            raise LedgerError(
+                f"The ledger of paid tasks, {self.path}, cannot be opened for writing: {error.strerror or error}. "
+                f"{_UNCHANGED} Make the file and its folder writable for ComfyUI."
+            ) from error
+        connection = connect(
+            self.path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+        try:
+            connection.row_factory = sqlite3.Row
+            self._check(connection)
+            connection.execute("PRAGMA journal_mode = DELETE")
+            connection.execute("PRAGMA synchronous = EXTRA")
+            connection.execute("PRAGMA temp_store = MEMORY")
+            self._migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        """Refuse a file that is damaged, not ours, or from a newer version. Reads only."""
+        if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("database disk image is malformed")
+        version = self._version(connection)
+        ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+        empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        if not ours and not empty:
+            raise LedgerError(
+                f"{self.path} is a database of another program, not the ledger of paid tasks. {_UNCHANGED} "
+                "Move it away."
+            )
+        if version > len(self._migrations):
+            raise LedgerError(
+                f"The ledger of paid tasks, {self.path}, was written by a newer version of this node pack (format "
+                f"{version}, this one knows {len(self._migrations)}). {_UNCHANGED} Update the pack."
+            )
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        """Bring an older file up to date, each step in a transaction of its own, after a copy was put aside."""
+        if self._version(connection) == len(self._migrations):
+            return
+        self._keep_copy(connection)
+        while self._version(connection) < len(self._migrations):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                version = self._version(connection)  # another process may have been faster
+                if version < len(self._migrations):
+                    for statement in self._migrations[version]:
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                    connection.execute(f"PRAGMA user_version = {version + 1}")
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def _keep_copy(self, connection: sqlite3.Connection) -> None:
+        version = self._version(connection)
+        if version == 0:
+            return
+        copy = self.path.with_name(f"{self.path.stem}.version{version}{self.path.suffix}")
+        try:
+            # Never over an earlier copy: that one is older, and older is what a copy is for.
+            descriptor = os.open(copy, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return
+        os.close(descriptor)
+        target = connect(copy)
+        try:
+            connection.backup(target)
+        finally:
+            target.close()
+
+    @staticmethod
+    def _version(connection: sqlite3.Connection) -> int:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise LedgerError(f"{self._what_is_wrong(str(error))} {_UNCHANGED}") from error
+
+    def _what_is_wrong(self, said: str) -> str:
+        ledger = f"The ledger of paid tasks, {self.path},"
+        lower = said.lower()
+        if "locked" in lower or "busy" in lower:
+            return f"{ledger} is locked by another program. Close what has it open, and queue again."
+        if "readonly" in lower or "read-only" in lower or "unable to open" in lower:
+            return f"{ledger} cannot be written ({said}). Make the file and its folder writable for ComfyUI."
+        if "malformed" in lower or "not a database" in lower or "corrupt" in lower:
+            return (
+                f"{ledger} is damaged ({said}). It knows which videos were paid for, so it is left as it is: bring "
+                "back a backup, or move it away to begin a new one. Tasks of the last 24 hours can still be fetched by "
+                "pasting their task ids into Wan 2.7 Wait for Video."
+            )
+        if "full" in lower:
+            return f"{ledger} cannot grow: the disk is full. Free some space, and queue again."
+        return f"{ledger} cannot be used: {said}."
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is behind a name, None for none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,144 @@
+"""Which of the processes that share a ledger are still alive.
+
+Each holds a lock on a file of its own for as long as it runs. The kernel lets go of it however the process ends,
+kill -9 and power loss included; a pid would be given out again, and means nothing in another container.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import sys
+import threading
+from pathlib import Path
+
+from ..core.errors import LedgerError
+
+_TOKEN = re.compile(r"[0-9a-f]{16}")
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+class Presence:
+    """This process's sign of life, and a look at the others'.
+
+    Args:
+        directory: made where it is missing; holds one small file for each living process.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.token = secrets.token_hex(8)
+        self._directory = directory
+        self._descriptor: int | None = None
+        self._mutex = threading.Lock()
+
+    def show(self) -> None:
+        """Begin to show it; does nothing the second time.
+
+        Raises:
+            LedgerError: the lock cannot be had, so that two processes could send the same request.
+        """
+        with self._mutex:
+            if self._descriptor is None:
+                try:
+                    self._descriptor = self._locked_file()
+                except OSError as error:
+                    raise LedgerError(
+                        f"The folder {self._directory} cannot hold a lock file ({error.strerror or error}). Without it "
+                        "two ComfyUI processes could pay for the same video, so nothing is sent. Make the folder "
+                        "writable, or put ComfyUI's user directory on a local disk."
+                    ) from error
+
+    def _locked_file(self) -> int:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        path = self._path(self.token)
+        for _ in range(10):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            # Another process may have tidied the file away between the two calls; a lock on a file without a name
+            # is a sign nobody sees.
+            if _try_lock(descriptor) and _same_file(path, descriptor):
+                if hasattr(os, "register_at_fork"):
+                    # A forked child shares the lock and would keep the sign up after its parent's death.
+                    os.register_at_fork(after_in_child=self._after_fork)
+                return descriptor
+            os.close(descriptor)
+        raise OSError("the lock file keeps vanishing")
+
+    def alive(self, token: str) -> bool:
+        """Whether the process with this token still runs. Where it cannot be told, it does: nobody may act for it."""
+        if token == self.token:
+            return True
+        return bool(_TOKEN.fullmatch(token)) and self._is_held(self._path(token))
+
+    @staticmethod
+    def _is_held(path: Path) -> bool:
+        try:
+            descriptor = os.open(path, os.O_RDWR)
+        except OSError as error:
+            return not isinstance(error, FileNotFoundError)
+        try:
+            held = not _try_lock(descriptor)
+            if not held:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return held
+
+    def tidy(self) -> None:
+        """Remove the files of processes that ended."""
+        with contextlib.suppress(OSError):
+            for path in self._directory.iterdir():
+                if path.suffix == ".lock":
+                    self.alive(path.stem)
+
+    def hide(self) -> None:
+        """Take the sign down, at a clean end."""
+        with self._mutex:
+            if self._descriptor is not None:
+                _close(self._descriptor)
+                self._descriptor = None
+                with contextlib.suppress(OSError):
+                    self._path(self.token).unlink()
+
+    def _after_fork(self) -> None:
+        if self._descriptor is not None:
+            _close(self._descriptor)
+            self._descriptor = None
+
+    def _path(self, token: str) -> Path:
+        return self._directory / f"{token}.lock"
+
+
+def _same_file(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _close(descriptor: int) -> None:
+    with contextlib.suppress(OSError):
+        os.close(descriptor)

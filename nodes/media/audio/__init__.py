@@ -1,0 +1,1 @@
+"""Encodes a waveform to WAV or MP3 inside the limits."""

@@ -1,0 +1,149 @@
+"""Samples of any kind to float32 with one or two channels, and what happens to them on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..files import MediaError
+
+if TYPE_CHECKING:
+    import torch
+    from av import AudioFrame
+    from numpy.typing import NDArray
+
+    Samples = NDArray[np.float32]
+
+_MANY_PLANES = 8
+_HALF = 0.5**0.5
+# Left and right shares of each channel, in FFmpeg's order for that number of channels: front left, front right,
+# front centre, low frequency, then back or side. Centre and surround come in 3 dB lower and the low frequency channel
+# is left out, as ITU-R BS.775 mixes down.
+_LEFT: dict[int, tuple[float, ...]] = {
+    3: (1, 0, _HALF),
+    4: (1, 0, _HALF, _HALF),
+    5: (1, 0, _HALF, _HALF, 0),
+    6: (1, 0, _HALF, 0, _HALF, 0),
+    7: (1, 0, _HALF, 0, _HALF, _HALF, 0),
+    8: (1, 0, _HALF, 0, _HALF, 0, _HALF, 0),
+}
+_RIGHT: dict[int, tuple[float, ...]] = {
+    3: (0, 1, _HALF),
+    4: (0, 1, _HALF, _HALF),
+    5: (0, 1, _HALF, 0, _HALF),
+    6: (0, 1, _HALF, 0, 0, _HALF),
+    7: (0, 1, _HALF, 0, _HALF, 0, _HALF),
+    8: (0, 1, _HALF, 0, 0, _HALF, 0, _HALF),
+}
+
+
+def sound_count(audio: Mapping[str, Any]) -> int:
+    """How many sounds an AUDIO holds. Raises MediaError where it is none, or an empty one."""
+    waveform, _ = parts(audio)
+    count = int(waveform.shape[0])
+    if count == 0:
+        raise MediaError("The audio is an empty batch: there is no sound in it.")
+    return count
+
+
+def parts(audio: Mapping[str, Any]) -> tuple[torch.Tensor, int]:
+    """Waveform [B, C, T] and sample rate of an AUDIO; [C, T] counts as a batch of one. Raises MediaError."""
+    import torch
+
+    waveform = audio.get("waveform") if isinstance(audio, Mapping) else None
+    rate = audio.get("sample_rate") if isinstance(audio, Mapping) else None
+    if not isinstance(waveform, torch.Tensor) or waveform.dim() not in (2, 3):
+        raise MediaError("The audio is not a ComfyUI AUDIO: a waveform of batch × channels × samples is needed.")
+    if rate is None or int(rate) <= 0:
+        raise MediaError(f"The audio's sample rate is {rate!r}; samples per second, above 0, are needed.")
+    return (waveform if waveform.dim() == 3 else waveform.unsqueeze(0)), int(rate)
+
+
+def to_float(waveform: torch.Tensor, *, name: str) -> Samples:
+    """[C, T] of any dtype and device as float32, where 1.0 is full scale. Integers are scaled by their own range.
+
+    Raises MediaError for no channel, for complex or bool values, and for NaN or infinity.
+    """
+    import torch
+
+    if waveform.shape[0] == 0:
+        raise MediaError(f"{name} has no channel.")
+    if waveform.is_floating_point():
+        samples: Samples = waveform.detach().to("cpu", torch.float32).numpy()
+    elif waveform.dtype == torch.bool or waveform.is_complex():
+        raise MediaError(f"{name} holds {waveform.dtype} values; floating point from -1 to 1 is needed.")
+    else:
+        info = torch.iinfo(waveform.dtype)
+        middle = 0 if info.min < 0 else (info.max + 1) // 2
+        full_scale = info.max + 1 - middle
+        wide = waveform.detach().to("cpu", torch.float64).numpy()
+        samples = ((wide - middle) / full_scale).astype(np.float32)
+    if not np.isfinite(samples).all():
+        raise MediaError(f"{name} holds NaN or infinite samples. Look at the node that made it.")
+    return samples
+
+
+def mix_down(samples: Samples) -> tuple[Samples, str]:
+    """At most two channels, and what was done ("" for nothing). More than 8 channels go left and right in turn."""
+    channels = samples.shape[0]
+    if channels <= 2:
+        return samples, ""
+    if channels in _LEFT:
+        matrix = np.array([_LEFT[channels], _RIGHT[channels]], np.float32)
+    else:
+        matrix = np.zeros((2, channels), np.float32)
+        matrix[0, 0::2] = matrix[1, 1::2] = 1
+    matrix /= matrix.sum(axis=1, keepdims=True)
+    mixed: Samples = (matrix @ samples).astype(np.float32, copy=False)
+    return mixed, f"{channels} channels mixed down to stereo."
+
+
+def without_clipping(samples: Samples) -> tuple[Samples, str]:
+    """Turned down just so far that nothing is above full scale, and what was done ("" for nothing)."""
+    peak = float(np.abs(samples).max(initial=0.0))
+    if peak <= 1.0:
+        return samples, ""
+    quieter: Samples = samples / np.float32(peak)
+    return quieter, f"turned down by {20 * np.log10(peak):.1f} dB, it was above full scale."
+
+
+def fade_out(samples: Samples, length: int) -> Samples:
+    """A copy whose last `length` samples go down to silence."""
+    faded: Samples = samples.copy()
+    length = min(length, samples.shape[1])
+    faded[:, samples.shape[1] - length :] *= np.linspace(1, 0, length, dtype=np.float32)
+    return faded
+
+
+def resample(samples: Samples, rate: int, new_rate: int) -> Samples:
+    """[C, T] at another rate, by FFmpeg's resampler. The length is that of the original to the nearest sample."""
+    import av
+
+    layout = "mono" if samples.shape[0] == 1 else "stereo"
+    resampler = av.AudioResampler(format="fltp", layout=layout, rate=new_rate)
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
+    frame.sample_rate = rate
+    frame.pts = 0
+    blocks = [part.to_ndarray() for part in (*resampler.resample(frame), *resampler.resample(None))]
+    length = round(samples.shape[1] * new_rate / rate)
+    resampled: Samples = np.zeros((samples.shape[0], length), np.float32)
+    joined = np.concatenate(blocks, axis=1)[:, :length]
+    resampled[:, : joined.shape[1]] = joined
+    return resampled
+
+
+def samples_of(frame: AudioFrame) -> NDArray[Any]:
+    """What `frame.to_ndarray()` gives: [C,n] where the format is planar, [1,n*C] where it is not.
+
+    From eight planar channels (7.1) on PyAV does not know where the planes end: up to version 18 it reads one that is
+    not there and the process ends, version 19 raises ValueError. Packed samples are one plane.
+    """
+    import av
+
+    channels = len(frame.layout.channels)
+    if not frame.format.is_planar or channels < _MANY_PLANES:
+        return frame.to_ndarray()
+    packed = av.AudioResampler(format=frame.format.packed.name).resample(frame)
+    return np.concatenate([part.to_ndarray().reshape(-1, channels).T for part in packed], axis=1)

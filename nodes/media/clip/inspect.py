@@ -1,0 +1,146 @@
+"""What a video file is, as far as it decides whether it can be sent as it is."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from ..files import MediaError
+from ..video.container import audio_stream, is_mp4, name_of, opened, size_of, video_stream
+from ..video.probe import rotation_of
+from .file_clip import end_of, unreadable
+from .source import FileSource, plausible_fps
+from .tags import tags_of
+
+if TYPE_CHECKING:
+    from av import VideoFrame, VideoStream
+    from av.container import InputContainer
+
+_CODECS = ("h264", "hevc")
+"""The service names containers only. These two are what every player reads in them; the rest is encoded again."""
+_FOREIGN_BRANDS = ("3g", "m4a", "m4b", "f4v", "mjp2", "avif", "heic", "mif1")
+"""Relatives of mp4 that call themselves something else."""
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """size: upright, with square pixels. start, end: of the part to use, in seconds of the file's clock. shortest,
+    longest: what a reader can take the file's length for, which depends on whether it goes by the pictures, by the
+    sound too, or by what the header says. tags: names of those that must not go along. reasons_to_encode: why it cannot
+    be sent as it is, limits aside."""
+
+    source: FileSource
+    extension: str
+    byte_size: int
+    size: tuple[int, int]
+    rotation: int
+    fps: Fraction
+    start: Fraction
+    end: Fraction
+    shortest: Fraction
+    longest: Fraction
+    sound: tuple[int, int] | None
+    tags: tuple[str, ...]
+    reasons_to_encode: list[str] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> Fraction:
+        return self.end - self.start
+
+
+def inspect_file(source: FileSource, trim: tuple[float, float]) -> FileFacts:
+    """Look at a file without decoding more than its first frame. trim: start and duration that a VIDEO was cut to.
+
+    Raises MediaError where it cannot be read or has no video stream.
+    """
+    name = name_of(source)
+    reasons: list[str] = []
+    with opened(source) as container:
+        stream = video_stream(container, name)
+        extension = _extension(container)
+        if not extension:
+            reasons.append(f"it is {container.format.long_name or container.format.name}, only mp4 and mov are taken")
+        codec = _codec(stream)
+        if codec not in _CODECS:
+            reasons.append(f"its video is {codec}, only H.264 and HEVC are sure to be read")
+        fps = plausible_fps(stream.average_rate or stream.guessed_rate)
+        said = Fraction(container.duration or 0, 1_000_000)
+        pictures = stream.duration * stream.time_base if stream.duration and stream.time_base else None
+        sound, tags = _sound(container), tags_of(container)
+        first = _first_frame(container, stream, name)
+        size, rotation, squeezed = _upright_size(first, stream)
+        start = (first.pts or 0) * (first.time_base or Fraction(0))
+        if squeezed:
+            reasons.append("its pixels are not square")
+    end = end_of(source, start, fps)
+    if trim != (0.0, 0.0):
+        reasons.append("it is a part of its file")
+        start, end = _trimmed(start, end, trim)
+        said, pictures = end - start, None
+    return FileFacts(
+        source,
+        extension or "mp4",
+        size_of(source),
+        size,
+        rotation,
+        fps,
+        start,
+        end,
+        min(pictures or end - start, end - start),
+        max(said, pictures or said, end - start),
+        sound,
+        tags,
+        reasons,
+    )
+
+
+def _trimmed(start: Fraction, end: Fraction, trim: tuple[float, float]) -> tuple[Fraction, Fraction]:
+    first, duration = (Fraction(max(value, 0)).limit_denominator(1_000_000) for value in trim)
+    if start + first >= end:
+        raise MediaError(f"The video is cut to start at {trim[0]:g} s, after its end at {float(end - start):.3f} s.")
+    return start + first, min(end, start + first + duration) if duration else end
+
+
+def _codec(stream: VideoStream) -> str:
+    """What it is coded in, not which decoder reads it (older PyAV knows only that)."""
+    context = stream.codec_context
+    return str(getattr(context.codec, "canonical_name", context.name))
+
+
+def _sound(container: InputContainer) -> tuple[int, int] | None:
+    stream = audio_stream(container)
+    if stream is None or not stream.codec_context.channels:
+        return None
+    return int(stream.sample_rate), min(int(stream.codec_context.channels), 2)
+
+
+def _extension(container: InputContainer) -> str:
+    """ "mp4", "mov", or "" for another container. FFmpeg reads the whole family with one demuxer."""
+    if not is_mp4(container):
+        return ""
+    brand = container.metadata.get("major_brand", "").strip().lower()
+    if brand.startswith(_FOREIGN_BRANDS):
+        return ""
+    return "mov" if brand in ("qt", "") else "mp4"
+
+
+def _first_frame(container: InputContainer, stream: VideoStream, name: str) -> VideoFrame:
+    first = None
+    with suppress(*unreadable()):
+        first = next(container.decode(stream), None)
+    if first is None:
+        raise MediaError(f"{name} holds no frame that can be decoded. It may be damaged.")
+    return first
+
+
+def _upright_size(frame: VideoFrame, stream: VideoStream) -> tuple[tuple[int, int], int, bool]:
+    """Size as it is seen, degrees to turn by, and whether the pixels are not square."""
+    aspect = stream.sample_aspect_ratio
+    width, height = frame.width, frame.height
+    squeezed = bool(aspect and aspect > 0 and aspect != 1)
+    if squeezed and aspect:
+        width = max(2, round(width * aspect))
+    rotation = rotation_of(frame)
+    return ((height, width) if rotation % 180 else (width, height)), rotation, squeezed

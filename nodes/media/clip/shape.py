@@ -1,0 +1,130 @@
+"""Any video frame to the one form the encoder takes: yuv420p, bt709, limited range, upright, even sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...core.bounds import ClipBounds, within_aspect
+from ..image.pixels import fitted_size
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from numpy.typing import NDArray
+
+_BT709, _BT601 = 1, 5
+_LIMITED = 1
+# libswscale's SWS_LANCZOS and SWS_ACCURATE_RND; PyAV has a name for the second only since 18.
+_LANCZOS, _ACCURATE_RND = 0x200, 0x40000
+# FFmpeg's AVColorSpace to what its scaler knows. Untagged (2) counts as BT.601, as in every decoder that ComfyUI uses:
+# the clip then shows the colours that the graph shows.
+_MATRIX = {1: _BT709, 4: 4, 7: 7, 9: 9, 10: 9}
+
+
+def target_size(width: int, height: int, bounds: ClipBounds) -> tuple[int, int]:
+    """The even size to encode an upright picture of that size in: the same, less an odd row or column, or scaled.
+
+    Raises MediaError where the bounds leave none.
+    """
+    even = width // 2 * 2, height // 2 * 2
+    if inside(*even, bounds) and max(width, height) <= bounds.max_side:
+        return even
+    return fitted_size(
+        width,
+        height,
+        min_side=bounds.min_side,
+        max_side=bounds.max_side,
+        max_aspect=bounds.max_aspect,
+        even=True,
+    )
+
+
+def inside(width: int, height: int, bounds: ClipBounds) -> bool:
+    """Whether a picture of that size is within the limits."""
+    return (
+        bounds.min_side <= min(width, height)
+        and max(width, height) <= bounds.max_side
+        and within_aspect(width, height, bounds.max_aspect)
+    )
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is to be done to each frame. size: of the result. rotation: degrees counterclockwise, as PyAV gives it."""
+
+    size: tuple[int, int]
+    rotation: int = 0
+
+    def cuts(self, width: int, height: int) -> bool:
+        """Whether an upright picture of that size only loses an odd row or column, if anything, and is not scaled."""
+        return 0 <= width - self.size[0] <= 1 and 0 <= height - self.size[1] <= 1
+
+
+class Shaper:
+    """Converts frame after frame. One swscale thread: the encoder has the other cores."""
+
+    def __init__(self, shape: Shape) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._shape = shape
+        self._reformatter = VideoReformatter()
+        self._threads: dict[str, int] = {"threads": 1}
+
+    def __call__(self, frame: VideoFrame) -> VideoFrame:
+        shape = self._shape
+        stored = frame.width, frame.height
+        turned = shape.rotation % 180 != 0
+        if not shape.cuts(*(stored[::-1] if turned else stored)):
+            stored = shape.size[::-1] if turned else shape.size
+        frame = self._reformat(frame, *stored)
+        if shape.rotation % 360 or (frame.width, frame.height) != shape.size:
+            frame = _upright(frame, shape)
+        return frame
+
+    def _reformat(self, frame: VideoFrame, width: int, height: int) -> VideoFrame:
+        from av.video.reformatter import ColorRange
+
+        rgb = frame.format.is_rgb
+        full = rgb or frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+        options = {
+            "width": width,
+            "height": height,
+            "format": "yuv420p",
+            "src_colorspace": None if rgb else _MATRIX.get(int(frame.colorspace), _BT601),
+            "dst_colorspace": _BT709,
+            "src_color_range": int(ColorRange.JPEG) if full else _LIMITED,
+            "dst_color_range": _LIMITED,
+            "interpolation": _LANCZOS | _ACCURATE_RND,
+        }
+        try:
+            return self._reformatter.reformat(frame, **options, **self._threads)  # type: ignore[arg-type]
+        except TypeError:
+            if not self._threads:
+                raise
+            self._threads = {}  # PyAV before 15 has no such argument
+            return self._reformatter.reformat(frame, **options)  # type: ignore[arg-type]
+
+
+def plane_of(frame: VideoFrame, index: int, width: int, height: int, channels: int = 1) -> NDArray[np.uint8]:
+    """A view on the bytes of one plane, [height, width] or [height, width, channels], rows padded as FFmpeg wants."""
+    plane = frame.planes[index]
+    shape = (height, width) if channels == 1 else (height, width, channels)
+    strides = (plane.line_size, 1) if channels == 1 else (plane.line_size, channels, 1)
+    view: NDArray[np.uint8] = np.ndarray(shape, np.uint8, buffer=memoryview(plane), strides=strides)
+    return view
+
+
+def _upright(frame: VideoFrame, shape: Shape) -> VideoFrame:
+    """Turned by its rotation and cropped to the size, plane by plane."""
+    from av import VideoFrame as Frame
+
+    width, height = shape.size
+    result = Frame(width, height, "yuv420p")
+    for index in range(3):
+        half = 2 if index else 1
+        source = plane_of(frame, index, -(-frame.width // half), -(-frame.height // half))
+        turned = np.rot90(source, shape.rotation // 90)
+        plane_of(result, index, width // half, height // half)[...] = turned[: height // half, : width // half]
+    return result

@@ -1,0 +1,103 @@
+"""H.264 and AAC into an mp4, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from av import Packet, VideoFrame
+
+    from ..audio.waveform import Samples
+
+_AAC_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
+_AAC_BITRATE = {1: 128_000, 2: 192_000}
+_X264: Mapping[str, str] = {"preset": "superfast"}
+"""Measured against ComfyUI core's encoder (medium, crf 23) on 1080p of moving detail and of noise: 0.42 to 0.45 of its
+processor time at 2.7 to 2.9 dB more. veryfast takes 0.48 to 0.6 of it at 1.1 to 2.2 dB more, for smaller files."""
+_BT709, _LIMITED = 1, 1
+
+
+def aac_rate(rate: int) -> int:
+    """The sample rate to use for a sound of this rate: the same where every player takes it, else 48 kHz."""
+    return rate if rate in _AAC_RATES else _AAC_RATES[0]
+
+
+class ClipWriter:
+    """Writes one mp4 with the index in front. Frames are yuv420p of one even size at a constant rate.
+
+    crf: x264's quality, 17 is close to visually lossless, +6 halves the size. sound: (rate, channels) or None.
+    """
+
+    def __init__(
+        self, path: Path, *, size: tuple[int, int], fps: Fraction, crf: int, sound: tuple[int, int] | None
+    ) -> None:
+        import av
+
+        self.bytes_written = 0
+        self._frames = 0
+        self._samples = 0
+        self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+        self._video = self._container.add_stream("libx264", rate=fps, options={**_X264, "crf": str(crf)})
+        self._video.width, self._video.height = size
+        self._video.pix_fmt = "yuv420p"
+        self._video.time_base = 1 / fps
+        context = self._video.codec_context
+        context.time_base = 1 / fps
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = _LIMITED
+        self._time_base = 1 / fps
+        self._audio = None
+        if sound is not None:
+            self._rate, channels = sound
+            self._layout = "mono" if channels == 1 else "stereo"
+            self._audio = self._container.add_stream("aac", rate=self._rate)
+            self._audio.layout = self._layout
+            self._audio.bit_rate = _AAC_BITRATE[channels]
+
+    def __enter__(self) -> ClipWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._mux(self._video.encode(None))
+                if self._audio is not None:
+                    self._mux(self._audio.encode(None))
+        finally:
+            self._container.close()
+
+    def write_frame(self, frame: VideoFrame) -> None:
+        """The next frame. The same object may be written again, to stand longer."""
+        # A decoder's frame says what it was coded as, and x264 would obey: of a format that has key frames only, each
+        # would be one again.
+        frame.pict_type = 0  # NONE, which has a name of its own in some versions only
+        frame.pts = self._frames
+        frame.time_base = self._time_base
+        self._frames += 1
+        self._mux(self._video.encode(frame))
+
+    def write_sound(self, samples: Samples) -> None:
+        """The next samples, float32 [channels, T]."""
+        import av
+
+        if self._audio is None or samples.shape[1] == 0:
+            return
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._layout)
+        frame.sample_rate = self._rate
+        frame.pts = self._samples
+        frame.time_base = Fraction(1, self._rate)
+        self._samples += samples.shape[1]
+        self._mux(self._audio.encode(frame))
+
+    def _mux(self, packets: Iterable[Packet[Any]]) -> None:
+        for packet in packets:
+            self.bytes_written += packet.size
+            self._container.mux(packet)

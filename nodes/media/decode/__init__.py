@@ -1,0 +1,1 @@
+"""Decodes a video file to one float32 tensor and a waveform."""

@@ -1,0 +1,76 @@
+"""What may be asked of the decoder, and what it gives back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from ..files import MediaError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """Which part of a video is given out, and in which form.
+
+    start_time, duration: seconds from the start of the file; duration 0 is to the end. every_nth: 1 is every frame.
+    max_frames: 0 is all. max_side: pixels of the longer side, frames are never enlarged; 0 is as it is.
+    want_*: what nobody wants is not decoded and costs no memory. trimmed: how much of start_time was not asked for, but
+    is where the video begins in its file; messages leave it out.
+    """
+
+    start_time: float = 0.0
+    duration: float = 0.0
+    every_nth: int = 1
+    max_frames: int = 0
+    max_side: int = 0
+    want_images: bool = True
+    want_audio: bool = True
+    want_last_frame: bool = True
+    trimmed: float = 0.0
+
+    def check(self) -> None:
+        """Raise MediaError naming the first value that makes no sense."""
+        for name, low in (("start_time", 0), ("duration", 0), ("every_nth", 1), ("max_frames", 0), ("max_side", 0)):
+            value = getattr(self, name)
+            if not math.isfinite(value) or value < low:
+                raise MediaError(f"{name} is {value}; it must be a number of at least {low}.")
+
+    def inside(self, start: float, length: float) -> DecodeOptions:
+        """The same window on a video that itself shows only `length` seconds (0: the rest) of a file from `start` on.
+
+        Raises MediaError where nothing of it is left.
+        """
+        if length and self.start_time >= length:
+            raise MediaError(
+                f"start_time is {self.start_time:g} s, but the video is trimmed to {length:g} s: nothing is left of "
+                f"it. Use a start_time below {length:g} s, or 0, or trim the video to a longer part."
+            )
+        left = length - self.start_time if length else 0.0
+        duration = min(filter(None, (self.duration, left)), default=0.0)
+        return replace(self, start_time=self.start_time + start, duration=duration, trimmed=self.trimmed + start)
+
+
+@dataclass
+class Decoded:
+    """Frames and sound of one window.
+
+    images: float32 [N,H,W,3] in 0..1, None where they were not wanted. audio: {"waveform": float32 [1,C,T],
+    "sample_rate": int}, silence of the same length where the file has none, None where it was not wanted. fps: of the
+    frames given out. frame_count: N, also where images is None. last_frame: float32 [1,H,W,3], None where it was not
+    wanted. warnings: one sentence each, for the node and the log. metadata: the container's tags. silent: the file has
+    no sound, and audio stands in for it.
+    """
+
+    images: Tensor | None
+    audio: dict[str, Any] | None
+    fps: Fraction
+    frame_count: int
+    last_frame: Tensor | None
+    warnings: tuple[str, ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
+    silent: bool = False

@@ -1,0 +1,1 @@
+"""Encodes an image tensor to PNG, JPEG or WebP inside the limits."""

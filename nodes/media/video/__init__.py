@@ -1,0 +1,1 @@
+"""Reads video containers: opening, packets, timestamps and metadata."""

@@ -1,0 +1,157 @@
+"""Opening a video file that a stranger may have made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from os import PathLike
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Union
+
+from ..files import MediaError
+from .mp4_index import check_claims
+
+if TYPE_CHECKING:
+    from av import AudioStream, Packet, VideoStream
+    from av.container import Container, InputContainer
+
+Source = Union[str, "PathLike[str]", BytesIO]
+
+#: Containers that hold their own pictures. FFmpeg's playlists (hls, concat, dash, sdp, image2 …) are left out: such
+#: a file makes the reader open other files and addresses of its author's choice. FLV is left out because the reader of
+#: FFmpeg 7 (PyAV 14) crashes where such a list is given.
+CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,gif,apng,ogg,asf,mxf,nut,ivf,wtv,rm,"
+    "h264,hevc,obu,av1,m4v,mjpeg,yuv4mpegpipe,dv,webp_pipe,mp3,wav,flac,aac"
+)
+#: A decoder must not take more pixels than this for one frame, whatever the stream inside says (16384 × 8192).
+MAX_PIXELS = 1 << 27
+MAX_SIDE = 1 << 15
+#: FFmpeg decodes a frame or two to know what it opens: not one that is larger either.
+_OPTIONS = {"format_whitelist": CONTAINERS, "max_pixels": str(MAX_PIXELS)}
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[InputContainer]:
+    """The file as a PyAV container, closed at the end.
+
+    Raises MediaError where there is no such file, it is no video container, or it claims what cannot be in it.
+    """
+    import av
+
+    file = _readable(source)
+    check_claims(file, name_of(source))
+    try:
+        container = av.open(file, mode="r", options=_OPTIONS, **_forgiving(av))
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(
+            f"{name_of(source)} cannot be opened as a video: {plain(error)}. It may be damaged, cut off, or no "
+            "video file at all; ComfyUI's own players or ffmpeg can tell more. FLV and playlists are not read: save "
+            "them as mp4 or mkv first."
+        ) from error
+    try:
+        yield container
+    finally:
+        _rest(container)
+        container.close()
+
+
+def _rest(container: InputContainer) -> None:
+    """Have all decoding threads come to a rest, without the interpreter's lock.
+
+    Freeing a decoder waits for its threads with that lock held. Where something in the process has switched PyAV's
+    logging on, a thread that meets damage waits for the same lock to log it, and everything would stop for good.
+    """
+    for stream in container.streams:
+        context = stream.codec_context
+        if context is not None and context.is_open:
+            context.flush_buffers()
+
+
+def _forgiving(av: ModuleType) -> dict[str, Any]:
+    """A tag that is no UTF-8 must not keep a video from being opened. PyAV 19 sees to it and has no such argument."""
+    return {"metadata_errors": "replace"} if "metadata_errors" in (av.open.__doc__ or "") else {}
+
+
+class PacketError(Exception):
+    """The file cannot be read any further. The text is the reason."""
+
+
+def packets_of(container: InputContainer, streams: list[Any]) -> Iterator[Packet[Any]]:
+    """The packets of these streams. Raises PacketError where damage ends them, whatever PyAV makes of it."""
+    import av
+
+    packets = container.demux(streams)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except (av.FFmpegError, IndexError, ValueError) as error:
+            raise PacketError(plain(error)) from error
+        yield packet
+
+
+def video_stream(container: InputContainer, name: str) -> VideoStream:
+    """The first video stream that is no cover picture. Raises MediaError where there is none or an impossible one."""
+    for stream in container.streams.video:
+        if not _is_cover(stream):
+            _check_size(stream, name)
+            return stream
+    raise MediaError(f"{name} has no video stream. Link a video that has pictures.")
+
+
+def audio_stream(container: InputContainer) -> AudioStream | None:
+    """The first audio stream that says its rate."""
+    return next((s for s in container.streams.audio if s.codec_context is not None and s.sample_rate), None)
+
+
+def is_mp4(container: Container) -> bool:
+    """Whether it is mp4, mov or one of their kin, whose tables are exact."""
+    return "mp4" in container.format.name.split(",")
+
+
+def name_of(source: Source) -> str:
+    """What to call the file in a message: its name without the folders."""
+    return "The video" if isinstance(source, BytesIO) else Path(source).name
+
+
+def size_of(source: Source) -> int:
+    """Bytes of the file."""
+    if isinstance(source, BytesIO):
+        return source.getbuffer().nbytes
+    return Path(source).stat().st_size
+
+
+def plain(error: BaseException) -> str:
+    """The reason of an FFmpeg or system error, without numbers and paths."""
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+
+
+def _readable(source: Source) -> str | BytesIO:
+    if isinstance(source, BytesIO):
+        return BytesIO(source.getvalue())  # shares the bytes; another node may be reading the same buffer
+    if not Path(source).is_file():
+        # Also keeps FFmpeg's addresses ("http://…", "concat:…") out.
+        raise MediaError(f"{name_of(source)} is not there any more. Run the node that made it again.")
+    return str(Path(source).absolute())
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    disposition = getattr(stream, "disposition", 0)
+    return bool(int(getattr(disposition, "value", disposition)) & 0x400)  # AV_DISPOSITION_ATTACHED_PIC
+
+
+def _check_size(stream: VideoStream, name: str) -> None:
+    context = stream.codec_context
+    if context is None:
+        raise MediaError(f"{name} is coded in a way this FFmpeg cannot read. Convert it to H.264 first.")
+    width, height = context.width, context.height
+    if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
+        raise MediaError(
+            f"{name} says its frames are {width}×{height}; at most {MAX_PIXELS // 10**6} million pixels and "
+            f"{MAX_SIDE} a side are read. The file is damaged or not meant to be played."
+        )
+    context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}

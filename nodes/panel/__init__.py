@@ -1,0 +1,1 @@
+"""HTTP routes and websocket events for the browser part in web/."""

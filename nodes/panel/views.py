@@ -1,0 +1,151 @@
+"""What the browser is told: tasks and status as JSON, without key, path or signed URL. routes.py documents it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from os import environ
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ..core import limits
+from .thumbnails import video_file
+
+if TYPE_CHECKING:
+    from ..config.settings import Settings
+    from ..ledger.records import State, TaskRow
+    from ..runner.models import Progress
+
+KEY_VARIABLE = "NOVITA_API_KEY"
+
+GROUPS: Mapping[str, tuple[State, ...]] = {
+    "all": (),
+    "running": ("intent", "submitted", "succeeded"),
+    "saved": ("saved",),
+    "failed": ("failed", "unknown"),
+}
+"""The filter of the panel, and the states of the ledger behind each choice."""
+
+PROMPT_CHARS = 400
+"""As much of a prompt as a row of the panel has use for."""
+
+_URL = re.compile(r"(?:https?|data):[^\s\"'<>]+", re.IGNORECASE)
+_PATH = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?[\\/](?:[^\\/\s\"':;,]+[\\/])+([^\\/\s\"':;,]*)")
+
+
+def public_text(text: str, *, folders: Iterable[Path] = ()) -> str:
+    """A text with URLs cut down to their host and paths to their last part.
+
+    Args:
+        text: what a service, a file system or an error said.
+        folders: whose names are known; they may have spaces in them, which no pattern can tell from the end of a path.
+    """
+    for folder in folders:
+        text = text.replace(str(folder), "…")
+    text = _URL.sub(lambda found: _host_only(found[0]), text)
+    return _PATH.sub(lambda found: f"…/{found[1]}", text)
+
+
+def _host_only(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "…"
+    if parts.scheme.lower() == "data":
+        return "data:…"
+    return f"{parts.scheme}://{parts.hostname or ''}/…"
+
+
+def task_view(
+    row: TaskRow, progress: Progress | None, *, output_dir: Path, folders: Iterable[Path] = ()
+) -> dict[str, Any]:
+    """One task."""
+    video = video_file(row, output_dir)
+    state = "missing" if row.state == "saved" and video is None else row.state
+    prompt = str(row.request.get("prompt") or "")
+    running = row.state in GROUPS["running"]
+    return {
+        "id": row.id,
+        "task_id": row.task_id,
+        "state": state,
+        "progress": progress_view(progress) if progress is not None and running else None,
+        "reason": public_text(row.reason, folders=folders),
+        "prompt": prompt if len(prompt) <= PROMPT_CHARS else prompt[: PROMPT_CHARS - 1] + "…",
+        "resolution": row.request.get("resolution"),
+        "duration": row.request.get("duration"),
+        "seed": row.seed if row.seed is not None else row.request.get("seed"),
+        "sandbox": row.connection == "sandbox",
+        "estimated_cost": row.estimate,
+        "counted": row.counted,
+        "began_at": row.began_at,
+        "ended_at": row.saved_at,
+        "prompt_id": row.prompt_id,
+        "node_id": row.node_id,
+        "seconds": row.video.get("seconds"),
+        "size": row.video.get("size"),
+        "file": None if video is None or row.file is None else _view_of(row.file),
+        "poster": row.file_sha256[:16] if video is not None and row.file_sha256 else None,
+    }
+
+
+def progress_view(progress: Progress) -> dict[str, Any]:
+    """How far a task is, as of now."""
+    return {
+        "state": progress.state,
+        "seconds": round(progress.seconds, 1),
+        "percent": progress.progress_percent or None,
+        "eta_seconds": progress.eta_seconds or None,
+        "downloaded_bytes": progress.downloaded_bytes,
+        "total_bytes": progress.total_bytes,
+        "note": public_text(progress.note),
+    }
+
+
+def _view_of(file: str) -> dict[str, str]:
+    """What ComfyUI's own /view route is asked for."""
+    subfolder, _, name = file.rpartition("/")
+    return {"filename": name, "subfolder": subfolder, "type": "output"}
+
+
+def status_view(settings: Settings, *, spent_today: float, tasks: int, local: bool) -> dict[str, Any]:
+    """Connection, prices, budget and limits. `local`: the browser may enter a key, and sees the end of the one set."""
+    host = urlsplit(settings.novita.base_url).hostname
+    return {
+        "problem": None,
+        "may_write": local,
+        "connection": {
+            "sandbox": settings.in_sandbox,
+            "setting": settings.connection,
+            "host": None if settings.in_sandbox else host,
+            "service_host": host,
+        },
+        "key": key_view(settings.novita.api_key, local=local),
+        "storage": "sandbox" if settings.in_sandbox else settings.storage.kind,
+        "prices": dict(settings.novita.price_per_second),
+        "budget": {"per_run_usd": settings.budget.per_run_usd, "per_day_usd": settings.budget.per_day_usd},
+        "spent_today_usd": round(spent_today, 6),
+        "tasks": tasks,
+        "limits": limits_view(),
+    }
+
+
+def key_view(key: str, *, local: bool) -> dict[str, Any]:
+    """Whether there is a key and where it comes from; its last four characters only for a browser on this machine."""
+    from_environment = bool(environ.get(KEY_VARIABLE, "").strip())
+    return {
+        "present": bool(key),
+        "source": ("environment" if from_environment else "file") if key else None,
+        "variable": KEY_VARIABLE,
+        "last4": key[-4:] if local and len(key) >= 12 else None,
+        "can_change": local and not from_environment,
+    }
+
+
+def limits_view() -> dict[str, Any]:
+    """The numbers that the counters on the node count to."""
+    return {
+        "prompt_chars": limits.PROMPT_CHARS,
+        "negative_prompt_chars": limits.NEGATIVE_PROMPT_CHARS,
+        "duration_seconds": list(limits.DURATION_SECONDS),
+    }

@@ -1,0 +1,1 @@
+"""Renders the stand-in video of a sandbox task."""

@@ -1,0 +1,119 @@
+"""Pictures as the encoder wants them: planes of yuv420p, BT.709, limited range, in one array."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ..inspect import open_image
+
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+class Picture:
+    """One frame. `data` is uint8 [height*3/2, width]; y, u and v are views into it. Sides are multiples of 16."""
+
+    def __init__(self, data: Bytes) -> None:
+        self.data = np.ascontiguousarray(data)
+        rows, width = self.data.shape
+        height = rows * 2 // 3
+        quarter = height // 4
+        self.width, self.height = width, height
+        self.y = self.data[:height]
+        self.u = self.data[height : height + quarter].reshape(height // 2, width // 2)
+        self.v = self.data[height + quarter :].reshape(height // 2, width // 2)
+
+    def copy(self) -> Picture:
+        """A picture of its own, to be drawn on."""
+        return Picture(self.data.copy())
+
+
+def load_picture(path: Path, width: int, height: int) -> Picture:
+    """Read an image file, turn it upright, put it on white, scale it to width x height."""
+    with open_image(path) as image:
+        rgb = _to_rgb(ImageOps.exif_transpose(image))
+    return from_rgb(np.asarray(rgb.resize((width, height), Image.Resampling.LANCZOS)))
+
+
+def from_rgb(rgb: Bytes) -> Picture:
+    """Convert uint8 [H, W, 3], sides multiples of 16, with exact rounding: frame 0 is compared with its input."""
+    height, width, _ = rgb.shape
+    picture = Picture(np.empty((height * 3 // 2, width), np.uint8))
+    for top in range(0, height, 256):
+        rows = rgb[top : top + 256].astype(np.float32)
+        picture.y[top : top + 256] = 16.5 + _luma(rows) * (219 / 255)
+        # the mean of four pixels: decoders use one chroma sample for the whole square
+        quads = (rows[0::2, 0::2] + rows[1::2, 0::2] + rows[0::2, 1::2] + rows[1::2, 1::2]) / 4
+        luma = _luma(quads)
+        half = slice(top // 2, top // 2 + 128)
+        picture.u[half] = 128.5 + (quads[..., 2] - luma) * (224 / 255 / 1.8556)
+        picture.v[half] = 128.5 + (quads[..., 0] - luma) * (224 / 255 / 1.5748)
+    return picture
+
+
+def zoomed(picture: Picture, factor: float, center: tuple[float, float]) -> Picture:
+    """The part of a picture around `center` (0..1), enlarged by `factor` (>= 1)."""
+    out = Picture(np.empty_like(picture.data))
+    for source, target in ((picture.y, out.y), (picture.u, out.u), (picture.v, out.v)):
+        height, width = source.shape
+        left, top = (width - width / factor) * center[0], (height - height / factor) * center[1]
+        box = (left, top, left + width / factor, top + height / factor)
+        scaled = Image.fromarray(source).resize((width, height), Image.Resampling.BILINEAR, box=box)
+        target[:] = np.asarray(scaled)
+    return out
+
+
+def blended(first: Picture, second: Picture, share: float) -> Picture:
+    """`share` (0..1) of the second picture over the first one; a picture of its own in every case."""
+    if share <= 0:
+        return first.copy()
+    if share >= 1:
+        return second.copy()
+    mixed = Image.blend(Image.fromarray(first.data), Image.fromarray(second.data), share)
+    return Picture(np.array(mixed))
+
+
+class Zoom:
+    """A picture that comes slowly nearer. Index 0 is the picture itself, untouched.
+
+    Every fourth step is computed and the ones between are blends: a quarter of the cost, and no visible difference
+    while the steps are small.
+    """
+
+    _STEP = 4
+
+    def __init__(self, picture: Picture, *, rate: float, center: tuple[float, float]) -> None:
+        self._picture, self._rate, self._center = picture, rate, center
+        self._keys: dict[int, Picture] = {0: picture}
+
+    def at(self, index: int) -> Picture:
+        """The picture `index` (>= 0) steps in; a picture of its own."""
+        low = index // self._STEP * self._STEP
+        if index == low:
+            return self._key(low).copy()
+        return blended(self._key(low), self._key(low + self._STEP), (index - low) / self._STEP)
+
+    def _key(self, index: int) -> Picture:
+        if index not in self._keys:
+            near = {key: value for key, value in self._keys.items() if abs(key - index) <= self._STEP}
+            near[index] = zoomed(self._picture, 1 + self._rate * index, self._center) if index else self._picture
+            self._keys = near
+        return self._keys[index]
+
+
+def _luma(rgb: Any) -> Any:
+    return rgb @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # 16 bits of grey: Pillow's own conversion cuts off everything above 255
+        image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) // 257).astype(np.uint8))
+    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+        front = image.convert("RGBA")
+        back = Image.new("RGBA", front.size, "white")
+        return Image.alpha_composite(back, front).convert("RGB")
+    return image.convert("RGB")

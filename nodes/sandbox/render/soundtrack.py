@@ -1,0 +1,135 @@
+"""What is to be heard: the driving audio, the sound of the clip, or a soft tone where nothing else sounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..inspect import sniff
+
+Samples = np.ndarray[Any, np.dtype[np.float32]]
+_FADE_SECONDS = 0.25
+
+
+class Track(Protocol):
+    """A sound that is read from its beginning on and never ends."""
+
+    def read(self, count: int) -> Samples:
+        """The next `count` samples, float32 [2, count]."""
+
+
+class Tone:
+    """A quiet chord with a slow beat. The seed chooses its pitch; the same seed gives the same samples."""
+
+    def __init__(self, seed: int, rate: int) -> None:
+        random = Random(seed)  # noqa: S311 - a tune, not a secret
+        root = 110.0 * 2 ** (random.randrange(12) / 12)
+        third = random.choice((6 / 5, 5 / 4))
+        self._voices = [(root * ratio, random.random()) for ratio in (1.0, third, 1.5, 2.0)]
+        self._rate, self._position = rate, 0
+
+    def read(self, count: int) -> Samples:
+        time = np.arange(self._position, self._position + count, dtype=np.float64) / self._rate
+        self._position += count
+        out = np.zeros((2, count))
+        for pitch, phase in self._voices:
+            swell = 0.6 + 0.4 * np.sin(2 * np.pi * (0.25 * time + phase))
+            out[0] += np.sin(2 * np.pi * pitch * time) * swell
+            out[1] += np.sin(2 * np.pi * pitch * time + phase) * swell
+        fade = np.minimum(1.0, time / _FADE_SECONDS)
+        return (out * fade * 0.04).astype(np.float32)
+
+
+class Recording:
+    """The sound of a file from its sample 0 on, as stereo at `rate`; silence after its end."""
+
+    def __init__(self, path: Path, rate: int) -> None:
+        self._chunks = _decoded(path, rate)
+        self._rest: Samples = np.zeros((2, 0), np.float32)
+
+    def read(self, count: int) -> Samples:
+        parts, missing = [self._rest], count - self._rest.shape[1]
+        while missing > 0:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                parts.append(np.zeros((2, missing), np.float32))
+                break
+            parts.append(chunk)
+            missing -= chunk.shape[1]
+        whole = np.concatenate(parts, axis=1)
+        self._rest = whole[:, count:]
+        return whole[:, :count]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._chunks.close()  # type: ignore[attr-defined]
+
+
+class Sequence:
+    """One track for its first `count` samples, another one after that."""
+
+    def __init__(self, first: Track, count: int, then: Track) -> None:
+        self._first, self._left, self._then = first, count, then
+
+    def read(self, count: int) -> Samples:
+        now = min(count, self._left)
+        self._left -= now
+        parts = [self._first.read(now)] if now else []
+        if count > now:
+            parts.append(self._then.read(count - now))
+        return np.concatenate(parts, axis=1) if parts else np.zeros((2, 0), np.float32)
+
+
+def sound_rate(path: Path | None) -> int:
+    """Sample rate of the output: 44100 where the source has it, 48000 for everything else."""
+    import av
+
+    if path is None:
+        return 48_000
+    with av.open(str(path), format=_format(path)) as container:
+        found = container.streams.audio
+        return 44_100 if found and found[0].rate == 44_100 else 48_000
+
+
+def has_sound(path: Path) -> bool:
+    """Whether the file has a stream of sound."""
+    import av
+
+    with av.open(str(path), format=_format(path)) as container:
+        return bool(container.streams.audio)
+
+
+def _decoded(path: Path, rate: int) -> Iterator[Samples]:
+    import av
+
+    with av.open(str(path), format=_format(path)) as container:
+        stream = container.streams.audio[0]
+        mono = stream.channels == 1
+        resampler = av.AudioResampler(format="fltp", layout="mono" if mono else "stereo", rate=rate)
+        # the sound of a clip may start after its picture; an mp3 counts from before its first sample
+        begin: float | None = (container.start_time or 0) / 1_000_000
+        for frame in container.decode(stream):
+            if begin is not None and frame.time is not None:
+                yield np.zeros((2, max(0, round((frame.time - begin) * rate))), np.float32)
+            begin = None
+            frame.pts = None
+            for part in resampler.resample(frame):
+                yield _stereo(part.to_ndarray())
+        for part in resampler.resample(None):
+            yield _stereo(part.to_ndarray())
+
+
+def _stereo(samples: Any) -> Samples:
+    # by hand for mono: the resampler would take 3 dB off
+    return np.repeat(samples, 2, axis=0) if samples.shape[0] == 1 else samples
+
+
+def _format(path: Path) -> str:
+    """Name of the demuxer, from the content: FFmpeg must not guess, a playlist could name other files."""
+    with path.open("rb") as file:
+        kind = sniff(file.read(16))
+    return {"mp4": "mov"}.get(kind, kind)

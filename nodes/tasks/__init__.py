@@ -1,1 +1,0 @@
-"""What was paid for: the ledger, the background runner, the budget."""

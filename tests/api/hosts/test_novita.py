@@ -1,0 +1,206 @@
+"""The vendor's dialect: the body that is sent, and every odd shape of an answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nodes.api.hosts.novita import NovitaDialect, body
+from nodes.api.request import VideoRequest
+from nodes.api.task import ResultVideo, TaskState
+from nodes.core import errors
+
+DIALECT = NovitaDialect()
+
+
+def answer(status: str = "TASK_STATUS_SUCCEED", **task: Any) -> dict[str, Any]:
+    return {
+        "extra": {
+            "seed": "42",
+            "debug_info": {"submit_time_ms": "1000", "execute_time_ms": "2000", "complete_time_ms": "3000"},
+        },
+        "task": {"task_id": "t", "status": status, "reason": "", "eta": 0, "progress_percent": 0, **task},
+        "images": [],
+        "audios": [],
+        "videos": [{"video_url": "https://cdn.example/v.mp4", "video_url_ttl": "3600", "video_type": "mp4"}],
+    }
+
+
+def test_unset_fields_are_left_out() -> None:
+    assert body(VideoRequest(image_url="https://h.example/a.png", prompt="", negative_prompt=None)) == {
+        "image_url": "https://h.example/a.png",
+        "resolution": "1080P",
+        "duration": 5,
+        "prompt_extend": True,
+        "watermark": False,
+    }
+
+
+def test_all_eleven_fields_are_sent_as_they_are() -> None:
+    fields: dict[str, Any] = {
+        "prompt": "p",
+        "negative_prompt": "n",
+        "image_url": "https://h.example/a.png",
+        "last_frame_url": "https://h.example/b.png",
+        "first_clip_url": "https://h.example/c.mp4",
+        "driving_audio_url": "https://h.example/d.mp3",
+        "resolution": "720P",
+        "duration": 15,
+        "seed": 0,
+        "prompt_extend": False,
+        "watermark": True,
+    }
+    assert body(VideoRequest(**fields)) == fields
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("TASK_STATUS_QUEUED", TaskState.QUEUED),
+        ("TASK_STATUS_PROCESSING", TaskState.PROCESSING),
+        ("TASK_STATUS_RUNNING", TaskState.PROCESSING),
+        ("TASK_STATUS_SUCCEED", TaskState.SUCCEEDED),
+        ("TASK_STATUS_FAILED", TaskState.FAILED),
+        ("TASK_STATUS_CANCELLED", TaskState.FAILED),
+        ("TASK_STATUS_INVENTED_LATER", TaskState.PROCESSING),
+    ],
+)
+def test_every_status_and_unknown_ones_keep_polling(status: str, state: TaskState) -> None:
+    assert DIALECT.task(answer(status), "t").state is state
+
+
+@pytest.mark.parametrize(
+    ("ttl", "seconds"), [("3600", 3600), (3600, 3600), ("0", None), (0, None), (None, None), ("soon", None), (-5, None)]
+)
+def test_the_life_of_a_url_as_text_or_number(ttl: Any, seconds: int | None) -> None:
+    payload = answer()
+    payload["videos"][0]["video_url_ttl"] = ttl
+    assert DIALECT.task(payload, "t").videos == (ResultVideo("https://cdn.example/v.mp4", seconds),)
+
+
+def test_numbers_come_as_text() -> None:
+    result = DIALECT.task(answer(progress_percent="37.5", eta="12"), "t")
+    assert (result.seed, result.submitted_at_ms, result.completed_at_ms) == (42, 1000, 3000)
+    assert (result.progress_percent, result.eta_seconds) == (37.5, 12.0)
+
+
+@pytest.mark.parametrize("odd", [None, [], "text", {"seed": {}}, {"debug_info": [1]}, {"seed": float("inf")}])
+def test_odd_shapes_beside_the_status_do_no_harm(odd: Any) -> None:
+    payload = {**answer(), "extra": odd, "videos": odd}
+    result = DIALECT.task(payload, "t")
+    assert result.state is TaskState.SUCCEEDED
+    assert (result.seed, result.videos) == (None, ())
+
+
+@pytest.mark.parametrize("odd", [2**63, -1, 10**400, str(2**64), "9" * 5000, 1e300, "-3", True])
+def test_numbers_that_nothing_can_hold_are_unknown(odd: Any) -> None:
+    payload = answer(eta=odd, progress_percent=odd)
+    payload["extra"] = {"seed": odd, "debug_info": dict.fromkeys(("submit_time_ms", "complete_time_ms"), odd)}
+    payload["videos"][0]["video_url_ttl"] = odd
+    result = DIALECT.task(payload, "t")
+    assert (result.seed, result.submitted_at_ms, result.completed_at_ms) == (None, None, None)
+    assert result.videos == (ResultVideo("https://cdn.example/v.mp4", None),)
+
+
+def test_the_largest_seed_that_fits_is_kept_whole() -> None:
+    assert DIALECT.task({**answer(), "extra": {"seed": 2**63 - 1}}, "t").seed == 2**63 - 1
+
+
+def test_a_wrapper_around_the_answer_is_taken_off() -> None:
+    assert DIALECT.task({"data": answer()}, "t") == DIALECT.task(answer(), "t")
+    assert DIALECT.task_id({"data": {"task_id": "abc"}}) == "abc"
+
+
+@pytest.mark.parametrize("payload", [None, [], {}, {"task": None}, {"task": {"status": ""}}, "x", {"data": []}])
+def test_an_answer_without_a_status_is_an_error(payload: Any) -> None:
+    with pytest.raises(errors.ServerError):
+        DIALECT.task(payload, "t")
+
+
+@pytest.mark.parametrize("payload", [None, {}, {"task_id": ""}, {"task_id": "a/b"}, {"task_id": 7}, ["task_id"]])
+def test_an_answer_without_a_usable_task_id_is_an_error(payload: Any) -> None:
+    with pytest.raises(errors.ServerError):
+        DIALECT.task_id(payload)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "kind"),
+    [
+        (400, "INVALID_REQUEST_BODY", errors.ServiceError),
+        (400, "IMAGE_FILE_EXCEEDS_MAX_SIZE", errors.MediaRefusedError),
+        (400, "INVALID_IMAGE_FORMAT", errors.MediaRefusedError),
+        (400, "IMAGE_EXCEEDS_MAX_RESOLUTION", errors.MediaRefusedError),
+        (400, "INVALID_IMAGE_SIZE", errors.MediaRefusedError),
+        (400, "INVALID_AUDIO_FILE", errors.MediaRefusedError),
+        (400, "ILLEGAL_PROMPT", errors.ContentError),
+        (400, "ILLEGAL_IMAGE_CONTENT", errors.ContentError),
+        (400, "BILLING_BALANCE_NOT_ENOUGH", errors.BalanceError),
+        (403, "BILLING_BALANCE_NOT_ENOUGH", errors.BalanceError),
+        (400, "MISSING_API_KEY", errors.AuthenticationError),
+        (401, "INVALID_API_KEY", errors.AuthenticationError),
+        (403, "INVALID_API_KEY", errors.AuthenticationError),
+        (401, "", errors.AuthenticationError),
+        (403, "BILLING_AUTH_FAILED", errors.AuthenticationError),
+        (403, "FEATURE_NOT_ALLOWED", errors.AuthenticationError),
+        (403, "API_NOT_ALLOWED", errors.AuthenticationError),
+        (403, "NEED_REAL_NAME_VERIFY", errors.AuthenticationError),
+        (404, "TASK_NOT_FOUND", errors.TaskNotFoundError),
+        (404, "", errors.TaskNotFoundError),
+        (429, "RATE_LIMIT_EXCEEDED", errors.RateLimitError),
+        (429, "", errors.RateLimitError),
+        (500, "GET_RESULT_FAILED", errors.ServerError),
+        (500, "TASK_FAILED", errors.TaskErrorReported),
+        (400, "TASK_FAILED", errors.TaskErrorReported),
+        (503, "", errors.ServerError),
+    ],
+)
+def test_errors_are_told_apart_by_reason_before_status(status: int, reason: str, kind: type[Exception]) -> None:
+    payload = {"code": status, "reason": reason, "message": "what it said", "metadata": {}}
+    error = DIALECT.error(status, payload, submitting=False, retry_after=None)
+    assert type(error) is kind
+    assert "what it said" in str(error)
+    assert str(status) in str(error)
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        ({"error": {"message": "no such key", "code": "INVALID_API_KEY"}}, "no such key"),
+        ({"error": "plain words"}, "plain words"),
+        ({"message": "alone"}, "alone"),
+        (None, "no explanation"),
+        ([1, 2], "no explanation"),
+    ],
+)
+def test_every_shape_of_an_error_body(payload: Any, said: str) -> None:
+    assert said in str(DIALECT.error(403, payload, submitting=True, retry_after=None))
+
+
+@pytest.mark.parametrize("payload", [{"reason": "API_NOT_FOUND"}, None])
+def test_404_on_submit_means_retired_or_wrong_base_url(payload: Any) -> None:
+    error = DIALECT.error(404, payload, submitting=True, retry_after=None)
+    assert isinstance(error, errors.ModelNotFoundError)
+    assert "retired" in str(error)
+    assert "base_url" in str(error)
+
+
+def test_the_balance_is_in_ten_thousandths_of_a_dollar() -> None:
+    account = DIALECT.account({"availableBalance": "123456", "cashBalance": "100000", "creditLimit": "", "x": 1})
+    assert (account.available_usd, account.cash_usd, account.credit_limit_usd) == (12.3456, 10.0, 0.0)
+    with pytest.raises(errors.ServerError):
+        DIALECT.account({"availableBalance": "much"})
+
+
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [
+        ("InvalidParameter.DataInspection: Unable to download the media resource", "could not fetch"),
+        ("DataInspectionFailed", "unsafe"),
+        ("IPInfringementSuspect", "protected"),
+        ("InvalidURL.Format", "URL"),
+        ("something new", ""),
+    ],
+)
+def test_advice_on_the_models_own_reasons(reason: str, word: str) -> None:
+    assert word in DIALECT.failure_advice(reason)

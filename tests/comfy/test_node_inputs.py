@@ -1,0 +1,109 @@
+"""From a node's inputs to requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nodes.comfy.node_inputs import literal_problems, requests_of
+from nodes.core import limits
+from nodes.core.errors import RequestError
+
+URL = "https://host.example/a.png"
+
+
+def inputs(**changes: list[Any]) -> dict[str, list[Any]]:
+    return {
+        "prompt": ["p"],
+        "negative_prompt": [""],
+        "resolution": ["720P"],
+        "duration": [5],
+        "seed": [1],
+        "prompt_extend": [True],
+        "watermark": [False],
+        "on_repeat": ["reuse"],
+        "image_url": [URL],
+        **changes,
+    }
+
+
+def test_a_batch_of_urls_gives_as_many_requests_and_short_lists_repeat_their_last_item() -> None:
+    made = requests_of(inputs(image_url=[f"{URL}?{n}" for n in range(3)], prompt=["a", "b"], seed=[7]))
+    assert [(r.image_url, r.prompt, r.seed) for r, _ in made] == [
+        (f"{URL}?0", "a", 7),
+        (f"{URL}?1", "b", 7),
+        (f"{URL}?2", "b", 7),
+    ]
+
+
+def test_empty_text_and_missing_sockets_are_unset() -> None:
+    [(request, on_repeat)] = requests_of(inputs(last_frame_url=[""], driving_audio_url=[None]))
+    assert request.media() == {"image_url": URL}
+    assert on_repeat == "reuse"
+
+
+def test_a_prompt_counts_without_the_white_space_around_it() -> None:
+    most = limits.PROMPT_CHARS
+    [(request, _)] = requests_of(
+        inputs(prompt=["p" * most + "\n"], negative_prompt=[f" {'n' * limits.NEGATIVE_PROMPT_CHARS}"])
+    )
+    request.check()
+    assert len(request.prompt) == most
+    with pytest.raises(RequestError, match=str(most)):
+        requests_of(inputs(prompt=["p" * (most + 1)]))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    [(request, _)] = requests_of(inputs(duration=[np.int64(4)], seed=[np.int32(9)]))
+    request.check()
+    assert (type(request.duration), request.seed) == (int, 9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"image_url": []}, "image_url came as an empty list"),
+        ({"resolution": ["4K"]}, "resolution is '4K'; possible are 720P and 1080P"),
+        ({"on_repeat": ["always"]}, "on_repeat is 'always'; possible are reuse and submit_again"),
+        ({"first_clip_url": [URL]}, "both set"),
+        ({"image_url": [""]}, "neither is set"),
+        ({"image_url": ["a.png"]}, "is not an http(s) URL"),
+        ({"image_url": [""], "driving_audio_url": [URL]}, "only driving_audio_url is set"),
+    ],
+)
+def test_what_has_no_meaning_is_refused(changes: dict[str, list[Any]], said: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        requests_of(inputs(**changes))
+    assert said in str(caught.value)
+
+
+LINKED = None
+
+
+@pytest.mark.parametrize(
+    ("media", "said"),
+    [
+        ({"image_url": LINKED}, ""),
+        ({"image_url": LINKED, "first_clip_url": LINKED}, ""),
+        ({"image_url": URL, "first_clip_url": LINKED}, ""),
+        ({"image_url": URL, "first_clip_url": URL}, "both set"),
+        ({"last_frame_url": LINKED}, "only last_frame_url is set"),
+        ({"last_frame_url": LINKED, "driving_audio_url": LINKED}, "image_url or first_clip_url is required"),
+        ({"first_clip_url": URL, "driving_audio_url": URL}, "driving_audio_url cannot be used"),
+        ({"first_clip_url": URL, "driving_audio_url": LINKED}, ""),
+        ({"image_url": URL, "first_clip_url": URL, "last_frame_url": LINKED}, "both set"),
+        ({}, "neither is set"),
+    ],
+)
+def test_only_what_no_link_can_mend_is_refused_when_queued(media: dict[str, Any], said: str) -> None:
+    names = ("image_url", "last_frame_url", "first_clip_url", "driving_audio_url")
+    problems = literal_problems(
+        prompt=LINKED,
+        negative_prompt=LINKED,
+        resolution=LINKED,
+        on_repeat=LINKED,
+        media={name: media.get(name, "") for name in names},
+    )
+    assert (said in "\n".join(problems)) if said else problems == []

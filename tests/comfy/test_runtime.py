@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import types
+
+import pytest
+
+from nodes.comfy import runtime
+from nodes.comfy.runtime import Job, in_thread, until_interrupted
+
+
+class Interrupted(Exception):  # noqa: N818
+    """Stands in for ComfyUI's exception."""
+
+
+@pytest.fixture
+def button(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """ComfyUI's interrupt button: set it to press it."""
+    pressed = threading.Event()
+    management = types.ModuleType("comfy.model_management")
+    management.processing_interrupted = pressed.is_set  # type: ignore[attr-defined]
+    management.InterruptProcessingException = Interrupted  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "comfy", types.ModuleType("comfy"))
+    monkeypatch.setitem(sys.modules, "comfy.model_management", management)
+    return pressed
+
+
+def work_until_cancelled(job: Job, started: threading.Event, ended: threading.Event) -> None:
+    started.set()
+    while not job.cancelled():
+        threading.Event().wait(0.005)
+    ended.set()
+
+
+def test_the_result_comes_back_from_another_thread() -> None:
+    def work(job: Job, a: int, *, b: int) -> tuple[int, bool]:
+        return a + b, threading.current_thread() is threading.main_thread()
+
+    assert asyncio.run(in_thread(work, 1, b=2)) == (3, False)
+
+
+def test_an_error_comes_back_too() -> None:
+    def work(job: Job) -> None:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        asyncio.run(in_thread(work))
+
+
+def test_the_event_loop_goes_on_meanwhile() -> None:
+    async def both() -> str:
+        go = threading.Event()
+
+        async def other() -> None:
+            go.set()
+
+        result, _ = await asyncio.gather(in_thread(lambda job: "done" if go.wait(10) else "stuck"), other())
+        return result
+
+    assert asyncio.run(both()) == "done"
+
+
+def test_interrupt_ends_the_work_and_leaves_the_button_for_others(button: threading.Event) -> None:
+    started, ended = threading.Event(), threading.Event()
+
+    async def press() -> None:
+        await asyncio.to_thread(started.wait, 10)
+        button.set()
+
+    async def both() -> None:
+        await asyncio.gather(in_thread(work_until_cancelled, started, ended), press())
+
+    with pytest.raises(Interrupted):
+        asyncio.run(both())
+    assert ended.is_set()
+    assert button.is_set()
+
+
+def test_an_interrupt_ends_the_waiting_once_the_user_was_told(button: threading.Event) -> None:
+    told: list[str] = []
+
+    async def press() -> None:
+        button.set()
+
+    async def node() -> None:
+        await until_interrupted(asyncio.Event().wait(), every=press, on_interrupt=lambda: told.append("goes on"))
+
+    with pytest.raises(Interrupted):
+        asyncio.run(node())
+    assert told == ["goes on"]
+
+
+def test_a_cancelled_node_ends_its_work() -> None:
+    started, ended = threading.Event(), threading.Event()
+
+    async def cancel() -> None:
+        node = asyncio.ensure_future(in_thread(work_until_cancelled, started, ended))
+        await asyncio.to_thread(started.wait, 10)
+        node.cancel()
+        await node
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancel())
+    assert ended.is_set()
+
+
+def test_progress_is_shown_with_the_latest_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[float, float, str | None]] = []
+    seen = threading.Event()
+
+    async def show(done: float, total: float, *, node_id: str | None) -> None:
+        shown.append((done, total, node_id))
+        seen.set()
+
+    def work(job: Job) -> None:
+        for done in range(1, 6):
+            job.progress(done, 5)
+        seen.wait(10)
+
+    monkeypatch.setattr(runtime, "show_progress", show)
+    asyncio.run(in_thread(work, node_id="7"))
+    assert shown[0] == (5, 5, "7")

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from nodes.config.api_key import remove_key, store_key
+from nodes.config.settings import SettingsError, load_settings
+
+KEY = "sk-0123456789abcdef"
+
+COMMENTED = """\
+# my settings
+connection = "auto"   # where to
+
+[novita] # the service
+# base_url = "https://elsewhere.example"
+price_per_second = { 720P = 0.08, 1080P = 0.12 }
+
+[budget]
+per_day_usd = 5.0
+"""
+
+# What a file looks like before and after a key is stored in it.
+FILES = {
+    "nothing": ("", f'[novita]\napi_key = "{KEY}"\n'),
+    "other sections": ("[budget]\nper_run_usd = 1\n", f'[budget]\nper_run_usd = 1\n\n[novita]\napi_key = "{KEY}"\n'),
+    "no line break at the end": ('connection = "auto"', f'connection = "auto"\n\n[novita]\napi_key = "{KEY}"\n'),
+    "comments and order": (
+        COMMENTED,
+        COMMENTED.replace("[novita] # the service\n", f'[novita] # the service\napi_key = "{KEY}"\n'),
+    ),
+    "an older key": (
+        '[novita]\napi_key = "sk-older-key" # mine\nbase_url = "https://a.example"\n',
+        f'[novita]\napi_key = "{KEY}" # mine\nbase_url = "https://a.example"\n',
+    ),
+    "an empty key": ("[novita]\napi_key = ''\n", f'[novita]\napi_key = "{KEY}"\n'),
+    "Windows line ends": (
+        '[novita]\r\nbase_url = "https://a.example"\r\n',
+        f'[novita]\r\napi_key = "{KEY}"\r\nbase_url = "https://a.example"\r\n',
+    ),
+    "a key of another section": (
+        '[storage.http]\napi_key = "other"\n',
+        f'[storage.http]\napi_key = "other"\n\n[novita]\napi_key = "{KEY}"\n',
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_storing_changes_the_key_and_no_other_byte(case: str, tmp_path: Path) -> None:
+    before, after = FILES[case]
+    path = tmp_path / "config.toml"
+    path.write_bytes(before.encode())
+
+    store_key(tmp_path, KEY)
+
+    assert path.read_bytes().decode() == after
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert load_settings(tmp_path, {}).novita.api_key == KEY
+    assert [path.name for path in tmp_path.iterdir()] == ["config.toml"], "nothing is left beside it"
+
+
+def test_the_file_and_its_folder_are_made(tmp_path: Path) -> None:
+    store_key(tmp_path / "new", KEY)
+
+    assert load_settings(tmp_path / "new", {}).novita.api_key == KEY
+
+
+def test_removing_takes_the_line_away(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(COMMENTED)
+    store_key(tmp_path, KEY)
+
+    remove_key(tmp_path)
+    remove_key(tmp_path)
+
+    assert path.read_text() == COMMENTED
+
+
+def test_removing_from_nothing_makes_no_file(tmp_path: Path) -> None:
+    remove_key(tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+REFUSED = {
+    "an inline table": 'novita = { api_key = "sk-older-key" }\n',
+    "a dotted key": 'novita.api_key = "sk-older-key"\n',
+    "text of several lines that looks like it": '[novita]\nbase_url = """\napi_key = "x"\n"""\n',
+    "broken": "[novita\n",
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_changed_for_sure_stays_as_it_is(case: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(REFUSED[case])
+
+    with pytest.raises(SettingsError) as error:
+        store_key(tmp_path, KEY)
+
+    assert path.read_text() == REFUSED[case]
+    assert KEY not in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["", "short", "sk-with a space", "sk-with\nbreak-0123", "sk-schlüssel-0123", "x" * 513])
+def test_what_is_no_key_is_refused(key: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError):
+        store_key(tmp_path, key)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_quotes_and_backslashes_survive(tmp_path: Path) -> None:
+    odd = 'sk-"quoted"\\back'
+
+    store_key(tmp_path, odd)
+
+    assert load_settings(tmp_path, {}).novita.api_key == odd

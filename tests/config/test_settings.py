@@ -1,0 +1,125 @@
+"""config.toml and the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nodes.config.settings import Settings, SettingsError, load_settings
+
+
+def load(tmp_path: Path, text: str = "", **environ: str) -> Settings:
+    if text:
+        (tmp_path / "config.toml").write_text(text, encoding="utf-8")
+    return load_settings(tmp_path, environ)
+
+
+def test_without_a_file_it_is_the_sandbox(tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    assert settings.in_sandbox
+    assert settings.novita.base_url == "https://api.novita.ai"
+    assert dict(settings.novita.price_per_second) == {"720P": 0.10, "1080P": 0.15}
+    assert (settings.polling.first_seconds, settings.polling.longest_seconds) == (2.0, 15.0)
+    assert (settings.budget.per_run_usd, settings.budget.per_day_usd) == (10.0, 50.0)
+    assert not (tmp_path / "config.toml").exists()
+
+
+def test_a_file_with_everything(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path,
+        """
+        connection = "novita"
+        [novita]
+        api_key = " sk-1 "
+        base_url = "https://proxy.example/"
+        price_per_second = { 720P = 0.2, 1080P = 1 }
+        [storage]
+        kind = "http"
+        [storage.http]
+        url = "https://host/up/{name}"
+        headers = { Authorization = "Bearer up" }
+        [polling]
+        first_seconds = 1
+        [budget]
+        per_day_usd = 0
+        """,
+    )
+    assert not settings.in_sandbox
+    assert (settings.novita.api_key, settings.novita.base_url) == ("sk-1", "https://proxy.example")
+    assert settings.novita.price_per_second["1080P"] == 1.0
+    assert settings.storage.options["http"]["headers"]["Authorization"] == "Bearer up"
+    assert settings.budget.per_day_usd == 0.0
+    assert settings.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "sandbox"),
+    [
+        ("", {}, True),
+        ("", {"NOVITA_API_KEY": "k"}, False),
+        ('[novita]\napi_key = "k"', {}, False),
+        ('connection = "sandbox"', {"NOVITA_API_KEY": "k"}, True),
+        ('connection = "sandbox"', {"NOVITA_API_KEY": "k", "WAN27_CONNECTION": "auto"}, False),
+        ("", {"NOVITA_API_KEY": "  "}, True),
+    ],
+)
+def test_auto_means_the_service_where_a_key_is_set(
+    tmp_path: Path, text: str, environ: dict[str, str], sandbox: bool
+) -> None:
+    assert load(tmp_path, text, **environ).in_sandbox is sandbox
+
+
+def test_the_environment_wins(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path,
+        '[novita]\napi_key = "file"\n[budget]\nper_day_usd = 1',
+        NOVITA_API_KEY="env",
+        WAN27_NOVITA_BASE_URL="http://127.0.0.1:9",
+        WAN27_BUDGET_PER_DAY_USD="2.5",
+        WAN27_NOVITA_PRICE_PER_SECOND_720P="0.5",
+    )
+    assert settings.novita.api_key == "env"
+    assert settings.novita.base_url == "http://127.0.0.1:9"
+    assert settings.budget.per_day_usd == 2.5
+    assert settings.novita.price_per_second["720P"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "named"),
+    [
+        ('connection = "vendor"', {}, "connection in"),
+        ("connection = 7", {}, "possible are auto, novita, sandbox"),
+        ('connection = "novita"', {}, "needs a key"),
+        ("[novita]\napi_key = 5", {}, "novita.api_key"),
+        ('[novita]\napi_key = "two words"', {}, "no key has"),
+        ("[polling]\nfirst_seconds = 0", {}, "polling.first_seconds"),
+        ("[budget]\nper_run_usd = -1", {}, "at least 0"),
+        ("[budget]\nper_run_usd = true", {}, "budget.per_run_usd"),
+        ("", {"WAN27_BUDGET_PER_RUN_USD": "lots"}, "WAN27_BUDGET_PER_RUN_USD is 'lots'"),
+        ("novita = 5", {}, "must be a section"),
+        ('[storage]\nkind = "floppy"', {}, "storage.kind"),
+        ("[novita", {}, "not valid TOML"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_place(tmp_path: Path, text: str, environ: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, text, **environ)
+    assert named in str(caught.value)
+
+
+def test_a_typing_error_in_a_name_is_told(tmp_path: Path) -> None:
+    [warning] = load(tmp_path, "[budget]\nper_day_us = 5").warnings
+    assert "budget.per_day_us is not a setting" in warning
+    assert "budget.per_day_usd" in warning
+
+
+def test_no_secret_in_a_repr(tmp_path: Path) -> None:
+    text = '[novita]\napi_key = "sk-secret"\n[storage.http]\nheaders = { A = "sk-secret" }'
+    assert "sk-secret" not in repr(load(tmp_path, text))
+
+
+def test_a_file_that_is_a_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").mkdir()
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load(tmp_path)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+from nodes.core.addresses import check_url
+from nodes.core.errors import DownloadError
+
+
+def check(url: str, *addresses: str, allow_loopback: bool = False) -> list[str]:
+    async def resolve(host: str, port: int) -> list[str]:
+        return list(addresses)
+
+    return asyncio.run(check_url(httpx.URL(url), allow_loopback=allow_loopback, resolve=resolve))
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "198.18.0.7"])
+def test_public_addresses(address: str) -> None:
+    assert check("https://cdn.test/v.mp4", address) == [address]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "127.9.9.9",
+        "0.0.0.0",
+        "10.0.0.1",
+        "172.16.5.5",
+        "192.168.1.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "fe80::1",
+        "fd00::1",
+        "ff02::1",
+        "::ffff:127.0.0.1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::a00:1",
+        "2002:a00:1::",
+    ],
+)
+def test_other_addresses_are_refused_by_name_and_as_they_are(address: str) -> None:
+    literal = f"[{address}]" if ":" in address else address
+    for url, found in ((f"https://{literal}/v.mp4", []), ("https://looks-public.test/v.mp4", [address])):
+        with pytest.raises(DownloadError, match="private network"):
+            check(url, *found)
+
+
+def test_only_the_public_ones_of_several_are_used() -> None:
+    assert check("https://cdn.test/v.mp4", "10.0.0.1", "93.184.216.34") == ["93.184.216.34"]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://cdn.test/v.mp4", "ftp://cdn.test/v.mp4", "file:///etc/passwd", "//cdn.test/v.mp4", "v.mp4"]
+)
+def test_only_https(url: str) -> None:
+    with pytest.raises(DownloadError, match="only https"):
+        check(url, "93.184.216.34")
+
+
+def test_no_login_in_the_link() -> None:
+    with pytest.raises(DownloadError, match="login"):
+        check("https://user:password@cdn.test/v.mp4", "93.184.216.34")
+
+
+def test_this_machine_where_the_service_is_on_it() -> None:
+    assert check("http://127.0.0.1:9/v.mp4", allow_loopback=True) == ["127.0.0.1"]
+    assert check("http://localhost:9/v.mp4", "::1", allow_loopback=True) == ["::1"]
+    assert check("https://cdn.test/v.mp4", "93.184.216.34", allow_loopback=True) == ["93.184.216.34"]
+    for url, address in (
+        ("http://cdn.test/v.mp4", "93.184.216.34"),
+        ("http://printer.test/v.mp4", "192.168.1.9"),
+        ("https://printer.test/v.mp4", "192.168.1.9"),
+    ):
+        with pytest.raises(DownloadError):
+            check(url, address, allow_loopback=True)
+
+
+def test_a_proxy_looks_the_name_up_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.test:3128")
+    monkeypatch.setenv("no_proxy", "inside.test")
+    assert check("https://cdn.test/v.mp4", "10.0.0.1") == []
+    for url in ("https://localhost/v.mp4", "https://10.0.0.1/v.mp4", "https://inside.test/v.mp4"):
+        with pytest.raises(DownloadError):
+            check(url, "10.0.0.1")

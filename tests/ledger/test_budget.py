@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from nodes.config.settings import Budget
+from nodes.core.errors import BudgetError
+from nodes.ledger.budget import check, check_certain, day_start
+
+LIMITS = Budget(per_run_usd=10.0, per_day_usd=50.0)
+
+
+@pytest.mark.parametrize(
+    ("cost", "run", "day", "setting"),
+    [
+        (10.0, 0.0, 0.0, None),
+        (10.01, 0.0, 0.0, "per_run_usd"),
+        (4.0, 6.0, 6.0, None),
+        (4.5, 6.0, 6.0, "per_run_usd"),
+        (5.0, 0.0, 45.0, None),
+        (5.0, 0.0, 45.5, "per_day_usd"),
+        (0.0, 99.0, 99.0, None),
+        (0.1 + 0.2, 9.7, 9.7, None),
+    ],
+)
+def test_limits(cost: float, run: float, day: float, setting: str | None) -> None:
+    def attempt() -> None:
+        check(cost, budget=LIMITS, spent_in_run=run, spent_today=day, videos=2)
+
+    if setting is None:
+        attempt()
+        return
+    with pytest.raises(BudgetError) as caught:
+        attempt()
+    text = str(caught.value)
+    assert setting in text
+    assert "[budget] in config.toml" in text
+    assert f"${cost:.2f}" in text
+
+
+def test_what_is_certain_when_a_prompt_is_queued() -> None:
+    check_certain([], budget=LIMITS, spent_today=1000.0)
+    check_certain([5.0, 5.0], budget=LIMITS)
+    with pytest.raises(BudgetError, match=r"3 new videos would cost about \$15.00"):
+        check_certain([5.0] * 3, budget=LIMITS)
+    with pytest.raises(BudgetError, match="per_day_usd"):
+        check_certain([5.0], budget=LIMITS, spent_today=46.0)
+
+
+def test_a_day_begins_at_local_midnight() -> None:
+    noon = datetime(2026, 3, 4, 12, 30)
+    assert datetime.fromtimestamp(day_start(noon.timestamp())) == datetime(2026, 3, 4)

@@ -1,0 +1,692 @@
+from __future__ import annotations
+
+import hashlib
+import random
+import threading
+from dataclasses import replace
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from nodes.core import limits
+from nodes.media.clip.encode import encode_clip
+from nodes.media.files import MediaCancelled, MediaError, MediaFile
+from nodes.sandbox.inspect import inspect_media
+from tests.media.clip_files import FileVideo, Reread, VideoFromComponents, grey, ramp, reread, tone, write_clip
+
+BOUNDS = limits.CLIP
+BT709 = (1, 1, 1, 1)
+
+
+@pytest.fixture
+def encode(tmp_path: Path):
+    def run(video: Any, bounds=BOUNDS, **options) -> MediaFile:
+        (tmp_path / "out").mkdir(exist_ok=True)
+        return encode_clip(video, bounds, directory=tmp_path / "out", **options)
+
+    return run
+
+
+def tensors(frames: int, size: tuple[int, int] = (320, 240), fps: Any = 30, audio: Any = None) -> VideoFromComponents:
+    return VideoFromComponents(ramp(frames, *size), fps, audio)
+
+
+def check(file: MediaFile, *, encoded: bool = True) -> Reread:
+    """Decode all of it; the sandbox's own reader has to agree, and every length that a reader may take is inside."""
+    facts = inspect_media(file.path, "first_clip_url")
+    seen = reread(file.path)
+    assert (facts.width, facts.height, facts.size) == (file.width, file.height, file.size)
+    assert file.seconds is not None
+    if encoded:
+        assert file.owned
+        assert file.extension == "mp4"
+        assert (seen.codec, seen.pix_fmt, seen.colour) == ("h264", "yuv420p", BT709)
+        assert seen.size == (file.width, file.height)
+        assert len(seen.greys) / seen.fps == pytest.approx(file.seconds, abs=1e-3)
+        for seconds in (seen.seconds, seen.video_seconds, facts.seconds):
+            assert seconds == pytest.approx(file.seconds, abs=1e-3)
+            assert BOUNDS.min_seconds - 1e-3 <= seconds <= BOUNDS.max_seconds + 1e-3
+        assert seen.sound_seconds is None or seen.sound_seconds <= file.seconds + 1e-3
+        data = file.path.read_bytes()
+        assert data.index(b"moov") < data.index(b"mdat")  # the index stands in front
+    return seen
+
+
+# Sent as it is
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("extension", ["mp4", "mov"])
+@pytest.mark.parametrize("mode", ["fit", "error"])
+def test_a_file_inside_the_limits_is_sent_byte_for_byte(
+    codec: str, extension: str, mode: str, encode, tmp_path: Path
+) -> None:
+    path = write_clip(tmp_path / f"clip.{extension}", codec=codec, sound=2.0)
+    file = encode(FileVideo(str(path)), on_limit=mode)
+    assert (file.path, file.owned, file.extension, file.notes) == (path, False, extension, ())
+    assert file.seconds == pytest.approx(2.0)
+    check(file, encoded=False)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_container_counts_not_the_name(encode, tmp_path: Path) -> None:
+    mov = write_clip(tmp_path / "clip.MP4", format="mov")
+    assert encode(FileVideo(str(mov))).extension == "mov"
+    mkv = write_clip(tmp_path / "other.mp4", format="matroska")
+    assert "Matroska" in encode(FileVideo(str(mkv))).notes[0]
+
+
+def test_bytes_in_memory_are_written_as_they_are(encode, tmp_path: Path) -> None:
+    data = write_clip(tmp_path / "clip.mp4", sound=2.0).read_bytes()
+    buffer = BytesIO(data)
+    buffer.seek(77)
+    file = encode(FileVideo(buffer))
+    assert file.owned
+    assert file.path.read_bytes() == data
+    assert file.sha256 == hashlib.sha256(data).hexdigest()
+    assert buffer.tell() == 77
+
+
+# Files that are encoded
+
+ENCODED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "matroska": ({}, "mkv", "Matroska"),
+    "webm": ({"codec": "libvpx-vp9", "sound_codec": "libopus"}, "webm", "vp9"),
+    "prores": ({"codec": "prores_ks", "pix_fmt": "yuv422p10le"}, "mov", "prores"),
+    "mpeg4": ({"codec": "mpeg4"}, "mp4", "mpeg4"),
+    "lossless RGB": ({"codec": "ffv1", "pix_fmt": "bgr0", "sound_codec": "pcm_s16le"}, "mkv", "ffv1"),
+    "odd sides": (
+        {"codec": "ffv1", "pix_fmt": "yuv444p", "size": (321, 241), "sound_codec": "pcm_s16le"},
+        "avi",
+        "AVI",
+    ),
+    "squeezed": ({"pixel_aspect": Fraction(4, 3)}, "mp4", "not square"),
+}
+
+
+@pytest.mark.parametrize("case", ENCODED)
+def test_other_files_are_encoded_once(case: str, encode, tmp_path: Path) -> None:
+    options, extension, reason = ENCODED[case]
+    path = write_clip(tmp_path / f"clip.{extension}", sound=2.0, **options)
+    file = encode(FileVideo(str(path)))
+    seen = check(file)
+    assert reason in " ".join(file.notes)
+    assert (file.width, file.height) == ((426, 240) if case == "squeezed" else (320, 240))
+    assert len(seen.greys) == 60
+    assert seen.greys[0] == pytest.approx(grey(0, 60), abs=3)
+    assert seen.greys[-1] == pytest.approx(grey(59, 60), abs=3)
+    assert seen.sound_seconds == pytest.approx(2.0, abs=0.05)
+    with pytest.raises(MediaError, match=reason):
+        encode(FileVideo(str(path)), on_limit="error")
+
+
+@pytest.mark.parametrize(("rotation", "white"), [(0, (0, 0)), (90, (0, -1)), (180, (-1, -1)), (270, (-1, 0))], ids=str)
+def test_rotation_is_applied(rotation: int, white: tuple[int, int], encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "turned.mp4", codec="mpeg4", size=(480, 320), rotation=rotation, corner=True)
+    file = encode(FileVideo(str(path)))
+    seen = check(file)
+    assert (file.width, file.height) == ((320, 480) if rotation in (90, 270) else (480, 320))
+    corners = {
+        (y, x): int(seen.first[20 if y == 0 else -20, 20 if x == 0 else -20, 0]) for y in (0, -1) for x in (0, -1)
+    }
+    assert corners.pop(white) > 240
+    assert max(corners.values()) < 80
+
+
+def test_a_turned_file_inside_the_limits_is_judged_upright(encode, tmp_path: Path) -> None:
+    file = encode(FileVideo(str(write_clip(tmp_path / "turned.mp4", size=(480, 320), rotation=90))))
+    assert (file.owned, file.width, file.height) == (False, 320, 480)
+
+
+def test_a_variable_frame_rate_keeps_its_time(encode, tmp_path: Path) -> None:
+    """Frames that stand for 1 to 4 units: at any time the constant rate shows what stood there."""
+    steps = random.Random(1).choices((10, 20, 20, 40), k=119)
+    times = [sum(steps[:index]) for index in range(120)]
+    file = encode(FileVideo(str(write_clip(tmp_path / "phone.mkv", frames=120, pts=times))))
+    seen = check(file)
+    assert len(seen.gaps) == 1
+    for index, time in enumerate(times):
+        slot = round(time / 600 * seen.fps)
+        if index + 1 < len(times) and slot < round(times[index + 1] / 600 * seen.fps):
+            assert seen.greys[slot] == pytest.approx(grey(index, 120), abs=4)
+    assert file.seconds == pytest.approx(times[-1] / 600, abs=0.1)
+
+
+@pytest.mark.parametrize(("codec", "extension", "pixels"), [("ffv1", "mkv", "yuv420p"), ("mjpeg", "avi", "yuvj420p")])
+def test_key_frames_of_the_source_are_not_kept(codec: str, extension: str, pixels: str, encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / f"clip.{extension}", codec=codec, pix_fmt=pixels)
+    with av.open(str(encode(FileVideo(str(path))).path)) as container:
+        assert sum(packet.is_keyframe for packet in container.demux(video=0) if packet.size) < 5
+
+
+def write_sound(path: Path, *parts: tuple[float, Any], layout: str = "stereo", codec: str = "pcm_f32le") -> Path:
+    """3 s of pictures, and samples [C, T] at the times given."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        track = container.add_stream(codec, rate=48_000, layout=layout)
+        for index in range(90):
+            frame = av.VideoFrame.from_ndarray(np.full((240, 320, 3), index, np.uint8), format="rgb24")
+            frame.pts = index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        for start, samples in parts:
+            packed = np.ascontiguousarray(samples.astype(np.float32).T.reshape(1, -1))
+            heard = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
+            heard.sample_rate, heard.pts, heard.time_base = 48_000, round(start * 48_000), Fraction(1, 48_000)
+            container.mux(track.encode(heard))
+        container.mux(track.encode(None))
+    return path
+
+
+def heard_in(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
+
+
+def sine(seconds: float, channels: int = 2, peak: float = 0.5) -> np.ndarray:
+    wave = peak * np.sin(2 * np.pi * 440 * np.arange(round(seconds * 48_000)) / 48_000)
+    return np.repeat(wave[None], channels, 0)
+
+
+@pytest.mark.parametrize(("channels", "layout"), [(8, "7.1"), (6, "5.1"), (3, "2.1"), (2, "stereo")])
+@pytest.mark.parametrize("peak", [0.8, 3.0])
+def test_sound_of_files_is_mixed_as_that_of_tensors_and_never_clips(
+    channels: int, layout: str, peak: float, encode, tmp_path: Path
+) -> None:
+    wave = sine(3, channels, peak)
+    path = write_sound(tmp_path / "clip.mkv", (0, wave), layout=layout)
+    from_file = heard_in(encode(FileVideo(str(path))).path)
+    audio = {"waveform": torch.from_numpy(wave.astype(np.float32))[None], "sample_rate": 48_000}
+    from_tensors = heard_in(encode(tensors(90, audio=audio)).path)
+    assert np.abs(from_file).max() == pytest.approx(min(peak, 1), abs=0.06)
+    assert np.abs(from_file).max() == pytest.approx(np.abs(from_tensors).max(), abs=0.02)
+    assert from_file.shape == from_tensors.shape
+
+
+def test_sound_that_begins_a_little_late_stays_in_time(encode, tmp_path: Path) -> None:
+    click = np.zeros((2, 48_000), np.float32)
+    click[:, 24_000:24_100] = 0.9
+    found = heard_in(encode(FileVideo(str(write_sound(tmp_path / "clip.mkv", (0.04, click))))).path)
+    assert np.abs(found[0]).argmax() / 48_000 == pytest.approx(0.54, abs=0.005)
+
+
+@pytest.mark.parametrize("hours", [1, 300_000])
+def test_a_wrong_time_of_a_piece_of_sound_costs_only_that(hours: int, encode, tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "clip.nut", (0, sine(1)), (3600 * hours, sine(1)))
+    seen = check(encode(FileVideo(str(path))))
+    assert seen.sound_seconds == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("layout", ["mono", "5.1"])
+def test_sound_that_changes_its_channels_on_the_way(layout: str, encode, tmp_path: Path) -> None:
+    data = b""
+    for index, channels in enumerate(("stereo", layout)):
+        with av.open(str(tmp_path / "part.ts"), "w") as container:
+            stream = container.add_stream("libx264", rate=30, options={"g": "15"})
+            stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+            track = container.add_stream("aac", rate=48_000, layout=channels)
+            for frame in range(60):
+                image = av.VideoFrame.from_ndarray(np.full((240, 320, 3), 40 + frame, np.uint8), format="rgb24")
+                image.pts, image.time_base = frame + 60 * index + 30, Fraction(1, 30)
+                container.mux(stream.encode(image))
+            container.mux(stream.encode(None))
+            wave = np.ascontiguousarray(sine(2, len(track.layout.channels)).astype(np.float32))
+            heard = av.AudioFrame.from_ndarray(wave, format="fltp", layout=channels)
+            heard.sample_rate, heard.pts, heard.time_base = 48_000, 96_000 * index + 48_000, Fraction(1, 48_000)
+            container.mux(track.encode(heard))
+            container.mux(track.encode(None))
+        data += (tmp_path / "part.ts").read_bytes()
+    (tmp_path / "clip.ts").write_bytes(data)
+    file = encode(FileVideo(str(tmp_path / "clip.ts")))
+    check(file)
+    found = heard_in(file.path)
+    for at in (1.0, 3.0):
+        piece = found[:, round(at * 48_000) :][:, :9_600]
+        assert np.sqrt(np.mean(np.square(piece), axis=1)) == pytest.approx([0.354, 0.354], abs=0.05)
+
+
+def test_a_late_start_keeps_pictures_and_sound_together(encode, tmp_path: Path) -> None:
+    """Video from second 5 of a file whose sound starts at 0: the sound of those first seconds goes."""
+    path = write_clip(tmp_path / "late.mkv", frames=90, pts=[3000 + 20 * i for i in range(90)], sound=8.0)
+    file = encode(FileVideo(str(path)))
+    seen = check(file)
+    assert file.seconds == pytest.approx(3.0, abs=1e-3)
+    assert len(seen.greys) == 90
+    assert seen.sound_seconds == pytest.approx(3.0, abs=0.05)
+
+
+@pytest.mark.parametrize(("sound", "kept"), [(None, None), (1.0, 1.0), (3.0, 3.0), (6.0, 3.0)])
+def test_sound_shorter_longer_or_none(sound: float | None, kept: float | None, encode, tmp_path: Path) -> None:
+    seen = check(encode(FileVideo(str(write_clip(tmp_path / "clip.mkv", frames=90, sound=sound)))))
+    assert seen.sound_seconds == (None if kept is None else pytest.approx(kept, abs=0.05))
+
+
+def test_a_long_file_keeps_its_last_ten_seconds(encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "long.mp4", frames=300, fps=10, sound=30.0, gop=250)
+    file = encode(FileVideo(str(path)))
+    seen = check(file)
+    assert file.seconds == 10
+    assert "30 s" in file.notes[0]
+    assert "last 10 s" in file.notes[1]
+    assert seen.greys[0] == pytest.approx(grey(200, 300), abs=3)
+    assert seen.greys[-1] == pytest.approx(grey(299, 300), abs=3)
+    assert seen.sound_seconds == pytest.approx(10, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("window", "first", "last"), [((1.0, 2.5), 30, 104), ((1.0, 0.0), 30, 149), ((0.0, 3.0), 0, 89)]
+)
+def test_a_video_that_was_trimmed_in_the_graph(
+    window: tuple[float, float], first: int, last: int, encode, tmp_path: Path
+) -> None:
+    path = write_clip(tmp_path / "clip.mp4", frames=150, sound=5.0)
+    file = encode(FileVideo(str(path), window))
+    seen = check(file)
+    assert len(seen.greys) == last - first + 1
+    assert seen.greys[0] == pytest.approx(grey(first, 150), abs=3)
+    assert seen.greys[-1] == pytest.approx(grey(last, 150), abs=3)
+    with pytest.raises(MediaError, match="part of its file"):
+        encode(FileVideo(str(path), window), on_limit="error")
+
+
+def test_a_trim_after_the_end_is_an_error(encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4")
+    with pytest.raises(MediaError, match="start at 7 s, after its end at 2"):
+        encode(FileVideo(str(path), (7.0, 1.0)))
+
+
+class Sliced:
+    """As ComfyUI's VideoFromFile between the first that trims and the one that tells: the window is its own affair."""
+
+    def __init__(self, file: str | BytesIO, start: float = 0, duration: float = 0, crop: Any = None) -> None:
+        self._VideoFromFile__start_time, self._VideoFromFile__duration = start, duration
+        self._VideoFromFile__crop = crop
+        self._file = file
+
+    def get_stream_source(self) -> str | BytesIO:
+        return self._file
+
+    def get_components(self) -> Any:
+        return tensors(60, (250, 240)).get_components()
+
+
+@pytest.mark.parametrize(
+    ("window", "first", "last"),
+    [((1.0, 2.5), 30, 104), ((-3.0, 0.0), 60, 149), ((-4.0, 2.0), 30, 89), ((-9.0, 3.0), 0, 89), ((0, 3), 0, 89)],
+    ids=str,
+)
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_a_video_that_was_sliced_on_a_core_that_does_not_tell(
+    window: tuple[float, float], first: int, last: int, in_memory: bool, encode, tmp_path: Path
+) -> None:
+    path = write_clip(tmp_path / "clip.mp4", frames=150, sound=5.0)
+    seen = check(encode(Sliced(BytesIO(path.read_bytes()) if in_memory else str(path), *window)))
+    assert len(seen.greys) == last - first + 1
+    assert seen.greys[0] == pytest.approx(grey(first, 150), abs=3)
+    assert seen.greys[-1] == pytest.approx(grey(last, 150), abs=3)
+
+
+def test_a_slice_from_the_end_of_a_file_that_does_not_say_its_length(encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.h264", format="h264")
+    with pytest.raises(MediaError, match="does not say how long it is"):
+        encode(Sliced(str(path), -1.0))
+
+
+def test_a_crop_is_not_lost_on_a_core_that_does_not_tell(encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4")
+    assert not encode(Sliced(str(path))).owned
+    file = encode(Sliced(str(path), crop=(0, 0, 250, 240)))
+    check(file)
+    assert (file.owned, file.width) == (True, 250)
+
+
+# Bad files
+
+
+@pytest.mark.parametrize("kind", ["junk", "empty", "missing", "cut off", "sound only", "no frames"])
+def test_files_that_are_no_video(kind: str, encode, tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    words = "cannot be opened as a video"
+    if kind in ("junk", "empty"):
+        path.write_bytes(b"no video" * (kind == "junk"))
+    elif kind == "missing":
+        words = "not there any more"
+    elif kind == "cut off":
+        path.write_bytes(write_clip(path).read_bytes()[:2000])
+    elif kind == "sound only":
+        words = "clip.mp4 has no video stream"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("aac", rate=48_000)
+            frame = av.AudioFrame.from_ndarray(np.zeros((2, 96_000), np.float32), format="fltp", layout="stereo")
+            frame.sample_rate = 48_000
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    else:
+        words = "no frame"
+        data = bytearray(write_clip(path, gop=250).read_bytes())
+        start = data.index(b"mdat") + 4
+        data[start : data.index(b"moov") - 4] = bytes(data.index(b"moov") - 4 - start)
+        path.write_bytes(data)
+    with pytest.raises(MediaError, match=words) as raised:
+        encode(FileVideo(str(path)))
+    assert str(tmp_path) not in str(raised.value)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_flv_is_told_apart(encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.flv")
+    with pytest.raises(MediaError, match=r"FLV .* not read: save them as mp4"):
+        encode(FileVideo(str(path)))
+
+
+def test_a_damaged_file_gives_what_can_be_read(encode, tmp_path: Path) -> None:
+    data = bytearray(write_clip(tmp_path / "whole.mkv", frames=120, sound=4.0).read_bytes())
+    for at in range(len(data) // 2, len(data) // 2 + 600, 7):
+        data[at] ^= 0x5A
+    path = tmp_path / "damaged.mkv"
+    path.write_bytes(data)
+    seen = check(encode(FileVideo(str(path))))
+    assert len(seen.greys) == 120
+    assert seen.greys[-1] == pytest.approx(grey(119, 120), abs=3)
+
+
+def spoilt(path: Path, start: int, end: int) -> Path:
+    """The file with its video packets of that range overwritten, so that no decoder takes them."""
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for at, size in packets[start:end]:
+        data[at + 4 : at + size] = b"\xff" * (size - 4)
+    path.write_bytes(data)
+    return path
+
+
+def test_a_clip_whose_end_is_damaged_is_an_error(encode, tmp_path: Path) -> None:
+    """The video goes on from there: a picture that stands still must not be paid for."""
+    path = spoilt(write_clip(tmp_path / "clip.mkv", frames=150, sound=5.0), 60, 150)
+    with pytest.raises(MediaError, match=r"last 3 s of the clip cannot be decoded: .* from 2 s on.*Trim it"):
+        encode(FileVideo(str(path)))
+    with pytest.raises(MediaError, match=r"last 1 s of the clip"):
+        encode(FileVideo(str(spoilt(write_clip(tmp_path / "part.mkv", frames=150), 60, 105)), (0.5, 2.5)))
+    assert list((tmp_path / "out").iterdir()) == []
+    file = encode(FileVideo(str(path), (0.0, 2.0)))
+    assert len(check(file).greys) == 60
+    assert "damaged" not in " ".join(file.notes)
+
+
+def test_damage_before_the_end_is_told(encode, tmp_path: Path) -> None:
+    path = spoilt(write_clip(tmp_path / "clip.mkv", frames=150), 60, 90)
+    file = encode(FileVideo(str(path)))
+    assert check(file).greys[-1] == pytest.approx(grey(149, 150), abs=3)
+    assert "30 pieces of its pictures could not be decoded" in file.notes[-1]
+
+
+@pytest.mark.parametrize("gop", [30, 90, 250])
+def test_mpeg_ts_begins_with_a_key_frame_somewhere(gop: int, encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.ts", frames=360, gop=gop, sound=12.0)
+    seen = check(encode(FileVideo(str(path))))
+    assert seen.greys == pytest.approx([grey(index, 360) for index in range(60, 360)], abs=4)
+    assert seen.sound_seconds == pytest.approx(10, abs=0.05)
+
+
+@pytest.mark.parametrize(("format", "codec"), [("h264", "libx264"), ("hevc", "libx265"), ("mjpeg", "mjpeg")])
+def test_bare_streams_without_times(format: str, codec: str, encode, tmp_path: Path) -> None:
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    path = write_clip(tmp_path / f"clip.{format}", format=format, codec=codec, frames=300, fps=25, pix_fmt=pixels)
+    seen = check(encode(FileVideo(str(path))))
+    assert seen.greys == pytest.approx([grey(index, 300) for index in range(50, 300)], abs=4)
+
+
+def test_a_file_that_cannot_be_sought_in_is_read_from_its_start(
+    encode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nodes.media.clip.file_clip._sought", lambda *_: False)
+    seen = check(encode(FileVideo(str(write_clip(tmp_path / "clip.mkv", frames=360, sound=12.0)))))
+    assert seen.greys == pytest.approx([grey(index, 360) for index in range(60, 360)], abs=4)
+    assert seen.sound_seconds == pytest.approx(10, abs=0.05)
+
+
+# Tensors
+
+
+def test_tensors_are_encoded_without_comfyui_s_encoder(encode) -> None:
+    file = encode(tensors(72, fps=24, audio=tone(3)), on_limit="error")
+    seen = check(file)
+    assert (file.seconds, seen.fps, file.notes) == (3.0, 24, ())
+    assert (seen.channels, seen.sound_rate) == (2, 48_000)
+    assert seen.sound_seconds == pytest.approx(3, abs=0.03)
+    expected = np.floor(np.linspace(0, 1, 72) * 255 + 0.5)
+    assert np.abs(np.array(seen.greys) - expected).max() < 4
+
+
+def test_the_picture_is_close_to_lossless(encode) -> None:
+    y, x = torch.meshgrid(torch.arange(360.0), torch.arange(640.0), indexing="ij")
+    waves = torch.stack([torch.sin(x / 19 + y / 47), torch.cos(x / 31 - y / 23), torch.sin((x + y) / 41)], -1)
+    images = torch.stack([(waves.roll(3 * index, 1) * 0.4 + 0.5) for index in range(48)])
+    file = encode(VideoFromComponents(images, 24))
+    with av.open(str(file.path)) as container:
+        # PyAV before 17 reads every video as BT.601 unless it is told both sides, and they differ.
+        rgb = {"format": "rgb24", "src_colorspace": "ITU709", "dst_colorspace": "ITU601"}
+        frames = np.stack([frame.to_ndarray(**rgb) for frame in container.decode(video=0)])
+    error = frames.astype(np.float32) / 255 - images.numpy()
+    assert 10 * np.log10(1 / np.mean(np.square(error))) > 36
+
+
+@pytest.mark.parametrize("fps", [8, 12.5, 23.976, Fraction(30000, 1001), 60, 16.666666])
+def test_any_frame_rate(fps: Any, encode) -> None:
+    frames = round(3 * fps)
+    file = encode(tensors(frames, fps=fps, audio=tone(3, rate=44_100)))
+    seen = check(file)
+    assert len(seen.greys) == frames
+    assert float(seen.fps) == pytest.approx(float(fps), rel=1e-4)
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000, 96_000])
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_sound_of_tensors(rate: int, channels: int, encode) -> None:
+    seen = check(encode(tensors(60, audio=tone(5, rate=rate, channels=channels))))
+    assert seen.channels == min(channels, 2)
+    assert seen.sound_seconds == pytest.approx(2, abs=0.03)
+
+
+def test_transparency_and_grey_of_tensors(encode) -> None:
+    clear = torch.zeros(60, 240, 320, 4)
+    assert check(encode(VideoFromComponents(clear))).greys[0] == pytest.approx(255, abs=2)
+    grey_frames = torch.full((60, 240, 320, 1), 0.5)
+    assert check(encode(VideoFromComponents(grey_frames))).greys[0] == pytest.approx(128, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("images", "fps", "words"),
+    [
+        (torch.zeros(0, 240, 320, 3), 30, "no frames"),
+        (torch.zeros(60, 0, 320, 3), 30, "no frames"),
+        (torch.zeros(240, 320, 3), 30, "no frames of the shape"),
+        (torch.zeros(60, 240, 320, 2), 30, "240×320×2"),
+        (torch.zeros(60, 240, 320, 3), 0, "frame rate is 0"),
+    ],
+)
+def test_tensors_that_are_no_video(images: torch.Tensor, fps: int, words: str, encode) -> None:
+    with pytest.raises(MediaError, match=words):
+        encode(VideoFromComponents(images, fps))
+
+
+def test_nan_is_refused_with_the_number_of_the_frame(encode, tmp_path: Path) -> None:
+    images = ramp(60, 320, 240).clone()
+    images[41, 5, 5, 1] = float("nan")
+    with pytest.raises(MediaError, match=r"Frame 42 .*NaN"):
+        encode(VideoFromComponents(images))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+# Limits: at, below and above every edge
+
+
+@pytest.mark.parametrize(
+    ("frames", "fps", "kept"),
+    [
+        (59, 30, None),
+        (60, 30, 60),
+        (300, 30, 300),
+        (301, 30, 300),
+        (47, 24, None),
+        (48, 24, 48),
+        (240, 24, 240),
+        (241, 24, 240),
+        (59, Fraction(30000, 1001), None),
+        (60, Fraction(30000, 1001), 60),
+        (299, Fraction(30000, 1001), 299),
+        (300, Fraction(30000, 1001), 299),
+    ],
+)
+@pytest.mark.parametrize("source", ["tensors", "mkv", "mp4"])
+def test_lengths(frames: int, fps: Any, kept: int | None, source: str, encode, tmp_path: Path) -> None:
+    video: Any = tensors(frames, fps=fps)
+    if source != "tensors":
+        video = FileVideo(str(write_clip(tmp_path / f"clip.{source}", frames=frames, fps=fps)))
+    if kept is None:
+        for mode in ("fit", "error"):
+            with pytest.raises(MediaError, match=r"lasts 1\.9\d+ s; at least 2 s"):
+                encode(video, on_limit=mode)
+        return
+    file = encode(video)
+    seen = check(file, encoded=source != "mp4" or frames != kept)
+    assert len(seen.greys) == kept
+    if kept != frames:
+        assert any("last" in note for note in file.notes)
+        with pytest.raises(MediaError, match=r"lasts 10\.0\d+ s, the limit is 10 s"):
+            encode(video, on_limit="error")
+        expected = grey(frames - 1, frames) if source != "tensors" else 255
+        assert seen.greys[-1] == pytest.approx(expected, abs=3)
+    elif source != "mkv":
+        assert encode(video, on_limit="error").notes == ()
+
+
+SIDES = [
+    ((240, 240), (240, 240)),
+    ((238, 240), (240, 242)),
+    ((239, 240), (240, 242)),
+    ((240, 239), (242, 240)),
+    ((241, 241), (240, 240)),
+    ((321, 243), (320, 242)),
+    ((1920, 240), (1920, 240)),
+    ((1928, 241), (1928, 242)),
+    ((4096, 512), (4096, 512)),
+    ((4098, 514), (4096, 514)),
+    ((4097, 513), (4096, 512)),
+    ((514, 4098), (514, 4096)),
+    ((5000, 700), (4096, 574)),
+    ((100, 100), (240, 240)),
+    ((1922, 240), None),
+    ((240, 1922), None),
+    ((2000, 100), None),
+]
+
+
+@pytest.mark.parametrize(("size", "fitted"), SIDES)
+def test_sides(size: tuple[int, int], fitted: tuple[int, int] | None, encode) -> None:
+    video = VideoFromComponents(torch.full((1, 1, 1, 3), 0.5).expand(2, size[1], size[0], 3), 1)
+    if fitted is None:
+        for mode in ("fit", "error"):
+            with pytest.raises(MediaError, match=rf"{size[0]}×{size[1]} px.*8:1"):
+                encode(video, on_limit=mode)
+        return
+    file = encode(video)
+    seen = check(file)
+    assert (file.width, file.height) == fitted
+    assert seen.greys[0] == pytest.approx(128, abs=2)
+    assert bool(file.notes) == (size != fitted)
+    if all(BOUNDS.min_side <= side <= BOUNDS.max_side for side in size):
+        encode(video, on_limit="error")
+    else:
+        with pytest.raises(MediaError, match=rf"{size[0]}×{size[1]} px.*240 to 4096"):
+            encode(video, on_limit="error")
+
+
+def test_a_large_file_is_scaled(encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "large.mp4", size=(4100, 600), fps=2, frames=4)
+    file = encode(FileVideo(str(path)))
+    check(file)
+    assert (file.width, file.height) == (4096, 600)
+
+
+def noisy(frames: int = 60) -> VideoFromComponents:
+    generator = torch.Generator().manual_seed(1)
+    return VideoFromComponents(torch.rand(frames, 240, 320, 3, generator=generator), 30)
+
+
+def test_the_quality_steps_down_until_the_file_fits(encode) -> None:
+    whole = encode(noisy())
+    assert whole.notes == ()
+    for share in (1.0, 0.6, 0.2, 0.1):
+        bounds = replace(BOUNDS, max_bytes=int(whole.size * share))
+        file = encode(noisy(), bounds)
+        assert bounds.max_bytes * 0.4 < file.size <= bounds.max_bytes
+        assert ("crf" in " ".join(file.notes)) == (share < 1)
+        check(file)
+
+
+def test_a_file_that_is_too_large_is_encoded_again(encode, tmp_path: Path) -> None:
+    path = encode(noisy()).path
+    size = path.stat().st_size
+    assert not encode(FileVideo(str(path)), replace(BOUNDS, max_bytes=size)).owned
+    smaller = replace(BOUNDS, max_bytes=size - 1)
+    file = encode(FileVideo(str(path)), smaller)
+    assert file.size < size
+    assert "MB" in file.notes[0]
+    with pytest.raises(MediaError, match="it takes"):
+        encode(FileVideo(str(path)), smaller, on_limit="error")
+
+
+def test_what_cannot_fit_is_an_error(encode, tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"does not fit into 0\.0 MB at 320×240 px"):
+        encode(noisy(), replace(BOUNDS, max_bytes=20_000))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_100_mb_for_real(encode, tmp_path: Path) -> None:
+    """A file of exactly 100 MB is sent as it is, and one byte more is not."""
+    data = write_clip(tmp_path / "clip.mp4").read_bytes()
+    padding = 100_000_000 - len(data)
+    path = tmp_path / "large.mp4"
+    path.write_bytes(data + padding.to_bytes(4, "big") + b"free" + bytes(padding - 8))
+    file = encode(FileVideo(str(path)))
+    assert (file.size, file.owned) == (100_000_000, False)
+    padding += 1
+    path.write_bytes(data + padding.to_bytes(4, "big") + b"free" + bytes(padding - 8))
+    with pytest.raises(MediaError, match=r"100\.0 MB"):
+        encode(FileVideo(str(path)), on_limit="error")
+    assert encode(FileVideo(str(path))).size < 1_000_000
+
+
+# While it runs
+
+
+@pytest.mark.parametrize("source", ["tensors", "file"])
+def test_progress_and_interrupt(source: str, encode, tmp_path: Path) -> None:
+    video: Any = tensors(90)
+    if source == "file":
+        video = FileVideo(str(write_clip(tmp_path / "clip.mkv", frames=90)))
+    seen: list[tuple[int, int]] = []
+    encode(video, on_progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(index + 1, 90) for index in range(90)]
+    seen.clear()
+    threads = threading.active_count()
+    before = set((tmp_path / "out").iterdir())
+    with pytest.raises(MediaCancelled):
+        encode(video, on_progress=lambda done, total: seen.append((done, total)), cancelled=lambda: len(seen) >= 5)
+    assert len(seen) == 5
+    assert threading.active_count() == threads
+    assert set((tmp_path / "out").iterdir()) == before
+
+
+def test_unknown_values_are_refused(encode) -> None:
+    with pytest.raises(MediaError, match="maybe"):
+        encode(tensors(60), on_limit="maybe")

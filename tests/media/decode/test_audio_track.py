@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from nodes.media.decode.decode import Decoded, DecodeOptions, decode
+from nodes.media.decode.memory import MIB, MemoryRefusedError
+
+RATE, FPS = 48000, 30
+
+
+def make(path: Path, *, pictures: tuple[float, ...], sounds: tuple[tuple[float, float], ...], click: float = 9) -> Path:
+    """A picture at each time, white from `click` on; sound from and to each pair of seconds, loud at `click`."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=FPS)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        audio = container.add_stream("aac", rate=RATE, layout="mono")
+        for time in pictures:
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 255 * (time > click - 1e-6), np.uint8), "rgb24")
+            frame.pts, frame.time_base = round(time * FPS), Fraction(1, FPS)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        for start, stop in sounds:
+            samples = np.zeros((1, round((stop - start) * RATE)), np.float32)
+            samples[0, max(0, round((click - start) * RATE)) :][:200] = 0.9
+            sound = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+            sound.sample_rate, sound.pts, sound.time_base = RATE, round(start * RATE), Fraction(1, RATE)
+            container.mux(audio.encode(sound))
+        container.mux(audio.encode())
+    return path
+
+
+def run(start: float, stop: float) -> tuple[float, ...]:
+    return tuple(index / FPS for index in range(round(start * FPS), round(stop * FPS)))
+
+
+def wave(found: Decoded) -> np.ndarray:
+    assert found.audio is not None
+    return found.audio["waveform"].numpy()[0, 0]
+
+
+def late_by(found: Decoded) -> float:
+    """Seconds that the click comes after the white picture, both as they are given out."""
+    assert found.images is not None
+    white = int(np.argmax(found.images.numpy().mean((1, 2, 3)) > 0.5)) / float(found.fps)
+    return int(np.argmax(np.abs(wave(found)) > 0.3)) / RATE - white
+
+
+@pytest.mark.parametrize("ending", ["mkv", "mp4"])
+@pytest.mark.parametrize("hours", [1, 10])
+def test_a_time_far_ahead_makes_no_hours_of_silence(tmp_path: Path, ending: str, hours: int) -> None:
+    path = make(tmp_path / f"far.{ending}", pictures=run(0, 1), sounds=((0, 1), (hours * 3600, hours * 3600 + 1)))
+
+    found = decode(path)
+
+    assert wave(found).size <= 2.1 * RATE
+    assert any("long after the last picture" in warning for warning in found.warnings)
+
+
+def test_sound_that_is_far_ahead_from_its_beginning_is_heard_at_once(tmp_path: Path) -> None:
+    path = make(tmp_path / "far.mkv", pictures=run(0, 1), sounds=((3600, 3601),))
+
+    assert wave(decode(path)).size <= 1.1 * RATE
+
+
+def test_a_pause_between_pictures_stays_and_counts_as_memory(tmp_path: Path) -> None:
+    path = make(tmp_path / "pause.mkv", pictures=(0.0, 599.0), sounds=((0, 1), (598, 599)))
+
+    assert wave(decode(path)).size == pytest.approx(599 * RATE, abs=2048)
+    # Of two frames and two seconds of sound; the silence between is 110 MiB more.
+    with pytest.raises(MemoryRefusedError, match="sound alone needs 110 MiB"):
+        decode(path, DecodeOptions(every_nth=2), memory_limit=150 * MIB)
+
+
+@pytest.mark.parametrize("ending", ["mkv", "ts"])
+@pytest.mark.parametrize(
+    ("pictures", "sound"), [(0.0, 0.08), (0.0, 0.3), (2 / FPS, 0.0), (0.0, 0.0)], ids=["80ms", "300ms", "early", "at 0"]
+)
+def test_sound_of_a_part_stays_with_the_pictures(tmp_path: Path, ending: str, pictures: float, sound: float) -> None:
+    path = make(tmp_path / f"apart.{ending}", pictures=run(pictures, 2), sounds=((sound, 2),), click=1)
+
+    for options in (DecodeOptions(duration=1.5), DecodeOptions(max_frames=45), DecodeOptions(start_time=0.5)):
+        found = decode(path, options)
+
+        assert abs(late_by(found)) < 0.002
+        if not options.start_time:
+            # Matroska rounds the last picture's time to 1 ms.
+            assert abs(wave(found).size - 1.5 * RATE) <= (0 if options.duration else 0.001 * RATE)
+
+
+@pytest.mark.parametrize("late", [0.02, 0.08, 0.3])
+def test_sound_that_begins_late_comes_late(tmp_path: Path, late: float) -> None:
+    found = decode(make(tmp_path / "late.mkv", pictures=run(0, 2), sounds=((late, 2),), click=1))
+
+    assert abs(late_by(found)) < 0.002
+
+
+def test_a_whole_file_keeps_every_sample_from_before_its_pictures(tmp_path: Path) -> None:
+    path = make(tmp_path / "early.mkv", pictures=run(2 / FPS, 2), sounds=((0, 2),), click=1)
+    with av.open(str(path)) as container:
+        expected = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)[0]
+
+    got = wave(decode(path))
+
+    assert np.array_equal(got, expected[: got.size])
+    assert expected.size - got.size < 1024

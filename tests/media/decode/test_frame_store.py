@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import av
+import numpy as np
+import pytest
+
+from nodes.media.decode.frame_store import FrameStore, Geometry, limited_size
+from nodes.media.decode.memory import MemoryRefusedError
+from tests.media.clips import Clip, picture
+
+CLIP = Clip(size=(34, 26))
+
+
+def frame(index: int) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(picture(CLIP, index), format="rgb24")
+
+
+def store(capacity: int, asked: list[int] | None = None) -> FrameStore:
+    return FrameStore(Geometry.of(frame(0), 0), capacity, (asked if asked is not None else []).append)
+
+
+@pytest.mark.parametrize("capacity", [1, 3, 40, 100])
+def test_every_frame_is_there_however_few_were_expected(capacity: int) -> None:
+    asked: list[int] = []
+    frames = store(capacity, asked)
+    for index in range(40):
+        frames.add(frame(index))
+
+    found = frames.finish()
+
+    expected = np.stack([picture(CLIP, index) for index in range(40)]) / np.float32(255)
+    assert np.array_equal(found, expected)
+    assert bool(asked) == (capacity < 40), "memory is asked for before the array grows"
+
+
+def test_large_frames_do_not_wait_for_a_thread() -> None:
+    before = threading.active_count()
+    frames = FrameStore(replace(Geometry.of(frame(0), 0), large=True), 1, lambda _count: None)
+    for index in range(3):
+        frames.add(frame(index))
+        assert threading.active_count() == before
+
+    expected = np.stack([picture(CLIP, index) for index in range(3)]) / np.float32(255)
+    assert np.array_equal(frames.finish(), expected)
+
+
+def test_growing_may_be_refused() -> None:
+    def refuse(_count: int) -> None:
+        raise MemoryError
+
+    frames = FrameStore(Geometry.of(frame(0), 0), 1, refuse)
+    frames.add(frame(0))
+    with pytest.raises(MemoryError):
+        frames.add(frame(1))
+    frames.close()
+
+
+def test_growing_beyond_what_the_system_gives_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = store(1)
+    frames.add(frame(0))
+
+    def empty(*_: object) -> None:
+        raise MemoryError("Unable to allocate")
+
+    monkeypatch.setattr("nodes.media.decode.frame_store.np.empty", empty)
+    with pytest.raises(MemoryRefusedError, match=r"memory for 17 frames of 34×26\. Set max_frames .* max_side"):
+        frames.add(frame(1))
+    frames.close()
+
+
+def test_what_fails_in_the_thread_is_raised_and_the_thread_ends() -> None:
+    frames = store(50)
+    before = threading.active_count()
+    with pytest.raises(Exception):  # noqa: B017 - whatever the scaler says of it
+        for _ in range(50):
+            frames.add("no frame")  # type: ignore[arg-type]
+    frames.close()
+    frames.close()
+    assert threading.active_count() < before
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "expected"),
+    [
+        ((1920, 1080), 0, (1920, 1080)),
+        ((1920, 1080), 640, (640, 360)),
+        ((1080, 1920), 640, (360, 640)),
+        ((640, 360), 1000, (640, 360)),
+        ((8000, 2), 100, (100, 1)),
+    ],
+)
+def test_limited_size(size: tuple[int, int], side: int, expected: tuple[int, int]) -> None:
+    assert limited_size(*size, side) == expected

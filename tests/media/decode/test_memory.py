@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nodes.media.decode import memory
+from nodes.media.decode.decode import DecodeOptions, decode
+from nodes.media.decode.memory import MIB, MemoryRefusedError, available_bytes, check_memory, working_bytes
+from tests.media.clips import Clip, write
+
+FITTING = {"name": "a.mp4", "frames": 10, "width": 1024, "height": 1024, "other_bytes": 0}
+
+
+def test_what_fits_passes_and_a_byte_more_does_not() -> None:
+    check_memory(**FITTING, limit=(120 + 96) * MIB)
+    with pytest.raises(MemoryRefusedError, match=r"10 frames of 1024×1024 need 120 MiB .* About 9 such frames"):
+        check_memory(**FITTING, limit=(120 + 96) * MIB - 1)
+    with pytest.raises(MemoryRefusedError):
+        check_memory(**{**FITTING, "other_bytes": 1}, limit=(120 + 96) * MIB)
+
+
+def test_an_absurd_claim_is_refused_by_what_is_really_free() -> None:
+    with pytest.raises(MemoryRefusedError, match="GiB"):
+        check_memory(**{**FITTING, "frames": 10**9}, limit=None)
+
+
+def test_the_system_tells_what_is_free() -> None:
+    assert (available_bytes() or 0) > 10 * MIB
+
+
+def test_without_psutil_the_kernel_is_asked(tmp_path: Path) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 100 kB\nMemFree: 3 kB\nMemAvailable:   20 kB\n")
+    assert memory._free_by_proc(meminfo) == 20 * 1024
+    meminfo.write_text("nothing\n")
+    assert memory._free_by_proc(meminfo) is None
+    assert memory._free_by_proc(tmp_path / "none") is None
+
+
+def test_a_containers_own_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_in_cgroup", lambda: 5 * MIB)
+    assert available_bytes() == 5 * MIB
+    monkeypatch.setattr(memory, "free_in_cgroup", lambda: None)
+    assert (available_bytes() or 0) > 5 * MIB
+
+
+@pytest.mark.parametrize(
+    ("size", "bits", "expected"),
+    [((64, 64), 12, 96), ((1920, 1080), 24, 96), ((3840, 2160), 12, 166), ((3840, 2160), 24, 308)],
+)
+def test_large_frames_need_more_beside_the_tensors(size: tuple[int, int], bits: int, expected: int) -> None:
+    assert working_bytes(*size, bits) // MIB == expected
+
+
+def test_what_large_frames_need_is_asked_for_before_they_are_decoded(tmp_path: Path) -> None:
+    clip = Clip(codec="mpeg4", size=(3840, 2160), frames=2, audio=None, colour=(40, 90, 160))
+    path = write(tmp_path / "large.mp4", clip)
+    options = DecodeOptions(max_side=64, want_audio=False)
+
+    assert decode(path, options, memory_limit=170 * MIB).frame_count == 2
+    with pytest.raises(MemoryRefusedError):
+        decode(path, options, memory_limit=160 * MIB)
+
+
+def refusal(path: Path, options: DecodeOptions, limit: int) -> str:
+    with pytest.raises(MemoryRefusedError) as caught:
+        decode(path, options, memory_limit=limit)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("last_frame", [False, True])
+@pytest.mark.parametrize("audio", [False, True])
+def test_as_many_frames_as_it_says_fit(tmp_path: Path, last_frame: bool, audio: bool) -> None:
+    path = write(tmp_path / "a.mp4", Clip(size=(320, 240), frames=30, audio="aac", colour=(40, 90, 160)))
+    options = DecodeOptions(want_last_frame=last_frame, want_audio=audio)
+    limit = 96 * MIB + 12 * 320 * 240 * 12
+
+    text = refusal(path, options, limit)
+    fitting = int(re.findall(r"About (\d+) such frames", text)[0])
+
+    assert ("31 frames of 320×240 (one for last_frame)" if last_frame else "30 frames of 320×240 need") in text
+    assert ("more for the sound" in text) == audio
+    assert decode(path, replace(options, max_frames=fitting), memory_limit=limit).frame_count == fitting
+    if not audio:
+        refusal(path, replace(options, max_frames=fitting + 1), limit)
+
+
+@pytest.mark.parametrize(
+    ("asked", "starts"),
+    [
+        ({"frames": 10}, "10 frames of 1024×1024 need 120 MiB"),
+        ({"frames": 10, "last_frame": True}, "11 frames of 1024×1024 (one for last_frame) need 132 MiB"),
+        ({"frames": 1}, "1 frame of 1024×1024 needs 12 MiB"),
+        ({"frames": 0, "last_frame": True}, "the last frame of 1024×1024 needs 12 MiB"),
+    ],
+)
+def test_where_none_fits_no_number_of_frames_is_advised(asked: dict[str, int], starts: str) -> None:
+    with pytest.raises(MemoryRefusedError) as caught:
+        check_memory(**{**FITTING, **asked}, limit=(96 + 11) * MIB)
+
+    assert str(caught.value).startswith(f"a.mp4: {starts}")
+    assert "max_side" in str(caught.value)
+    assert "link less" in str(caught.value)
+    assert "max_frames" not in str(caught.value)
+
+
+def test_one_frame_that_fits_only_without_last_frame_says_so() -> None:
+    with pytest.raises(MemoryRefusedError, match=r"Not one such frame would fit beside last_frame.*link less"):
+        check_memory(**FITTING, last_frame=True, limit=(96 + 13) * MIB)
+
+
+def test_sound_that_is_in_the_way_is_named() -> None:
+    with pytest.raises(MemoryRefusedError, match=r"and 200 MiB more for the sound.*leaves no room.*nothing to audio"):
+        check_memory(**{**FITTING, "other_bytes": 200 * MIB}, limit=(96 + 150) * MIB)
+    with pytest.raises(MemoryRefusedError, match=r"About 4 such frames.*or link nothing to audio"):
+        check_memory(**{**FITTING, "other_bytes": 200 * MIB}, limit=(96 + 250) * MIB)
+    check_memory(**FITTING, limit=(96 + 150) * MIB)
+
+
+def test_sound_alone_is_told_how_to_get_shorter(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", Clip(frames=60, fps=1, layout="mono", colour=(40, 90, 160)))
+    options = DecodeOptions(want_images=False, want_last_frame=False)
+    limit = 96 * MIB + 20 * MIB
+
+    text = refusal(path, options, limit)
+
+    assert "its sound alone needs 22 MiB" in text
+    for useless in ("max_side", "every_nth", "frames of"):
+        assert useless not in text
+    # Not far from the end, so that the whole file was looked through.
+    assert decode(path, replace(options, max_frames=50), memory_limit=limit).audio is not None
+    assert decode(path, replace(options, duration=50), memory_limit=limit).audio is not None
+
+
+def raw(folder: Path, frames: int = 200) -> Path:
+    """A stream without a container, whose packets carry no time."""
+    return write(folder / "raw.h264", Clip(frames=frames, audio=None))
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        (DecodeOptions(), 200),
+        (DecodeOptions(max_frames=20), 20),
+        (DecodeOptions(every_nth=3), 67),
+        (DecodeOptions(every_nth=3, max_frames=90), 67),
+        (DecodeOptions(duration=1), 25),
+        (DecodeOptions(start_time=7), 25),
+    ],
+)
+def test_packets_without_times_tell_how_many_frames_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: DecodeOptions, count: int
+) -> None:
+    monkeypatch.setattr("nodes.media.decode.frame_store.FrameStore._enlarge", None)  # nothing is copied
+    one = 96 * 64 * 12
+
+    assert decode(raw(tmp_path), options, memory_limit=96 * MIB + (count + 2) * one).frame_count == count
+    refusal(raw(tmp_path), options, 96 * MIB + count * one)
+
+
+@pytest.mark.parametrize("allowed", [0, 8], ids=["at once", "later"])
+def test_memory_that_the_system_does_not_give_is_told_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: int
+) -> None:
+    path, real = raw(tmp_path, 20), np.empty
+    monkeypatch.setattr("nodes.media.decode.decode._Guard._expected", lambda *_: 8)
+
+    def empty(shape: tuple[int, ...], *rest: object) -> np.ndarray:
+        if len(shape) == 4 and shape[0] > allowed:
+            raise MemoryError
+        return real(shape, *rest)
+
+    monkeypatch.setattr("nodes.media.decode.frame_store.np.empty", empty)
+    with pytest.raises(MemoryRefusedError, match=r"does not give the memory for (8|24) frames of 96×64.*max_frames"):
+        decode(path)

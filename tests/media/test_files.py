@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from nodes.media.files import MediaCancelled, describe, new_path
+
+
+@pytest.mark.parametrize(
+    ("extension", "kind", "mime"),
+    [
+        ("png", "image", "image/png"),
+        ("jpg", "image", "image/jpeg"),
+        ("webp", "image", "image/webp"),
+        ("wav", "audio", "audio/wav"),
+        ("mp3", "audio", "audio/mpeg"),
+        ("mp4", "video", "video/mp4"),
+        ("mov", "video", "video/quicktime"),
+    ],
+)
+def test_kind_and_type_follow_from_the_ending(extension: str, kind: str, mime: str, tmp_path: Path) -> None:
+    path = new_path(tmp_path, extension)
+    path.write_bytes(b"content" * 1_000_000)
+
+    file = describe(path, owned=True)
+
+    assert (file.kind, file.mime, file.extension) == (kind, mime, extension)
+    assert file.size == 7_000_000
+    assert file.sha256 == hashlib.sha256(b"content" * 1_000_000).hexdigest()
+
+
+def test_names_are_never_the_same(tmp_path: Path) -> None:
+    assert len({new_path(tmp_path, "png") for _ in range(100)}) == 100
+
+
+def test_a_folder_that_was_cleaned_up_is_not_made_anew(tmp_path: Path) -> None:
+    with pytest.raises(MediaCancelled):
+        new_path(tmp_path / "gone", "png")
+    assert not (tmp_path / "gone").exists()
+
+
+def test_only_our_own_files_are_discarded(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours.mp4", tmp_path / "theirs.MP4"
+    ours.write_bytes(b"a")
+    theirs.write_bytes(b"b")
+
+    describe(ours, owned=True).discard()
+    describe(theirs, owned=False, extension="mp4").discard()
+
+    assert not ours.exists()
+    assert theirs.exists()

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from nodes.media.video.container import PacketError, packets_of
+from tests.media.clips import Clip, write
+
+_DECODE_ALL = """
+import sys, av
+from pathlib import Path
+from nodes.media.decode import decode
+from nodes.media.files import MediaCancelled, MediaError
+
+av.logging.set_level(av.logging.ERROR)
+for number, path in enumerate(sorted(Path(sys.argv[1]).glob("*.mp4"))):
+    asked = iter(range(10**9))
+    try:
+        decode(path, cancelled=lambda: next(asked) > 60 + number % 29)
+    except (MediaError, MediaCancelled):
+        pass
+print("done")
+"""
+
+
+def test_damage_and_an_early_end_stop_nothing_where_others_log(tmp_path: Path) -> None:
+    clip = write(tmp_path / "whole.mp4", Clip(frames=60, gop=30, size=(640, 360), options={"bf": "2"}))
+    data, chance = clip.read_bytes(), random.Random(5)
+    clip.unlink()
+    for number in range(200):
+        damaged = bytearray(data)
+        for _ in range(40):
+            damaged[chance.randrange(48, len(data) - 3000)] = chance.randrange(256)
+        (tmp_path / f"{number:03}.mp4").write_bytes(damaged)
+
+    command = [sys.executable, "-c", _DECODE_ALL, str(tmp_path)]
+    root = Path(__file__).parents[2]
+    ended = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=root, timeout=60, check=True)
+
+    assert ended.stdout.splitlines()[-1] == "done"
+
+
+@pytest.mark.parametrize("error", [IndexError("list index out of range"), ValueError("no"), av.EOFError(1, "cut off")])
+def test_damage_ends_the_packets_whatever_is_raised_for_it(error: Exception) -> None:
+    class Damaged:
+        """A transport stream can name a stream in its midst that PyAV has no place for."""
+
+        def demux(self, _streams: Any) -> Iterator[str]:
+            yield "one"
+            raise error
+
+    packets = packets_of(Damaged(), [])  # type: ignore[arg-type]
+
+    assert next(packets) == "one"
+    with pytest.raises(PacketError):
+        next(packets)

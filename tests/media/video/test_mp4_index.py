@@ -1,0 +1,194 @@
+"""Headers that claim what cannot be in the file, and all those that do not."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from io import BytesIO
+from pathlib import Path
+from struct import pack
+
+import pytest
+
+from nodes.media.decode.decode import decode
+from nodes.media.files import MediaError
+from nodes.media.video.container import opened
+from nodes.media.video.mp4_index import check_claims
+from tests.media.clips import Clip, boxes, write
+
+MANY = 30_000_000
+_FRAGMENTED = {"movflags": "frag_keyframe+empty_moov"}
+_SOUND = Clip(audio="pcm_s16le")
+
+
+def box(kind: bytes, *parts: bytes) -> bytes:
+    content = b"".join(parts)
+    return pack(">I", 8 + len(content)) + kind + content
+
+
+def table(kind: bytes, *numbers: int) -> bytes:
+    return box(kind, bytes(4), pack(f">{len(numbers)}I", *numbers))
+
+
+def file_of(*tables: bytes, handler: bytes = b"vide", flags: int = 1) -> BytesIO:
+    """A little mp4 with one track that has these tables."""
+    head = box(b"hdlr", bytes(8), handler, bytes(13))
+    reference = box(b"dinf", box(b"dref", bytes(4), pack(">I", 1), box(b"url ", pack(">I", flags))))
+    media = box(b"mdia", head, box(b"minf", reference, box(b"stbl", *tables)))
+    return BytesIO(box(b"ftyp", b"isom", bytes(4)) + box(b"moov", box(b"trak", media)) + box(b"mdat", bytes(2000)))
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return write(tmp_path_factory.mktemp("claims") / "clip.mp4", Clip()).read_bytes()
+
+
+def changed(data: bytes, kind: bytes, offset: int, *numbers: int) -> bytes:
+    """The numbers of the first box of this kind written over."""
+    at = boxes(data, kind)[0] + offset
+    return data[:at] + pack(f">{len(numbers)}I", *numbers) + data[at + 4 * len(numbers) :]
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("clip.mp4", Clip()),
+        ("front.mp4", Clip(mux={"movflags": "faststart"})),
+        ("fragments.mp4", Clip(gop=5, mux=_FRAGMENTED)),
+        ("sound.mov", _SOUND),
+        ("fragmented.mov", Clip(audio="pcm_s16le", gop=5, mux=_FRAGMENTED)),
+        ("raw.mov", Clip(codec="rawvideo", pixels="uyvy422", audio=None)),
+        ("clip.mkv", Clip()),
+        ("clip.avi", Clip(codec="mpeg4", audio=None)),
+        ("clip.ts", Clip()),
+    ],
+)
+def test_what_is_meant_to_be_played_passes(tmp_path: Path, name: str, made: Clip) -> None:
+    path = write(tmp_path / name, made)
+    data = BytesIO(path.read_bytes())
+
+    check_claims(str(path), name)
+    check_claims(data, name)
+
+    assert data.tell() == 0
+    assert decode(path).frame_count == 20
+
+
+@pytest.mark.parametrize("made", [Clip(), Clip(mux={"movflags": "faststart"}), Clip(mux=_FRAGMENTED), _SOUND])
+def test_what_is_cut_off_is_left_to_ffmpeg(tmp_path: Path, made: Clip) -> None:
+    data = write(tmp_path / "clip.mov", made).read_bytes()
+    for length in (*range(0, 64), *range(64, len(data), 97)):
+        check_claims(BytesIO(data[:length]), "clip.mov")
+
+
+def test_what_is_no_file_or_noise_is_left_to_ffmpeg(tmp_path: Path) -> None:
+    check_claims(str(tmp_path / "missing.mp4"), "missing.mp4")
+    chance = random.Random(3)
+    for _ in range(200):
+        check_claims(BytesIO(b"\0\0\0\0moov" + chance.randbytes(200)), "noise")
+
+
+def test_plain_sound_that_was_cut_off_passes() -> None:
+    """An hour of it, of which some bytes are left; FFmpeg makes an entry of 1024 samples and more."""
+    count, chunks = 48_000 * 3600, 100
+    tables = (table(b"stts", 1, count, 1), table(b"stsz", 4, count), table(b"stsc", 1, 1, count // chunks, 1))
+    check_claims(file_of(*tables, table(b"stco", chunks, *range(chunks)), handler=b"soun"), "sound.mov")
+
+
+def test_samples_in_another_file_are_not_compared_with_this_one() -> None:
+    tables = (table(b"stsz", 1000, 2_000_000), table(b"stts", 1, 2_000_000, 1))
+    check_claims(file_of(*tables, flags=0), "reference.mov")
+    with pytest.raises(MediaError, match="claims samples of 2000000000 bytes"):
+        check_claims(file_of(*tables), "reference.mov")
+    with pytest.raises(MediaError, match=f"claims {MANY} samples that are in another file; at most 10000000"):
+        check_claims(file_of(table(b"stsz", 1000, MANY), flags=0), "reference.mov")
+
+
+def test_samples_that_the_file_has_no_room_for_are_refused_unopened(
+    clip: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lying.mp4"
+    path.write_bytes(changed(clip, b"stsz", 4, 1, MANY))
+    monkeypatch.setattr("av.open", lambda *_, **__: pytest.fail("FFmpeg has seen it"))
+
+    text = rf"lying.mp4 claims samples of {MANY} bytes in all, more than the {len(clip)} bytes of the file.+again"
+    with pytest.raises(MediaError, match=text), opened(path):
+        pass
+    with pytest.raises(MediaError, match=r"^The video claims samples"), opened(BytesIO(path.read_bytes())):
+        pass
+
+
+@pytest.mark.parametrize("kind", [b"stsz", b"stts", b"ctts", b"stsc", b"stco", b"co64", b"stz2"])
+def test_more_entries_than_the_table_holds_are_refused(kind: bytes) -> None:
+    numbers = {b"stsz": (0, 3), b"stz2": (8, 13)}.get(kind, (2,))
+    lying = file_of(table(kind, *numbers, 1))
+    with pytest.raises(MediaError, match=rf"clip.mp4 claims {numbers[-1]} entries in its table {kind.decode()}, of .+"):
+        check_claims(lying, "clip.mp4")
+
+
+def test_each_way_to_write_a_length_is_followed() -> None:
+    lie = box(b"stbl", table(b"stsz", 1, MANY))
+    media = lie[4:]
+    for written in (lie, bytes(4) + media, pack(">I", 1) + media[:4] + pack(">Q", len(lie) + 8) + media[4:]):
+        with pytest.raises(MediaError, match="claims samples"):
+            check_claims(BytesIO(box(b"free") + box(b"moov", box(b"trak", written))), "clip.mp4")
+
+
+def test_many_tracks_are_counted_together() -> None:
+    track = box(b"trak", table(b"stsz", 1, 900_000))
+    check_claims(BytesIO(box(b"moov", track)), "clip.mp4")
+    with pytest.raises(MediaError, match="claims samples of 1800000 bytes"):
+        check_claims(BytesIO(box(b"moov", track, track)), "clip.mp4")
+
+
+def test_chunks_of_plain_sound_and_fragments_claim_too() -> None:
+    chunks = table(b"stco", 40, *range(40))
+    spans = table(b"stsc", 2, 1, 7, 1, 3, (1 << 31) - 1, 1)
+    sound = (table(b"stts", 1, 1, 1), table(b"stsz", 1, 1), spans, chunks)
+    with pytest.raises(MediaError, match="claims samples"):
+        check_claims(file_of(*sound, handler=b"soun"), "sound.mov")
+    run = box(b"moof", box(b"traf", box(b"trun", pack(">II", 1, MANY), bytes(4))))
+    with pytest.raises(MediaError, match="claims samples"):
+        check_claims(BytesIO(run), "clip.mp4")
+
+
+def test_boxes_without_end_are_not_followed() -> None:
+    nested = b""
+    for _ in range(3000):
+        nested = box(b"moov", nested)
+    check_claims(BytesIO(nested), "clip.mp4")
+    check_claims(BytesIO(box(b"free") * 150_000), "clip.mp4")
+
+
+def quicktime(*tables: bytes) -> BytesIO:
+    """As QuickTime writes sound: with a second handler, of the data."""
+    handlers = (box(b"hdlr", bytes(8), b"soun", bytes(13)), box(b"hdlr", bytes(8), b"url ", bytes(13)))
+    media = box(b"mdia", handlers[0], box(b"minf", handlers[1], box(b"stbl", *tables)))
+    return BytesIO(box(b"ftyp", b"qt  ", bytes(4)) + box(b"moov", box(b"trak", media)) + box(b"mdat", bytes(200_000)))
+
+
+def test_sound_of_quicktime_is_counted_by_chunks_and_may_take_less_than_a_byte() -> None:
+    count, chunks = 2_000_000, 100
+    spans = (table(b"stsc", 1, 1, count // chunks, 1), table(b"stco", chunks, *range(chunks)))
+    check_claims(quicktime(table(b"stts", 1, count, 1), table(b"stsz", 4, count), *spans), "cut off.mov")
+    check_claims(quicktime(table(b"stts", 1, count, 2), table(b"stsz", 1, count), *spans), "qdm2.mov")
+
+
+@pytest.mark.parametrize("kind", [b"sinf", b"schi", b"ilst", b"wave", b"cmov"])
+def test_a_lie_is_found_wherever_ffmpeg_looks(kind: bytes) -> None:
+    lie = box(b"trak", box(kind, table(b"stsz", 1, MANY)))
+    with pytest.raises(MediaError, match="claims samples"):
+        check_claims(BytesIO(box(b"moov", lie)), "clip.mp4")
+
+
+def test_a_lie_in_a_compressed_moov_is_found(clip: bytes) -> None:
+    moov = box(b"moov", box(b"trak", table(b"stsz", 1, MANY)))
+    packed = box(b"cmov", box(b"dcom", b"zlib"), box(b"cmvd", pack(">I", len(moov)), zlib.compress(moov)))
+    with pytest.raises(MediaError, match=f"claims samples of {MANY} bytes"):
+        check_claims(BytesIO(box(b"ftyp", b"qt  ", bytes(4)) + box(b"moov", packed)), "clip.mov")
+    at = boxes(clip, b"moov")[0] - 8
+    length = int.from_bytes(clip[at : at + 4], "big")
+    honest = box(
+        b"cmov", box(b"dcom", b"zlib"), box(b"cmvd", pack(">I", length), zlib.compress(clip[at : at + length]))
+    )
+    check_claims(BytesIO(clip[:at] + box(b"moov", honest) + clip[at + length :]), "clip.mov")

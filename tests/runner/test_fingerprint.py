@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+
+import pytest
+
+from nodes.api.connection import Connection
+from nodes.api.request import VideoRequest
+from nodes.runner.fingerprint import fingerprint, stored_request
+from nodes.runner.models import Order, Origin
+
+CONTENT = b"the bytes of a picture"
+SHA = hashlib.sha256(CONTENT).hexdigest()
+UPLOADS = {
+    "https://bucket/one.png?signature=secret": SHA,
+    "https://bucket/two.png": SHA,
+    "https://bucket/cat.png": "c" * 64,
+}
+NOVITA = Connection("novita", "https://api.novita.ai", "key")
+BASE = {"prompt": "waves", "image_url": "https://bucket/one.png?signature=secret", "seed": 3}
+
+
+def order(connection: Connection = NOVITA, media: dict[str, str] | None = None, **fields: object) -> Order:
+    return Order(VideoRequest(**{**BASE, **fields}), connection, media or {})  # type: ignore[arg-type]
+
+
+def of(made: Order) -> str:
+    return fingerprint(made, UPLOADS.get)
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        order(),
+        order(image_url="https://bucket/two.png"),
+        order(image_url="https://else/where.png", media={"image_url": SHA}),
+        order(image_url="data:image/png;base64," + base64.b64encode(CONTENT).decode()),
+        order(negative_prompt=""),
+        order(last_frame_url=""),
+        order(Connection("novita", "https://API.novita.ai", "another key", {"720P": 9.0, "1080P": 9.0})),
+        Order(order().request, NOVITA, on_repeat="submit_again", origin=Origin("p", "n"), clip_seconds=4.0),
+    ],
+)
+def test_the_same_request(same: Order) -> None:
+    assert of(same) == of(order())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        order(prompt="Waves"),
+        order(negative_prompt="text"),
+        order(image_url="https://bucket/cat.png"),
+        order(image_url="https://unknown/one.png"),
+        order(last_frame_url="https://bucket/one.png?signature=secret"),
+        order(image_url=None, first_clip_url="https://bucket/two.png"),
+        order(resolution="720P"),
+        order(duration=6),
+        order(seed=4),
+        order(seed=None),
+        order(prompt_extend=False),
+        order(watermark=True),
+        order(Connection("novita", "https://other.test", "key")),
+        order(Connection("sandbox", "http://127.0.0.1:1", "key")),
+    ],
+)
+def test_another_request(other: Order) -> None:
+    assert of(other) != of(order())
+
+
+def test_a_sandbox_is_the_same_at_every_port() -> None:
+    first, second = (order(Connection("sandbox", f"http://127.0.0.1:{port}", "")) for port in (1, 2))
+    assert of(first) == of(second)
+
+
+def test_what_is_stored_has_no_signature_and_no_picture_in_it() -> None:
+    stored = stored_request(order(), UPLOADS.get)
+    assert json.loads(stored)["image_url"] == f"sha256:{SHA}"
+    unknown = stored_request(order(image_url="https://user:pw@host/a.png?X-Amz-Signature=secret#x"), UPLOADS.get)
+    assert json.loads(unknown)["image_url"].startswith("https://host/a.png#")
+    inline = stored_request(order(image_url="data:image/png;base64," + "A" * 4000), UPLOADS.get)
+    assert len(inline) < 1000
+    assert not any("secret" in text or "pw@" in text for text in (stored, unknown, inline))
+
+
+def test_a_picture_in_the_request_is_what_was_uploaded_where_that_is_known() -> None:
+    uri = "data:image/png;base64," + base64.b64encode(b"another encoder's bytes").decode()
+    assert fingerprint(order(image_url=uri), {**UPLOADS, uri: SHA}.get) == of(order())
+
+
+@pytest.mark.parametrize("uri", ["data:image/png;base64,***", "data:image/png;base64", "data:,x%20y"])
+def test_a_broken_data_uri_has_a_fingerprint_too(uri: str) -> None:
+    assert of(order(image_url=uri)) != of(order())

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nodes.sandbox.render.overlay import Overlay, Stamp
+from nodes.sandbox.render.picture import Picture
+
+
+def grey(width: int, height: int) -> Picture:
+    return Picture(np.full((height * 3 // 2, width), 100, np.uint8))
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (2704, 336), (336, 2704), (320, 240)])
+@pytest.mark.parametrize("prompt", ["", "a cat", "猫が走る", "x" * 5000, "line\nbreak\t\0"])
+def test_it_fits_into_every_size(width: int, height: int, prompt: str) -> None:
+    overlay = Overlay(width, height, fps=30, frames=450, prompt=prompt, watermark=True)
+    for index in (1, 200, 449):
+        picture = grey(width, height)
+        overlay.draw(picture, index, 1.0)
+        overlay.draw_mark(picture, 1.0)
+        assert (picture.y > 230).mean() > 0.001
+        changed = np.abs(picture.y.astype(int) - 100) > 20
+        assert not changed[:, -2:].all()
+        assert changed[height // 2 :].any()
+
+
+def test_nothing_is_drawn_at_opacity_zero() -> None:
+    overlay = Overlay(320, 240, fps=30, frames=60, prompt="a", watermark=True)
+    picture = grey(320, 240)
+    overlay.draw(picture, 10, 0.0)
+    overlay.draw_mark(picture, 0.0)
+    assert (picture.data == 100).all()
+
+
+@pytest.mark.parametrize(("x", "y"), [(-50, -50), (300, 10), (10, 230), (319, 239), (5000, 5000)])
+def test_a_stamp_beyond_the_edge_is_cut_off(x: int, y: int) -> None:
+    picture = grey(320, 240)
+    Stamp("SANDBOX", 40).draw(picture, x, y, 1.0)
+    assert picture.data.shape == (360, 320)
+
+
+def test_letters_are_white_on_black_and_without_colour() -> None:
+    picture = grey(320, 240)
+    Stamp("SANDBOX", 60).draw(picture, 20, 50, 1.0)
+    assert picture.y.max() == 235
+    assert picture.y.min() <= 17
+    assert set(np.unique(picture.u)) <= set(range(100, 130))
+    assert (picture.u == 128).any()
