@@ -25,9 +25,8 @@ import httpx
 
 from .api.client import ServiceClient
 from .api.connection import Connection, is_loopback
-from .config.settings import FILE_NAME, Settings, SettingsError, load_settings
-from .core.errors import AuthenticationError, NotDeliveredError, Wan27Error
-from .storage.base import StorageError
+from .config.settings import FILE_NAME, Settings, load_settings
+from .core.errors import AuthenticationError, NotDeliveredError, SettingsError, StorageError, Wan27Error
 from .storage.factory import make_storage
 from .storage.http_upload import hush, silence
 

@@ -14,7 +14,8 @@ import pytest
 from aiohttp import web
 
 from nodes.check import Report, find_user_dir, run_check
-from nodes.config.settings import SettingsError, load_settings
+from nodes.config.settings import load_settings
+from nodes.core.errors import SettingsError
 from tests.storage.servers import Host, running
 
 REPO = Path(__file__).resolve().parents[1]

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .settings import FILE_NAME, SettingsError, _toml_reader
+from ..core.errors import SettingsError
+from .settings import FILE_NAME, _toml_reader
 
 _SECTION = "novita"
 _KEY = "api_key"

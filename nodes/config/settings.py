@@ -17,16 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import SettingsError
 from ..core.limits import PRICE_PER_SECOND_USD, RESOLUTIONS
 from .storage_options import SCALARS, TABLES, with_aws_variables
 
 CONNECTIONS = ("auto", "novita", "sandbox")
 STORAGES = ("auto", "s3", "http", "comfyui", "inline", "sandbox")
 FILE_NAME = "config.toml"
-
-
-class SettingsError(ValueError):
-    """A setting cannot be used. Names the setting, its value, what is possible and where it stands."""
 
 
 @dataclass(frozen=True)

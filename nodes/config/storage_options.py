@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..storage.base import StorageError
+from ..core.errors import StorageError
 
 SCALARS: Mapping[str, tuple[str, ...]] = {
     "s3": (

@@ -123,3 +123,11 @@ class WaitTimeoutError(Wan27Error):
 
 class DownloadError(Wan27Error):
     """The finished video could not be fetched, or what came is no video."""
+
+
+class StorageError(Exception):
+    """A file could not be stored. Names the setting to change; never a secret."""
+
+
+class SettingsError(ValueError):
+    """A setting cannot be used. Names the setting, its value, the allowed values and where it stands."""

@@ -1,12 +1,52 @@
 """Every number of the service, once. Nodes, validation, tooltips, sandbox and tests read them here.
 
+Every bound is inclusive. Sides are pixels, lengths are seconds, sizes are bytes; `max_aspect` is the longer side
+divided by the shorter one. Media functions take the bounds as a parameter.
+
 Source: the public documentation of Wan 2.7 image-to-video, as of 2026-11. MB are 10^6 bytes: the documentation
 does not say which megabyte it means, and the smaller one is accepted under both readings.
 """
 
 from __future__ import annotations
 
-from .bounds import AudioBounds, ClipBounds, ImageBounds
+from dataclasses import dataclass
+
+
+def within_aspect(width: int, height: int, max_aspect: float) -> bool:
+    """Whether the longer side is at most `max_aspect` times the shorter one. Exact for whole numbers."""
+    return max(width, height) <= min(width, height) * max_aspect
+
+
+@dataclass(frozen=True)
+class ImageBounds:
+    """Limits of one still image."""
+
+    min_side: int
+    max_side: int
+    max_aspect: float
+    max_bytes: int
+
+
+@dataclass(frozen=True)
+class AudioBounds:
+    """Limits of one audio file."""
+
+    min_seconds: float
+    max_seconds: float
+    max_bytes: int
+
+
+@dataclass(frozen=True)
+class ClipBounds:
+    """Limits of one video file."""
+
+    min_seconds: float
+    max_seconds: float
+    min_side: int
+    max_side: int
+    max_aspect: float
+    max_bytes: int
+
 
 MB = 1_000_000
 

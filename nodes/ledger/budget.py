@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from ..config.settings import Budget
 from ..core.errors import BudgetError
-from ..runner.models import Budget
 
 _ROUNDING = 1e-9
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
-from ..runner.models import Budget
+from ..config.settings import Budget
 from . import budget as budgets
 from .database import Database
 from .process_lock import Presence

@@ -19,8 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..config.settings import Budget
 from ..core.errors import LedgerError
-from ..runner.models import Budget
 from .browse import Browse
 from .claims import Claims, InDoubt
 from .database import Database, Listener

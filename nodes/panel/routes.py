@@ -64,8 +64,7 @@ from aiohttp import web
 
 from .. import services
 from ..config.api_key import check_key, remove_key, store_key
-from ..config.settings import SettingsError
-from ..core.errors import Wan27Error
+from ..core.errors import SettingsError, Wan27Error
 from ..storage.comfyui import FOLDER as MEDIA
 from ..storage.comfyui import ROUTE as MEDIA_ROUTE
 from ..storage.comfyui import remove_ended

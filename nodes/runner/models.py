@@ -5,30 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from ..api.connection import Connection
 from ..api.request import VideoRequest
 
 OnRepeat = Literal["reuse", "submit_again"]
-
-
-class Polling(Protocol):
-    """Seconds between two polls of one task: the first pause and the longest."""
-
-    @property
-    def first_seconds(self) -> float: ...
-    @property
-    def longest_seconds(self) -> float: ...
-
-
-class Budget(Protocol):
-    """Limits in USD of estimated cost."""
-
-    @property
-    def per_run_usd(self) -> float: ...
-    @property
-    def per_day_usd(self) -> float: ...
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,13 @@ from ..api.client import ServiceClient
 from ..api.connection import Connection
 from ..api.retry import LONGEST_RETRY_AFTER, Backoff, pause_before_next_poll, worth_asking_again
 from ..api.task import TaskResult, TaskState
+from ..config.settings import Polling
 from ..core.errors import RateLimitError, TaskErrorReported, TaskNotFoundError, WaitTimeoutError, Wan27Error
 from ..core.limits import TASK_QUERY_HOURS
 from ..ledger.ledger import Ledger
 from ..ledger.records import TaskRow
 from . import messages
-from .models import Finished, Polling, Progress, service_of
+from .models import Finished, Progress, service_of
 from .rate_limiter import Limiter
 
 log = logging.getLogger(__name__)

@@ -19,12 +19,13 @@ from ..api.connection import Connection
 from ..api.download import remove_leftovers
 from ..api.retry import FREE_BACKOFF, NOT_DELIVERED_BACKOFF, RATE_LIMIT_BACKOFF, Backoff
 from ..api.task import check_task_id
+from ..config.settings import Budget, Polling
 from ..core.errors import OutcomeUnknownError, WaitTimeoutError, Wan27Error
 from ..core.limits import TASK_QUERY_HOURS
 from ..ledger.ledger import Ledger
 from . import messages
 from .event_loop import BackgroundLoop, in_thread, outcome_of
-from .models import Budget, Finished, Order, Polling, Progress, Submitted
+from .models import Finished, Order, Progress, Submitted
 from .output_files import FOLDER
 from .polling import Observer, Task
 from .rate_limiter import POLLS_PER_MINUTE

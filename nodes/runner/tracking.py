@@ -14,6 +14,7 @@ import httpx
 from ..api.client import ServiceClient
 from ..api.connection import Connection
 from ..api.retry import Backoff
+from ..config.settings import Budget, Polling
 from ..core.errors import LedgerError, OutcomeUnknownError, WaitTimeoutError
 from ..ledger.ledger import InDoubt, Ledger
 from ..ledger.records import Claim, Claimed, TaskRow
@@ -21,7 +22,7 @@ from . import messages
 from .event_loop import in_thread, outcome_of
 from .fetching import Follower
 from .fingerprint import fingerprint, stored_request
-from .models import Budget, Order, Polling, Submitted, service_of
+from .models import Order, Submitted, service_of
 from .polling import Observer, Poller, Task
 from .stalled_tasks import Rescan
 from .submission import Sender, Sending, WithdrawnError

@@ -17,7 +17,7 @@ from ..core import limits
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from ..core.bounds import ClipBounds, ImageBounds
+    from ..core.limits import ClipBounds, ImageBounds
 
 _EPSILON = 0.001
 """Seconds of play in a length: time bases do not hit a whole second exactly."""

@@ -7,16 +7,13 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..core.errors import StorageError
 from ..media.files import MediaFile
 
 Progress = Callable[[int, int], None]
 """Called with bytes sent and bytes in all."""
 
 CHUNK_BYTES = 256 * 1024
-
-
-class StorageError(Exception):
-    """A file could not be stored. Names the setting to change; never a secret."""
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from ..config.storage_options import Options
+from ..core.errors import StorageError
 from ..media.files import MIME, MediaFile
-from .base import Progress, StorageError, StoredUrl, read_chunks
+from .base import Progress, StoredUrl, read_chunks
 
 ROUTE = "/wan27/media/"
 FOLDER = "media"

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .base import Storage, StorageError
+from ..core.errors import StorageError
+from .base import Storage
 
 log = logging.getLogger(__name__)
 

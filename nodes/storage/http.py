@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from ..config.storage_options import Options, is_loopback
+from ..core.errors import StorageError
 from ..media.files import MediaFile
-from .base import Progress, StorageError, StoredUrl, read_chunks
+from .base import Progress, StoredUrl, read_chunks
 from .http_upload import FIRST_PAUSE_SECONDS, Answer, Scrubber, Upload, send
 from .multipart import Form
 from .presets import load_presets

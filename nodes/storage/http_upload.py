@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from .base import StorageError
+from ..core.errors import StorageError
 
 TIMEOUT = httpx.Timeout(connect=10.0, read=120.0, write=60.0, pool=10.0)
 """Seconds. Reading is long because some hosts answer only after they have scanned the file."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 
+from ..core.errors import StorageError
 from ..media.files import MediaFile
-from .base import Progress, StorageError, StoredUrl
+from .base import Progress, StoredUrl
 
 _HELP = """The service takes URLs only, so {what} needs a storage. Choose one under [storage] in config.toml:
   kind = "s3"       any S3-compatible bucket (AWS, R2, B2, MinIO, OSS), private, with signed links

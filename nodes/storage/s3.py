@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ..config.storage_options import Options
+from ..core.errors import StorageError
 from ..media.files import MediaFile
-from .base import Progress, StorageError, StoredUrl, read_chunks
+from .base import Progress, StoredUrl, read_chunks
 from .http_upload import FIRST_PAUSE_SECONDS, Answer, Scrubber, Upload, send
 
 if TYPE_CHECKING:

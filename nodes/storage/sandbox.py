@@ -7,8 +7,9 @@ import time
 
 import httpx
 
+from ..core.errors import StorageError
 from ..media.files import MediaFile
-from .base import Progress, StorageError, StoredUrl, read_chunks
+from .base import Progress, StoredUrl, read_chunks
 
 UPLOAD_PATH = "/sandbox/media/"
 

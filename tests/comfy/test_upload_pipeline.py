@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from nodes.comfy import node_cache, upload_pipeline
+from nodes.core.errors import StorageError
 from nodes.ledger.ledger import Ledger
 from nodes.media.files import MediaError, MediaFile, describe, new_path
-from nodes.storage.base import StorageError, StoredUrl
+from nodes.storage.base import StoredUrl
 
 HOUR = 3600
 

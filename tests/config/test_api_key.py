@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from nodes.config.api_key import remove_key, store_key
-from nodes.config.settings import SettingsError, load_settings
+from nodes.config.settings import load_settings
+from nodes.core.errors import SettingsError
 
 KEY = "sk-0123456789abcdef"
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nodes.config.settings import Settings, SettingsError, load_settings
+from nodes.config.settings import Settings, load_settings
+from nodes.core.errors import SettingsError
 
 
 def load(tmp_path: Path, text: str = "", **environ: str) -> Settings:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from nodes.core.errors import StorageError
 from nodes.media.files import MIME
-from nodes.storage.base import StorageError
 from nodes.storage.comfyui import FOLDER, ROUTE, ComfyStorage, find, remove_ended
 from tests.storage.servers import big, hours_left, media
 

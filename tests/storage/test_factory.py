@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from nodes.config.settings import load_settings
-from nodes.storage.base import Storage, StorageError
+from nodes.core.errors import StorageError
+from nodes.storage.base import Storage
 from nodes.storage.factory import choose_storage
 
 S3 = {

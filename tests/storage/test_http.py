@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from nodes.storage.base import StorageError, StoredUrl
+from nodes.core.errors import StorageError
+from nodes.storage.base import StoredUrl
 from nodes.storage.http import HttpStorage
 from nodes.storage.presets import load_presets
 from tests.storage.servers import Host, Seen, big, everything_said, hours_left, media, raw, running

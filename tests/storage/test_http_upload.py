@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from nodes.core.errors import StorageError
 from nodes.storage import http_upload
-from nodes.storage.base import StorageError, read_chunks
+from nodes.storage.base import read_chunks
 from nodes.storage.http_upload import Answer, Scrubber, Upload, send
 from tests.storage.servers import Host, everything_said, media, running
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nodes.storage.base import StorageError
+from nodes.core.errors import StorageError
 from nodes.storage.inline import InlineStorage
 from tests.storage.servers import media
 

@@ -16,7 +16,8 @@ import httpx
 import pytest
 from aiohttp import web
 
-from nodes.storage.base import StorageError, StoredUrl
+from nodes.core.errors import StorageError
+from nodes.storage.base import StoredUrl
 from nodes.storage.s3 import S3Storage
 from tests.storage.conftest import BUCKET, KEY_ID, SECRET, S3Server
 from tests.storage.servers import Host, big, everything_said, hours_left, media, raw, running

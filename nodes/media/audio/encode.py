@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ...core.bounds import AudioBounds
+from ...core.limits import AudioBounds
 from ..content_hash import Content
 from ..files import MediaCancelled, MediaError, MediaFile, describe, megabytes, new_path
 from .mp3 import frames_seconds, mp3_rate, write_mp3

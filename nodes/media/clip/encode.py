@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
-from ...core.bounds import ClipBounds
+from ...core.limits import ClipBounds
 from ..content_hash import content_of_file
 from ..files import MediaCancelled, MediaError, MediaFile, describe, megabytes, new_path, sha256_of
 from ..image.pixels import check_aspect

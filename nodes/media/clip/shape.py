@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core.bounds import ClipBounds, within_aspect
+from ...core.limits import ClipBounds, within_aspect
 from ..image.pixels import fitted_size
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ...core.bounds import ImageBounds
+from ...core.limits import ImageBounds
 from ..content_hash import Content
 from ..files import MediaCancelled, MediaError, MediaFile, describe, megabytes, new_path
 from .formats import JPEG_QUALITIES, WEBP_MAX_SIDE, WEBP_QUALITIES, jpeg, png, png_smaller, webp

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core.bounds import within_aspect
+from ...core.limits import within_aspect
 from ..files import MediaError
 
 if TYPE_CHECKING:

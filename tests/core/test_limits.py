@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from nodes.core.bounds import ImageBounds, within_aspect
+from nodes.core.limits import ImageBounds, within_aspect
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_bounds_do_not_change() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["core.bounds", "media.files", "media.image.encode", "media.audio.encode", "media.clip.encode"]
+    "module", ["core.limits", "media.files", "media.image.encode", "media.audio.encode", "media.clip.encode"]
 )
 def test_importing_the_package_loads_nothing_heavy(module: str) -> None:
     program = f"import nodes.{module}, sys; print({{'torch', 'av', 'PIL', 'httpx'}} & set(sys.modules))"
