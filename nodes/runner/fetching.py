@@ -15,11 +15,11 @@ from ..api.download import LinkRefusedError, NotAVideoError, UnreachableError, d
 from ..api.retry import Backoff
 from ..api.task import TaskResult, TaskState
 from ..core.errors import DownloadError, LedgerError, TaskFailedError, TaskNotFoundError, WaitTimeoutError, Wan27Error
+from ..core.event_loop import run_blocking
 from ..core.limits import RESULT_BYTES
 from ..ledger.ledger import Ledger
 from ..ledger.records import TaskRow
 from . import messages
-from .event_loop import in_thread
 from .models import Finished, Progress, service_of
 from .output_files import describe_video, finished, free_name, is_changed, saved_file
 from .polling import Poller, Task, seconds
@@ -74,11 +74,11 @@ class Follower:
 
     async def _bring(self, task: Task) -> Finished:
         service = service_of(task.connection)
-        row = await in_thread(self._ledger.find, task.task_id, service)
+        row = await run_blocking(self._ledger.find, task.task_id, service)
         if row is None:
             return await self._fetch(task, None)
         task.began_at = row.began_at
-        if row.state == "saved" and await in_thread(saved_file, row, self._output_dir) is not None:
+        if row.state == "saved" and await run_blocking(saved_file, row, self._output_dir) is not None:
             return finished(row, self._output_dir)
         if row.service != service:
             raise LedgerError(messages.elsewhere(task.task_id, row.connection, task.connection.name))
@@ -100,7 +100,7 @@ class Follower:
                 refusal = error
                 log.info("Wan 2.7: task %s: %s", task.task_id, error)
         if isinstance(refusal, LinkRefusedError) and row is not None:
-            raise await in_thread(self._gone, row, str(refusal))
+            raise await run_blocking(self._gone, row, str(refusal))
         if isinstance(refusal, NotAVideoError):
             raise DownloadError(messages.no_video(task.task_id, str(refusal)))
         raise refusal or DownloadError(f"Task {task.task_id} could not be fetched. Queue again.")
@@ -117,16 +117,16 @@ class Follower:
                 if row is None:
                     raise
                 if row.state == "submitted":
-                    raise await in_thread(self._forgotten, task, row, error) from error
+                    raise await run_blocking(self._forgotten, task, row, error) from error
                 if row.result_url and row.result_url not in task.tried:
                     task.tried.add(row.result_url)
                     return row
-                raise await in_thread(self._gone, row, "it does not know the task any more") from error
-            row = row or await in_thread(self._adopt, task, result)
+                raise await run_blocking(self._gone, row, "it does not know the task any more") from error
+            row = row or await run_blocking(self._adopt, task, result)
             if result.state is TaskState.FAILED:
-                raise await in_thread(self._failed, task, row, result)
+                raise await run_blocking(self._failed, task, row, result)
             if result.videos:
-                return await in_thread(self._record_link, row, result)
+                return await run_blocking(self._record_link, row, result)
             await self._poller.rest()
         raise DownloadError(
             f"Task {task.task_id} is finished, but the service names no video. Queue again to ask again."
@@ -175,7 +175,7 @@ class Follower:
 
     async def _save(self, task: Task, row: TaskRow) -> Finished:
         """Fetch the video of a row with a link, and mark it saved once it is on disk for good."""
-        name = await in_thread(free_name, row, self._output_dir)
+        name = await run_blocking(free_name, row, self._output_dir)
         dest = self._output_dir / name
         note = messages.file_changed(row.file, name.as_posix()) if row.file and row.file != name.as_posix() else ""
 
@@ -183,7 +183,7 @@ class Follower:
             passed = max(0.0, self._ledger.now() - row.began_at)
             task.tell(Progress("downloading", passed, 100.0, None, done, total, note))
 
-        await in_thread(self._remove_leftovers, dest)
+        await run_blocking(self._remove_leftovers, dest)
         async with self._downloads:
             size = await download(
                 self._http,
@@ -195,8 +195,8 @@ class Follower:
                 on_progress=told,
                 backoff=self._backoff,
             )
-            video, digest = await in_thread(_read_back, dest)
-        saved = await in_thread(self._record_saved, row.id, name.as_posix(), size, digest, video)
+            video, digest = await run_blocking(_read_back, dest)
+        saved = await run_blocking(self._record_saved, row.id, name.as_posix(), size, digest, video)
         log.info("Wan 2.7: task %s saved as %s%s", task.task_id, saved.file, note and f": {note}")
         return finished(saved, self._output_dir)
 

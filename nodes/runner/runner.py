@@ -21,10 +21,11 @@ from ..api.retry import FREE_BACKOFF, NOT_DELIVERED_BACKOFF, RATE_LIMIT_BACKOFF,
 from ..api.task import check_task_id
 from ..config.settings import Budget, Polling
 from ..core.errors import OutcomeUnknownError, WaitTimeoutError, Wan27Error
+from ..core.event_loop import BackgroundLoop, result_of, run_blocking
 from ..core.limits import TASK_QUERY_HOURS
 from ..ledger.ledger import Ledger
+from ..storage.http_upload import hush, silence
 from . import messages
-from .event_loop import BackgroundLoop, in_thread, outcome_of
 from .models import Finished, Order, Progress, Submitted
 from .output_files import FOLDER
 from .polling import Observer, Task
@@ -106,7 +107,7 @@ class Runner:
         """
         ticket = Ticket(run_id)
         try:
-            return await outcome_of(self._call(self._submit(list(orders), ticket)))
+            return await result_of(self._call(self._submit, list(orders), ticket))
         finally:
             self._background.post(ticket.leave)
 
@@ -132,12 +133,12 @@ class Runner:
             TaskFailedError, DownloadError, ServiceError, LedgerError: see there.
         """
         task_id = check_task_id(task_id)
-        task = await outcome_of(self._call(self._follow(task_id, connection)))
+        task = await result_of(self._call(self._follow, task_id, connection))
         task.listeners.append(on_update)
         if task.latest is not None:
             on_update(task.latest)
         try:
-            return await outcome_of(task.outcome, timeout_seconds)
+            return await result_of(task.outcome, timeout_seconds)
         except asyncio.TimeoutError:
             raise WaitTimeoutError(
                 messages.waited_long_enough(task_id, round((timeout_seconds or 0) / 60, 2))
@@ -148,24 +149,25 @@ class Runner:
     def resume_unfinished(self) -> None:
         """Go on with what was left unfinished, in the background. Returns at once; trouble goes to the log."""
         with contextlib.suppress(Wan27Error):
-            self._call(self._resume())
+            self._call(self._resume)
 
     def close(self, timeout: float = 5.0) -> None:
         """End. Waits for POSTs that are on their way, at most `timeout` seconds: their answers are worth money."""
         if self._background.started:
             with contextlib.suppress(Exception):
-                self._call(self._wind_up(timeout)).result(timeout + 2.0)
+                self._call(self._wind_up, timeout).result(timeout + 2.0)
             self._background.stop(2.0)
             atexit.unregister(self.close)
         self._ledger.close()
 
-    def _call(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    def _call(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Future[T]:
         if not self._background.started:
+            hush()
             atexit.register(self.close)
         try:
-            return self._background.call(coroutine)
+            return self._background.call(_silently(function, *args))
         except RuntimeError as error:
-            raise WaitTimeoutError(f"{error}; nothing was sent.") from error
+            raise WaitTimeoutError("ComfyUI is shutting down; nothing was sent.") from error
 
     # On the runner's loop ---------------------------------------------------------------------------------------
 
@@ -194,15 +196,22 @@ class Runner:
     async def _resume(self) -> None:
         desk = self._open_desk()
         try:
-            await in_thread(self._ledger.recover)
-            rows = await in_thread(self._ledger.unfinished, TASK_QUERY_HOURS * 3600.0)
+            await run_blocking(self._ledger.recover)
+            rows = await run_blocking(self._ledger.unfinished, TASK_QUERY_HOURS * 3600.0)
             for row in rows:
                 await desk.resume(row)
-            await in_thread(self._ledger.tidy)
-            await in_thread(remove_leftovers, self._setup.output_dir / FOLDER, self._ledger.alive)
+            await run_blocking(self._ledger.tidy)
+            await run_blocking(remove_leftovers, self._setup.output_dir / FOLDER, self._ledger.alive)
         except Wan27Error as error:
             log.warning("Wan 2.7: unfinished tasks could not be picked up: %s", error)
 
     async def _wind_up(self, timeout: float) -> None:
         if self._desk is not None:
             await self._desk.close(timeout)
+
+
+async def _silently(function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+    """Await a call, and keep the URLs that it and the tasks it starts request out of the log: those of results are
+    signed."""
+    async with silence():
+        return await function(*args)

@@ -6,10 +6,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from ..core.event_loop import run_blocking
 from ..core.limits import TASK_QUERY_HOURS
 from ..ledger.ledger import Ledger
 from ..ledger.records import TaskRow
-from .event_loop import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Rescan:
                 log.debug("Wan 2.7: no look at unfinished tasks now: %s", error)
 
     async def _look(self) -> None:
-        rows = await in_thread(self._ledger.unfinished, TASK_QUERY_HOURS * 3600.0)
+        rows = await run_blocking(self._ledger.unfinished, TASK_QUERY_HOURS * 3600.0)
         self._pauses = {row.id: self._pauses[row.id] for row in rows if row.id in self._pauses}
         for row in rows:
             if not self._is_followed(row) and self._is_due(row.id):

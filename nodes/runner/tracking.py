@@ -16,10 +16,10 @@ from ..api.connection import Connection
 from ..api.retry import Backoff
 from ..config.settings import Budget, Polling
 from ..core.errors import LedgerError, OutcomeUnknownError, WaitTimeoutError
+from ..core.event_loop import result_of, run_blocking
 from ..ledger.ledger import InDoubt, Ledger
 from ..ledger.records import Claim, Claimed, TaskRow
 from . import messages
-from .event_loop import in_thread, outcome_of
 from .fetching import Follower
 from .fingerprint import fingerprint, stored_request
 from .models import Order, Submitted, service_of
@@ -125,8 +125,8 @@ class Desk:
             if self._closing:
                 raise WaitTimeoutError("ComfyUI is shutting down; nothing was sent.")
             try:
-                claims = await in_thread(lambda: [_claim(order, self._ledger, ticket.run_id) for order in orders])
-                claimed = await in_thread(self._ledger.claim, claims, self._setup.budget)
+                claims = await run_blocking(lambda: [_claim(order, self._ledger, ticket.run_id) for order in orders])
+                claimed = await run_blocking(self._ledger.claim, claims, self._setup.budget)
             except InDoubt as doubt:
                 raise OutcomeUnknownError(messages.doubtful(doubt.rows, len(orders))) from None
             except LedgerError as error:
@@ -170,7 +170,7 @@ class Desk:
     async def _task_of(self, place: Place, ticket: Ticket) -> TaskRow | None:
         """The row once it has a task id; None where it turned out to be free for a new claim."""
         if place.sending is not None:
-            task_id = await outcome_of(place.sending.task_id)
+            task_id = await result_of(place.sending.task_id)
             return replace(place.row, state="submitted", task_id=task_id)
         if place.row.state != "intent":
             return place.row
@@ -179,11 +179,11 @@ class Desk:
     async def _from_elsewhere(self, row: TaskRow, ticket: Ticket) -> TaskRow | None:
         """Wait for an intent that is not being sent from here: another process has it, or it was just settled."""
         while True:
-            await in_thread(self._ledger.recover, [row.fingerprint])
-            row = await in_thread(self._ledger.row, row.id)
+            await run_blocking(self._ledger.recover, [row.fingerprint])
+            row = await run_blocking(self._ledger.row, row.id)
             if row.state == "intent" and row.owner == self._ledger.token and row.id not in self._sendings:
                 # Its end could not be written down when it happened.
-                await in_thread(self._ledger.abandon, row.id)
+                await run_blocking(self._ledger.abandon, row.id)
                 continue
             if row.state == "unknown":
                 raise OutcomeUnknownError(messages.doubtful({0: row}, 1))
@@ -228,7 +228,7 @@ class Desk:
         if resolver is None or not row.task_id:
             return
         try:
-            connection = await in_thread(resolver, row.connection, row.base_url)
+            connection = await run_blocking(resolver, row.connection, row.base_url)
         except Exception as error:
             log.warning("Wan 2.7: task %s is not picked up: %s", row.task_id, error)
             return

@@ -544,10 +544,10 @@ def test_looking_again_writes_nothing_and_ends_with_the_runner(house: House, ser
     house.ledger_in_use.unfinished = lambda age: looked.append(age) or unfinished(age)  # type: ignore[method-assign,func-returns-value]
     asyncio.run(soon(lambda: len(looked) > 3))
     assert ledger.stat().st_mtime_ns == before
-    thread = house.runner._background._thread
-    assert thread
+    background = house.runner._background
+    assert background.running
     house.runner.close(1.0)
-    assert not thread.is_alive()
+    assert not background.running
 
 
 def test_closing_lets_a_post_come_back(house: House, service: FakeService) -> None:

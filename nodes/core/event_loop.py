@@ -1,97 +1,95 @@
-"""One thread with one event loop, and the way to it from any other loop.
+"""A thread with an event loop of its own, for work that outlives the event loop that asks for it.
 
 ComfyUI runs every prompt in a new event loop and cancels what is pending when a node fails. What must not be cancelled
-lives here instead.
+runs here instead:
+
+    background = BackgroundLoop("wan27-runner")
+    future = background.call(work())            # from any thread; starts the thread when it is first needed
+    result = await result_of(future)            # from any event loop, or future.result() from a thread
+    background.stop(2.0)
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from ..storage.http_upload import hush
-
 T = TypeVar("T")
 
 
-class _NoUrls(logging.Filter):
-    """httpx logs each URL it asks for, and httpcore the headers of redirects; those of results are signed, and let a
-    reader of the log in."""
-
-    def __init__(self, thread_name: str) -> None:
-        super().__init__()
-        self._thread_name = thread_name
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """See logging.Filter."""
-        return record.threadName != self._thread_name
-
-
 class BackgroundLoop:
-    """The thread and its loop. Made at the first call; a daemon, so that it never keeps a process alive."""
+    """A daemon thread that runs an event loop. It starts with the first call and never keeps the process alive.
+
+    Blocking work on the loop (`run_blocking`, name lookups) runs in daemon threads too, so that Ctrl-C ends the process
+    at once. A loop that was stopped cannot be started again: create another.
+
+    Args:
+        name: of the thread.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._mutex = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._closed = False
+        self._stopped = False
 
     @property
     def started(self) -> bool:
-        """Whether there is a thread."""
+        """Whether the thread was started."""
         return self._loop is not None
 
+    @property
+    def running(self) -> bool:
+        """Whether the thread is alive."""
+        return self._thread is not None and self._thread.is_alive()
+
     def call(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run a coroutine on the loop; from any thread.
+        """Run a coroutine on the loop. Can be called from any thread.
 
         Raises:
             RuntimeError: the loop was stopped.
         """
         try:
-            loop = self._running()
+            loop = self._running_loop()
         except RuntimeError:
             coroutine.close()
             raise
         return asyncio.run_coroutine_threadsafe(coroutine, loop)
 
     def post(self, function: Callable[..., object], *args: object) -> None:
-        """Call a function on the loop soon; from any thread. Does nothing after the end."""
+        """Call a function on the loop soon, if the loop is running. Can be called from any thread."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(function, *args)
 
     def stop(self, timeout: float) -> None:
-        """End loop and thread; waits for at most `timeout` seconds."""
+        """Cancel what is left on the loop and end the thread. Waits for at most `timeout` seconds."""
         with self._mutex:
-            self._closed = True
+            self._stopped = True
             loop, thread = self._loop, self._thread
         if loop is not None and thread is not None:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(loop.stop)
             thread.join(timeout)
 
-    def _running(self) -> asyncio.AbstractEventLoop:
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._mutex:
-            if self._closed:
-                raise RuntimeError("ComfyUI is shutting down")
+            if self._stopped:
+                raise RuntimeError(f"the event loop of {self._name} was stopped")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._loop.set_default_executor(_DaemonThreads())
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                hush(_NoUrls(self._name))
+                self._thread = threading.Thread(target=self._run, args=(self._loop,), name=self._name, daemon=True)
                 self._thread.start()
             return self._loop
 
-    def _run(self) -> None:
-        loop = self._loop
-        if loop is None:
-            return
+    @staticmethod
+    def _run(loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         try:
             loop.run_forever()
@@ -105,7 +103,7 @@ class BackgroundLoop:
 
 
 class _DaemonThreads(ThreadPoolExecutor):
-    """A thread for each call, and none that the interpreter waits for: a hanging name lookup must not hang Ctrl-C."""
+    """Runs each call in a daemon thread of its own: the interpreter does not wait for a name lookup that hangs."""
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """See Executor.submit."""
@@ -125,11 +123,11 @@ class _DaemonThreads(ThreadPoolExecutor):
         return future
 
 
-async def outcome_of(future: Future[T], timeout_seconds: float | None = None) -> T:
-    """Await what happens on another loop. Cancelling the await, or its timeout, never touches what happens there.
+async def result_of(future: Future[T], timeout_seconds: float | None = None) -> T:
+    """Await what runs on another loop or thread. A cancelled or timed-out await does not affect what runs there.
 
     Raises:
-        asyncio.TimeoutError: nothing came in time.
+        asyncio.TimeoutError: no result in time.
     """
     loop = asyncio.get_running_loop()
     waiter: asyncio.Future[None] = loop.create_future()
@@ -138,17 +136,17 @@ async def outcome_of(future: Future[T], timeout_seconds: float | None = None) ->
         if not waiter.done():
             waiter.set_result(None)
 
-    def ended(_: Future[T]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop of the prompt is gone: nobody waits any more
+    def done(_: Future[T]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop that waited is closed
             loop.call_soon_threadsafe(wake)
 
-    future.add_done_callback(ended)
+    future.add_done_callback(done)
     await asyncio.wait({waiter}, timeout=timeout_seconds)
     if not waiter.done():
         raise asyncio.TimeoutError
     return future.result()
 
 
-async def in_thread(function: Callable[..., T], *args: Any) -> T:
-    """Blocking work in a thread, so that a slow disk holds nobody else up."""
+async def run_blocking(function: Callable[..., T], *args: Any) -> T:
+    """Run blocking work, such as disk access, in a thread of the running loop's executor."""
     return await asyncio.get_running_loop().run_in_executor(None, lambda: function(*args))
