@@ -208,7 +208,7 @@ def _test_picture(folder: Path) -> MediaFile:
     noise.convert("RGB").save(buffer, "PNG")
     path = folder / "check.png"
     path.write_bytes(buffer.getvalue())
-    return describe(path, owned=True)
+    return describe(path)
 
 
 def find_user_dir(argument: str | None, pack: Sequence[Path]) -> Path:

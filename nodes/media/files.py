@@ -1,4 +1,4 @@
-"""A file that is ready to be sent, and the errors of everything that makes one."""
+"""Media files that are ready to be sent, and the errors of everything that makes one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 Kind = Literal["image", "audio", "video"]
+OnLimit = Literal["fit", "error"]
+Cancelled = Callable[[], bool]
 
 MIME = {
     "png": "image/png",
@@ -21,73 +23,53 @@ MIME = {
     "mp4": "video/mp4",
     "mov": "video/quicktime",
 }
-"""Every kind of file this package makes or sends, by extension. Nothing here is ever run by a browser."""
-_KIND: dict[str, Kind] = {"image": "image", "audio": "audio", "video": "video"}
+"""MIME type by extension of every kind of file this pack makes or sends. A browser never runs any of them."""
 _CHUNK = 1 << 20
 
 
 class MediaError(ValueError):
-    """A picture, sound or clip that cannot be used. The text names the value, the limit and a way out."""
+    """An image, audio or clip that cannot be used. The text names the value, the limit and a way out."""
 
 
-class MediaCancelled(Exception):  # noqa: N818 - nothing went wrong, somebody pressed the button
-    """The work was interrupted from outside. What was half written is gone."""
+class MediaCancelled(Exception):  # noqa: N818 - nothing went wrong, the user pressed the button
+    """The work was interrupted from outside. Partly written files are gone."""
 
 
 @dataclass(frozen=True)
 class MediaFile:
     """One file inside the limits it was made for.
 
-    `owned` files were written by this package and may be deleted after the upload; the others are the user's own, sent
-    as they are. `sha256` is that of the file. `content` stays the same where another encoder writes another file of the
-    same source: see `content.py`. `seconds` is the length of this file, not of what it was made from. `notes` says in
-    one sentence each what was changed to bring it inside the limits.
+    Attributes:
+        sha256: of the file's bytes.
+        content: content hash of the source, the same whichever encoder wrote the file. See `content_hash`.
+        seconds: length of this file, not of its source.
+        notes: one sentence for each change that brought the source inside the limits.
     """
 
     path: Path
-    kind: Kind
-    mime: str
     extension: str
     size: int
     sha256: str
     content: str
-    owned: bool
     width: int | None = None
     height: int | None = None
     seconds: float | None = None
     notes: tuple[str, ...] = ()
 
-    def discard(self) -> None:
-        """Delete the file if it is ours. Never touches a file of the user's."""
-        if self.owned:
-            self.path.unlink(missing_ok=True)
+    @property
+    def mime(self) -> str:
+        """MIME type, for instance "image/png"."""
+        return MIME[self.extension]
 
-
-def new_path(directory: Path, extension: str) -> Path:
-    """A name nothing else uses, in `directory`.
-
-    Raises MediaCancelled where that is gone: whoever waited for the file has cleaned up. Made anew, it would stay.
-    """
-    if not directory.is_dir():
-        raise MediaCancelled
-    return directory / f"{secrets.token_hex(12)}.{extension}"
-
-
-def sha256_of(source: Path | BytesIO, cancelled: Callable[[], bool] | None = None) -> str:
-    """The SHA-256 of a file's bytes in hex, read in small pieces. Raises MediaCancelled."""
-    digest = hashlib.sha256()
-    with BytesIO(source.getvalue()) if isinstance(source, BytesIO) else source.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            if cancelled is not None and cancelled():
-                raise MediaCancelled
-            digest.update(chunk)
-    return digest.hexdigest()
+    @property
+    def kind(self) -> Kind:
+        """First half of the MIME type."""
+        return cast(Kind, self.mime.partition("/")[0])
 
 
 def describe(
     path: Path,
     *,
-    owned: bool,
     extension: str | None = None,
     content: str | None = None,
     width: int | None = None,
@@ -95,29 +77,60 @@ def describe(
     seconds: float | None = None,
     notes: tuple[str, ...] = (),
 ) -> MediaFile:
-    """The `MediaFile` of a finished file; kind and MIME type follow from the ending, its own or the one given.
+    """Return the `MediaFile` of a finished file.
 
-    content: left out where the file is sent as its owner made it.
+    Args:
+        extension: replaces the one in the file's name.
+        content: None if the file is sent as its owner made it; its SHA-256 then stands for the content.
     """
-    extension = extension or path.suffix.lstrip(".").lower()
-    mime = MIME[extension]
     sha256 = sha256_of(path)
     return MediaFile(
-        path=path,
-        kind=_KIND[mime.partition("/")[0]],
-        mime=mime,
-        extension=extension,
-        size=path.stat().st_size,
-        sha256=sha256,
-        content=content or sha256,
-        owned=owned,
-        width=width,
-        height=height,
-        seconds=seconds,
-        notes=notes,
+        path,
+        extension or path.suffix.lstrip(".").lower(),
+        path.stat().st_size,
+        sha256,
+        content or sha256,
+        width,
+        height,
+        seconds,
+        notes,
     )
 
 
+def new_path(directory: Path, extension: str) -> Path:
+    """Return an unused file name in `directory`.
+
+    Raises:
+        MediaCancelled: the directory is gone, so whoever waited for the file has cleaned up already. A directory
+            created again here would never be deleted.
+    """
+    if not directory.is_dir():
+        raise MediaCancelled
+    return directory / f"{secrets.token_hex(12)}.{extension}"
+
+
+def sha256_of(source: Path | BytesIO, cancelled: Cancelled | None = None) -> str:
+    """Return the SHA-256 of a file's bytes in hex. A BytesIO is left at its position. Raises MediaCancelled."""
+    digest = hashlib.sha256()
+    with BytesIO(source.getvalue()) if isinstance(source, BytesIO) else source.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            check_cancelled(cancelled)
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def check_cancelled(cancelled: Cancelled | None) -> None:
+    """Raise MediaCancelled if the callback says that the work was interrupted."""
+    if cancelled is not None and cancelled():
+        raise MediaCancelled
+
+
+def check_on_limit(on_limit: str) -> None:
+    """Raise MediaError if `on_limit` is neither fit nor error."""
+    if on_limit not in ("fit", "error"):
+        raise MediaError(f"on_limit is {on_limit!r}; it must be fit or error.")
+
+
 def megabytes(size: int) -> str:
-    """A size for an error text, in MB of 1,000,000 bytes."""
+    """Format a size for an error text, in MB of 1,000,000 bytes."""
     return f"{size / 1_000_000:.1f} MB"

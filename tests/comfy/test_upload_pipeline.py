@@ -81,7 +81,7 @@ def maker(content: bytes, **facts: Any) -> upload_pipeline.Encode:
     def encode(job: Any, directory: Path) -> MediaFile:
         path = new_path(directory, "png")
         path.write_bytes(content)
-        return describe(path, owned=True, **facts)
+        return describe(path, **facts)
 
     return encode
 
@@ -109,7 +109,7 @@ def test_nothing_is_left_over(place: Place) -> None:
 def test_a_file_of_the_user_s_own_stays(tmp_path: Path, place: Place) -> None:
     path = tmp_path / "mine.mp4"
     path.write_bytes(b"mine")
-    send(lambda job, directory: describe(path, owned=False, seconds=3.0))
+    send(lambda job, directory: describe(path, seconds=3.0))
     assert path.read_bytes() == b"mine"
     assert place.kept == [b"mine"]
 

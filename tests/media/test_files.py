@@ -24,7 +24,7 @@ def test_kind_and_type_follow_from_the_ending(extension: str, kind: str, mime: s
     path = new_path(tmp_path, extension)
     path.write_bytes(b"content" * 1_000_000)
 
-    file = describe(path, owned=True)
+    file = describe(path)
 
     assert (file.kind, file.mime, file.extension) == (kind, mime, extension)
     assert file.size == 7_000_000
@@ -39,15 +39,3 @@ def test_a_folder_that_was_cleaned_up_is_not_made_anew(tmp_path: Path) -> None:
     with pytest.raises(MediaCancelled):
         new_path(tmp_path / "gone", "png")
     assert not (tmp_path / "gone").exists()
-
-
-def test_only_our_own_files_are_discarded(tmp_path: Path) -> None:
-    ours, theirs = tmp_path / "ours.mp4", tmp_path / "theirs.MP4"
-    ours.write_bytes(b"a")
-    theirs.write_bytes(b"b")
-
-    describe(ours, owned=True).discard()
-    describe(theirs, owned=False, extension="mp4").discard()
-
-    assert not ours.exists()
-    assert theirs.exists()

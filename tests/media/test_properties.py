@@ -146,4 +146,4 @@ def test_clips(width: int, height: int, frames: int, fps: float, channels: int, 
         assert abs(facts.seconds - (file.seconds or 0)) < 0.002
         # What was made is inside the limits in the encoder's own eyes too.
         again = encode_clip(FileVideo(str(file.path)), limits.CLIP, directory=Path(folder), on_limit="error")
-        assert not again.owned
+        assert again.path == file.path

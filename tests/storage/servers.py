@@ -96,7 +96,7 @@ async def raw(
 def media(folder: Path, name: str = "a.png", data: bytes = b"\x89PNG some bytes" * 100) -> MediaFile:
     path = folder / name
     path.write_bytes(data)
-    return describe(path, owned=False)
+    return describe(path)
 
 
 def big(folder: Path, size: int, name: str = "clip.mp4") -> MediaFile:
@@ -106,7 +106,7 @@ def big(folder: Path, size: int, name: str = "clip.mp4") -> MediaFile:
     with path.open("wb") as file:
         while (left := size - file.tell()) > 0:
             file.write(block[:left])
-    return describe(path, owned=False)
+    return describe(path)
 
 
 def everything_said(error: BaseException) -> str:

@@ -130,7 +130,7 @@ url, bucket, key, secret, small, large = sys.argv[1:]
 values = {"endpoint": url, "bucket": bucket, "access_key_id": key, "secret_access_key": secret}
 storage = S3Storage(values)
 def put(path):
-    print(asyncio.run(storage.put(describe(Path(path), owned=False))).url)
+    print(asyncio.run(storage.put(describe(Path(path)))).url)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = put(small)
 print(put(large) - before)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ...core.limits import AudioBounds
-from ..content_hash import Content
+from ..content_hash import ContentHash
 from ..files import MediaCancelled, MediaError, MediaFile, describe, megabytes, new_path
 from .mp3 import frames_seconds, mp3_rate, write_mp3
 from .waveform import fade_out, mix_down, parts, resample, to_float, without_clipping
@@ -56,15 +56,15 @@ def encode_audio(
     notes: list[str] = []
     length = _kept_length(int(waveform.shape[2]), rate, bounds, on_limit, name)
     kept = to_float(waveform[index, :, :length], name=name)
-    content = Content("sound")
-    content.samples(kept, rate)
+    content = ContentHash("sound")
+    content.update_samples(kept, rate)
     samples, mixed = mix_down(kept)
     if length < int(waveform.shape[2]):
         samples = fade_out(samples, round(_FADE_SECONDS * rate))
         notes.append(f"{name}: cut from {waveform.shape[2] / rate:.2f} s to {bounds.max_seconds:g} s.")
     _check(cancelled)
     chosen = format if format != "auto" else _smaller_if_needed(samples, rate, bounds)
-    content.fact(chosen)
+    content.update_fields(chosen)
     if format == "auto" and chosen == "mp3":
         notes.append(f"{name}: sent as MP3; a WAV would be over {megabytes(bounds.max_bytes)}.")
     samples, rate = _at_rate(samples, rate, chosen, bounds, on_limit, name, notes)
@@ -78,7 +78,7 @@ def encode_audio(
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    return describe(path, owned=True, content=content.hex(), seconds=seconds, notes=tuple(notes))
+    return describe(path, content=content.hexdigest(), seconds=seconds, notes=tuple(notes))
 
 
 def _check(cancelled: Callable[[], bool] | None) -> None:

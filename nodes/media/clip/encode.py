@@ -131,17 +131,17 @@ def _as_it_is(facts: FileFacts, directory: Path) -> MediaFile | None:
     width, height = facts.size
     describe_it = partial(describe, extension=facts.extension, width=width, height=height, seconds=float(facts.seconds))
     if isinstance(facts.source, Path) and not facts.tags:
-        return describe_it(facts.source, owned=False)
+        return describe_it(facts.source)
     path = new_path(directory, facts.extension)
     with _reading(facts.source) as source, path.open("wb") as file:
         shutil.copyfileobj(source, file)
     if not facts.tags:
-        return describe_it(path, owned=True)
+        return describe_it(path)
     if not take_out_tags(path):
         path.unlink()
         return None
     note = f"Clip sent without its tags ({shown(facts.tags)}); pictures and sound are as they were."
-    return describe_it(path, owned=True, content=sha256_of(facts.source), notes=(note,))
+    return describe_it(path, content=sha256_of(facts.source), notes=(note,))
 
 
 def _reading(source: FileSource) -> BinaryIO:
@@ -205,7 +205,6 @@ def _encode(
         notes.append(clip.damage)
     return describe(
         path,
-        owned=True,
         content=clip.content,
         width=size[0],
         height=size[1],

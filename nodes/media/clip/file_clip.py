@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +122,7 @@ class FileClip:
     content: str
     cut_off: Fraction = Fraction(0)
     damage: str = ""
+    _gains: dict[int | None, float] = field(default_factory=dict, init=False)
 
     @property
     def end(self) -> Fraction:
@@ -155,7 +156,9 @@ class FileClip:
                 track = self._track(sound)
             if back is not None and not _sought(container, video, self.start - back):
                 return False
-            gain = np.float32(self._gain(back, sound))
+            if back not in self._gains:
+                self._gains[back] = self._gain(back, sound)
+            gain = np.float32(self._gains[back])
             decoder, slots = Decoder(self, _beginning(video)), Slots(self)
             early: list[Samples] = []  # sound, as long as it is not known whether this is the right place
             for frame in decoder.frames(container, streams):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ..audio.waveform import mix_down, parts, resample, to_float, without_clipping
-from ..content_hash import Content
+from ..content_hash import ContentHash
 from ..files import MediaError
 from ..image.pixels import to_rgb8
 from ..video.container import name_of, opened, video_stream
@@ -34,7 +34,7 @@ class ClipSource(Protocol):
     """Frames and samples of the part of a clip that is kept, in the order they are needed.
 
     size: upright, square pixels. fps: of the clip to be made. frames: how many of them. sound: sample rate and channels
-    (1 or 2), or None. cut_off: seconds before it that are left out. content: what it shows, see `content.py`. damage:
+    (1 or 2), or None. cut_off: seconds before it that are left out. content: what it shows, see `content_hash`. damage:
     what of it could not be read, one sentence, "" for nothing. Both are known when `read` has come to its end.
     """
 
@@ -118,6 +118,9 @@ class TensorClip:
     cut_off: Fraction = Fraction(0)
     content: str = ""
     damage: str = ""
+    _hash: ContentHash | None = field(default=None, init=False)
+    _hashed: int = field(default=0, init=False)
+    _samples: Samples | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.size = (int(self.images.shape[2]), int(self.images.shape[1]))
@@ -142,26 +145,29 @@ class TensorClip:
         return cls(images, components.audio, fps, int(images.shape[0]))
 
     def read(self, sound: tuple[int, int] | None) -> Generator[VideoFrame | Samples, None, None]:
-        """See `ClipSource`."""
+        """See `ClipSource`. Frames that an earlier, abandoned call has hashed are not hashed again."""
         first = int(self.images.shape[0]) - self.frames
-        content = Content("clip")
-        content.fact(self.fps, self.frames)
-        samples = self._samples(first, sound, content) if sound else None
+        if self._hash is None:
+            self._hash = ContentHash("clip")
+            self._hash.update_fields(self.fps, self.frames)
+            self._samples = self._read_samples(first, sound, self._hash) if sound else None
         # Hashing takes as long as making the frame; in a thread of its own, one frame behind, it hides behind x264.
         with ThreadPoolExecutor(1) as hashing:
-            hashed = None
+            pending = None
             for index in range(self.frames):
                 frame, pixels = self._frame(first + index)
-                if hashed is not None:
-                    hashed.result()
-                hashed = hashing.submit(content.pixels, pixels)
+                if pending is not None:
+                    pending.result()
+                if index == self._hashed:
+                    pending = hashing.submit(self._hash.update_pixels, pixels)
+                    self._hashed += 1
                 yield frame
-                if samples is not None and sound is not None:
+                if self._samples is not None and sound is not None:
                     start, end = (int((index + step) * sound[0] / self.fps) for step in (0, 1))
-                    yield samples[:, start:end]
-            if hashed is not None:
-                hashed.result()
-        self.content = content.hex()
+                    yield self._samples[:, start:end]
+            if pending is not None:
+                pending.result()
+        self.content = self._hash.hexdigest()
 
     def _frame(self, index: int) -> tuple[VideoFrame, NDArray[np.uint8]]:
         """One frame, and a view on its pixels."""
@@ -173,11 +179,11 @@ class TensorClip:
         to_rgb8(self.images[index], pixels, name=f"Frame {index + 1}")
         return frame, pixels
 
-    def _samples(self, first: int, sound: tuple[int, int], content: Content) -> Samples:
+    def _read_samples(self, first: int, sound: tuple[int, int], content: ContentHash) -> Samples:
         waveform, rate = parts(self.audio)
         start, end = (int(frame * rate / self.fps) for frame in (first, first + self.frames))
         kept = to_float(waveform[0, :, start:end], name="The video's sound")
-        content.samples(kept, rate)
+        content.update_samples(kept, rate)
         samples, _ = mix_down(kept)
         samples, _ = without_clipping(samples)
         return samples if rate == sound[0] or samples.shape[1] == 0 else resample(samples, rate, sound[0])

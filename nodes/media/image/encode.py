@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ...core.limits import ImageBounds
-from ..content_hash import Content
+from ..content_hash import ContentHash
 from ..files import MediaCancelled, MediaError, MediaFile, describe, megabytes, new_path
 from .formats import JPEG_QUALITIES, WEBP_MAX_SIDE, WEBP_QUALITIES, jpeg, png, png_smaller, webp
 from .pixels import check_aspect, fitted_size, to_rgb8
@@ -90,16 +90,16 @@ def encode_image(
             f"{name} has transparent pixels, which the service does not take. Flatten it, or set on_limit to fit."
         )
     attempt.check_cancelled()
-    content = Content("picture")
-    content.pixels(attempt.pixels)
+    content = ContentHash("picture")
+    content.update_pixels(attempt.pixels)
     _bring_sides_inside(attempt, on_limit)
     extension, data = _encode(attempt, format, on_limit)
-    content.fact(_asked_for(attempt, format, extension))
+    content.update_fields(_asked_for(attempt, format, extension))
     attempt.check_cancelled()
     path = new_path(directory, extension)
     path.write_bytes(data)
     width, height = attempt.size
-    return describe(path, owned=True, content=content.hex(), width=width, height=height, notes=tuple(attempt.notes))
+    return describe(path, content=content.hexdigest(), width=width, height=height, notes=tuple(attempt.notes))
 
 
 def _asked_for(attempt: _Attempt, format: str, extension: str) -> str:

@@ -16,6 +16,7 @@ import torch
 
 from nodes.core import limits
 from nodes.media.clip.encode import encode_clip
+from nodes.media.clip.source import TensorClip
 from nodes.media.files import MediaCancelled, MediaError, MediaFile
 from nodes.sandbox.inspect import inspect_media
 from tests.media.clip_files import FileVideo, Reread, VideoFromComponents, grey, ramp, reread, tone, write_clip
@@ -44,7 +45,7 @@ def check(file: MediaFile, *, encoded: bool = True) -> Reread:
     assert (facts.width, facts.height, facts.size) == (file.width, file.height, file.size)
     assert file.seconds is not None
     if encoded:
-        assert file.owned
+        assert file.path.parent.name == "out"
         assert file.extension == "mp4"
         assert (seen.codec, seen.pix_fmt, seen.colour) == ("h264", "yuv420p", BT709)
         assert seen.size == (file.width, file.height)
@@ -69,7 +70,7 @@ def test_a_file_inside_the_limits_is_sent_byte_for_byte(
 ) -> None:
     path = write_clip(tmp_path / f"clip.{extension}", codec=codec, sound=2.0)
     file = encode(FileVideo(str(path)), on_limit=mode)
-    assert (file.path, file.owned, file.extension, file.notes) == (path, False, extension, ())
+    assert (file.path, file.extension, file.notes) == (path, extension, ())
     assert file.seconds == pytest.approx(2.0)
     check(file, encoded=False)
     assert list((tmp_path / "out").iterdir()) == []
@@ -87,7 +88,7 @@ def test_bytes_in_memory_are_written_as_they_are(encode, tmp_path: Path) -> None
     buffer = BytesIO(data)
     buffer.seek(77)
     file = encode(FileVideo(buffer))
-    assert file.owned
+    assert file.path.parent == tmp_path / "out"
     assert file.path.read_bytes() == data
     assert file.sha256 == hashlib.sha256(data).hexdigest()
     assert buffer.tell() == 77
@@ -140,8 +141,9 @@ def test_rotation_is_applied(rotation: int, white: tuple[int, int], encode, tmp_
 
 
 def test_a_turned_file_inside_the_limits_is_judged_upright(encode, tmp_path: Path) -> None:
-    file = encode(FileVideo(str(write_clip(tmp_path / "turned.mp4", size=(480, 320), rotation=90))))
-    assert (file.owned, file.width, file.height) == (False, 320, 480)
+    path = write_clip(tmp_path / "turned.mp4", size=(480, 320), rotation=90)
+    file = encode(FileVideo(str(path)))
+    assert (file.path, file.width, file.height) == (path, 320, 480)
 
 
 def test_a_variable_frame_rate_keeps_its_time(encode, tmp_path: Path) -> None:
@@ -341,10 +343,10 @@ def test_a_slice_from_the_end_of_a_file_that_does_not_say_its_length(encode, tmp
 
 def test_a_crop_is_not_lost_on_a_core_that_does_not_tell(encode, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4")
-    assert not encode(Sliced(str(path))).owned
+    assert encode(Sliced(str(path))).path == path
     file = encode(Sliced(str(path), crop=(0, 0, 250, 240)))
     check(file)
-    assert (file.owned, file.width) == (True, 250)
+    assert (file.path.parent, file.width) == (tmp_path / "out", 250)
 
 
 # Bad files
@@ -633,10 +635,26 @@ def test_the_quality_steps_down_until_the_file_fits(encode) -> None:
         check(file)
 
 
+def test_tensor_clip_hash_is_the_same_after_an_abandoned_attempt() -> None:
+    """A file that gets too large is given up part of the way, and the frames are read again from the first on."""
+    audio = tone(2, rate=8_000)
+    whole, interrupted = TensorClip.of(tensors(20, audio=audio)), TensorClip.of(tensors(20, audio=audio))
+    expected = list(whole.read((48_000, 2)))
+    attempt = interrupted.read((48_000, 2))
+    for _ in range(11):
+        next(attempt)
+    attempt.close()
+    assert interrupted.content == ""
+    again = list(interrupted.read((48_000, 2)))
+    assert len(again) == len(expected) == 40
+    assert all(np.array_equal(a, b) for a, b in zip(again[1::2], expected[1::2], strict=True))
+    assert interrupted.content == whole.content != ""
+
+
 def test_a_file_that_is_too_large_is_encoded_again(encode, tmp_path: Path) -> None:
     path = encode(noisy()).path
     size = path.stat().st_size
-    assert not encode(FileVideo(str(path)), replace(BOUNDS, max_bytes=size)).owned
+    assert encode(FileVideo(str(path)), replace(BOUNDS, max_bytes=size)).path == path
     smaller = replace(BOUNDS, max_bytes=size - 1)
     file = encode(FileVideo(str(path)), smaller)
     assert file.size < size
@@ -658,7 +676,7 @@ def test_100_mb_for_real(encode, tmp_path: Path) -> None:
     path = tmp_path / "large.mp4"
     path.write_bytes(data + padding.to_bytes(4, "big") + b"free" + bytes(padding - 8))
     file = encode(FileVideo(str(path)))
-    assert (file.size, file.owned) == (100_000_000, False)
+    assert (file.size, file.path) == (100_000_000, path)
     padding += 1
     path.write_bytes(data + padding.to_bytes(4, "big") + b"free" + bytes(padding - 8))
     with pytest.raises(MediaError, match=r"100\.0 MB"):

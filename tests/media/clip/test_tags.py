@@ -75,7 +75,7 @@ def test_tags_stay_here_and_the_rest_is_as_it_was(case: str, mode: str, encode, 
     assert not any(name.encode() in sent for name in told)
     assert not tags(file.path) & set(told)
     assert packets(file.path) == packets(path)
-    assert (file.owned, file.extension, file.size) == (True, extension, len(before))
+    assert (file.path.parent, file.extension, file.size) == (tmp_path / "out", extension, len(before))
     assert file.content == sha256_of(path) != file.sha256
     assert next(iter(told))[:24] in file.notes[0]
     assert path.read_bytes() == before
