@@ -14,7 +14,6 @@ import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from ipaddress import ip_address
 from os import environ
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,11 +23,12 @@ from urllib.parse import urlsplit
 import httpx
 
 from .api.client import ServiceClient
-from .api.connection import Connection, is_loopback
+from .api.connection import Connection
 from .config.settings import FILE_NAME, Settings, load_settings
+from .core.addresses import is_loopback, is_private_host
 from .core.errors import AuthenticationError, NotDeliveredError, SettingsError, StorageError, Wan27Error
+from .core.redaction import suppress_url_logs
 from .storage.factory import make_storage
-from .storage.http_upload import hush, silence
 
 if TYPE_CHECKING:
     from .media.files import MediaFile
@@ -126,8 +126,9 @@ async def _check_storage(settings: Settings, sandbox_url: str | None) -> Finding
             file = await asyncio.to_thread(_test_picture, Path(folder))
             stored = await storage.put(file)
             # A test service on this machine may fetch from this machine; the real one cannot.
-            here = settings.in_sandbox or is_loopback(urlsplit(settings.novita.base_url).hostname or "")
-            trouble = await _fetch_back(stored, file, may_be_private=here)
+            here = settings.in_sandbox or is_loopback(urlsplit(settings.novita.base_url).hostname)
+            with suppress_url_logs():
+                trouble = await _fetch_back(stored, file, may_be_private=here)
     except StorageError as error:
         return Finding("storage", False, str(error), section)
     called = storage.name.split(" ")[0]
@@ -153,10 +154,8 @@ async def _fetch_back(stored: StoredUrl, file: MediaFile, *, may_be_private: boo
     host = urlsplit(stored.url).hostname or ""
     wanted = await asyncio.to_thread(file.path.read_bytes)
     status, content_type, data = 0, "", b""
-    hush()
     try:
         async with (
-            silence(),
             httpx.AsyncClient(timeout=FETCH_TIMEOUT, follow_redirects=True, max_redirects=3) as http,
             http.stream("GET", stored.url, headers={"Accept-Encoding": "identity"}) as response,
         ):
@@ -173,16 +172,9 @@ async def _fetch_back(stored: StoredUrl, file: MediaFile, *, may_be_private: boo
     if data != wanted:
         page = " It is a web page: a login, a warning, or a page about the file." if "html" in content_type else ""
         return f"at {host} gives other bytes back ({len(data):,} instead of {len(wanted):,}).{page}"
-    if _is_private(host) and not may_be_private:
+    if is_private_host(host) and not may_be_private:
         return f"is on {host}, an address of your own network that the service cannot reach."
     return ""
-
-
-def _is_private(host: str) -> bool:
-    try:
-        return not ip_address(host).is_global
-    except ValueError:
-        return host == "localhost" or host.endswith((".local", ".lan", ".internal"))
 
 
 def _prices(settings: Settings) -> Finding:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import httpx
 
+from ..core.backoff import retry_after_seconds
 from ..core.errors import (
     AuthenticationError,
     NotDeliveredError,
@@ -18,7 +17,7 @@ from ..core.errors import (
     ServerError,
     ServiceError,
 )
-from ..core.redaction import Scrubber
+from ..core.redaction import Redactor
 from .connection import Connection
 from .dialect import Call
 from .request import VideoRequest
@@ -57,7 +56,8 @@ class ServiceClient:
         self._http = http
         self._submit_http = submit_http or http
         # What the service says ends up in errors, the log, the ledger and the panel.
-        self._scrub = Scrubber(connection.api_key)
+        # The sandbox's key is an ordinary word.
+        self._redactor = Redactor([] if connection.is_sandbox else [connection.api_key])
 
     async def submit(self, request: VideoRequest) -> str:
         """POST a request, once, and return the task id. This is the call that costs money.
@@ -96,7 +96,9 @@ class ServiceClient:
         """
         payload = await self._get(self._connection.dialect.result(task_id))
         found = self._read(lambda answer: self._connection.dialect.task(answer, task_id), payload)
-        return replace(found, reason=self._scrub.text(found.reason), raw_status=self._scrub.text(found.raw_status))
+        return replace(
+            found, reason=self._redactor.redact(found.reason), raw_status=self._redactor.redact(found.raw_status)
+        )
 
     async def balance(self) -> Balance:
         """Ask for the account's balance: free, and tells a good key from a bad one. Raises as `result`."""
@@ -128,7 +130,7 @@ class ServiceClient:
         )
 
     def _failure(self, response: httpx.Response, *, submitting: bool) -> Exception:
-        return self._scrubbed(
+        return self._redacted(
             self._connection.dialect.error(
                 response.status_code,
                 self._json(response),
@@ -140,7 +142,7 @@ class ServiceClient:
     def _json(self, response: httpx.Response) -> Any:
         """The answer without the key, None where it is no JSON."""
         try:
-            return self._scrub.json(response.json())
+            return self._redactor.redact_json(response.json())
         except (ValueError, RecursionError):
             return None
 
@@ -148,17 +150,17 @@ class ServiceClient:
         try:
             return read(payload)
         except ServiceError as error:
-            self._scrubbed(error)
+            self._redacted(error)
             raise
 
-    def _scrubbed(self, error: ServiceError) -> ServiceError:
-        error.args = (self._scrub.text(str(error)),)
-        error.reason = self._scrub.text(error.reason)
+    def _redacted(self, error: ServiceError) -> ServiceError:
+        error.args = (self._redactor.redact(str(error)),)
+        error.reason = self._redactor.redact(error.reason)
         return error
 
     def _said(self, error: Exception) -> str:
         """The name of a transport error and its text."""
-        return self._scrub.text(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+        return self._redactor.redact(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
     def _need_key(self) -> None:
         key = self._connection.api_key
@@ -175,19 +177,3 @@ class ServiceClient:
 
     def _where(self) -> str:
         return f"The service at {self._connection.base_url}"
-
-
-def retry_after_seconds(value: str | None, *, now: datetime | None = None) -> float | None:
-    """Seconds of a Retry-After header: a number, or an HTTP date. None where it is missing or unreadable."""
-    if not value:
-        return None
-    value = value.strip()
-    if value.isdecimal():
-        return float(value)
-    try:
-        when = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=timezone.utc)
-    return max(0.0, (when - (now or datetime.now(timezone.utc))).total_seconds())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from ..core.addresses import is_loopback
 from ..core.errors import RequestError
 from ..core.limits import PRICE_PER_SECOND_USD
 from .dialect import Dialect
@@ -42,21 +42,11 @@ class Connection:
     @property
     def on_loopback(self) -> bool:
         """Whether base_url is on this machine; only then may results come from this machine too."""
-        return is_loopback(urlsplit(self.base_url).hostname or "")
+        return is_loopback(urlsplit(self.base_url).hostname)
 
     def estimate(self, request: VideoRequest) -> float:
         """Estimated cost in USD: whole output seconds times the price of the resolution."""
         return round(request.duration * self.prices[request.resolution], 6)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name means this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_base_url(url: str) -> None:

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import random
 import re
 import shutil
 import time
@@ -23,10 +22,10 @@ from typing import IO
 import httpx
 
 from ..core.addresses import Resolve, check_url, prefer_https, resolve
+from ..core.backoff import Backoff, jitter, retry_after_seconds
 from ..core.errors import DownloadError
 from ..core.mp4_boxes import mp4_problem
-from .client import retry_after_seconds
-from .retry import FREE_BACKOFF, LONGEST_RETRY_AFTER, Backoff
+from .retry import FREE_BACKOFF
 
 OnProgress = Callable[[int, "int | None"], None]
 """Called with bytes so far and bytes in all, None where unknown."""
@@ -144,8 +143,7 @@ async def _persist(fetch: _Fetch, backoff: Backoff, sleep: Callable[[float], Awa
                     f"The video could not be fetched: {interrupted}. It stays with the service for a while; "
                     "queue again to go on."
                 ) from interrupted
-            pause = backoff.bound(fruitless + 1) * random.random()  # noqa: S311 - spreads load, protects nothing
-            await sleep(max(pause, min(interrupted.retry_after or 0.0, LONGEST_RETRY_AFTER)))
+            await sleep(backoff.pause(fruitless + 1, jitter(), interrupted.retry_after))
 
 
 @dataclass

@@ -12,9 +12,9 @@ Free calls (polls, downloads) are asked again whatever happened, more slowly eac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
+from ..core.backoff import Backoff
 from ..core.errors import (
     AuthenticationError,
     BudgetError,
@@ -72,38 +72,6 @@ def worth_asking_again(error: Exception) -> bool:
     return isinstance(error, ServiceError) and error.status in _DOUBTFUL_STATUS
 
 
-@dataclass(frozen=True)
-class Backoff:
-    """Growing pauses with full jitter: a pause is drawn evenly between 0 and a bound that doubles.
-
-    Full jitter, because a batch fails together and would come back together otherwise.
-
-    Attributes:
-        first_seconds: the first bound.
-        longest_seconds: the bound stops growing here.
-        budget_seconds: no further attempt starts later than this after the first one.
-    """
-
-    first_seconds: float
-    longest_seconds: float
-    budget_seconds: float
-
-    def bound(self, attempt: int) -> float:
-        """The longest pause after attempt 1, 2, 3, ..."""
-        return min(self.longest_seconds, self.first_seconds * 2.0 ** min(attempt - 1, 60))
-
-    def pause(self, attempt: int, elapsed: float, roll: float) -> float | None:
-        """Seconds to wait after attempt number `attempt`, or None where the time is used up.
-
-        Args:
-            attempt: 1 after the first attempt.
-            elapsed: seconds since the first attempt began.
-            roll: a random number in [0, 1).
-        """
-        pause = self.bound(attempt) * roll
-        return pause if elapsed + pause <= self.budget_seconds else None
-
-
 NOT_DELIVERED_BACKOFF = Backoff(first_seconds=1.0, longest_seconds=15.0, budget_seconds=60.0)
 """A minute rides out a reconnecting network; a service that is down for longer is worth a message."""
 
@@ -111,9 +79,6 @@ RATE_LIMIT_BACKOFF = Backoff(first_seconds=5.0, longest_seconds=60.0, budget_sec
 """Limits are per minute. Half an hour lets a batch of 100 through a limit of 20 a minute six times over."""
 
 FREE_BACKOFF = Backoff(first_seconds=2.0, longest_seconds=60.0, budget_seconds=float("inf"))
-
-LONGEST_RETRY_AFTER = 300.0
-"""Seconds. A longer Retry-After is cut to this: a wrong clock must not park a graph for a day."""
 
 
 def pause_before_next_post(
@@ -138,14 +103,13 @@ def pause_before_next_post(
         rate_limit: pauses after 429 without Retry-After, and the time budget of both.
     """
     if delivery is Delivery.NOT_DELIVERED:
-        return not_delivered.pause(attempt, elapsed, roll)
-    if delivery is Delivery.RATE_LIMITED:
-        if retry_after is None:
-            return rate_limit.pause(attempt, elapsed, max(roll, 0.1))
-        # Never earlier than asked for; up to a second later, so that a batch does not come back as one.
-        pause = min(max(retry_after, 0.0), LONGEST_RETRY_AFTER) + roll
-        return pause if elapsed + pause <= rate_limit.budget_seconds else None
-    return None
+        backoff, retry_after = not_delivered, None
+    elif delivery is Delivery.RATE_LIMITED:
+        backoff, roll = rate_limit, max(roll, 0.1) if retry_after is None else roll
+    else:
+        return None
+    pause = backoff.pause(attempt, roll, retry_after)
+    return pause if elapsed + pause <= backoff.budget_seconds else None
 
 
 def pause_before_next_poll(

@@ -1,4 +1,4 @@
-"""Which addresses a result may be fetched from. URLs of results come over the network and can name any host."""
+"""Which addresses are on this machine, private or public, and which of them a result may be downloaded from."""
 
 from __future__ import annotations
 
@@ -6,32 +6,57 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import TYPE_CHECKING
 from urllib.request import getproxies, proxy_bypass
-
-import httpx
 
 from .errors import DownloadError
 
+if TYPE_CHECKING:
+    import httpx
+
 Resolve = Callable[[str, int], Awaitable["list[str]"]]
-"""From host and port to IP addresses."""
+"""Returns the IP addresses of a host and port."""
 
 _NAT64 = ip_network("64:ff9b::/96")
 _FAKE_IP = ip_network("198.18.0.0/15")
-"""Reserved for benchmarks, and what proxy clients in TUN mode answer for every public name ("fake IP"). No network uses
-it for hosts; to refuse it would cost their users every video."""
+"""Reserved for benchmarks. Proxy clients in TUN mode resolve every public name to these ("fake IP"), and no network
+uses them for hosts; refusing them would cost the users of such clients every video."""
+_LOCAL_SUFFIXES = (".local", ".lan", ".internal", ".localhost")
+
+
+def is_loopback(host: str | None) -> bool:
+    """Return whether a host name means this machine: from a URL, a Host header without its port, or a peer address."""
+    address = _literal(host or "")
+    if address is None:
+        return (host or "").rstrip(".").lower() == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Return whether an address is on the internet: not private, shared, link-local, multicast or reserved."""
+    address = _embedded(address)
+    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+
+
+def is_private_host(host: str) -> bool:
+    """Return whether a host is on this machine or in a private network, as far as its name shows it."""
+    address = _literal(host)
+    if address is None:
+        return is_loopback(host) or host.endswith(_LOCAL_SUFFIXES)
+    return not is_public(address)
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host, through the system's resolver."""
+    """Return the addresses of a host from the system's resolver."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
 
 
 def prefer_https(url: httpx.URL, *, allow_loopback: bool) -> httpx.URL:
-    """The same URL by https where http is not fetched: hosts of files speak both, and the video is paid for.
+    """Return the https form of an http URL, unless this machine is allowed: file hosts support both.
 
-    Port 80 becomes that of https; any other stays.
+    Port 80 becomes the port of https; any other is kept.
     """
     if url.scheme != "http" or allow_loopback:
         return url
@@ -39,68 +64,61 @@ def prefer_https(url: httpx.URL, *, allow_loopback: bool) -> httpx.URL:
 
 
 async def check_url(url: httpx.URL, *, allow_loopback: bool, resolve: Resolve = resolve) -> list[str]:
-    """Refuse a URL that a result must not come from, and say which addresses to fetch it from.
+    """Return the addresses that a result may be downloaded from, or refuse its URL.
 
-    The caller has to connect to one of those given back, not to the name: a name can lead elsewhere a moment later.
+    The caller has to connect to one of these addresses instead of the name, which may resolve to another one later.
 
     Args:
-        url: of a result, or of a redirect.
-        allow_loopback: whether http and this machine are possible; True only where base_url is on loopback itself.
-        resolve: for tests.
+        url: the URL of a result or of a redirect.
+        allow_loopback: whether to allow http and this machine; True only if base_url is on loopback itself.
+        resolve: replaced by tests.
 
-    Returns: IP addresses in the order of preference; none where a proxy will look the name up.
+    Returns:
+        IP addresses in the order of preference; none if a proxy will resolve the name.
 
     Raises:
-        DownloadError: not https, with a login in it, or no public address.
-        OSError: the name cannot be looked up just now.
+        DownloadError: the URL is not https, contains a login, or has no public address.
+        OSError: the name cannot be resolved at the moment.
     """
     host = url.host
     if not host or url.scheme not in ("http", "https") or (url.scheme == "http" and not allow_loopback):
         raise DownloadError(
-            f"The service gave a {url.scheme or 'broken'} link for the video; only https is fetched, for your safety."
+            f"The service returned a {url.scheme or 'broken'} link to the video. For your safety only https is fetched."
         )
     if url.userinfo:
-        raise DownloadError("The service gave a link with a login in it for the video; such links are not fetched.")
+        raise DownloadError("The service returned a link to the video that contains a login. It is not fetched.")
     literal = _literal(host)
-    if literal is None and url.scheme == "https" and goes_through_proxy(url):
-        if host == "localhost" or host.endswith(".localhost"):
-            raise _private(host)
+    if literal is None and url.scheme == "https" and _uses_proxy(url):
+        if is_loopback(host) or host.endswith(".localhost"):
+            raise _refusal(host)
         return []
     port = url.port or (443 if url.scheme == "https" else 80)
     addresses = [str(literal)] if literal is not None else await resolve(host, port)
     allowed = [
         address
         for address in addresses
-        if _allowed(ip_address(address), https=url.scheme == "https", allow_loopback=allow_loopback)
+        if _is_allowed(ip_address(address), https=url.scheme == "https", allow_loopback=allow_loopback)
     ]
     if not allowed:
-        raise _private(host)
+        raise _refusal(host)
     return allowed
 
 
-def goes_through_proxy(url: httpx.URL) -> bool:
-    """Whether the environment names a proxy for this URL, as httpx reads it."""
+def _uses_proxy(url: httpx.URL) -> bool:
+    """Return whether the environment names a proxy for this URL, by the rules of httpx."""
     proxies = getproxies()
-    if not (proxies.get(url.scheme) or proxies.get("all")):
-        return False
-    return not proxy_bypass(url.host)
+    return bool(proxies.get(url.scheme) or proxies.get("all")) and not proxy_bypass(url.host)
 
 
-def _allowed(address: IPv4Address | IPv6Address, *, https: bool, allow_loopback: bool) -> bool:
-    address = _inner(address)
+def _is_allowed(address: IPv4Address | IPv6Address, *, https: bool, allow_loopback: bool) -> bool:
+    address = _embedded(address)
     if address.is_loopback:
         return allow_loopback
     return https and (is_public(address) or address in _FAKE_IP)
 
 
-def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address is on the internet: not private, shared, link-local, multicast, reserved or unspecified."""
-    address = _inner(address)
-    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
-
-
-def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that an IPv6 address stands for, where it does: the packet goes there in the end."""
+def _embedded(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """Return the IPv4 address that an IPv6 address stands for, if any: this is where the packets arrive."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return address.ipv4_mapped
@@ -118,9 +136,9 @@ def _literal(host: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-def _private(host: str) -> DownloadError:
+def _refusal(host: str) -> DownloadError:
     shown = host if len(host) <= 80 else host[:77] + "..."
     return DownloadError(
-        f"The service gave a link to {shown}, which is on this machine or in a private network; such links are not "
-        "fetched, for your safety."
+        f"The service returned a link to {shown}, which is on this machine or in a private network. For your safety "
+        "such links are not fetched."
     )

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from ..api.connection import is_loopback
+from ..core.addresses import is_loopback
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -29,7 +29,7 @@ def at_this_machine(request: web.Request) -> bool:
     The name in Host guards against DNS rebinding: there the address is loopback, and the name is the attacker's.
     """
     peer = request.transport.get_extra_info("peername") if request.transport is not None else None
-    if not (isinstance(peer, tuple) and peer and is_loopback(str(peer[0]).removeprefix("::ffff:"))):
+    if not (isinstance(peer, tuple) and peer and is_loopback(str(peer[0]))):
         return False
     if any(name in request.headers for name in _FORWARDED):
         return False

@@ -65,6 +65,7 @@ from aiohttp import web
 from .. import services
 from ..config.api_key import check_key, remove_key, store_key
 from ..core.errors import SettingsError, Wan27Error
+from ..core.redaction import redact_locations
 from ..storage.comfyui import FOLDER as MEDIA
 from ..storage.comfyui import ROUTE as MEDIA_ROUTE
 from ..storage.comfyui import remove_ended
@@ -73,7 +74,7 @@ from .events import Announcer
 from .public_media import give_media
 from .thumbnails import FOLDER as POSTERS
 from .thumbnails import poster
-from .views import GROUPS, KEY_VARIABLE, key_view, limits_view, progress_view, public_text, status_view, task_view
+from .views import GROUPS, KEY_VARIABLE, key_view, limits_view, progress_view, status_view, task_view
 
 log = logging.getLogger(__name__)
 
@@ -306,7 +307,7 @@ async def _body(request: web.Request) -> Mapping[str, Any]:
 
 
 def _said(error: BaseException) -> str:
-    return public_text(str(error) or type(error).__name__, folders=_folders())
+    return redact_locations(str(error) or type(error).__name__, folders=_folders())
 
 
 def _folders() -> tuple[Any, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from os import environ
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..core import limits
+from ..core.redaction import redact_locations
 from .thumbnails import video_file
 
 if TYPE_CHECKING:
@@ -30,32 +30,6 @@ GROUPS: Mapping[str, tuple[State, ...]] = {
 PROMPT_CHARS = 400
 """As much of a prompt as a row of the panel has use for."""
 
-_URL = re.compile(r"(?:https?|data):[^\s\"'<>]+", re.IGNORECASE)
-_PATH = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?[\\/](?:[^\\/\s\"':;,]+[\\/])+([^\\/\s\"':;,]*)")
-
-
-def public_text(text: str, *, folders: Iterable[Path] = ()) -> str:
-    """A text with URLs cut down to their host and paths to their last part.
-
-    Args:
-        text: what a service, a file system or an error said.
-        folders: whose names are known; they may have spaces in them, which no pattern can tell from the end of a path.
-    """
-    for folder in folders:
-        text = text.replace(str(folder), "…")
-    text = _URL.sub(lambda found: _host_only(found[0]), text)
-    return _PATH.sub(lambda found: f"…/{found[1]}", text)
-
-
-def _host_only(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "…"
-    if parts.scheme.lower() == "data":
-        return "data:…"
-    return f"{parts.scheme}://{parts.hostname or ''}/…"
-
 
 def task_view(
     row: TaskRow, progress: Progress | None, *, output_dir: Path, folders: Iterable[Path] = ()
@@ -70,7 +44,7 @@ def task_view(
         "task_id": row.task_id,
         "state": state,
         "progress": progress_view(progress) if progress is not None and running else None,
-        "reason": public_text(row.reason, folders=folders),
+        "reason": redact_locations(row.reason, folders=folders),
         "prompt": prompt if len(prompt) <= PROMPT_CHARS else prompt[: PROMPT_CHARS - 1] + "…",
         "resolution": row.request.get("resolution"),
         "duration": row.request.get("duration"),
@@ -98,7 +72,7 @@ def progress_view(progress: Progress) -> dict[str, Any]:
         "eta_seconds": progress.eta_seconds or None,
         "downloaded_bytes": progress.downloaded_bytes,
         "total_bytes": progress.total_bytes,
-        "note": public_text(progress.note),
+        "note": redact_locations(progress.note),
     }
 
 

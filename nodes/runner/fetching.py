@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 
 from ..api.download import LinkRefusedError, NotAVideoError, UnreachableError, download, remove_leftovers
-from ..api.retry import Backoff
 from ..api.task import TaskResult, TaskState
+from ..core.backoff import Backoff
 from ..core.errors import DownloadError, LedgerError, TaskFailedError, TaskNotFoundError, WaitTimeoutError, Wan27Error
 from ..core.event_loop import run_blocking
 from ..core.limits import RESULT_BYTES

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -13,9 +12,10 @@ import httpx
 
 from ..api.client import ServiceClient
 from ..api.connection import Connection
-from ..api.retry import LONGEST_RETRY_AFTER, Backoff, pause_before_next_poll, worth_asking_again
+from ..api.retry import pause_before_next_poll, worth_asking_again
 from ..api.task import TaskResult, TaskState
 from ..config.settings import Polling
+from ..core.backoff import LONGEST_RETRY_AFTER, Backoff, jitter
 from ..core.errors import RateLimitError, TaskErrorReported, TaskNotFoundError, WaitTimeoutError, Wan27Error
 from ..core.limits import TASK_QUERY_HOURS
 from ..ledger.ledger import Ledger
@@ -151,7 +151,7 @@ class Poller:
             first_seconds=polling.first_seconds,
             longest_seconds=polling.longest_seconds,
             eta_seconds=eta_seconds,
-            roll=_roll(),
+            roll=jitter(),
         )
 
     def _after_trouble(self, task: Task, error: Wan27Error, failures: int) -> float:
@@ -159,7 +159,7 @@ class Poller:
         if isinstance(error, RateLimitError):
             self._limiter(task.connection).hold(max(asked, self._polling().first_seconds))
         self._tell(task, None, note=str(error))
-        return max(asked, self._pause(1, None), self._backoff.bound(failures) * _roll())
+        return max(asked, self._pause(1, None), self._backoff.bound(failures) * jitter())
 
     def _give_up_if_too_old(self, task: Task) -> None:
         """Nobody waits and the service has long forgotten it: no reason to ask for ever."""
@@ -187,7 +187,3 @@ class Poller:
 def seconds(milliseconds: int | None) -> float | None:
     """Seconds since 1970 from the service's milliseconds."""
     return milliseconds / 1000 if milliseconds else None
-
-
-def _roll() -> float:
-    return random.random()  # noqa: S311 - spreads load, protects nothing

@@ -17,14 +17,15 @@ from typing import Any, TypeVar
 
 from ..api.connection import Connection
 from ..api.download import remove_leftovers
-from ..api.retry import FREE_BACKOFF, NOT_DELIVERED_BACKOFF, RATE_LIMIT_BACKOFF, Backoff
+from ..api.retry import FREE_BACKOFF, NOT_DELIVERED_BACKOFF, RATE_LIMIT_BACKOFF
 from ..api.task import check_task_id
 from ..config.settings import Budget, Polling
+from ..core.backoff import Backoff
 from ..core.errors import OutcomeUnknownError, WaitTimeoutError, Wan27Error
 from ..core.event_loop import BackgroundLoop, result_of, run_blocking
 from ..core.limits import TASK_QUERY_HOURS
+from ..core.redaction import suppress_url_logs
 from ..ledger.ledger import Ledger
-from ..storage.http_upload import hush, silence
 from . import messages
 from .models import Finished, Order, Progress, Submitted
 from .output_files import FOLDER
@@ -162,10 +163,10 @@ class Runner:
 
     def _call(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Future[T]:
         if not self._background.started:
-            hush()
             atexit.register(self.close)
         try:
-            return self._background.call(_silently(function, *args))
+            with suppress_url_logs():  # inherited by the call and all tasks it starts: the URLs of results are signed
+                return self._background.call(function(*args))
         except RuntimeError as error:
             raise WaitTimeoutError("ComfyUI is shutting down; nothing was sent.") from error
 
@@ -208,10 +209,3 @@ class Runner:
     async def _wind_up(self, timeout: float) -> None:
         if self._desk is not None:
             await self._desk.close(timeout)
-
-
-async def _silently(function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
-    """Await a call, and keep the URLs that it and the tasks it starts request out of the log: those of results are
-    signed."""
-    async with silence():
-        return await function(*args)

@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from ..api.client import ServiceClient
 from ..api.retry import (
-    LONGEST_RETRY_AFTER,
     NOT_DELIVERED_BACKOFF,
     RATE_LIMIT_BACKOFF,
-    Backoff,
     Delivery,
     judge,
     pause_before_next_post,
 )
+from ..core.backoff import LONGEST_RETRY_AFTER, Backoff, jitter
 from ..core.errors import LedgerError, NotDeliveredError, OutcomeUnknownError
 from ..ledger.ledger import Ledger
 from ..ledger.records import TaskRow
@@ -132,7 +130,7 @@ class Sender:
             attempt=len(alike),
             elapsed=time.monotonic() - alike[0].began,
             retry_after=asked,
-            roll=random.random(),  # noqa: S311 - spreads load, protects nothing
+            roll=jitter(),
             not_delivered=self._not_delivered,
             rate_limit=self._rate_limit,
         )

@@ -13,8 +13,8 @@ import httpx
 
 from ..api.client import ServiceClient
 from ..api.connection import Connection
-from ..api.retry import Backoff
 from ..config.settings import Budget, Polling
+from ..core.backoff import Backoff
 from ..core.errors import LedgerError, OutcomeUnknownError, WaitTimeoutError
 from ..core.event_loop import result_of, run_blocking
 from ..ledger.ledger import InDoubt, Ledger

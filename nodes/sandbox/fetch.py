@@ -6,10 +6,10 @@ import base64
 import binascii
 import hashlib
 import time
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from ..core import limits
+from ..core.addresses import is_loopback
 from .store import Store
 
 UPLOAD_PATH = "/sandbox/media/"
@@ -24,16 +24,6 @@ _UNABLE = "InvalidParameter.DataInspection: Unable to download the media resourc
 
 class FetchError(Exception):
     """The medium could not be had; the text is the reason the task fails with."""
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether a host name of a URL or a Host header (without port) means this machine."""
-    if host is None:
-        return False
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.rstrip(".").lower() == "localhost"
 
 
 def upload_token(url: str) -> str | None:

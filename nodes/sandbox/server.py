@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.addresses import is_loopback
 from .options import SandboxOptions
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ class Sandbox:
         port: int = 0,
         options: SandboxOptions | None = None,
     ) -> None:
-        from .fetch import is_loopback
 
         if not is_loopback(host):
             raise ValueError(f"the sandbox listens on loopback only, not on {host}")

@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from ..config.storage_options import Options, is_loopback
+from ..config.storage_options import Options
+from ..core.addresses import is_loopback
+from ..core.backoff import Backoff
 from ..core.errors import StorageError
+from ..core.redaction import Redactor
 from ..media.files import MediaFile
 from .base import Progress, StoredUrl, read_chunks
-from .http_upload import FIRST_PAUSE_SECONDS, Answer, Scrubber, Upload, send
+from .http_upload import BACKOFF, Answer, Upload, send
 from .multipart import Form
 from .presets import load_presets
 
@@ -30,13 +33,13 @@ class HttpStorage:
 
     Args:
         values: the table [storage.http].
-        pause: seconds before the second of several attempts.
+        backoff: pauses between the attempts of an upload.
 
     Raises:
         StorageError: naming the setting that is missing or cannot be used.
     """
 
-    def __init__(self, values: Mapping[str, Any], *, pause: float = FIRST_PAUSE_SECONDS) -> None:
+    def __init__(self, values: Mapping[str, Any], *, backoff: Backoff = BACKOFF) -> None:
         presets = load_presets()
         name = Options("http", values).text("preset")
         if name and name not in presets:
@@ -44,7 +47,7 @@ class HttpStorage:
         self._preset = presets.get(name)
         options = Options("http", values, defaults=self._preset.options if self._preset else {})
         self._options = options
-        self._pause = pause
+        self._backoff = backoff
         self._method = options.choice("method", ("PUT", "POST"), "PUT")
         self._url = options.check_url("url", options.need("url", "the address that takes the file"))
         self._hours = options.hours()
@@ -57,7 +60,7 @@ class HttpStorage:
         self._url = fill("url", self._url)
         self._check_headers()
         self._check_way()
-        self._scrub = Scrubber(self._secrets(options.text("api_key")))
+        self._redactor = Redactor(self._secrets(options.text("api_key")))
 
     @property
     def name(self) -> str:
@@ -78,7 +81,7 @@ class HttpStorage:
         name = f"{secrets.token_hex(16)}.{file.extension}"
         began = time.time()
         answer = await send(
-            self._upload(file, name, on_progress), setting=self._options.where("url"), pause=self._pause
+            self._upload(file, name, on_progress), setting=self._options.where("url"), backoff=self._backoff
         )
         if not 200 <= answer.status < 300:
             raise StorageError(self._refusal(answer, file))
@@ -147,7 +150,7 @@ class HttpStorage:
     def _check_way(self) -> None:
         """Refuse to send a secret in clear over a network."""
         parts = urlsplit(self._url)
-        if parts.scheme != "http" or is_loopback(parts.hostname or ""):
+        if parts.scheme != "http" or is_loopback(parts.hostname):
             return
         where = self._options.where
         fields = {
@@ -189,7 +192,7 @@ class HttpStorage:
         said = f"{self._place()} answered {status}: {self._excerpt(answer)}."
         if 300 <= status < 400:
             to = urlsplit(answer.headers.get("Location", ""))
-            target = self._scrub(f"{to.scheme}://{to.hostname}{to.path}" if to.hostname else to.path)
+            target = self._redactor.excerpt(f"{to.scheme}://{to.hostname}{to.path}" if to.hostname else to.path)
             return (
                 f"{self._place()} sends the upload on to {target or 'another place'} ({status}). Redirects are not "
                 f"followed, because headers may hold a key. If that is the right address, set {where('url')} to it."
@@ -210,8 +213,8 @@ class HttpStorage:
             return "an empty answer"
         if text[:200].lower().lstrip().startswith(("<!doctype html", "<html")):
             title = re.search(r"<title[^>]*>([^<]*)", text, re.IGNORECASE)
-            return f"a web page{f' titled “{self._scrub(title[1], 80)}”' if title else ''}"
-        return f"“{self._scrub(text)}”"
+            return f"a web page{f' titled “{self._redactor.excerpt(title[1], 80)}”' if title else ''}"
+        return f"“{self._redactor.excerpt(text)}”"
 
     def _place(self) -> str:
         return f"The storage at {urlsplit(self._url).hostname}"

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ..config.storage_options import Options
+from ..core.backoff import Backoff
 from ..core.errors import StorageError
+from ..core.redaction import Redactor
 from ..media.files import MediaFile
 from .base import Progress, StoredUrl, read_chunks
-from .http_upload import FIRST_PAUSE_SECONDS, Answer, Scrubber, Upload, send
+from .http_upload import BACKOFF, Answer, Upload, send
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -45,7 +47,7 @@ class S3Storage:
 
     Args:
         values: the table [storage.s3], AWS variables merged in.
-        pause: seconds before the second of several attempts.
+        backoff: pauses between the attempts of an upload.
 
     Raises:
         StorageError: naming the setting that is missing or cannot be used, or the command that installs obstore.
@@ -53,9 +55,9 @@ class S3Storage:
 
     note = ""
 
-    def __init__(self, values: Mapping[str, Any], *, pause: float = FIRST_PAUSE_SECONDS) -> None:
+    def __init__(self, values: Mapping[str, Any], *, backoff: Backoff = BACKOFF) -> None:
         options = Options("s3", values)
-        self._options, self._pause = options, pause
+        self._options, self._backoff = options, backoff
         self._bucket = options.need("bucket", "a bucket")
         if not _BUCKET.fullmatch(self._bucket):
             raise StorageError(f"{options.where('bucket')} is {self._bucket!r}; a bucket is named like my-bucket.")
@@ -68,7 +70,7 @@ class S3Storage:
         self._hours = options.hours(most=LONGEST_HOURS)
         addressing = options.choice("addressing", ("auto", "path", "virtual"), "auto")
         self._virtual = addressing == "virtual" or (addressing == "auto" and self._needs_virtual())
-        self._scrub = Scrubber([self._secret, self._token])
+        self._redactor = Redactor([self._secret, self._token])
         _import_obstore()
 
     @property
@@ -81,7 +83,7 @@ class S3Storage:
         key = f"{self._prefix}{secrets.token_hex(16)}.{file.extension}"
         signed = await self._sign("PUT", key, timedelta(minutes=PUT_MINUTES))
         upload = Upload("PUT", signed, {"Content-Type": file.mime}, lambda: read_chunks(file, on_progress), file.size)
-        answer = await send(upload, setting=self._options.where("endpoint"), pause=self._pause)
+        answer = await send(upload, setting=self._options.where("endpoint"), backoff=self._backoff)
         skew = _skew_seconds(answer)
         # A link that is signed by a clock ahead of the bucket's is refused until then, although the PUT may pass.
         if answer.status != 200 or abs(skew) > MOST_SKEW_SECONDS:
@@ -95,7 +97,7 @@ class S3Storage:
         try:
             url: str = await obstore.sign_async(self._store(), method, key, valid)
         except (obstore.exceptions.BaseError, ValueError) as error:
-            trouble = self._scrub(str(error))
+            trouble = self._redactor.excerpt(str(error))
         if trouble:  # outside of the handler: the chained exception would show what it was called with
             raise StorageError(f"No link to the bucket could be signed: {trouble}. Check [storage.s3].")
         return url
@@ -148,7 +150,7 @@ class S3Storage:
                 "that of the bucket, so signed links are refused. Set the computer's clock."
             )
         place = f"The bucket {self._bucket!r} at {self._endpoint or 'AWS'}"
-        said = self._scrub(f"{answer.status} {code} {_tag(answer.text, 'Message')}")
+        said = self._redactor.excerpt(f"{answer.status} {code} {_tag(answer.text, 'Message')}")
         region = _tag(answer.text, "Region") or answer.headers.get("x-amz-bucket-region", "")
         advice = {
             "NoSuchBucket": f"There is no such bucket. Check {where('bucket')} and {where('endpoint')}.",
@@ -162,7 +164,7 @@ class S3Storage:
             "NoSuchKey": f"Check {where('endpoint')} and {where('addressing')}.",
         }.get(code)
         if advice is None and (region or code.startswith("Authorization") or 300 <= answer.status < 400):
-            to = f" to {self._scrub(region)!r}" if region else ""
+            to = f" to {self._redactor.excerpt(region)!r}" if region else ""
             advice = f"Set {where('region')}{to}, and check {where('endpoint')}."
         if advice is None and not code:
             advice = f"That is no answer of S3. Check {where('endpoint')}."

@@ -7,7 +7,6 @@ import json
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +14,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from nodes.api.client import ServiceClient, retry_after_seconds
+from nodes.api.client import ServiceClient
 from nodes.api.connection import Connection
 from nodes.api.request import VideoRequest
 from nodes.core import errors
@@ -226,24 +225,3 @@ def test_half_a_character_and_endless_nesting_do_no_harm(server: _Server) -> Non
     server.answer = reply(200, b"[" * 100_000 + b"]" * 100_000)
     with pytest.raises(errors.ServerError):
         call(server.url, "result", "t")
-
-
-NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=timezone.utc)
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        (None, None),
-        ("", None),
-        ("0", 0.0),
-        ("120", 120.0),
-        (" 7 ", 7.0),
-        ("Thu, 01 Jan 2026 12:00:30 GMT", 30.0),
-        ("Thu, 01 Jan 2026 11:00:00 GMT", 0.0),
-        ("soon", None),
-        ("-5", None),
-    ],
-)
-def test_retry_after_as_seconds_or_date(value: str | None, seconds: float | None) -> None:
-    assert retry_after_seconds(value, now=NOW) == seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nodes.api.connection import Connection, is_loopback
+from nodes.api.connection import Connection
 from nodes.api.request import VideoRequest
 from nodes.core.errors import RequestError
 
@@ -42,19 +42,3 @@ def test_the_estimate_is_seconds_times_price(resolution: str, seconds: int, cost
     request = VideoRequest(resolution=resolution, duration=seconds)
     assert Connection("novita", "https://api.novita.ai", "k").estimate(request) == pytest.approx(cost)
     assert Connection("novita", "https://api.novita.ai", "k", {resolution: 1.0}).estimate(request) == seconds
-
-
-@pytest.mark.parametrize(
-    ("host", "answer"),
-    [
-        ("127.0.0.1", True),
-        ("127.9.9.9", True),
-        ("::1", True),
-        ("localhost", True),
-        ("localhost.example", False),
-        ("10.0.0.1", False),
-        ("", False),
-    ],
-)
-def test_what_counts_as_this_machine(host: str, answer: bool) -> None:
-    assert is_loopback(host) is answer

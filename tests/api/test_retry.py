@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 
 from nodes.api.retry import (
-    LONGEST_RETRY_AFTER,
-    Backoff,
     Delivery,
     judge,
     pause_before_next_poll,
     pause_before_next_post,
     worth_asking_again,
 )
+from nodes.core.backoff import LONGEST_RETRY_AFTER, Backoff
 from nodes.core.errors import (
     AuthenticationError,
     BalanceError,

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from nodes.core.addresses import check_url
+from nodes.core.addresses import check_url, is_loopback, is_private_host
 from nodes.core.errors import DownloadError
 
 
@@ -23,7 +23,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "198.18.0.7"])
-def test_public_addresses(address: str) -> None:
+def test_check_url_returns_public_addresses(address: str) -> None:
     assert check("https://cdn.test/v.mp4", address) == [address]
 
 
@@ -52,31 +52,31 @@ def test_public_addresses(address: str) -> None:
         "2002:a00:1::",
     ],
 )
-def test_other_addresses_are_refused_by_name_and_as_they_are(address: str) -> None:
+def test_check_url_refuses_other_addresses_by_name_and_as_literals(address: str) -> None:
     literal = f"[{address}]" if ":" in address else address
     for url, found in ((f"https://{literal}/v.mp4", []), ("https://looks-public.test/v.mp4", [address])):
         with pytest.raises(DownloadError, match="private network"):
             check(url, *found)
 
 
-def test_only_the_public_ones_of_several_are_used() -> None:
+def test_check_url_returns_only_the_public_addresses_of_a_host() -> None:
     assert check("https://cdn.test/v.mp4", "10.0.0.1", "93.184.216.34") == ["93.184.216.34"]
 
 
 @pytest.mark.parametrize(
     "url", ["http://cdn.test/v.mp4", "ftp://cdn.test/v.mp4", "file:///etc/passwd", "//cdn.test/v.mp4", "v.mp4"]
 )
-def test_only_https(url: str) -> None:
+def test_check_url_refuses_everything_but_https(url: str) -> None:
     with pytest.raises(DownloadError, match="only https"):
         check(url, "93.184.216.34")
 
 
-def test_no_login_in_the_link() -> None:
+def test_check_url_refuses_a_login() -> None:
     with pytest.raises(DownloadError, match="login"):
         check("https://user:password@cdn.test/v.mp4", "93.184.216.34")
 
 
-def test_this_machine_where_the_service_is_on_it() -> None:
+def test_check_url_allows_this_machine_if_the_service_is_on_it() -> None:
     assert check("http://127.0.0.1:9/v.mp4", allow_loopback=True) == ["127.0.0.1"]
     assert check("http://localhost:9/v.mp4", "::1", allow_loopback=True) == ["::1"]
     assert check("https://cdn.test/v.mp4", "93.184.216.34", allow_loopback=True) == ["93.184.216.34"]
@@ -89,10 +89,39 @@ def test_this_machine_where_the_service_is_on_it() -> None:
             check(url, address, allow_loopback=True)
 
 
-def test_a_proxy_looks_the_name_up_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_url_leaves_the_lookup_to_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://proxy.test:3128")
     monkeypatch.setenv("no_proxy", "inside.test")
     assert check("https://cdn.test/v.mp4", "10.0.0.1") == []
     for url in ("https://localhost/v.mp4", "https://10.0.0.1/v.mp4", "https://inside.test/v.mp4"):
         with pytest.raises(DownloadError):
             check(url, "10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback", "private"),
+    [
+        ("127.0.0.1", True, True),
+        ("127.9.9.9", True, True),
+        ("::1", True, True),
+        ("[::1]", True, True),
+        ("::ffff:127.0.0.1", True, True),
+        ("64:ff9b::7f00:1", False, True),
+        ("localhost", True, True),
+        ("LOCALHOST.", True, True),
+        ("10.0.0.1", False, True),
+        ("::ffff:10.0.0.1", False, True),
+        ("printer.lan", False, True),
+        ("pod.internal", False, True),
+        ("localhost.example", False, False),
+        ("localhost.example.com", False, False),
+        ("93.184.216.34", False, False),
+        ("", False, False),
+    ],
+)
+def test_is_loopback_and_is_private_host(host: str, loopback: bool, private: bool) -> None:
+    assert (is_loopback(host), is_private_host(host)) == (loopback, private)
+
+
+def test_is_loopback_without_a_host() -> None:
+    assert not is_loopback(None)

@@ -9,8 +9,8 @@ import pytest
 
 from nodes.api.connection import Connection
 from nodes.api.request import VideoRequest
-from nodes.api.retry import Backoff
 from nodes.config.settings import Budget, Polling
+from nodes.core.backoff import Backoff
 from nodes.ledger.ledger import Ledger
 from nodes.runner.models import Finished, OnRepeat, Order, Progress, Submitted
 from nodes.runner.runner import Runner

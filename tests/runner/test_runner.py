@@ -12,8 +12,9 @@ from types import SimpleNamespace
 import pytest
 
 from nodes.api.connection import Connection
-from nodes.api.retry import RATE_LIMIT_BACKOFF, Backoff
+from nodes.api.retry import RATE_LIMIT_BACKOFF
 from nodes.config.settings import Budget
+from nodes.core.backoff import Backoff
 from nodes.core.errors import (
     AuthenticationError,
     BudgetError,
@@ -27,9 +28,9 @@ from nodes.core.errors import (
     TaskNotFoundError,
     WaitTimeoutError,
 )
+from nodes.core.redaction import URL_LOGGERS
 from nodes.runner.models import Progress
 from nodes.runner.polling import FAILURES_IN_A_ROW
-from nodes.storage.http_upload import TELLING_LOGGERS
 from tests.runner.conftest import House, only, soon
 from tests.runner.service import FakeService, FakeTask, mp4
 
@@ -450,7 +451,7 @@ def test_the_key_goes_to_no_result_and_no_link_to_the_log(
     house: House, service: FakeService, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    for name in TELLING_LOGGERS:
+    for name in URL_LOGGERS:
         caplog.set_level(logging.DEBUG, logger=name)
     service.get = ["500", "redirect", "cut"]
     [finished] = house.run()

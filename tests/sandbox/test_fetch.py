@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from nodes.sandbox.fetch import is_loopback, upload_token
+from nodes.sandbox.fetch import upload_token
 from tests.sandbox.conftest import Client
 from tests.sandbox.media import flat
 
@@ -89,26 +89,6 @@ def test_an_upload_that_has_expired(run: Callable[..., Client]) -> None:
     reason = client.reason({"image_url": url})
     assert reason.startswith(UNABLE)
     assert "expired" in reason
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        ("127.0.0.1", True),
-        ("127.9.9.9", True),
-        ("::1", True),
-        ("[::1]", True),
-        ("localhost", True),
-        ("LOCALHOST.", True),
-        ("10.0.0.1", False),
-        ("::ffff:10.0.0.1", False),
-        ("localhost.example.com", False),
-        ("", False),
-        (None, False),
-    ],
-)
-def test_is_loopback(host: str | None, expected: bool) -> None:
-    assert is_loopback(host) is expected
 
 
 @pytest.mark.parametrize(

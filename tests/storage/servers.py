@@ -12,9 +12,11 @@ from pathlib import Path
 
 from aiohttp import web
 
+from nodes.core.backoff import Backoff
 from nodes.media.files import MediaFile, describe
 
 BODY_LIMIT = 256 * 1024 * 1024
+NO_PAUSE = Backoff(0.001, 0.001)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from nodes.core.errors import StorageError
 from nodes.storage.base import StoredUrl
 from nodes.storage.http import HttpStorage
 from nodes.storage.presets import load_presets
-from tests.storage.servers import Host, Seen, big, everything_said, hours_left, media, raw, running
+from tests.storage.servers import NO_PAUSE, Host, Seen, big, everything_said, hours_left, media, raw, running
 
 KEY = "up-key-SECRET-0123456789"
 
@@ -27,7 +27,7 @@ def put(host: Host, folder: Path, values: Callable[[str], dict[str, Any]], **fil
 
     async def work() -> StoredUrl:
         async with running(host):
-            return await HttpStorage(values(host.url), pause=0.001).put(media(folder, **file))
+            return await HttpStorage(values(host.url), backoff=NO_PAUSE).put(media(folder, **file))
 
     return asyncio.run(work())
 
@@ -261,7 +261,7 @@ def test_connections_that_break_are_tried_again(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with raw(talk) as url:
-            await HttpStorage(as_put(url), pause=0.001).put(media(tmp_path))
+            await HttpStorage(as_put(url), backoff=NO_PAUSE).put(media(tmp_path))
 
     asyncio.run(work())
     assert tries == 3
@@ -271,7 +271,7 @@ def test_a_host_that_is_not_there(tmp_path: Path) -> None:
     async def work() -> None:
         async with raw(lambda reader, writer: writer.close()) as url:
             pass
-        await HttpStorage(as_put(url), pause=0.001).put(media(tmp_path))
+        await HttpStorage(as_put(url), backoff=NO_PAUSE).put(media(tmp_path))
 
     with pytest.raises(StorageError, match=r"did not reach 127\.0\.0\.1.*Check url under") as caught:
         asyncio.run(work())
@@ -290,7 +290,7 @@ def test_a_refusal_while_the_file_is_still_being_sent(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with raw(talk) as url:
-            await HttpStorage(as_put(url), pause=0.001).put(big(tmp_path, 20_000_001))
+            await HttpStorage(as_put(url), backoff=NO_PAUSE).put(big(tmp_path, 20_000_001))
 
     with pytest.raises(StorageError, match=r"413.*too big|did not reach"):
         asyncio.run(work())

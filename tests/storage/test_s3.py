@@ -20,13 +20,13 @@ from nodes.core.errors import StorageError
 from nodes.storage.base import StoredUrl
 from nodes.storage.s3 import S3Storage
 from tests.storage.conftest import BUCKET, KEY_ID, SECRET, S3Server
-from tests.storage.servers import Host, big, everything_said, hours_left, media, raw, running
+from tests.storage.servers import NO_PAUSE, Host, big, everything_said, hours_left, media, raw, running
 
 pytest.importorskip("obstore", reason="the extra s3 is part of the development requirements")
 
 
 def put(values: dict[str, Any], folder: Path, **file: Any) -> StoredUrl:
-    return asyncio.run(S3Storage(values, pause=0.001).put(media(folder, **file)))
+    return asyncio.run(S3Storage(values, backoff=NO_PAUSE).put(media(folder, **file)))
 
 
 def fetch(url: str, **arguments: Any) -> httpx.Response:
@@ -160,7 +160,7 @@ def test_progress_and_retries(tmp_path: Path) -> None:
 
     async def work() -> StoredUrl:
         async with running(host):
-            storage = S3Storage({**OFFLINE, "endpoint": host.url}, pause=0.001)
+            storage = S3Storage({**OFFLINE, "endpoint": host.url}, backoff=NO_PAUSE)
             return await storage.put(big(tmp_path, 6_000_000), on_progress=lambda done, _: told.append(done))
 
     stored = asyncio.run(work())
@@ -257,7 +257,7 @@ def test_what_other_servers_say(status: int, body: str, headers: dict[str, str],
 
     async def work() -> None:
         async with running(Host(web.Response(status=status, text=body, headers=headers))) as host:
-            await S3Storage({**OFFLINE, "endpoint": host.url}, pause=0.001).put(media(tmp_path))
+            await S3Storage({**OFFLINE, "endpoint": host.url}, backoff=NO_PAUSE).put(media(tmp_path))
 
     with pytest.raises(StorageError) as caught:
         asyncio.run(work())

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from ...core.addresses import is_loopback
 from ..faults import Faults
-from ..fetch import is_loopback
 from ..options import SandboxOptions
 from ..responses import error
 from ..store import Store
