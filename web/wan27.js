@@ -1,16 +1,16 @@
-// Where the frontend begins to load this pack. Every other module here does nothing by itself.
+// Entry point: the frontend loads this module. The modules in lib/ do nothing until it calls them.
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { addStyles } from "./lib/dom.js";
-import { decorateSubmit, refreshSubmitNodes } from "./lib/node_submit.js";
+import { useLanguage } from "./lib/i18n.js";
 import { useApi } from "./lib/server.js";
+import { makeTab } from "./lib/sidebar_tab.js";
 import { refreshStatus, startStore } from "./lib/store.js";
-import { makeTab } from "./lib/tab.js";
-import { useLanguage } from "./lib/text.js";
+import { decorateSubmit, refreshSubmitNodes } from "./lib/submit_widget.js";
 import { startToasts } from "./lib/toasts.js";
 
-// Right away: a page that is loaded in the middle of a task hears of it before anything is set up.
+// At once, before setup: a page that is loaded in the middle of a task must not miss its events.
 useApi(api);
 startStore(api);
 
@@ -28,7 +28,7 @@ app.registerExtension({
 
   nodeCreated(node) {
     if (node.comfyClass === "Wan27ImageToVideo") decorateSubmit(node);
-    // What it previews is a video. Nodes 2.0 of older frontends guess by the inputs, and there is no VIDEO among them.
+    // It previews a video. Nodes 2.0 of older frontends guess from the inputs, and none of them is a VIDEO.
     if (node.comfyClass === "Wan27WaitForVideo") node.previewMediaType = "video";
   },
 

@@ -1,7 +1,7 @@
-"""Telling every open browser, through ComfyUI's websocket, what became of tasks.
+"""Websocket events that tell every open browser which tasks changed.
 
-The ledger and the runner tell of changes on their own threads, and must not be held up. Here they are gathered, and go
-out a few times a second at most, on ComfyUI's loop.
+The ledger and the runner report changes on their own threads and must not be held up. The changes are collected here
+and sent a few times a second at most, on ComfyUI's event loop.
 """
 
 from __future__ import annotations
@@ -11,86 +11,89 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .views import progress_view
+
 if TYPE_CHECKING:
     from ..runner.models import Progress
 
 log = logging.getLogger(__name__)
 
+SendEvent = Callable[[str, "dict[str, Any]"], None]
+
 TASKS_EVENT = "wan27.tasks"
 PROGRESS_EVENT = "wan27.progress"
 
-GATHER_SECONDS = 0.25
-"""Between a change and its message. A download tells of itself with every chunk; nobody can read faster than this."""
+COLLECT_SECONDS = 0.25
+"""Time between a change and its event. A download reports every chunk; this is as often as a person can read."""
 
 KEPT = 500
-"""Tasks whose latest progress is kept for a page that is loaded while they run."""
+"""Tasks whose latest progress is kept, for a page that is loaded while they run."""
 
 
 class Announcer:
-    """Gathers changes and gives them out.
+    """Collects changes and sends them to the browsers.
 
     Args:
-        announce: gives an event and its data to all browsers; called on `loop`.
-        tasks_of: the data of TASKS_EVENT for these row numbers; may block.
-        loop: ComfyUI's.
+        send: sends an event and its data to all browsers; called on `loop`.
+        tasks_event: returns the data of TASKS_EVENT for these row numbers; may block.
+        loop: ComfyUI's event loop.
     """
 
     def __init__(
         self,
-        announce: Callable[[str, dict[str, Any]], None],
-        tasks_of: Callable[[frozenset[int]], dict[str, Any]],
-        progress_of: Callable[[Progress], dict[str, Any]],
+        send: SendEvent,
+        tasks_event: Callable[[frozenset[int]], dict[str, Any]],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._announce, self._tasks_of, self._progress_of, self._loop = announce, tasks_of, progress_of, loop
-        self._rows: set[int] = set()
-        self._moved: set[str] = set()
+        self._send, self._tasks_event, self._loop = send, tasks_event, loop
+        self._changed: set[int] = set()
+        self._progressed: set[str] = set()
         self._latest: dict[str, Progress] = {}
-        self._due: asyncio.Task[None] | None = None
+        self._flushing: asyncio.Task[None] | None = None
 
     def latest(self, task_id: str | None) -> Progress | None:
-        """How far a task was when it was last heard of in this process."""
+        """Return the last progress of a task that this process reported."""
         return self._latest.get(task_id or "")
 
     def rows_changed(self, ids: frozenset[int]) -> None:
-        """From any thread; returns at once."""
-        self._post(lambda: self._rows.update(ids))
+        """Report tasks that were added or changed. From any thread; returns at once."""
+        self._schedule(lambda: self._changed.update(ids))
 
     def progressed(self, task_id: str, progress: Progress) -> None:
-        """From any thread; returns at once."""
+        """Report how far a task is. From any thread; returns at once."""
 
         def note() -> None:
-            self._latest.pop(task_id, None)  # to the end: the oldest go first
+            self._latest.pop(task_id, None)  # moves it to the end: the oldest are dropped first
             self._latest[task_id] = progress
             while len(self._latest) > KEPT:
                 del self._latest[next(iter(self._latest))]
-            self._moved.add(task_id)
+            self._progressed.add(task_id)
 
-        self._post(note)
+        self._schedule(note)
 
-    def _post(self, note: Callable[[], None]) -> None:
+    def _schedule(self, note: Callable[[], None]) -> None:
         def act() -> None:
             note()
-            if self._due is None:
-                self._due = asyncio.ensure_future(self._flush())
+            if self._flushing is None:
+                self._flushing = asyncio.ensure_future(self._flush())
 
         try:
             self._loop.call_soon_threadsafe(act)
-        except RuntimeError:  # ComfyUI is ending
-            log.debug("Nobody can be told of a change any more.")
+        except RuntimeError:  # ComfyUI is shutting down
+            log.debug("A change could not be reported: the event loop is closed.")
 
     async def _flush(self) -> None:
         try:
-            await asyncio.sleep(GATHER_SECONDS)
+            await asyncio.sleep(COLLECT_SECONDS)
         finally:
-            self._due = None
-        rows, self._rows = frozenset(self._rows), set()
-        moved, self._moved = self._moved, set()
+            self._flushing = None
+        changed, self._changed = frozenset(self._changed), set()
+        progressed, self._progressed = self._progressed, set()
         try:
-            if moved:
-                told = {task_id: self._progress_of(self._latest[task_id]) for task_id in moved & set(self._latest)}
-                self._announce(PROGRESS_EVENT, {"progress": told})
-            if rows:
-                self._announce(TASKS_EVENT, await asyncio.to_thread(self._tasks_of, rows))
-        except Exception:  # what is not told is seen when the panel is opened next
-            log.debug("A change could not be told to the browsers.", exc_info=True)
+            if progressed:
+                views = {task_id: progress_view(self._latest[task_id]) for task_id in progressed & set(self._latest)}
+                self._send(PROGRESS_EVENT, {"progress": views})
+            if changed:
+                self._send(TASKS_EVENT, await asyncio.to_thread(self._tasks_event, changed))
+        except Exception:  # the browser sees what it missed when the panel is opened the next time
+            log.debug("A change could not be sent to the browsers.", exc_info=True)

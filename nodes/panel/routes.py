@@ -1,44 +1,44 @@
-"""HTTP routes that this pack adds to ComfyUI's server, and the events it puts on ComfyUI's websocket.
+"""HTTP routes that this pack adds to ComfyUI's server, and the events it sends over ComfyUI's websocket.
 
-ComfyUI adds each route a second time below /api. An error is {"error": "a sentence for the person"} with a status of
-400 or more. No answer holds the key, a path of this machine, or the URL of a medium or a result.
+ComfyUI registers each route a second time below /api. An error is {"error": "a sentence for the user"} with a status of
+400 or more. No response contains the key, a local path, or the URL of an uploaded file or a result.
 
-Reading (for everybody who reaches ComfyUI; other sites' pages get 403):
+Reading (for everyone who can reach ComfyUI; pages of other sites get 403):
 
 GET /wan27/status
-    {"problem": null, or a sentence: the settings cannot be used; then nothing else is there but "may_write",
-     "key" and "limits",
+    {"problem": null, or a sentence if the settings cannot be used; then only "may_write", "key" and "limits" follow,
      "may_write": whether the writing routes are open to this browser,
      "connection": {"sandbox": bool, "setting": "auto|novita|sandbox", "host": text or null in the sandbox,
                     "service_host": text},
      "key": {"present": bool, "source": "environment|file" or null, "variable": "NOVITA_API_KEY",
              "last4": text or null, "can_change": bool: whether PUT and DELETE /wan27/key are open to this browser},
      "storage": text, "prices": {"720P": USD per second, "1080P": …},
-     "budget": {"per_run_usd": …, "per_day_usd": …}, "spent_today_usd": …, "tasks": how many the ledger has,
+     "budget": {"per_run_usd": …, "per_day_usd": …}, "spent_today_usd": …, "tasks": number of tasks in the ledger,
      "limits": {"prompt_chars": …, "negative_prompt_chars": …, "duration_seconds": [low, high]}}
 GET /wan27/balance
-    {"available_usd": …, "outstanding_usd": …}. Asks the service, at most every 10 seconds. 409 in the sandbox.
+    {"available_usd": …, "outstanding_usd": …}. Asks the service at most every 10 seconds. 409 in the sandbox.
 GET /wan27/tasks?group=all|running|saved|failed&text=…&limit=1-200&before=…
-    {"tasks": [task, …] newest first, "total": all that match, "before": for the next page, null at the end}
+    {"tasks": [task, …] newest first, "total": number of matches, "before": for the next page, null at the end}
     task: {"id": row number, "task_id": text or null, "state": "intent|submitted|succeeded|saved|failed|unknown|missing"
-           (missing: saved, and the file is gone), "progress": progress or null, "reason": text, "prompt": at most 400
-           characters, "resolution", "duration": seconds asked for, "seed", "sandbox": bool, "estimated_cost": USD or
-           null, "counted": whether it uses up the budget, "began_at", "ended_at": seconds since 1970 or null,
-           "prompt_id", "node_id", "seconds", "size": [width, height] as the file says,
-           "file": {"filename", "subfolder", "type"} for ComfyUI's /view or null, "poster": text or null}
+           (missing: saved, but the file was deleted), "group": "running|saved|failed", "progress": progress or null,
+           "reason": text, "prompt": at most 400 characters, "resolution", "duration": seconds requested, "seed",
+           "sandbox": bool, "estimated_cost": USD or null, "counted": whether it counts against the budget,
+           "began_at", "ended_at": seconds since 1970 or null, "prompt_id", "node_id", "seconds",
+           "size": [width, height] of the file, "file": {"filename", "subfolder", "type"} for ComfyUI's /view or null,
+           "poster": version of the thumbnail or null}
     progress: {"state": "queued|processing|downloading|waiting", "seconds": since it began, "percent", "eta_seconds":
            number or null, "downloaded_bytes", "total_bytes": or null, "note": text}
 GET /wan27/tasks/{id}
     task
 GET /wan27/posters/{id}
-    image/jpeg, at most 320 pixels a side; 404 where there is none. Add ?v=<poster of the task>: it may be cached.
+    image/jpeg, at most 320 pixels a side, or 404. Add ?v=<poster of the task>, so that it can be cached.
 GET /wan27/media/{name}
-    what the service fetches where storage.kind is "comfyui"; see nodes/panel/public_media.py
+    an uploaded file, for the service (storage.kind "comfyui"); with Range. Every failure is a 404 without a reason
 
-Writing (from a browser on this machine, on ComfyUI's own page, as application/json; anything else gets 403):
+Writing (from a browser on this machine, from ComfyUI's own page, as application/json; anything else gets 403):
 
 POST /wan27/tasks/{id}/fetch   body {}
-    202 {"started": true}: the task is asked for and its video fetched. 409: why that cannot be.
+    202 {"started": true}: the task is polled and its video fetched. 409: why that is not possible.
 PUT /wan27/key                 body {"key": text}
     200, the object "key" of the status. Stored in config.toml, mode 0600. 409: the environment has a key, which wins.
 DELETE /wan27/key              body {}
@@ -46,9 +46,9 @@ DELETE /wan27/key              body {}
 
 Events on the websocket:
 
-wan27.tasks      {"tasks": [task, …] that were added or changed, "spent_today_usd": …, "total": tasks of the ledger}
+wan27.tasks      {"tasks": [task, …] added or changed, "spent_today_usd": …, "total": number of tasks in the ledger}
 wan27.progress   {"progress": {task_id: progress, …}}
-wan27.status     {}: key or connection changed; ask for the status again
+wan27.status     {}: the key or the connection changed; request the status again
 """
 
 from __future__ import annotations
@@ -57,260 +57,265 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from .. import services
 from ..config.api_key import check_key, remove_key, store_key
-from ..core.errors import SettingsError, Wan27Error
+from ..core.errors import LedgerError, SettingsError, Wan27Error
 from ..core.redaction import redact_locations
-from ..storage.comfyui import FOLDER as MEDIA
+from ..storage.comfyui import FOLDER as MEDIA_FOLDER
 from ..storage.comfyui import ROUTE as MEDIA_ROUTE
+from ..storage.comfyui import find as find_media
 from ..storage.comfyui import remove_ended
-from .access import answer, at_this_machine, problem, reading, writing
-from .events import Announcer
-from .public_media import give_media
-from .thumbnails import FOLDER as POSTERS
-from .thumbnails import poster
-from .views import GROUPS, KEY_VARIABLE, key_view, limits_view, progress_view, status_view, task_view
+from .access import Handler, is_local, json_response, problem, read_route, write_route
+from .events import Announcer, SendEvent
+from .thumbnails import FOLDER as THUMBNAIL_FOLDER
+from .thumbnails import thumbnail
+from .views import GROUPS, KEY_VARIABLE, key_view, limits_view, status_view, task_view
+
+if TYPE_CHECKING:
+    from ..ledger.records import TaskRow
 
 log = logging.getLogger(__name__)
 
 STATUS_EVENT = "wan27.status"
 BALANCE_SECONDS = 10.0
+"""How long the answer of the service to a balance request is reused."""
 FETCH_SECONDS = 2.0
-"""How long a fetch is given to fail at once, so that the person hears why."""
+"""How long a fetch gets to fail at once, so that the user sees the reason."""
 FETCH_TIMEOUT_SECONDS = 3600.0
 
-_announcer: Announcer | None = None
-_announce: Any = None
-_balance: tuple[float, str, dict[str, Any]] | None = None
-_fetching: set[asyncio.Task[Any]] = set()
+_THUMBNAIL_HEADERS = {
+    "Content-Type": "image/jpeg",
+    "Cache-Control": "private, max-age=604800, immutable",
+    "X-Content-Type-Options": "nosniff",
+}
+# ComfyUI marks images as publicly cacheable for a day, and proxies in front of rented machines obey. Without this, a
+# link would outlive its expiry, and a proxy might serve a recompressed image.
+_MEDIA_HEADERS = {
+    "Cache-Control": "private, no-store, no-transform",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 def register_routes() -> None:
-    """Add the routes, and have the browsers told of tasks. Called while ComfyUI loads its packs."""
-    global _announcer, _announce  # noqa: PLW0603 - a process has one server
+    """Add the routes to ComfyUI's server and start sending events. Called while ComfyUI loads its packs."""
     try:
         from server import PromptServer
     except ImportError:
         return
     server = PromptServer.instance
     with contextlib.suppress(OSError):
-        remove_ended(services.user_dir() / MEDIA)
-    add_routes(server.routes)
-    _announce = server.send_sync
-    _announcer = Announcer(_announce, _changed, progress_view, server.loop)
-    services.watch(_announcer.rows_changed, _announcer.progressed)
+        remove_ended(services.user_dir() / MEDIA_FOLDER)
+    panel = Panel(server.send_sync, server.loop)
+    panel.add_routes(server.routes)
+    services.watch(panel.announcer.rows_changed, panel.announcer.progressed)
 
 
-def add_routes(routes: web.RouteTableDef) -> None:
-    """Add the routes to a table. aiohttp answers HEAD with the handler of GET."""
-    routes.get("/wan27/status")(give_status)
-    routes.get("/wan27/balance")(give_balance)
-    routes.get("/wan27/tasks")(give_tasks)
-    routes.get("/wan27/tasks/{id:[0-9]{1,15}}")(give_task)
-    routes.get("/wan27/posters/{id:[0-9]{1,15}}")(give_poster)
-    routes.get(f"{MEDIA_ROUTE}{{name}}")(give_media)
-    routes.post("/wan27/tasks/{id:[0-9]{1,15}}/fetch")(fetch_again)
-    routes.put("/wan27/key")(put_key)
-    routes.delete("/wan27/key")(delete_key)
+class Panel:
+    """Handlers of the routes, and what they remember between two requests.
 
+    Args:
+        send: sends an event and its data to all browsers; called on `loop`.
+        loop: ComfyUI's event loop, which also runs the handlers.
+    """
 
-# Reading --------------------------------------------------------------------------------------------------------
+    def __init__(self, send: SendEvent, loop: asyncio.AbstractEventLoop) -> None:
+        self.announcer = Announcer(send, self._tasks_event, loop)
+        self._send = send
+        self._balance: tuple[float, str, dict[str, Any]] | None = None
+        self._fetching: set[asyncio.Task[Any]] = set()
 
+    def add_routes(self, routes: web.RouteTableDef) -> None:
+        """Add the routes to a table. aiohttp answers HEAD with the handler of GET."""
+        reading = {
+            "/wan27/status": self._get_status,
+            "/wan27/balance": self._get_balance,
+            "/wan27/tasks": self._get_tasks,
+            "/wan27/tasks/{id:[0-9]{1,15}}": self._get_task,
+            "/wan27/posters/{id:[0-9]{1,15}}": self._get_thumbnail,
+        }
+        for path, handler in reading.items():
+            routes.get(path)(read_route(_with_json_errors(handler)))
+        routes.get(f"{MEDIA_ROUTE}{{name}}")(_get_media)
+        routes.post("/wan27/tasks/{id:[0-9]{1,15}}/fetch")(write_route(_with_json_errors(self._fetch_task)))
+        routes.put("/wan27/key")(write_route(_with_json_errors(self._put_key)))
+        routes.delete("/wan27/key")(write_route(_with_json_errors(self._delete_key)))
 
-@reading
-async def give_status(request: web.Request) -> web.StreamResponse:
-    local = at_this_machine(request)
-    try:
-        view = await asyncio.to_thread(_status, local)
-    except (SettingsError, Wan27Error) as error:
-        view = {"problem": _said(error), "may_write": local, "key": key_view("", local=local), "limits": limits_view()}
-    return answer(view)
+    async def _get_status(self, request: web.Request) -> web.StreamResponse:
+        def read() -> dict[str, Any]:
+            settings = services.current_settings()
+            return status_view(settings, **_totals(), local=local)
 
+        local = is_local(request)
+        try:
+            view = await asyncio.to_thread(read)
+        except (SettingsError, Wan27Error) as error:
+            key = key_view("", local=local)
+            view = {"problem": _message(error), "may_write": local, "key": key, "limits": limits_view()}
+        return json_response(view)
 
-def _status(local: bool) -> dict[str, Any]:
-    settings = services.current_settings()
-    ledger = services.open_ledger()
-    return status_view(settings, spent_today=ledger.spent("")[1], tasks=ledger.browse.page(limit=1).total, local=local)
+    async def _get_balance(self, request: web.Request) -> web.StreamResponse:
+        import httpx
 
+        from ..api.client import ServiceClient
 
-@reading
-async def give_balance(request: web.Request) -> web.StreamResponse:
-    global _balance  # noqa: PLW0603 - for all who ask at about the same time
-    import httpx
-
-    from ..api.client import ServiceClient
-
-    try:
         settings = services.current_settings()
         if settings.in_sandbox:
             return problem("The sandbox has no account: nothing is billed there.", status=409)
-        asked = f"{settings.novita.base_url} {hash(settings.novita.api_key)}"
-        if _balance is None or _balance[1] != asked or time.monotonic() - _balance[0] > BALANCE_SECONDS:
+        account = f"{settings.novita.base_url} {hash(settings.novita.api_key)}"
+        known = self._balance
+        if known is None or known[1] != account or time.monotonic() - known[0] > BALANCE_SECONDS:
             async with httpx.AsyncClient() as http:
                 found = await ServiceClient(services.connection_for(settings), http).balance()
             view = {"available_usd": found.available_usd, "outstanding_usd": found.outstanding_usd}
-            _balance = (time.monotonic(), asked, view)
-    except (SettingsError, Wan27Error) as error:
-        return problem(_said(error), status=409)
-    return answer(_balance[2])
+            self._balance = known = (time.monotonic(), account, view)
+        return json_response(known[2])
 
+    async def _get_tasks(self, request: web.Request) -> web.StreamResponse:
+        group, before = request.query.get("group", "all"), request.query.get("before")
+        limit = request.query.get("limit", "50")
+        if group not in GROUPS or not _is_number(limit) or not (before is None or _is_number(before)):
+            return problem(f"group must be one of {', '.join(GROUPS)}; limit and before must be numbers.", status=400)
+        text = request.query.get("text", "").strip()[:200]
 
-@reading
-async def give_tasks(request: web.Request) -> web.StreamResponse:
-    group, before = request.query.get("group", "all"), request.query.get("before")
-    limit = request.query.get("limit", "50")
-    if group not in GROUPS or not _is_number(limit) or not (before is None or _is_number(before)):
-        return problem("group, limit or before is not one that there is.", status=400)
-    text = request.query.get("text", "").strip()[:200]
+        def read() -> dict[str, Any]:
+            browse = services.open_ledger().browse
+            below = None if before is None else int(before)
+            page = browse.page(before=below, limit=int(limit), states=GROUPS[group], text=text)
+            return {"tasks": [self._view(row) for row in page.rows], "total": page.total, "before": page.before}
 
-    def read() -> dict[str, Any]:
-        browse = services.open_ledger().browse
-        below = None if before is None else int(before)
-        page = browse.page(before=below, limit=int(limit), states=GROUPS[group], text=text)
-        return {"tasks": [_view(row) for row in page.rows], "total": page.total, "before": page.before}
+        return json_response(await asyncio.to_thread(read))
 
-    try:
-        return answer(await asyncio.to_thread(read))
-    except Wan27Error as error:
-        return problem(_said(error), status=500)
+    async def _get_task(self, request: web.Request) -> web.StreamResponse:
+        def read() -> dict[str, Any] | None:
+            row = _find_row(request)
+            return None if row is None else self._view(row)
 
+        view = await asyncio.to_thread(read)
+        return problem("This task does not exist.", status=404) if view is None else json_response(view)
 
-@reading
-async def give_task(request: web.Request) -> web.StreamResponse:
-    row = await asyncio.to_thread(_row, request)
-    return problem("There is no such task.", status=404) if row is None else answer(await asyncio.to_thread(_view, row))
+    async def _get_thumbnail(self, request: web.Request) -> web.StreamResponse:
+        def make() -> Path | None:
+            row = _find_row(request)
+            folder = services.user_dir() / THUMBNAIL_FOLDER
+            return None if row is None else thumbnail(row, output_dir=services.output_dir(), folder=folder)
 
+        try:
+            path = await asyncio.to_thread(make)
+        except Exception as error:  # a video that cannot be decoded has no thumbnail, whatever is wrong with it
+            log.info("Wan 2.7: no thumbnail: %s", error)
+            path = None
+        if path is None:
+            return problem("This task has no thumbnail.", status=404)
+        return web.FileResponse(path, headers=_THUMBNAIL_HEADERS)
 
-@reading
-async def give_poster(request: web.Request) -> web.StreamResponse:
-    def make() -> Any:
-        row = _row(request)
-        folder = services.user_dir() / POSTERS
-        return None if row is None else poster(row, output_dir=services.output_dir(), folder=folder)
-
-    try:
-        path = await asyncio.to_thread(make)
-    except Exception as error:  # a video that cannot be decoded has no poster, whatever is wrong with it
-        log.info("Wan 2.7: no poster frame: %s", error)
-        path = None
-    if path is None:
-        return problem("There is no picture of this task.", status=404)
-    headers = {"Content-Type": "image/jpeg", "Cache-Control": "private, max-age=604800, immutable"}
-    return web.FileResponse(path, headers={**headers, "X-Content-Type-Options": "nosniff"})
-
-
-# Writing --------------------------------------------------------------------------------------------------------
-
-
-@writing
-async def fetch_again(request: web.Request) -> web.StreamResponse:
-    row = await asyncio.to_thread(_row, request)
-    if row is None or not row.task_id:
-        return problem("This task has no id, so there is nothing to ask the service for.", status=409)
-    try:
+    async def _fetch_task(self, request: web.Request) -> web.StreamResponse:
+        row = await asyncio.to_thread(_find_row, request)
+        if row is None or not row.task_id:
+            return problem("This task has no id, so the service cannot be asked for it.", status=409)
         found = await services.get_services()
-    except (SettingsError, Wan27Error) as error:
-        return problem(_said(error), status=409)
-    waiting = asyncio.ensure_future(
-        found.runner.wait(
-            row.task_id,
-            connection=found.connection,
-            on_update=lambda progress: None,
-            timeout_seconds=FETCH_TIMEOUT_SECONDS,
+        waiting = asyncio.ensure_future(
+            found.runner.wait(
+                row.task_id,
+                connection=found.connection,
+                on_update=lambda progress: None,
+                timeout_seconds=FETCH_TIMEOUT_SECONDS,
+            )
         )
-    )
-    _fetching.add(waiting)
-    waiting.add_done_callback(_fetched)
-    await asyncio.wait({waiting}, timeout=FETCH_SECONDS)
-    failure = waiting.exception() if waiting.done() else None
-    if failure is not None:
-        return problem(_said(failure), status=409)
-    return answer({"started": True}, status=202)
+        self._fetching.add(waiting)
+        waiting.add_done_callback(self._fetch_ended)
+        await asyncio.wait({waiting}, timeout=FETCH_SECONDS)
+        failure = waiting.exception() if waiting.done() else None
+        if failure is not None:
+            return problem(_message(failure), status=409)
+        return json_response({"started": True}, status=202)
+
+    def _fetch_ended(self, waiting: asyncio.Task[Any]) -> None:
+        self._fetching.discard(waiting)
+        if not waiting.cancelled() and (error := waiting.exception()) is not None:
+            log.warning("Wan 2.7: %s", error)
+
+    async def _put_key(self, request: web.Request) -> web.StreamResponse:
+        try:
+            body = await request.json()
+        except (ValueError, UnicodeDecodeError):
+            body = None
+        key = check_key(body.get("key") if isinstance(body, Mapping) else None)
+        await self._change_key(lambda: store_key(services.user_dir(), key))
+        services.resume_unfinished()  # tasks may have been waiting for this very key
+        return json_response(await asyncio.to_thread(_current_key))
+
+    async def _delete_key(self, request: web.Request) -> web.StreamResponse:
+        await self._change_key(lambda: remove_key(services.user_dir()))
+        return json_response(await asyncio.to_thread(_current_key))
+
+    async def _change_key(self, change: Callable[[], object]) -> None:
+        if not key_view("", local=True)["can_change"]:
+            raise SettingsError(f"{KEY_VARIABLE} is set in the environment and wins over config.toml: change it there.")
+        await asyncio.to_thread(change)
+        self._send(STATUS_EVENT, {})
+
+    def _tasks_event(self, ids: frozenset[int]) -> dict[str, Any]:
+        """Return the data of the event wan27.tasks for rows that changed."""
+        totals = _totals()
+        return {
+            "tasks": [self._view(row) for row in services.open_ledger().browse.rows(sorted(ids))],
+            "spent_today_usd": totals["spent_today"],
+            "total": totals["tasks"],
+        }
+
+    def _view(self, row: TaskRow) -> dict[str, Any]:
+        latest = self.announcer.latest(row.task_id)
+        return task_view(row, latest, output_dir=services.output_dir(), folders=_folders())
 
 
-def _fetched(waiting: asyncio.Task[Any]) -> None:
-    _fetching.discard(waiting)
-    if not waiting.cancelled() and (error := waiting.exception()) is not None:
-        log.warning("Wan 2.7: %s", error)
+async def _get_media(request: web.Request) -> web.StreamResponse:
+    found = find_media(services.user_dir() / MEDIA_FOLDER, request.match_info["name"])
+    if found is None:
+        return web.Response(status=404, headers=_MEDIA_HEADERS)
+    path, mime = found
+    return web.FileResponse(path, headers={**_MEDIA_HEADERS, "Content-Type": mime})
 
 
-@writing
-async def put_key(request: web.Request) -> web.StreamResponse:
-    body = await _body(request)
-    try:
-        key = check_key(body.get("key"))
-        await _change_key(lambda: store_key(services.user_dir(), key))
-    except SettingsError as error:
-        return problem(_said(error), status=409)
-    services.resume_unfinished()  # tasks may have waited for just this key
-    return answer(await asyncio.to_thread(_key))
+def _with_json_errors(handler: Handler) -> Handler:
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (SettingsError, Wan27Error) as error:
+            return problem(_message(error), status=500 if isinstance(error, LedgerError) else 409)
+
+    return guarded
 
 
-@writing
-async def delete_key(request: web.Request) -> web.StreamResponse:
-    try:
-        await _change_key(lambda: remove_key(services.user_dir()))
-    except SettingsError as error:
-        return problem(_said(error), status=409)
-    return answer(await asyncio.to_thread(_key))
+def _totals() -> dict[str, Any]:
+    ledger = services.open_ledger()
+    return {"spent_today": round(ledger.spent("")[1], 6), "tasks": ledger.browse.page(limit=1).total}
 
 
-async def _change_key(change: Any) -> None:
-    if not key_view("", local=True)["can_change"]:
-        raise SettingsError(f"{KEY_VARIABLE} is set in the environment and wins over config.toml: change it there.")
-    await asyncio.to_thread(change)
-    if _announce is not None:
-        _announce(STATUS_EVENT, {})
-
-
-def _key() -> dict[str, Any]:
+def _current_key() -> dict[str, Any]:
     try:
         return key_view(services.current_settings().novita.api_key, local=True)
-    except SettingsError:  # such as connection = "novita", which needs a key; the status tells
+    except SettingsError:  # such as connection = "novita", which needs a key; the status says so
         return key_view("", local=True)
 
 
-# ------------------------------------------------------------------------------------------------------------------
-
-
-def _changed(ids: frozenset[int]) -> dict[str, Any]:
-    """The data of the event for rows that changed."""
-    ledger = services.open_ledger()
-    return {
-        "tasks": [_view(row) for row in ledger.browse.rows(sorted(ids))],
-        "spent_today_usd": round(ledger.spent("")[1], 6),
-        "total": ledger.browse.page(limit=1).total,
-    }
-
-
-def _view(row: Any) -> dict[str, Any]:
-    latest = _announcer.latest(row.task_id) if _announcer is not None else None
-    return task_view(row, latest, output_dir=services.output_dir(), folders=_folders())
-
-
-def _row(request: web.Request) -> Any:
+def _find_row(request: web.Request) -> TaskRow | None:
     found = services.open_ledger().browse.rows([int(request.match_info["id"])])
     return found[0] if found else None
 
 
-async def _body(request: web.Request) -> Mapping[str, Any]:
-    try:
-        body = await request.json()
-    except (ValueError, UnicodeDecodeError):
-        body = None
-    return body if isinstance(body, Mapping) else {}
-
-
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     return redact_locations(str(error) or type(error).__name__, folders=_folders())
 
 
-def _folders() -> tuple[Any, ...]:
+def _folders() -> tuple[Path, Path]:
     return services.user_dir(), services.output_dir()
 
 

@@ -1,6 +1,6 @@
-"""Poster frames: one small picture of each saved video, made when it is first asked for.
+"""Thumbnails of saved videos, made when they are first requested.
 
-Only for files that stand in the ledger. The pictures lie in the pack's own folder and may be deleted at any time.
+Only for files that the ledger names. The thumbnails are kept in the pack's own folder and may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from ..ledger.records import TaskRow
 
 SIDE = 320
-"""Pixels of the longer side: sharp on a screen with two pixels for each, at the size the panel shows."""
+"""Pixels of the longer side: twice the size in the panel, for screens with two pixels per CSS pixel."""
 KEPT = 5000
-"""Pictures of about 15 kB; beyond this the oldest go."""
+"""Thumbnails of about 15 kB each; beyond this the oldest are deleted."""
 FOLDER = "posters"
 
 _one_at_a_time = threading.Lock()
 
 
 def video_file(row: TaskRow, output_dir: Path) -> Path | None:
-    """The video of a row where it is below the output folder and still there."""
+    """Return the video of a task, or None if it is not saved, was deleted, or is outside the output folder."""
     if row.state != "saved" or not row.file:
         return None
     path = (output_dir / row.file).resolve()
@@ -34,26 +34,26 @@ def video_file(row: TaskRow, output_dir: Path) -> Path | None:
     return path
 
 
-def poster(row: TaskRow, *, output_dir: Path, folder: Path) -> Path | None:
-    """A JPEG of the video's first frame, or None where there is none to be had. Blocks while it decodes.
+def thumbnail(row: TaskRow, *, output_dir: Path, folder: Path) -> Path | None:
+    """Return a JPEG of the video's first frame, or None if the task has no video. Blocks while it decodes.
 
     Args:
         row: a saved task.
-        output_dir: ComfyUI's.
-        folder: where the pictures are kept; made where it is missing.
+        output_dir: ComfyUI's output folder.
+        folder: for the thumbnails; created if missing.
     """
     video = video_file(row, output_dir)
     if video is None or not row.file_sha256:
         return None
-    made = folder / f"{row.file_sha256[:32]}.jpg"
-    if made.is_file():
-        return made
-    # A page of rows asks for fifty at once; the nodes need the processor more.
+    target = folder / f"{row.file_sha256[:32]}.jpg"
+    if target.is_file():
+        return target
+    # A page of tasks requests fifty at once; the nodes need the processor more.
     with _one_at_a_time:
-        if not made.is_file():
-            _make(video, made)
-            _tidy(folder)
-    return made if made.is_file() else None
+        if not target.is_file():
+            _make(video, target)
+            _delete_oldest(folder)
+    return target if target.is_file() else None
 
 
 def _make(video: Path, target: Path) -> None:
@@ -62,19 +62,19 @@ def _make(video: Path, target: Path) -> None:
     from ..media.decode.decode import DecodeOptions, decode
 
     decoded = decode(video, DecodeOptions(max_frames=1, max_side=SIDE, want_audio=False))
-    assert decoded.last_frame is not None  # there is one wherever decoding did not raise
+    assert decoded.last_frame is not None  # decode raises if there is none
     pixels = (decoded.last_frame[0] * 255).round().clamp(0, 255).byte().cpu().numpy()
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        Image.fromarray(pixels).save(beside, format="JPEG", quality=82)
-        beside.replace(target)
+        Image.fromarray(pixels).save(part, format="JPEG", quality=82)
+        part.replace(target)
     finally:
         with contextlib.suppress(OSError):
-            beside.unlink()
+            part.unlink()
 
 
-def _tidy(folder: Path) -> None:
+def _delete_oldest(folder: Path) -> None:
     with contextlib.suppress(OSError):
         entries = [entry for entry in os.scandir(folder) if entry.name.endswith(".jpg")]
         if len(entries) > KEPT:

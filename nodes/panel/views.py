@@ -1,4 +1,4 @@
-"""What the browser is told: tasks and status as JSON, without key, path or signed URL. routes.py documents it."""
+"""Tasks and status as the browser gets them: JSON without key, path or signed URL. routes.py documents it."""
 
 from __future__ import annotations
 
@@ -25,25 +25,28 @@ GROUPS: Mapping[str, tuple[State, ...]] = {
     "saved": ("saved",),
     "failed": ("failed", "unknown"),
 }
-"""The filter of the panel, and the states of the ledger behind each choice."""
+"""The choices of the panel's filter, and the states in the ledger that each of them shows."""
+
+_GROUP_OF = {state: group for group, states in GROUPS.items() for state in states}
 
 PROMPT_CHARS = 400
-"""As much of a prompt as a row of the panel has use for."""
+"""Characters of a prompt that the panel gets; it shows two lines."""
 
 
 def task_view(
     row: TaskRow, progress: Progress | None, *, output_dir: Path, folders: Iterable[Path] = ()
 ) -> dict[str, Any]:
-    """One task."""
+    """Return one task."""
     video = video_file(row, output_dir)
     state = "missing" if row.state == "saved" and video is None else row.state
     prompt = str(row.request.get("prompt") or "")
-    running = row.state in GROUPS["running"]
+    group = _GROUP_OF[row.state]
     return {
         "id": row.id,
         "task_id": row.task_id,
         "state": state,
-        "progress": progress_view(progress) if progress is not None and running else None,
+        "group": group,
+        "progress": progress_view(progress) if progress is not None and group == "running" else None,
         "reason": redact_locations(row.reason, folders=folders),
         "prompt": prompt if len(prompt) <= PROMPT_CHARS else prompt[: PROMPT_CHARS - 1] + "…",
         "resolution": row.request.get("resolution"),
@@ -58,13 +61,13 @@ def task_view(
         "node_id": row.node_id,
         "seconds": row.video.get("seconds"),
         "size": row.video.get("size"),
-        "file": None if video is None or row.file is None else _view_of(row.file),
+        "file": None if video is None or row.file is None else _file_view(row.file),
         "poster": row.file_sha256[:16] if video is not None and row.file_sha256 else None,
     }
 
 
 def progress_view(progress: Progress) -> dict[str, Any]:
-    """How far a task is, as of now."""
+    """Return how far a task is."""
     return {
         "state": progress.state,
         "seconds": round(progress.seconds, 1),
@@ -76,14 +79,14 @@ def progress_view(progress: Progress) -> dict[str, Any]:
     }
 
 
-def _view_of(file: str) -> dict[str, str]:
-    """What ComfyUI's own /view route is asked for."""
+def _file_view(file: str) -> dict[str, str]:
+    """Return the query of ComfyUI's own route /view for a file in the output folder."""
     subfolder, _, name = file.rpartition("/")
     return {"filename": name, "subfolder": subfolder, "type": "output"}
 
 
 def status_view(settings: Settings, *, spent_today: float, tasks: int, local: bool) -> dict[str, Any]:
-    """Connection, prices, budget and limits. `local`: the browser may enter a key, and sees the end of the one set."""
+    """Return connection, prices, budget and limits. `local`: the browser runs on this machine and may enter a key."""
     host = urlsplit(settings.novita.base_url).hostname
     return {
         "problem": None,
@@ -98,14 +101,14 @@ def status_view(settings: Settings, *, spent_today: float, tasks: int, local: bo
         "storage": "sandbox" if settings.in_sandbox else settings.storage.kind,
         "prices": dict(settings.novita.price_per_second),
         "budget": {"per_run_usd": settings.budget.per_run_usd, "per_day_usd": settings.budget.per_day_usd},
-        "spent_today_usd": round(spent_today, 6),
+        "spent_today_usd": spent_today,
         "tasks": tasks,
         "limits": limits_view(),
     }
 
 
 def key_view(key: str, *, local: bool) -> dict[str, Any]:
-    """Whether there is a key and where it comes from; its last four characters only for a browser on this machine."""
+    """Return whether a key is set and its source; its last four characters only for a browser on this machine."""
     from_environment = bool(environ.get(KEY_VARIABLE, "").strip())
     return {
         "present": bool(key),
@@ -117,7 +120,7 @@ def key_view(key: str, *, local: bool) -> dict[str, Any]:
 
 
 def limits_view() -> dict[str, Any]:
-    """The numbers that the counters on the node count to."""
+    """Return the limits that the counters on the node show."""
     return {
         "prompt_chars": limits.PROMPT_CHARS,
         "negative_prompt_chars": limits.NEGATIVE_PROMPT_CHARS,

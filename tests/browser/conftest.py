@@ -14,8 +14,8 @@ from tests.host.fixtures import HELPERS, connected
 from tests.host.provision import REPO, find_browser
 from tests.host.service import Service
 
-#: Screenshots, for looking at; not kept in the repository.
 SHOTS = REPO / "out" / "screenshots"
+"""Screenshots, to look at; not part of the repository."""
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -28,15 +28,15 @@ ARGUMENTS = [
     # The tests' machines have a small /dev/shm.
     "--disable-dev-shm-usage",
 ]
-#: A user who has been here before: no templates dialog, no tour, no questions when a tab closes.
 SETTINGS = {
     "Comfy.TutorialCompleted": True,
     "Comfy.Workflow.Persist": False,
 }
-#: Frontends ask their registry about the packs of every workflow; ComfyUI forbids it with --disable-api-nodes.
+"""Settings of a returning user: no templates dialog, no tour, no questions when a tab closes."""
 LOOKUP = re.compile(r"'https://api\.comfy\.org/\S*' violates the following Content Security Policy")
-#: 1.32.9 offers the way back when the renderer is changed.
+"""Frontends look up the packs of every workflow in their registry; ComfyUI forbids it with --disable-api-nodes."""
 OFFER = "Prefer the legacy design?"
+"""Shown by 1.32.9 when the renderer is changed."""
 RENDERERS = ("canvas", "vue")
 FRONTENDS = ("required", "newest")
 
@@ -73,7 +73,7 @@ def _with_settings(comfy: ComfyUI) -> ComfyUI:
 
 
 class Frontend:
-    """The frontend in a page of the browser, and what it complained about."""
+    """The frontend in a page of the browser, with the complaints in its console."""
 
     def __init__(self, page: Page, comfy: ComfyUI) -> None:
         self.page = page
@@ -101,7 +101,7 @@ class Frontend:
         self.page.evaluate("on => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)", renderer == "vue")
 
     def complaints(self) -> list[str]:
-        """Errors and warnings in the console that concern the pack, and every uncaught exception."""
+        """Return the errors and warnings in the console that concern the pack, and every uncaught exception."""
         ours = re.compile(r"wan ?2\.?7|wan27", re.IGNORECASE)
         noted = [
             f"{message.type}: {message.text} ({message.location.get('url')})"
@@ -113,7 +113,7 @@ class Frontend:
         return noted + self.failures
 
     def dialogs(self) -> list[str]:
-        """The texts of open dialogs: missing nodes and missing models are told there."""
+        """Return the texts of open dialogs, which name missing nodes and missing models."""
         texts = self.page.locator("[role=dialog], [role=alertdialog], .p-toast-message").all_inner_texts()
         return [text for text in texts if not text.startswith(OFFER)]
 

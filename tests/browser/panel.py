@@ -1,4 +1,4 @@
-"""The panel in a page: what the tests of it do again and again."""
+"""The panel in a page of the browser, for its tests."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ ADD_SUBMIT = """() => {
 }"""
 
 
-#: What single tests change, and others rely on.
 USUAL = {"Comfy.VueNodes.Enabled": False, "Comfy.Locale": "en", "Comfy.ColorPalette": "dark"}
+"""Settings that some tests change and others rely on."""
 
 
 class Panel:
@@ -48,11 +48,11 @@ class Panel:
         self.tab = self.page.locator(".wan27-tab")
         self.rows = self.page.locator(".wan27-row")
         self.info = self.page.locator(".wan27-node")
-        #: Frontends build their toasts differently.
+        # Frontends build their toasts differently.
         self.toasts = self.page.locator(".p-toast-message, [data-testid=toast]")
 
     def load(self, **settings: Any) -> None:
-        """Load the frontend with these settings, and the usual ones for all others."""
+        """Load the frontend with these settings, and the usual ones for the rest."""
         self.comfy.request("POST", "/settings", json={**USUAL, **settings}).raise_for_status()
         self.frontend.open()
 
@@ -69,7 +69,7 @@ class Panel:
         expect(self.tab).to_have_count(0)
 
     def run(self) -> None:
-        """The frontend's own button."""
+        """Press the frontend's own Run button."""
         self.page.locator("[data-testid=queue-button], button[aria-label=Run]").first.click()
 
     def row(self, text: str) -> Locator:
@@ -82,7 +82,7 @@ class Panel:
         expect(self.row(text).locator(".wan27-state")).to_have_attribute("data-state", state, timeout=90_000)
 
     def load_example(self, prompt: str, seed: int, **settings: Any) -> None:
-        example.upload_inputs(self.comfy)  # before: what files there are is part of the node definitions
+        example.upload_inputs(self.comfy)  # before: the node definitions list the input files
         self.load(**settings)
         self.page.evaluate(OPEN, [json.loads(example.WORKFLOW.read_text()), prompt, seed])
 
@@ -91,14 +91,14 @@ class Panel:
         expect(self.info).to_be_visible()
 
     def queue(self, prompt: str, seed: int) -> Run:
-        """A small task of somebody else: not queued by this page."""
+        """Queue a small task, but not from this page."""
         graph = Graph()
         image = upload_image(graph, self.comfy.upload("panel.png", png(picture(320, 320, seed=2))))
         pair(graph, prompt=prompt, image_url=(image, 0), seed=seed, **SMALL)
         return self.comfy.queue(graph)
 
     def serious_findings(self) -> list[str]:
-        """What axe-core finds in the tab."""
+        """Return the serious accessibility problems that axe-core finds in the tab."""
         self.page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text())
         found = self.page.evaluate("async () => (await axe.run('.wan27-tab')).violations")
         return [
@@ -108,10 +108,10 @@ class Panel:
         ]
 
     def own_complaints(self) -> list[str]:
-        """Without what the frontend itself does to a page that is loaded while a task runs.
+        """Return the complaints without those that the frontend itself causes on a page loaded while a task runs.
 
-        1.32.9 warns of messages that come before any pack is loaded, and its handler of progress texts throws when one
-        comes before its canvas is there: for any node that says something, core's own included.
+        1.32.9 warns about messages that arrive before any pack is loaded, and its handler of progress texts throws if
+        one arrives before its canvas exists. This happens with any node that sends one, core nodes included.
         """
         harmless = re.compile(
             r'ResizeObserver loop|warning: Unhandled message: \{"type": "wan27\.|^getCanvas: canvas is null$'
@@ -121,7 +121,7 @@ class Panel:
 
 @contextmanager
 def panel_in(browser: Browser, comfy: ComfyUI) -> Iterator[Panel]:
-    """A page of its own, empty at first; in the end nothing of ours may have been complained about."""
+    """Open an empty page with the panel; at the end, assert that the console has no complaint about the pack."""
     context = browser.new_context(viewport={"width": 1600, "height": 1000}, locale="en-US")
     context.set_default_timeout(60_000)
     panel = Panel(Frontend(context.new_page(), comfy))

@@ -21,13 +21,13 @@ TO_PROMPT = "async () => (await app.graphToPrompt()).output"
 def opened(frontend: Frontend) -> list[dict[str, Any]]:
     """The example in the frontend, with the files it names in the input folder."""
     example.upload_inputs(frontend.comfy)
-    frontend.open()  # anew: what files there are is part of the node definitions
+    frontend.open()  # again: the node definitions list the input files
     nodes: list[dict[str, Any]] = frontend.page.evaluate(OPEN, json.loads(example.WORKFLOW.read_text()))
     return nodes
 
 
 @pytest.mark.parametrize("renderer", RENDERERS)
-def test_it_opens_complete_and_in_silence(
+def test_example_opens_complete_and_without_complaints(
     renderer: str, frontend: Frontend, opened: list[dict[str, Any]], request: pytest.FixtureRequest
 ) -> None:
     workflow = json.loads(example.WORKFLOW.read_text())
@@ -47,7 +47,7 @@ def _types(nodes: list[dict[str, Any]]) -> dict[str, str]:
     return {str(node["id"]): node["type"] for node in nodes}
 
 
-def test_its_api_twin_is_what_the_frontend_makes_of_it(frontend: Frontend, opened: list[dict[str, Any]]) -> None:
+def test_example_api_twin_is_what_the_frontend_makes_of_it(frontend: Frontend, opened: list[dict[str, Any]]) -> None:
     known = frontend.comfy.get_json("/object_info")
 
     made = frontend.page.evaluate(TO_PROMPT)
@@ -56,7 +56,7 @@ def test_its_api_twin_is_what_the_frontend_makes_of_it(frontend: Frontend, opene
 
 
 def _sent(prompt: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """A prompt without the values of widgets that only the frontend has, such as its audio player's."""
+    """Return a prompt without the values of widgets that only the frontend has, such as its audio player's."""
     return {
         node: {
             "class_type": entry["class_type"],

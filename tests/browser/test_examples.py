@@ -19,15 +19,15 @@ from tests.examples.inputs import CLIP_SECONDS, put_inputs
 from tests.host.comfy import ComfyUI, Prompt
 from tests.host.service import Service
 
-#: Name and description of the blueprints that the frontend offers.
 OFFERED = """() => document.querySelector("#vue-app").__vue_app__.config.globalProperties.$pinia._s.get("nodeDef")
     .nodeDefs.filter(each => each.name.startsWith("SubgraphBlueprint."))
     .map(each => [each.display_name, each.description])"""
+"""Name and description of the blueprints that the frontend offers."""
 
 
 @pytest.fixture
 def inputs(frontend_comfy: ComfyUI) -> None:
-    """What files there are is part of the node definitions, so they are put there before the frontend asks."""
+    """Upload the input files before the frontend loads: the node definitions list them."""
     put_inputs(frontend_comfy)
 
 
@@ -36,7 +36,7 @@ def ready(inputs: None, frontend: Frontend) -> Frontend:
     return frontend
 
 
-def test_all_examples_open_in_silence_and_queue_what_the_tests_run(
+def test_examples_open_without_complaints_and_queue_what_the_tests_run(
     ready: Frontend, request: pytest.FixtureRequest
 ) -> None:
     known = ready.comfy.get_json("/object_info")
@@ -50,7 +50,7 @@ def test_all_examples_open_in_silence_and_queue_what_the_tests_run(
     assert "\n".join(ready.complaints()) == ""
 
 
-def test_the_frontend_offers_the_blueprints(ready: Frontend) -> None:
+def test_blueprints_are_offered_by_the_frontend(ready: Frontend) -> None:
     wanted = {blueprint.name: blueprint.description for blueprint in blueprints.blueprints()}
     # The frontend loads them beside everything else.
     ready.page.wait_for_function(f"count => ({OFFERED})().length >= count", arg=len(wanted))
@@ -60,7 +60,7 @@ def test_the_frontend_offers_the_blueprints(ready: Frontend) -> None:
     assert {name: offered.get(name) for name in wanted} == wanted
 
 
-def test_the_blueprints_run(ready: Frontend, service: Service, request: pytest.FixtureRequest) -> None:
+def test_blueprints_run(ready: Frontend, service: Service, request: pytest.FixtureRequest) -> None:
     known = ready.comfy.get_json("/object_info")
     prompts = {}
     for blueprint in blueprints.blueprints():
@@ -76,10 +76,10 @@ def test_the_blueprints_run(ready: Frontend, service: Service, request: pytest.F
 
 
 def run_blueprint(frontend: Frontend, name: str, prompt: Prompt) -> None:
-    """What the frontend queues for a blueprint, run; its values are those of the blueprint."""
+    """Run what the frontend queues for a blueprint; its values are those of the blueprint."""
     inputs = prompt[_only(prompt, "Wan27ImageToVideo")]["inputs"]
     assert inputs["resolution"] == "720P", name
-    inputs["prompt"] = name  # nobody else's request, which would not be sent again
+    inputs["prompt"] = name  # not a request of another test, which would not be sent again
     inputs["duration"] = SECONDS + (CLIP_SECONDS if inputs["first_clip_url"] else 0)
     run = frontend.comfy.run(prompt)
     (mp4,) = run.files(_only(prompt, "SaveVideo"))

@@ -1,4 +1,4 @@
-"""What a user sees who asks for help on a node, and whose language is Chinese."""
+"""The help page of a node, and node and help page in Chinese."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from tests.browser.conftest import SETTINGS, Frontend
 
 NODE = "Wan27ImageToVideo"
-#: The node alone on the canvas and selected: title, names of its inputs and of its outputs as they are shown.
 PLACED = """type => {
     app.graph.clear();
     const node = LiteGraph.createNode(type);
@@ -22,6 +21,7 @@ PLACED = """type => {
         Object.fromEntries(node.outputs.map(output => [output.name, output.localized_name || output.label])),
     ];
 }"""
+"""Puts the node alone on the canvas, selects it, and returns its title and the names of inputs and outputs on it."""
 
 
 @pytest.fixture
@@ -33,14 +33,14 @@ def chinese(frontend: Frontend) -> Iterator[Frontend]:
 
 
 def help_on_the_node(frontend: Frontend) -> str:
-    """What stands on the help page of the selected node, opened the way a user opens it."""
+    """Open the help page of the selected node the way a user does, and return its text."""
     frontend.page.get_by_test_id("info-button").first.click()
     heading = frontend.page.locator(".node-help-content h1, .node-help-content h2").first
     heading.wait_for()
     return frontend.page.locator(".node-help-content").first.inner_text()
 
 
-def test_the_help_page_is_shown(frontend: Frontend) -> None:
+def test_help_page_is_shown(frontend: Frontend) -> None:
     title, *_ = frontend.page.evaluate(PLACED, NODE)
     assert title == "Wan 2.7 Image to Video"
 
@@ -50,12 +50,12 @@ def test_the_help_page_is_shown(frontend: Frontend) -> None:
     assert "at most 5000 characters" in text
 
 
-def test_the_node_and_its_help_are_chinese(chinese: Frontend, request: pytest.FixtureRequest) -> None:
+def test_node_and_help_page_are_chinese(chinese: Frontend, request: pytest.FixtureRequest) -> None:
     title, widgets, outputs = chinese.page.evaluate(PLACED, NODE)
 
     assert "花钱的只有这个节点" in help_on_the_node(chinese)
     assert "\n".join(chinese.complaints()) == ""
-    # 1.32.9 fetches the packs' translations first, and then puts its own over them when it loads a language.
+    # 1.32.9 fetches the packs' translations first, and overwrites them with its own when it loads a language.
     if request.node.callspec.params["frontend_comfy"] == "newest":
         assert title == "Wan 2.7 图生视频"
         assert widgets["duration"] == "时长 duration"

@@ -17,7 +17,7 @@ from tests.host.comfy import ComfyUI
 from tests.host.fixtures import Measured
 from tests.host.service import Service
 
-FAILED = {"at": "task", "kind": "fail", "reason": "DataInspectionFailed: the picture was refused"}
+FAILED = {"at": "task", "kind": "fail", "reason": "DataInspectionFailed: the image was refused"}
 ROWS = 5000
 
 
@@ -39,12 +39,12 @@ def panel(browser: Browser, frontend_comfy: ComfyUI, service: Service) -> Iterat
 
 @pytest.fixture
 def prompt() -> str:
-    """Found by nothing else in the ledger of a ComfyUI that other tests use too."""
+    """A prompt that no other test of this ComfyUI has put into the ledger."""
     return f"A paper boat {secrets.token_hex(4)}"
 
 
 @pytest.mark.parametrize("renderer", ["classic", "nodes 2.0"])
-def test_a_run_is_seen_from_the_button_to_the_video_and_collected_again(
+def test_panel_follows_a_run_from_the_button_to_the_video_and_collects_it_again(
     renderer: str, panel: Panel, service: Service, prompt: str, which: str
 ) -> None:
     page = panel.page
@@ -66,7 +66,7 @@ def test_a_run_is_seen_from_the_button_to_the_video_and_collected_again(
     panel.frontend.shot(f"panel-{shot}-done")
     (post,) = service.posts()
 
-    # Only what the tab puts there is left of the workflow.
+    # Nothing is left of the workflow but what the tab adds.
     page.evaluate("() => app.graph.clear()")
     page.locator("#wan27-search").fill(post["task_id"])
     expect(panel.rows).to_have_count(1)
@@ -82,7 +82,7 @@ def test_a_run_is_seen_from_the_button_to_the_video_and_collected_again(
 
     entry = _history(panel, prompt_id)
     assert entry["status"]["status_str"] == "success"
-    assert len(service.posts()) == 1, "the sandbox got no second POST"
+    assert len(service.posts()) == 1, "the service got no second POST"
 
 
 def _history(panel: Panel, prompt_id: str) -> dict:
@@ -94,7 +94,7 @@ def _history(panel: Panel, prompt_id: str) -> dict:
     raise AssertionError("the prompt did not end")
 
 
-def test_a_page_loaded_in_the_middle_of_a_task_shows_it(panel: Panel, service: Service, prompt: str) -> None:
+def test_panel_of_a_page_loaded_during_a_task_shows_it(panel: Panel, service: Service, prompt: str) -> None:
     service.faults(_slow(6))
     run = panel.queue(prompt, 1).wait_for(lambda run: bool(service.posts()))
 
@@ -106,14 +106,14 @@ def test_a_page_loaded_in_the_middle_of_a_task_shows_it(panel: Panel, service: S
     assert run.wait().error is None
 
 
-def test_a_failure_is_told_with_its_reason(panel: Panel, service: Service, prompt: str, which: str) -> None:
+def test_panel_shows_a_failure_with_its_reason(panel: Panel, service: Service, prompt: str, which: str) -> None:
     service.faults(FAILED)
     panel.load()
     panel.open()
     panel.queue(prompt, 2).wait()
 
     panel.state(prompt, "failed")
-    expect(panel.row(prompt)).to_contain_text("the picture was refused")
+    expect(panel.row(prompt)).to_contain_text("the image was refused")
     panel.page.locator("#wan27-filter").select_option("failed")
     expect(panel.row(prompt)).to_have_count(1)
     panel.page.locator("#wan27-filter").select_option("saved")
@@ -122,7 +122,7 @@ def test_a_failure_is_told_with_its_reason(panel: Panel, service: Service, promp
     panel.frontend.shot(f"panel-{which}-failed")
 
 
-def test_a_toast_tells_of_the_end_and_leads_to_the_video(panel: Panel, prompt: str, which: str) -> None:
+def test_toast_announces_the_end_and_plays_the_video(panel: Panel, prompt: str, which: str) -> None:
     panel.load()
     panel.open()
     panel.queue(f"{prompt} one", 3).wait()
@@ -134,7 +134,7 @@ def test_a_toast_tells_of_the_end_and_leads_to_the_video(panel: Panel, prompt: s
     toast = panel.toasts.filter(has_text=f"{prompt} two")
     expect(toast).to_be_visible(timeout=90_000)
     panel.frontend.shot(f"panel-{which}-toast")
-    assert panel.toasts.filter(has_text=f"{prompt} one").count() == 0, "that one was looked at"
+    assert panel.toasts.filter(has_text=f"{prompt} one").count() == 0, "the open tab showed that one"
     toast.get_by_text(prompt).last.click()
     player = panel.page.get_by_role("dialog").locator("video")
     panel.page.wait_for_function("video => video.readyState >= 2", arg=player.element_handle())
@@ -143,7 +143,7 @@ def test_a_toast_tells_of_the_end_and_leads_to_the_video(panel: Panel, prompt: s
     run.wait()
 
 
-def test_a_deleted_video_is_fetched_again(panel: Panel, prompt: str) -> None:
+def test_panel_fetches_a_deleted_video_again(panel: Panel, prompt: str) -> None:
     files = set((panel.comfy.output / "wan27").glob("*.mp4"))
     panel.queue(prompt, 6).wait()
     (video,) = set((panel.comfy.output / "wan27").glob("*.mp4")) - files
@@ -158,7 +158,7 @@ def test_a_deleted_video_is_fetched_again(panel: Panel, prompt: str) -> None:
     assert video.is_file()
 
 
-def test_keyboard_and_screen_reader(panel: Panel, prompt: str) -> None:
+def test_panel_works_with_keyboard_and_screen_reader(panel: Panel, prompt: str) -> None:
     page = panel.page
     panel.queue(prompt, 7).wait()
     panel.load()
@@ -183,7 +183,7 @@ def test_keyboard_and_screen_reader(panel: Panel, prompt: str) -> None:
     assert findings == []
 
 
-def test_thousands_of_rows_cost_less_than_a_second(panel: Panel, which: str, measured: Measured) -> None:
+def test_panel_opens_thousands_of_rows_in_less_than_a_second(panel: Panel, which: str, measured: Measured) -> None:
     def opened() -> float:
         panel.load()
         started = time.monotonic()

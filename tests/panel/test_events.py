@@ -7,29 +7,28 @@ from typing import Any
 import pytest
 
 from nodes.panel.events import PROGRESS_EVENT, TASKS_EVENT, Announcer
-from nodes.panel.views import progress_view
 from nodes.runner.models import Progress
 
 
 class Browsers:
-    """Everybody who is told, and a way to wait until they were."""
+    """Records the events that the browsers get, and waits for them."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[str, dict[str, Any]]] = []
+        self.events: list[tuple[str, dict[str, Any]]] = []
         self.fail = False
 
-    def announce(self, event: str, data: dict[str, Any]) -> None:
+    def send(self, event: str, data: dict[str, Any]) -> None:
         if self.fail:
             self.fail = False
-            raise RuntimeError("nobody listens")
-        self.heard.append((event, data))
+            raise RuntimeError("no browser listens")
+        self.events.append((event, data))
 
     def announcer(self) -> Announcer:
-        return Announcer(self.announce, lambda ids: {"tasks": sorted(ids)}, progress_view, asyncio.get_running_loop())
+        return Announcer(self.send, lambda ids: {"tasks": sorted(ids)}, asyncio.get_running_loop())
 
     async def until(self, count: int) -> None:
         async def enough() -> None:
-            while len(self.heard) < count:
+            while len(self.events) < count:
                 await asyncio.sleep(0.01)
 
         await asyncio.wait_for(enough(), 10)
@@ -40,7 +39,7 @@ def browsers() -> Browsers:
     return Browsers()
 
 
-def test_a_burst_of_changes_from_threads_is_one_message_of_each_kind(browsers: Browsers) -> None:
+def test_announcer_sends_a_burst_from_threads_as_one_event_of_each_kind(browsers: Browsers) -> None:
     async def act() -> Announcer:
         announcer = browsers.announcer()
 
@@ -59,17 +58,17 @@ def test_a_burst_of_changes_from_threads_is_one_message_of_each_kind(browsers: B
 
     announcer = asyncio.run(act())
 
-    (progress, told), (tasks, rows) = browsers.heard
+    (progress, sent), (tasks, rows) = browsers.events
     assert (progress, tasks) == (PROGRESS_EVENT, TASKS_EVENT)
     assert rows == {"tasks": list(range(20))}
-    assert told["progress"]["a"]["state"] == "downloading"
+    assert sent["progress"]["a"]["state"] == "downloading"
     latest = announcer.latest("a")
     assert latest is not None
     assert latest.seconds == 99.0
     assert announcer.latest("another") is None
 
 
-def test_later_changes_are_told_even_after_trouble(browsers: Browsers) -> None:
+def test_announcer_goes_on_after_a_failed_send(browsers: Browsers) -> None:
     async def act() -> None:
         announcer = browsers.announcer()
         browsers.fail = True
@@ -81,10 +80,10 @@ def test_later_changes_are_told_even_after_trouble(browsers: Browsers) -> None:
 
     asyncio.run(act())
 
-    assert browsers.heard == [(TASKS_EVENT, {"tasks": [2]})]
+    assert browsers.events == [(TASKS_EVENT, {"tasks": [2]})]
 
 
-def test_a_loop_that_ended_disturbs_nobody(browsers: Browsers) -> None:
+def test_announcer_ignores_changes_after_the_loop_was_closed(browsers: Browsers) -> None:
     async def make() -> Announcer:
         return browsers.announcer()
 
@@ -93,4 +92,4 @@ def test_a_loop_that_ended_disturbs_nobody(browsers: Browsers) -> None:
     announcer.rows_changed(frozenset({1}))
     announcer.progressed("a", Progress("queued", 0.0))
 
-    assert browsers.heard == []
+    assert browsers.events == []

@@ -1,4 +1,4 @@
-"""The routes under /wan27/, over HTTP as the browser asks them."""
+"""The routes under /wan27/, requested over HTTP as the browser does."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ from nodes.config.settings import Budget
 from nodes.core.errors import DownloadError
 from nodes.ledger.ledger import Ledger
 from nodes.ledger.records import Claim
-from nodes.panel import routes
-from nodes.panel.access import at_this_machine, refusal
+from nodes.panel.access import is_local, refusal
+from nodes.panel.routes import Panel
 
 KEY = "sk-very-secret-0123456789"
 SIGNED = "https://bucket.example/result.mp4?signature=0123456789abcdef"
 
 
-class Panel:
-    """The routes on a server of their own, and the folders of a ComfyUI."""
+class Host:
+    """The routes on a server of their own, with the folders of a ComfyUI."""
 
     def __init__(self, folder: Path) -> None:
         self.user, self.output = folder / "user", folder / "output"
         self.user.mkdir()
         self.output.mkdir()
+        self.events: list[str] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -45,7 +46,7 @@ class Panel:
 
     async def _start(self) -> str:
         table = web.RouteTableDef()
-        routes.add_routes(table)
+        Panel(lambda event, data: self.events.append(event), self._loop).add_routes(table)
         app = web.Application()
         app.add_routes(table)
         self._runner = web.AppRunner(app)
@@ -117,14 +118,13 @@ class Panel:
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Panel]:
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     for name in ("NOVITA_API_KEY", "WAN27_CONNECTION", "WAN27_NOVITA_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    made = Panel(tmp_path)
+    made = Host(tmp_path)
     monkeypatch.setattr(services, "_process", services._Process())
     monkeypatch.setattr(services, "user_dir", lambda: made.user)
     monkeypatch.setattr(services, "output_dir", lambda: made.output)
-    monkeypatch.setattr(routes, "_balance", None)
     yield made
     made.stop()
     services.open_ledger().close()
@@ -143,8 +143,8 @@ def _clip(path: Path) -> None:
 # Reading --------------------------------------------------------------------------------------------------------
 
 
-def test_the_status_of_a_new_installation_is_the_sandbox(house: Panel) -> None:
-    status = house.get("/wan27/status")
+def test_status_of_a_new_installation_is_the_sandbox(host: Host) -> None:
+    status = host.get("/wan27/status")
 
     assert status["problem"] is None
     assert status["connection"]["sandbox"]
@@ -160,116 +160,116 @@ def test_the_status_of_a_new_installation_is_the_sandbox(house: Panel) -> None:
     assert status["limits"]["prompt_chars"] == 5000
 
 
-def test_the_status_counts_what_was_spent_today(house: Panel) -> None:
-    house.task("billed", estimate=0.75)
-    house.task("free", connection="sandbox", estimate=9.0)
+def test_status_counts_what_was_spent_today(host: Host) -> None:
+    host.task("billed", estimate=0.75)
+    host.task("free", connection="sandbox", estimate=9.0)
 
-    status = house.get("/wan27/status")
+    status = host.get("/wan27/status")
 
     assert status["spent_today_usd"] == 0.75
     assert status["tasks"] == 2
 
 
-def test_settings_that_cannot_be_used_are_told_without_their_path(house: Panel) -> None:
-    (house.user / "config.toml").write_text('connection = "elsewhere"\n')
+def test_status_names_a_problem_in_the_settings_without_their_path(host: Host) -> None:
+    (host.user / "config.toml").write_text('connection = "elsewhere"\n')
 
-    status = house.get("/wan27/status")
+    status = host.get("/wan27/status")
 
     assert "elsewhere" in status["problem"]
-    assert str(house.user) not in status["problem"]
+    assert str(host.user) not in status["problem"]
     assert "config.toml" in status["problem"]
     assert status["limits"]["prompt_chars"] == 5000
 
 
-def test_tasks_come_in_pages_and_filtered(house: Panel) -> None:
+def test_tasks_are_paged_and_filtered(host: Host) -> None:
     for number in range(5):
-        house.task(f"boat {number}")
-    house.ledger.fail(2, "no", billed=True)
+        host.task(f"boat {number}")
+    host.ledger.fail(2, "no", billed=True)
 
-    first = house.get("/wan27/tasks?limit=2")
-    second = house.get(f"/wan27/tasks?limit=2&before={first['before']}")
+    first = host.get("/wan27/tasks?limit=2")
+    second = host.get(f"/wan27/tasks?limit=2&before={first['before']}")
 
     assert [task["prompt"] for task in first["tasks"] + second["tasks"]] == ["boat 4", "boat 3", "boat 2", "boat 1"]
     assert first["total"] == 5
-    assert [task["id"] for task in house.get("/wan27/tasks?group=failed")["tasks"]] == [2]
-    assert [task["prompt"] for task in house.get("/wan27/tasks?text=boat+3")["tasks"]] == ["boat 3"]
+    assert [task["id"] for task in host.get("/wan27/tasks?group=failed")["tasks"]] == [2]
+    assert [task["prompt"] for task in host.get("/wan27/tasks?text=boat+3")["tasks"]] == ["boat 3"]
 
 
 @pytest.mark.parametrize(
     "query", ["group=everything", "limit=many", "before=-1", "before=1%20OR%201", "limit=9999999999999999"]
 )
-def test_a_query_that_makes_no_sense_is_refused(query: str, house: Panel) -> None:
-    assert house.ask("GET", f"/wan27/tasks?{query}").status_code == 400
+def test_tasks_refuse_an_invalid_query(query: str, host: Host) -> None:
+    assert host.ask("GET", f"/wan27/tasks?{query}").status_code == 400
 
 
-def test_a_saved_task_has_a_file_for_comfyuis_own_view_and_a_poster(house: Panel) -> None:
-    row_id = house.saved("done")
+def test_task_saved_has_a_file_for_comfyuis_view_and_a_thumbnail(host: Host) -> None:
+    row_id = host.saved("done")
 
-    task = house.get(f"/wan27/tasks/{row_id}")
-    picture = house.ask("GET", f"/wan27/posters/{row_id}?v={task['poster']}")
+    task = host.get(f"/wan27/tasks/{row_id}")
+    thumbnail = host.ask("GET", f"/wan27/posters/{row_id}?v={task['poster']}")
 
-    assert task["state"] == "saved"
+    assert (task["state"], task["group"]) == ("saved", "saved")
     assert task["file"] == {"filename": "a.mp4", "subfolder": "wan27", "type": "output"}
-    assert picture.headers["Content-Type"] == "image/jpeg"
-    assert picture.content[:2] == b"\xff\xd8"
-    assert len(picture.content) < 20_000
-    assert len(list((house.user / "posters").iterdir())) == 1
+    assert thumbnail.headers["Content-Type"] == "image/jpeg"
+    assert thumbnail.content[:2] == b"\xff\xd8"
+    assert len(thumbnail.content) < 20_000
+    assert len(list((host.user / "posters").iterdir())) == 1
 
 
-def test_a_deleted_video_is_told_as_missing(house: Panel) -> None:
-    row_id = house.saved("gone")
-    (house.output / "wan27" / "a.mp4").unlink()
+def test_task_with_a_deleted_video_is_missing(host: Host) -> None:
+    row_id = host.saved("gone")
+    (host.output / "wan27" / "a.mp4").unlink()
 
-    task = house.get(f"/wan27/tasks/{row_id}")
+    task = host.get(f"/wan27/tasks/{row_id}")
 
-    assert (task["state"], task["file"], task["poster"]) == ("missing", None, None)
-    assert house.ask("GET", f"/wan27/posters/{row_id}").status_code == 404
-
-
-def test_no_poster_is_made_of_a_file_outside_the_output_folder(house: Panel) -> None:
-    row_id = house.saved("inside")
-    _clip(house.user / "secret.mp4")
-    house.ledger.record_saved(row_id, file="../user/secret.mp4", size=1, sha256="f" * 64, video={})
-
-    assert house.ask("GET", f"/wan27/posters/{row_id}").status_code == 404
-    assert house.get(f"/wan27/tasks/{row_id}")["file"] is None
+    assert (task["state"], task["group"], task["file"], task["poster"]) == ("missing", "saved", None, None)
+    assert host.ask("GET", f"/wan27/posters/{row_id}").status_code == 404
 
 
-def test_a_broken_video_has_no_poster(house: Panel) -> None:
-    row_id = house.saved("broken")
-    (house.output / "wan27" / "a.mp4").write_bytes(b"no video")
+def test_thumbnail_is_refused_for_a_file_outside_the_output_folder(host: Host) -> None:
+    row_id = host.saved("inside")
+    _clip(host.user / "secret.mp4")
+    host.ledger.record_saved(row_id, file="../user/secret.mp4", size=1, sha256="f" * 64, video={})
 
-    assert house.ask("GET", f"/wan27/posters/{row_id}").status_code == 404
+    assert host.ask("GET", f"/wan27/posters/{row_id}").status_code == 404
+    assert host.get(f"/wan27/tasks/{row_id}")["file"] is None
 
 
-def test_no_reading_route_leaks_key_path_or_signed_url(house: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
-    (house.user / "config.toml").write_text(f'[novita]\napi_key = "{KEY}"\nbase_url = "http://127.0.0.1:9"\n')
-    row_id = house.saved("done")
-    failed = house.task("failed")
-    house.ledger.fail(failed, f"could not fetch {SIGNED} into {house.output}/wan27/x.mp4", billed=True)
+def test_thumbnail_of_a_broken_video_is_not_found(host: Host) -> None:
+    row_id = host.saved("broken")
+    (host.output / "wan27" / "a.mp4").write_bytes(b"no video")
+
+    assert host.ask("GET", f"/wan27/posters/{row_id}").status_code == 404
+
+
+def test_read_routes_leak_no_key_path_or_signed_url(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    (host.user / "config.toml").write_text(f'[novita]\napi_key = "{KEY}"\nbase_url = "http://127.0.0.1:9"\n')
+    row_id = host.saved("done")
+    failed = host.task("failed")
+    host.ledger.fail(failed, f"could not fetch {SIGNED} into {host.output}/wan27/x.mp4", billed=True)
 
     paths = ["/wan27/status", "/wan27/tasks", f"/wan27/tasks/{row_id}", f"/wan27/tasks/{failed}", "/wan27/balance"]
-    told = "".join(house.ask("GET", path).text for path in paths)
+    sent = "".join(host.ask("GET", path).text for path in paths)
 
-    assert KEY not in told
-    assert "signature" not in told
-    assert str(house.output) not in told
-    assert str(house.user) not in told
-    assert "https://bucket.example/…" in told, "the host is told: it helps"
+    assert KEY not in sent
+    assert "signature" not in sent
+    assert str(host.output) not in sent
+    assert str(host.user) not in sent
+    assert "https://bucket.example/…" in sent, "the host stays: it helps"
 
 
-def test_pages_of_other_sites_get_nothing(house: Panel) -> None:
+def test_read_routes_refuse_pages_of_other_sites(host: Host) -> None:
     for path in ("/wan27/status", "/wan27/tasks", "/wan27/balance"):
-        answer = house.ask("GET", path, headers={"Sec-Fetch-Site": "cross-site"})
+        answer = host.ask("GET", path, headers={"Sec-Fetch-Site": "cross-site"})
         assert answer.status_code == 403
 
 
-def test_only_this_machine_sees_the_end_of_the_key(house: Panel) -> None:
-    (house.user / "config.toml").write_text(f'[novita]\napi_key = "{KEY}"\n')
+def test_key_last4_is_shown_on_this_machine_only(host: Host) -> None:
+    (host.user / "config.toml").write_text(f'[novita]\napi_key = "{KEY}"\n')
 
-    here = house.get("/wan27/status")["key"]
-    proxied = house.get("/wan27/status", headers={"X-Forwarded-For": "203.0.113.5"})["key"]
-    rebound = house.get("/wan27/status", headers={"Host": "evil.example"})["key"]
+    here = host.get("/wan27/status")["key"]
+    proxied = host.get("/wan27/status", headers={"X-Forwarded-For": "203.0.113.5"})["key"]
+    rebound = host.get("/wan27/status", headers={"Host": "evil.example"})["key"]
 
     assert here["last4"] == KEY[-4:]
     assert proxied["last4"] is None
@@ -296,70 +296,71 @@ FOREIGN: dict[str, dict[str, str | None]] = {
 @pytest.mark.parametrize(
     ("method", "path"), [("PUT", "/wan27/key"), ("DELETE", "/wan27/key"), ("POST", "/wan27/tasks/1/fetch")]
 )
-def test_writing_is_for_our_own_page_on_this_machine(case: str, method: str, path: str, house: Panel) -> None:
-    headers = {name: value for name, value in (house.own_page | FOREIGN[case]).items() if value is not None}
+def test_write_routes_are_for_our_own_page_on_this_machine(case: str, method: str, path: str, host: Host) -> None:
+    headers = {name: value for name, value in (host.own_page | FOREIGN[case]).items() if value is not None}
 
-    answer = house.ask(method, path, headers=headers, content=json.dumps({"key": KEY}))
+    answer = host.ask(method, path, headers=headers, content=json.dumps({"key": KEY}))
 
     assert answer.status_code == 403
-    assert not (house.user / "config.toml").exists()
+    assert not (host.user / "config.toml").exists()
 
 
 @pytest.mark.parametrize(
     ("peer", "here"),
     [("127.0.0.1", True), ("::1", True), ("::ffff:127.0.0.1", True), ("192.168.1.5", False), (None, False)],
 )
-def test_this_machine_is_told_by_the_address(peer: str | None, here: bool) -> None:
+def test_is_local_goes_by_the_address(peer: str | None, here: bool) -> None:
     transport = Mock()
     transport.get_extra_info = lambda name, default=None: (peer, 5) if peer and name == "peername" else default
     headers = {"Host": "127.0.0.1:8188", "Origin": "http://127.0.0.1:8188", "Content-Type": "application/json"}
     request = make_mocked_request("PUT", "/wan27/key", headers=headers, transport=transport)
 
-    assert at_this_machine(request) is here
+    assert is_local(request) is here
     assert (refusal(request) is None) is here
 
 
-def test_a_key_is_stored_used_and_never_told(house: Panel) -> None:
-    answer = house.write("PUT", "/wan27/key", {"key": f"  {KEY}\n"})
+def test_key_is_stored_used_and_never_sent_back(host: Host) -> None:
+    answer = host.write("PUT", "/wan27/key", {"key": f"  {KEY}\n"})
 
     assert answer.status_code == 200
     assert answer.json()["last4"] == KEY[-4:]
     assert KEY not in answer.text
+    assert host.events == ["wan27.status"]
     assert services.current_settings().novita.api_key == KEY
-    assert stat.S_IMODE((house.user / "config.toml").stat().st_mode) == 0o600
-    assert not house.get("/wan27/status")["connection"]["sandbox"]
+    assert stat.S_IMODE((host.user / "config.toml").stat().st_mode) == 0o600
+    assert not host.get("/wan27/status")["connection"]["sandbox"]
 
-    answer = house.write("DELETE", "/wan27/key")
+    answer = host.write("DELETE", "/wan27/key")
 
     assert answer.json()["present"] is False
-    assert house.get("/wan27/status")["connection"]["sandbox"]
+    assert host.get("/wan27/status")["connection"]["sandbox"]
 
 
-def test_a_new_key_has_unfinished_tasks_looked_for(house: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_stored_resumes_unfinished_tasks(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     keys: list[str] = []
     monkeypatch.setattr(services, "resume_unfinished", lambda: keys.append(services.current_settings().novita.api_key))
 
-    house.write("PUT", "/wan27/key", {"key": "short"})
-    house.write("PUT", "/wan27/key", {"key": KEY})
+    host.write("PUT", "/wan27/key", {"key": "short"})
+    host.write("PUT", "/wan27/key", {"key": KEY})
 
     assert keys == [KEY]
 
 
 @pytest.mark.parametrize("body", [{"key": "short"}, {"key": 5}, {}, ["key"], "text"])
-def test_what_is_no_key_is_refused(body: Any, house: Panel) -> None:
-    answer = house.write("PUT", "/wan27/key", body)
+def test_key_refuses_what_is_not_a_key(body: Any, host: Host) -> None:
+    answer = host.write("PUT", "/wan27/key", body)
 
     assert answer.status_code == 409
     assert answer.json()["error"]
-    assert not (house.user / "config.toml").exists()
+    assert not (host.user / "config.toml").exists()
 
 
-def test_a_key_of_the_environment_wins_and_stays(house: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_of_the_environment_cannot_be_changed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOVITA_API_KEY", KEY)
 
-    put = house.write("PUT", "/wan27/key", {"key": "sk-another-key-0123"})
-    delete = house.write("DELETE", "/wan27/key")
-    key = house.get("/wan27/status")["key"]
+    put = host.write("PUT", "/wan27/key", {"key": "sk-another-key-0123"})
+    delete = host.write("DELETE", "/wan27/key")
+    key = host.get("/wan27/status")["key"]
 
     assert (put.status_code, delete.status_code) == (409, 409)
     assert "NOVITA_API_KEY" in put.json()["error"]
@@ -368,8 +369,8 @@ def test_a_key_of_the_environment_wins_and_stays(house: Panel, monkeypatch: pyte
 
 
 @pytest.fixture
-def fetching(house: Panel, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the runner was asked to wait for; a task whose prompt is "gone" cannot be fetched."""
+def fetching(host: Host, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The task ids that the runner was asked to wait for; task-2 cannot be fetched."""
     asked: list[Any] = []
 
     async def wait(task_id: str, **_: Any) -> None:
@@ -384,11 +385,11 @@ def fetching(house: Panel, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return asked
 
 
-def test_a_task_can_be_fetched_again(house: Panel, fetching: list[Any]) -> None:
-    house.task("there")
-    house.task("gone")
+def test_fetch_starts_or_says_why_not(host: Host, fetching: list[Any]) -> None:
+    host.task("there")
+    host.task("gone")
 
-    good, bad, none = (house.write("POST", f"/wan27/tasks/{n}/fetch") for n in (1, 2, 3))
+    good, bad, none = (host.write("POST", f"/wan27/tasks/{n}/fetch") for n in (1, 2, 3))
 
     assert good.status_code == 202
     assert bad.status_code == 409
@@ -397,8 +398,8 @@ def test_a_task_can_be_fetched_again(house: Panel, fetching: list[Any]) -> None:
     assert fetching == ["task-1", "task-2"]
 
 
-def test_the_sandbox_has_no_balance(house: Panel) -> None:
-    answer = house.ask("GET", "/wan27/balance")
+def test_balance_is_refused_in_the_sandbox(host: Host) -> None:
+    answer = host.ask("GET", "/wan27/balance")
 
     assert answer.status_code == 409
     assert "sandbox" in answer.json()["error"].lower()

@@ -1,11 +1,11 @@
-// Putting nodes on the canvas and finding them there.
+// Add nodes to the canvas, and find them there.
 
 const SUBMIT = "Wan27ImageToVideo";
 const WAIT = "Wan27WaitForVideo";
 const DECODE = "Wan27DecodeVideo";
 const GAP = 60;
 
-/** The graph that is looked at: the root, or the subgraph that is open. */
+/** Return the graph on screen: the root, or the open subgraph. */
 function graphOf(app) {
   return app.canvas?.graph ?? app.graph;
 }
@@ -16,7 +16,7 @@ function middleOfView(app) {
   return [width / 2 / ds.scale - ds.offset[0], height / 2 / ds.scale - ds.offset[1]];
 }
 
-/** A place near `wanted` that no node covers. */
+/** Return a position near `wanted` that no node covers. */
 function freePlace(graph, wanted, size) {
   const [x, y] = wanted;
   for (let down = y; ; down += 80) {
@@ -31,7 +31,7 @@ function freePlace(graph, wanted, size) {
   }
 }
 
-/** Add a Wait node for this task, linked to a Decode node; the Wait node. */
+/** Add a Wait node for this task, linked to a Decode node; return the Wait node. */
 export function putOnCanvas(app, taskId) {
   const graph = graphOf(app);
   const { LiteGraph } = window;
@@ -48,7 +48,7 @@ export function putOnCanvas(app, taskId) {
   const widget = wait.widgets.find((one) => one.name === "task_id");
   widget.value = taskId;
   widget.callback?.(taskId);
-  // By name: a dot before this word followed by a parenthesis is what scanners of node packs take for a network call.
+  // By name: scanners of node packs take a dot, this word and a parenthesis for a network call.
   wait["connect"](0, decode, 0);
   graph.afterChange?.();
   show(app, wait);
@@ -63,7 +63,7 @@ function show(app, node) {
   canvas.setDirty?.(true, true);
 }
 
-/** Show the node that a task came from; false where it is not in the open workflow. */
+/** Show the node that a task came from; return false if it is not in the open workflow. */
 export function showNode(app, task) {
   const found = findNode(app, task.node_id);
   if (!found || (found.node.comfyClass ?? found.node.type) !== SUBMIT) return false;
@@ -72,7 +72,7 @@ export function showNode(app, task) {
   return true;
 }
 
-/** A node inside a subgraph has an id such as "5:12": its own, after those of the nodes around it. */
+/** Find a node. Inside a subgraph the id is a path such as "5:12": the ids of the nodes around it, then its own. */
 function findNode(app, id) {
   let graph = app.rootGraph ?? app.graph;
   const parts = String(id ?? "").split(":");

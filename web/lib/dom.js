@@ -1,6 +1,6 @@
-// Elements without a framework. Text is always set as text, never as markup: prompts and reasons come from strangers.
+// DOM elements without a framework. Text is always set as text, never as markup: prompts and reasons are untrusted.
 
-/** An element. `attributes`: class, aria-…, data-… as they are; on… as listeners; the rest as properties. */
+/** Create an element. `attributes`: class, aria-…, data-… as they are; on… as listeners; the rest as properties. */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -14,7 +14,7 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** A button with an icon of the frontend's own icon font, named for those who do not see it. */
+/** Create a button with an icon of the frontend's own icon font, and a label for screen readers. */
 export function iconButton(icon, label, action, attributes = {}) {
   return h(
     "button",
@@ -23,7 +23,7 @@ export function iconButton(icon, label, action, attributes = {}) {
   );
 }
 
-/** Set text only where it changed: a screen reader reads a live region again whenever it is written to. */
+/** Set text only if it changed: a screen reader repeats a live region whenever it is written to. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -34,7 +34,7 @@ export function addStyles() {
   if (!document.querySelector(`link[href="${href}"]`)) document.head.append(h("link", { rel: "stylesheet", href }));
 }
 
-/** Copy, also where the page was opened over plain http and the clipboard API is missing. */
+/** Copy to the clipboard, also on a page opened over plain http, which has no clipboard API. */
 export async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);

@@ -1,8 +1,8 @@
-// A video in a dialog above everything, served by ComfyUI's own /view.
+// A dialog that plays a video from ComfyUI's own /view.
 
 import { h, iconButton } from "./dom.js";
+import { t } from "./i18n.js";
 import { videoUrl } from "./server.js";
-import { t } from "./text.js";
 
 export function play(task) {
   if (!task.file) return;
@@ -13,7 +13,7 @@ export function play(task) {
     h("div", { class: "wan27-head" }, h("span", {}, task.prompt || task.task_id || ""), iconButton("pi-times", t("close"), () => dialog.close())),
     video,
   );
-  // ComfyUI's shortcuts listen on the whole page: space would play here and do something else there.
+  // ComfyUI's shortcuts listen on the whole page: the space bar would play here and do something else there.
   dialog.addEventListener("keydown", (event) => event.stopPropagation());
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("close", () => {

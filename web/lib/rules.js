@@ -1,8 +1,8 @@
-// Cost, lengths and legal combinations, as the node will judge them. The server checks again; this is to see it early.
+// Cost, text lengths and valid combinations, by the same rules as the node. The server checks again; this shows it early.
 
 export const MEDIA = ["image_url", "last_frame_url", "first_clip_url", "driving_audio_url"];
 
-/** Which combination a set of media fields makes: {ok, name, values} for `t(name, values)`. */
+/** Return which combination a set of media fields makes: {ok, name, values} for `t(name, values)`. */
 export function combination(fields) {
   const image = fields.has("image_url");
   const clip = fields.has("first_clip_url");
@@ -18,18 +18,18 @@ export function combination(fields) {
   return { ok: true, name: `shape_image${last ? "_last" : ""}${audio ? "_audio" : ""}` };
 }
 
-/** Characters as the service counts them: code points, without white space around the text. */
+/** Count characters as the service does: code points, without white space around the text. */
 export function countCharacters(text) {
   return Array.from(String(text ?? "").trim()).length;
 }
 
-/** "fine", "near" (nine tenths are used) or "over". */
+/** Return "fine", "near" (more than 90 % used) or "over". */
 export function counterLevel(count, limit) {
   if (count > limit) return "over";
   return count > limit * 0.9 ? "near" : "fine";
 }
 
-/** USD of one video, or null where duration or resolution are not known. */
+/** Return the USD for one video, or null if duration or resolution are not known. */
 export function estimate(duration, resolution, prices) {
   const price = prices?.[resolution];
   return price === undefined || !Number.isFinite(duration) ? null : duration * price;

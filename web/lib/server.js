@@ -1,4 +1,4 @@
-// The pack's routes under /wan27/ and its events. nodes/panel.py documents them.
+// The pack's routes under /wan27/ and its events; nodes/panel/routes.py documents them.
 
 let api = null;
 
@@ -29,7 +29,7 @@ export const server = {
   fetchAgain: (id) => write("POST", `/tasks/${id}/fetch`),
   storeKey: (key) => write("PUT", "/key", { key }),
   removeKey: () => write("DELETE", "/key"),
-  /** The workflow of a run, from ComfyUI's own history; null where it is not kept. */
+  /** Return the workflow of a run from ComfyUI's own history, or null if it was not kept. */
   async workflowOf(promptId) {
     const response = await api.fetchApi(`/history/${encodeURIComponent(promptId)}`);
     const entry = response.ok ? (await response.json())[promptId] : null;
@@ -37,7 +37,7 @@ export const server = {
   },
 };
 
-export function posterUrl(task) {
+export function thumbnailUrl(task) {
   return api.apiURL(`/wan27/posters/${task.id}?v=${encodeURIComponent(task.poster)}`);
 }
 
@@ -45,7 +45,7 @@ export function videoUrl(task) {
   return api.apiURL(`/view?${new URLSearchParams(task.file)}`);
 }
 
-/** Listen to one of the pack's events; gives back how to stop. */
+/** Listen to one of the pack's events; returns a function that stops it. */
 export function listen(event, listener) {
   const call = (message) => listener(message.detail);
   api.addEventListener(event, call);

@@ -1,4 +1,4 @@
-// What this page knows: the status, and the tasks it was told of. Nodes, tab and toasts all look here.
+// The state of this page: the status, and the progress of running tasks. Nodes, tab and toasts read it.
 
 import { listen, server } from "./server.js";
 
@@ -6,18 +6,18 @@ const watchers = new Set();
 
 export const store = {
   status: null,
-  /** {task_id: progress, with `at`: when it was heard}, of tasks that run now. */
+  /** {task_id: progress, and `at`: when it arrived} of running tasks. */
   progress: new Map(),
   tabOpen: false,
 };
 
-/** Be told ("status" | "tasks" | "progress", data) from now on; gives back how to stop. */
+/** Call watcher("status" | "tasks" | "progress" | "reconnected", data) on every change; returns a function that stops it. */
 export function watch(watcher) {
   watchers.add(watcher);
   return () => watchers.delete(watcher);
 }
 
-function tell(kind, data) {
+function notify(kind, data) {
   for (const watcher of [...watchers]) watcher(kind, data);
 }
 
@@ -25,16 +25,16 @@ export async function refreshStatus() {
   try {
     store.status = await server.status();
   } catch {
-    return; // a server that is being restarted: the frontend says so itself, and `reconnected` asks again
+    return; // the server is being restarted: the frontend says so, and `reconnected` requests it again
   }
-  tell("status", store.status);
+  notify("status", store.status);
 }
 
 export function takeProgress(taskId, progress) {
   if (taskId && progress) store.progress.set(taskId, { ...progress, at: Date.now() });
 }
 
-/** The seconds that a task runs by now: they go on between two messages. */
+/** Return how long a task has been running; counts on between two events. */
 export function secondsNow(progress) {
   return progress.seconds + (Date.now() - (progress.at ?? Date.now())) / 1000;
 }
@@ -46,16 +46,16 @@ export function startStore(api) {
       store.status.spent_today_usd = data.spent_today_usd;
       store.status.tasks = data.total;
     }
-    for (const task of data.tasks) if (!["intent", "submitted", "succeeded"].includes(task.state)) store.progress.delete(task.task_id);
-    tell("tasks", data);
+    for (const task of data.tasks) if (task.group !== "running") store.progress.delete(task.task_id);
+    notify("tasks", data);
   });
   listen("wan27.progress", (data) => {
     for (const [taskId, progress] of Object.entries(data.progress)) takeProgress(taskId, progress);
-    tell("progress", data.progress);
+    notify("progress", data.progress);
   });
-  // The server was away: whatever happened meanwhile was told to nobody.
+  // The server was away: the events of the meantime are lost.
   api.addEventListener("reconnected", () => {
     refreshStatus();
-    tell("reconnected", null);
+    notify("reconnected", null);
   });
 }

@@ -1,28 +1,28 @@
-// When a task ends and nobody looks at the tab: the frontend's own toast says so, and a click on it shows the video.
+// Toasts for tasks that end while the tab is closed or hidden. A click on one plays the video or opens the tab.
 
+import { t } from "./i18n.js";
 import { play } from "./player.js";
+import { TAB_ID } from "./sidebar_tab.js";
 import { store, watch } from "./store.js";
-import { TAB_ID } from "./tab.js";
-import { t } from "./text.js";
 
 const GATHER = 600;
 const LIFE = 12000;
 const LONGEST = 120;
 
-/** Toasts that can be clicked, by their text: the frontend's toasts have no action of their own. */
+/** Actions of the toasts, by their text: the frontend's toasts have no action of their own. */
 const clickable = new Map();
 
 export function startToasts(app) {
-  const told = new Set();
+  const shown = new Set();
   let ended = [];
   watch((kind, data) => {
     if (kind !== "tasks" || (store.tabOpen && !document.hidden)) return;
     for (const task of data.tasks) {
-      const fresh = ["saved", "failed"].includes(task.state) && task.task_id && !told.has(`${task.id} ${task.state}`);
+      const fresh = ["saved", "failed"].includes(task.state) && task.task_id && !shown.has(`${task.id} ${task.state}`);
       if (!fresh) continue;
-      told.add(`${task.id} ${task.state}`);
-      // A batch ends together; one toast is enough for it.
-      if (!ended.length) setTimeout(() => tell(app, ended.splice(0)), GATHER);
+      shown.add(`${task.id} ${task.state}`);
+      // The tasks of a batch end together; one toast is enough for them.
+      if (!ended.length) setTimeout(() => announce(app, ended.splice(0)), GATHER);
       ended.push(task);
     }
   });
@@ -31,7 +31,7 @@ export function startToasts(app) {
   });
 }
 
-/** What a click here means. Frontends build their toasts differently: the text tells, in an element with little else. */
+/** Find the action of a clicked element by its text: frontends build their toasts differently. */
 function actOf(element) {
   for (let up = 0; element && element !== document.body && up < 8; element = element.parentElement, up += 1) {
     const shown = element.textContent;
@@ -40,7 +40,7 @@ function actOf(element) {
   return null;
 }
 
-function tell(app, tasks) {
+function announce(app, tasks) {
   const failed = tasks.filter((task) => task.state === "failed");
   const saved = tasks.filter((task) => task.state === "saved");
   for (const task of failed) add(app, "error", t("toastFailed"), short(task.reason || task.task_id), () => openTab(app));

@@ -1,4 +1,4 @@
-"""What stands on the Image to Video node, in both frontends and both renderers."""
+"""The widget at the bottom of Image to Video, in both frontends and both renderers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ SET = """([name, value]) => {
     widget.value = value;
     widget.callback?.(value);
 }"""
-#: Where the arrow of a number lies that makes it larger, on the canvas of the classic renderer.
 ARROW = """name => {
     const node = app.graph.nodes[0];
     const widget = node.widgets.find(one => one.name === name);
@@ -27,6 +26,7 @@ ARROW = """name => {
     const at = [node.pos[0] + node.size[0] - 24, node.pos[1] + (widget.last_y ?? widget.y) + 10];
     return { x: (at[0] + ds.offset[0]) * ds.scale + box.x, y: (at[1] + ds.offset[1]) * ds.scale + box.y };
 }"""
+"""Returns the position of the arrow that increases a number, on the canvas of the classic renderer."""
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def _set(panel: Panel, name: str, value: Any) -> None:
     panel.page.evaluate(SET, [name, value])
 
 
-def test_the_cost_follows_the_duration_on_the_classic_canvas(panel: Panel) -> None:
+def test_widget_cost_follows_the_duration_on_the_classic_canvas(panel: Panel) -> None:
     panel.load()
     panel.add_submit()
     expect(panel.info).to_contain_text("$0.75")
@@ -51,7 +51,7 @@ def test_the_cost_follows_the_duration_on_the_classic_canvas(panel: Panel) -> No
     expect(panel.info).to_contain_text("$0.90 for each video (6 s × $0.15)")
 
 
-def test_the_cost_follows_the_duration_in_nodes_2(panel: Panel) -> None:
+def test_widget_cost_follows_the_duration_in_nodes_2(panel: Panel) -> None:
     panel.load(**{"Comfy.VueNodes.Enabled": True})
     panel.add_submit()
     expect(panel.info).to_contain_text("$0.75")
@@ -62,7 +62,7 @@ def test_the_cost_follows_the_duration_in_nodes_2(panel: Panel) -> None:
     expect(panel.info).to_contain_text("$0.90 for each video (6 s × $0.15)")
 
 
-def test_lengths_are_counted_and_warned_of(panel: Panel) -> None:
+def test_widget_counts_lengths_and_warns(panel: Panel) -> None:
     panel.load()
     panel.add_submit()
 
@@ -77,11 +77,11 @@ def test_lengths_are_counted_and_warned_of(panel: Panel) -> None:
     expect(panel.info.locator(".wan27-counters [data-level=over]")).to_contain_text("(3 too many)")
 
 
-def test_links_and_values_are_judged_as_the_node_will(panel: Panel) -> None:
+def test_widget_judges_links_and_values_like_the_node(panel: Panel) -> None:
     panel.load()
     panel.add_submit()
-    # Every combination, as pasted URLs: what the page says and what the node checks must be the same.
-    told = panel.page.evaluate(
+    # Every combination, as pasted URLs: the page and the node must agree.
+    judged = panel.page.evaluate(
         """async fields => {
             const { combination } = await import("/extensions/wan27-video/lib/rules.js");
             return [...Array(1 << fields.length).keys()].map(bits => {
@@ -91,8 +91,8 @@ def test_links_and_values_are_judged_as_the_node_will(panel: Panel) -> None:
         }""",
         list(MEDIA_FIELDS),
     )
-    assert len(told) == 16
-    for fields, ok in told:
+    assert len(judged) == 16
+    for fields, ok in judged:
         assert ok == (not list(combination_problems(set(fields)))), fields
 
     shape = panel.info.locator(".wan27-shape")
@@ -115,7 +115,7 @@ def test_links_and_values_are_judged_as_the_node_will(panel: Panel) -> None:
     expect(shape).to_contain_text("last_frame_url alone is not enough")
 
 
-def test_nothing_of_it_is_kept_in_the_workflow_or_queued(panel: Panel) -> None:
+def test_widget_is_neither_saved_nor_queued(panel: Panel) -> None:
     panel.load()
     panel.add_submit()
 
@@ -128,14 +128,14 @@ def test_nothing_of_it_is_kept_in_the_workflow_or_queued(panel: Panel) -> None:
     ((_, entry),) = queued.items()
     assert "wan27_info" not in entry["inputs"]
     height, least = panel.page.evaluate("() => [app.graph.nodes[0].size[1], app.graph.nodes[0].computeSize()[1]]")
-    assert height >= least, "the lines lie on the node, not below it"
+    assert height >= least, "the widget is on the node, not below it"
 
 
-def test_both_languages_say_everything(panel: Panel) -> None:
+def test_i18n_has_every_text_in_both_languages(panel: Panel) -> None:
     panel.load(**{"Comfy.Locale": "zh"})
     english, chinese = panel.page.evaluate(
         """async () => {
-            const { TABLES } = await import("/extensions/wan27-video/lib/text.js");
+            const { TABLES } = await import("/extensions/wan27-video/lib/i18n.js");
             return [TABLES.EN, TABLES.ZH];
         }"""
     )

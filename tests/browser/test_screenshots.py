@@ -1,4 +1,4 @@
-"""The pictures in the README, taken anew: out/screenshots/readme-*.png. Copy them to docs/ when they have changed."""
+"""The screenshots in the README: out/screenshots/readme-*.png. Copy them to docs/ when they have changed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ from tests.host.fixtures import QUICK, ComfyFactory
 LARGEST = 150_000
 FULL_DETAIL = {"LiteGraph.Canvas.MinFontSizeForLOD": 0, "Comfy.Minimap.Visible": False}
 OPEN = """async workflow => { await app.loadGraphData(workflow, true, true, "first_and_last_frame"); }"""
-POSTER = """() => [...document.querySelectorAll("img")].some(
+THUMBNAIL = """() => [...document.querySelectorAll("img")].some(
     image => image.src.includes("wan27") && image.complete && image.naturalWidth)"""
 RUN = "async () => { await app.queuePrompt(0, 1); }"
 DONE = """() => app.graph.nodes.filter(node => node.type === "PreviewImage").every(node => node.imgs?.length)"""
-#: Everything of the graph in view, with room for the bars of the frontend.
 FIT = """() => {
     const boxes = app.graph.nodes.map(node => [node.pos[0], node.pos[1] - 40, node.size[0], node.size[1] + 40]);
     const left = Math.min(...boxes.map(b => b[0])), top = Math.min(...boxes.map(b => b[1]));
@@ -35,10 +34,9 @@ FIT = """() => {
     app.canvas.ds.offset = [110 / scale - left, 130 / scale - top];
     app.canvas.setDirty(true, true);
 }"""
-
-
-#: How the panel is cut out of the window: left, top, right, bottom in pixels.
+"""Brings the whole graph into view, with room for the bars of the frontend."""
 PANEL = (0, 0, 640, 600)
+"""The part of the window that shows the panel: left, top, right, bottom in pixels."""
 
 
 @pytest.fixture
@@ -56,7 +54,7 @@ def new_user(browser: Browser, start_comfy: ComfyFactory) -> Iterator[Frontend]:
 
 
 def small(path: Path, width: int) -> Path:
-    """The screenshot at `width`, in few colours, beside it."""
+    """Write the screenshot at `width` and with 256 colours beside it."""
     with Image.open(path) as image:
         scaled = image.convert("RGB").resize(
             (width, round(image.height * width / image.width)), Image.Resampling.LANCZOS
@@ -67,11 +65,11 @@ def small(path: Path, width: int) -> Path:
 
 
 def settle(page: Page) -> None:
-    """Two frames drawn."""
+    """Wait until two frames are drawn."""
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
-def test_the_graph_and_the_panel(new_user: Frontend) -> None:
+def test_screenshots_of_graph_and_panel(new_user: Frontend) -> None:
     page = new_user.page
     workflow = json.loads((WORKFLOWS / "first_and_last_frame.json").read_text())
     (last,) = [node for node in workflow["nodes"] if node.get("title") == LAST_FRAME_TITLE]
@@ -84,7 +82,7 @@ def test_the_graph_and_the_panel(new_user: Frontend) -> None:
     graph = small(new_user.shot("graph"), 1400)
 
     page.get_by_role("button", name="Wan 2.7").first.click()
-    page.wait_for_function(POSTER)
+    page.wait_for_function(THUMBNAIL)
     settle(page)
     shot = new_user.shot("panel")
     with Image.open(shot) as image:
@@ -95,7 +93,7 @@ def test_the_graph_and_the_panel(new_user: Frontend) -> None:
     assert [path.name for path in (graph, panel) if path.stat().st_size > LARGEST] == []
 
 
-def test_the_readme_shows_them() -> None:
+def test_screenshots_are_in_the_readme() -> None:
     text = (REPO / "README.md").read_text()
     for name in ("graph", "panel"):
         assert f"(docs/{name}.png)" in text

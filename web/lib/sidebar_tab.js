@@ -2,16 +2,16 @@
 
 import { putOnCanvas, showNode } from "./canvas.js";
 import { copyText, h } from "./dom.js";
-import { Head } from "./head.js";
-import { TaskList } from "./list.js";
+import { Header } from "./header.js";
+import { t } from "./i18n.js";
 import { play } from "./player.js";
 import { server } from "./server.js";
 import { store } from "./store.js";
-import { t } from "./text.js";
+import { TaskList } from "./task_list.js";
 
 export const TAB_ID = "wan27";
 
-/** The tab as the frontend's `registerSidebarTab` takes it. */
+/** Return the tab for the frontend's `registerSidebarTab`. */
 export function makeTab(app) {
   let parts = [];
   const close = () => {
@@ -32,10 +32,10 @@ export function makeTab(app) {
         say: (text, severity = "success") => app.extensionManager.toast.add({ severity, summary: t("tab"), detail: text, life: 6000 }),
         confirm: (text) => app.extensionManager.dialog.confirm({ title: t("tab"), message: text }),
       };
-      const head = new Head(ui);
-      const list = new TaskList(actionsFor(app, ui), ui.say);
-      parts = [head, list];
-      container.replaceChildren(h("div", { class: "wan27 wan27-tab", role: "region", "aria-label": t("tab") }, head.element, list.element));
+      const header = new Header(ui);
+      const list = new TaskList(actionsFor(app, ui));
+      parts = [header, list];
+      container.replaceChildren(h("div", { class: "wan27 wan27-tab", role: "region", "aria-label": t("tab") }, header.element, list.element));
     },
     destroy: close,
   };

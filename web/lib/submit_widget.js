@@ -1,17 +1,17 @@
-// What stands at the bottom of Image to Video: where it runs, what it costs, what its links make, how long its texts are.
+// The widget at the bottom of Image to Video: sandbox badge, cost, the combination of its inputs, the lengths of its texts.
 
 import { h, setText } from "./dom.js";
+import { money, t } from "./i18n.js";
 import { MEDIA, combination, counterLevel, countCharacters, estimate } from "./rules.js";
 import { store, watch } from "./store.js";
-import { money, t } from "./text.js";
 
 const HEIGHT = 92;
 const LIMITS = { prompt: "prompt_chars", negative_prompt: "negative_prompt_chars" };
-const NEVER = 2; // LiteGraph's mode of a muted node: what it would give out is left out of the prompt
+const NEVER = 2; // LiteGraph's mode of a muted node: its outputs are left out of the prompt
 
 const decorated = new Set();
 
-/** Add the lines to a node, and keep them true. */
+/** Add the widget to a node, and keep it up to date. */
 export function decorateSubmit(node) {
   const badge = h("span", { class: "wan27-badge" });
   const cost = h("span", { class: "wan27-cost" });
@@ -34,7 +34,7 @@ export function decorateSubmit(node) {
     getValue: () => undefined,
     setValue: () => {},
   });
-  // Not among the values that a workflow keeps for its widgets: they are found by their place.
+  // A workflow finds the values of widgets by their position, so this one must not be among them.
   widget.serialize = false;
 
   const refresh = () => {
@@ -44,7 +44,7 @@ export function decorateSubmit(node) {
     for (const name of Object.keys(LIMITS)) showCounter(parts[name], name, state);
   };
   followNode(node, refresh);
-  // The frontend has sized the node before it had these lines, and so has a workflow that was saved without the pack.
+  // The frontend sized the node before it had this widget, and so did a workflow that was saved without the pack.
   makeRoom(node);
   chain(node, "onConfigure", () => makeRoom(node));
   decorated.add(refresh);
@@ -56,7 +56,7 @@ export function decorateSubmit(node) {
   refresh();
 }
 
-/** The graph changed in a way that no node is told of: undo, paste, another extension. */
+/** Update all: the graph changed in a way that nodes do not hear about (undo, paste, another extension). */
 export function refreshSubmitNodes() {
   for (const refresh of decorated) refresh();
 }
@@ -67,7 +67,7 @@ function makeRoom(node) {
 }
 
 function followNode(node, refresh) {
-  // After the frontend has written the value, not before.
+  // After the frontend has stored the value, not before.
   const soon = () => queueMicrotask(refresh);
   for (const widget of node.widgets ?? []) chain(widget, "callback", soon);
   for (const hook of ["onConnectionsChange", "onConfigure", "onWidgetChanged"]) chain(node, hook, soon);
@@ -82,7 +82,7 @@ function chain(object, name, after) {
   };
 }
 
-/** What the node will ask for, as far as it can be seen: linked values are not known. */
+/** Read what the node will request. Linked values are not known here. */
 function read(node) {
   const widgets = new Map((node.widgets ?? []).map((widget) => [widget.name, widget]));
   const linked = new Set();

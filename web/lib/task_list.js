@@ -1,31 +1,24 @@
-// The tasks in the tab: filter, pages, live changes.
+// The task list: search, filter, pages, live changes.
 
 import { h, setText } from "./dom.js";
-import { RUNNING, Row } from "./row.js";
+import { t } from "./i18n.js";
 import { server } from "./server.js";
 import { takeProgress, watch } from "./store.js";
-import { t } from "./text.js";
+import { TaskRow } from "./task_row.js";
 
 const PAGE = 50;
-const GROUPS = {
-  all: () => true,
-  running: (task) => RUNNING.includes(task.state),
-  saved: (task) => ["saved", "missing"].includes(task.state),
-  failed: (task) => ["failed", "unknown"].includes(task.state),
-};
-const TYPING_PAUSE = 200;
+const TYPING_PAUSE = 200; // milliseconds
 
 export class TaskList {
-  /** `actions`: see row.js. `say`: tells a screen reader. */
-  constructor(actions, say) {
+  /** `actions`: what the buttons of a row do; see sidebar_tab.js. */
+  constructor(actions) {
     this.actions = actions;
-    this.say = say;
     this.rows = new Map();
     this.before = null;
     this.total = 0;
     this.asked = 0;
     this.build();
-    this.stop = watch((kind, data) => this.heard(kind, data));
+    this.stop = watch((kind, data) => this.receive(kind, data));
     this.ticking = setInterval(() => this.tick(), 1000);
     this.load();
   }
@@ -67,7 +60,7 @@ export class TaskList {
       this.note,
       this.more,
     );
-    // More comes by scrolling too; the button is for those who do not scroll.
+    // Scrolling loads more, too; the button is for the keyboard.
     this.seen = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.loadMore());
     this.seen.observe(this.more);
   }
@@ -109,7 +102,7 @@ export class TaskList {
     return { group: this.filter.value, text: this.search.value.trim(), limit: PAGE };
   }
 
-  /** Show a page before the element `next`, null for the end. Rows that are there stay, and so does the focus in them. */
+  /** Show a page before the element `next`, null for the end. Existing rows stay, and so does the focus in them. */
   take(page, next = null) {
     this.total = page.total;
     this.before = page.before;
@@ -131,7 +124,7 @@ export class TaskList {
   }
 
   add(task) {
-    const row = new Row(task, this.actions);
+    const row = new TaskRow(task, this.actions);
     this.rows.set(task.id, row);
     return row;
   }
@@ -153,7 +146,7 @@ export class TaskList {
     );
   }
 
-  heard(kind, data) {
+  receive(kind, data) {
     if (kind === "reconnected") this.load();
     if (kind === "progress") for (const row of this.rows.values()) if (row.task.task_id in data) row.tick();
     if (kind === "tasks") for (const task of [...data.tasks].reverse()) this.changed(task);
@@ -179,7 +172,7 @@ export class TaskList {
   fits(task) {
     const text = this.search.value.trim().toLowerCase();
     const found = [task.prompt, task.task_id, task.file?.filename].some((part) => part?.toLowerCase().includes(text));
-    return GROUPS[this.filter.value](task) && (!text || found);
+    return ["all", task.group].includes(this.filter.value) && (!text || found);
   }
 
   newest() {
@@ -188,7 +181,7 @@ export class TaskList {
 
   tick() {
     this.ticks = (this.ticks ?? 0) + 1;
-    for (const row of this.rows.values()) if (this.ticks % 30 === 0 || RUNNING.includes(row.task.state)) row.tick();
+    for (const row of this.rows.values()) if (this.ticks % 30 === 0 || row.task.group === "running") row.tick();
   }
 
   destroy() {

@@ -1,17 +1,15 @@
-// One task in the list of the tab.
+// One task in the task list.
 
 import { h, iconButton, setText } from "./dom.js";
-import { posterUrl, videoUrl } from "./server.js";
+import { ago, money, t } from "./i18n.js";
+import { thumbnailUrl, videoUrl } from "./server.js";
 import { secondsNow, store } from "./store.js";
-import { ago, money, t } from "./text.js";
 
-export const RUNNING = ["intent", "submitted", "succeeded"];
-
-/** A list item that shows a task and can be told of a newer state of it. Keeps its elements, so that focus stays. */
-export class Row {
+/** A list item that shows a task. `update` keeps its elements, so that the focus stays where it is. */
+export class TaskRow {
   constructor(task, actions) {
     this.actions = actions;
-    this.picture = h("button", { type: "button", class: "wan27-poster" });
+    this.thumbnail = h("button", { type: "button", class: "wan27-thumbnail" });
     this.prompt = h("div", { class: "wan27-prompt" });
     this.state = h("span", { class: "wan27-state" });
     this.facts = h("span", { class: "wan27-facts" });
@@ -21,10 +19,10 @@ export class Row {
     this.element = h(
       "li",
       { class: "wan27-row" },
-      this.picture,
+      this.thumbnail,
       h("div", { class: "wan27-body" }, this.prompt, h("div", { class: "wan27-meta" }, this.state, this.facts), this.bar, this.reason, this.buttons),
     );
-    this.picture.addEventListener("click", () => this.actions.play(this.task));
+    this.thumbnail.addEventListener("click", () => this.actions.play(this.task));
     this.update(task);
   }
 
@@ -37,15 +35,15 @@ export class Row {
     this.prompt.title = task.prompt;
     setText(this.reason, task.reason);
     this.reason.hidden = !task.reason;
-    if (before?.poster !== task.poster || before?.file?.filename !== task.file?.filename || !before) this.showPicture();
+    if (before?.poster !== task.poster || before?.file?.filename !== task.file?.filename || !before) this.showThumbnail();
     if (!before || shapeOf(before) !== shapeOf(task)) this.showButtons(title);
     this.tick();
   }
 
-  /** What changes with time alone. */
+  /** Show what changes with time alone. */
   tick() {
     const { task } = this;
-    const running = RUNNING.includes(task.state);
+    const running = task.group === "running";
     const progress = running ? store.progress.get(task.task_id) : null;
     const state = progress?.state ?? task.state;
     this.state.dataset.state = running ? "running" : task.state;
@@ -55,19 +53,19 @@ export class Row {
     if (running) showBar(this.bar, task, progress);
   }
 
-  showPicture() {
+  showThumbnail() {
     const { task } = this;
-    this.picture.replaceChildren();
-    this.picture.disabled = !task.file;
-    const label = task.file ? `${t("play")}: ${task.prompt || task.task_id}` : t("posterOf");
-    this.picture.setAttribute("aria-label", label);
-    this.picture.title = task.file ? t("play") : "";
+    this.thumbnail.replaceChildren();
+    this.thumbnail.disabled = !task.file;
+    const label = task.file ? `${t("play")}: ${task.prompt || task.task_id}` : t("firstFrame");
+    this.thumbnail.setAttribute("aria-label", label);
+    this.thumbnail.title = task.file ? t("play") : "";
     if (task.poster) {
-      const image = h("img", { src: posterUrl(task), alt: "", loading: "lazy", decoding: "async", width: 96, height: 64 });
+      const image = h("img", { src: thumbnailUrl(task), alt: "", loading: "lazy", decoding: "async", width: 96, height: 64 });
       image.addEventListener("error", () => image.remove());
-      this.picture.append(image);
+      this.thumbnail.append(image);
     }
-    this.picture.append(h("i", { class: `pi ${task.file ? "pi-play" : "pi-image"}`, "aria-hidden": "true" }));
+    this.thumbnail.append(h("i", { class: `pi ${task.file ? "pi-play" : "pi-image"}`, "aria-hidden": "true" }));
   }
 
   showButtons(title) {
@@ -86,7 +84,7 @@ export class Row {
       );
     }
     if (task.node_id) shown.push(button("showNode", "pi-sitemap", t("showNode")));
-    if (task.task_id && ["submitted", "succeeded", "missing"].includes(task.state) && actions.mayWrite())
+    if (task.task_id && (task.group === "running" || task.state === "missing") && actions.mayWrite())
       shown.push(button("fetchAgain", "pi-refresh", t("fetch")));
     this.buttons.replaceChildren(...shown);
     this.buttons.setAttribute("aria-label", t("actionsOf", { prompt: title.slice(0, 60) }));

@@ -1,14 +1,13 @@
-// What the panel and the nodes say, in English and Chinese. The language is the frontend's own setting.
+// Texts of the panel and the nodes, in English and Chinese. The language is the frontend's own setting.
 
 const EN = {
   tab: "Wan 2.7",
   tabHint: "Wan 2.7: connection, spending and videos",
-  connection: "Connection",
   sandbox: "SANDBOX",
   sandboxLine: "Nothing is billed, and videos are stand-ins.",
   billedLine: "Requests go to {host} and are billed.",
   storage: "Storage",
-  storageAuto: "inside the request (pictures only)",
+  storageAuto: "inside the request (images only)",
   key: "Key",
   keyNone: "none",
   keySet: "set",
@@ -17,25 +16,23 @@ const EN = {
   keyFromFile: "from config.toml",
   keyChange: "Change",
   keyRemove: "Remove",
-  keyRemoveSure: "Remove the key from config.toml? Tasks that are running are then not collected.",
-  keyRemoved: "The key is removed.",
-  keyStored: "The key is stored. From now on videos are billed.",
+  keyRemoveSure: "Remove the key from config.toml? The videos of running tasks will then not be fetched.",
+  keyRemoved: "The key was removed.",
+  keyStored: "The key is stored. From now on, videos are billed.",
   keyStoredSandbox: "The key is stored, but connection = \"sandbox\" is set in config.toml: requests stay in the sandbox.",
   balance: "Balance",
-  balanceAsk: "Ask",
+  balanceAsk: "Check",
   balanceIs: "${available} available",
   balanceOwed: "${available} available, ${outstanding} outstanding",
   spending: "Spent today (estimate)",
   spendingOf: "${spent} of ${limit}",
-  spendingBar: "Part of today's budget that is used",
+  spendingBar: "Share of today's budget that is used",
   guideTitle: "From sandbox to real videos",
-  guide1: "Try everything here first: the sandbox checks like the service, costs nothing and needs no key.",
-  guide2: "Create a key in your account at {host}, and put some credit on it.",
-  guide3: "Enter the key. It stays on this machine, in config.toml, readable by you only.",
-  guide3Env: "Set the key where ComfyUI is started, and start ComfyUI again:",
+  guide1: "Try everything here first: the sandbox applies the same checks as the service, costs nothing and needs no key.",
+  guide2: "Create a key in your account at {host}, and add some credit.",
+  guide3: "Enter the key. It stays on this machine, in config.toml, readable only by you.",
+  guide3Env: "Set the key in the environment that starts ComfyUI, and restart ComfyUI:",
   guideRemote: "A key can be entered here only in a browser on the machine that runs ComfyUI, opened as 127.0.0.1 or localhost.",
-  guideHide: "Hide",
-  guideShow: "How to get real videos",
   keyLabel: "API key",
   keySave: "Save key",
   cancel: "Cancel",
@@ -52,7 +49,7 @@ const EN = {
   more: "Show more",
   loading: "Loading…",
   empty: "No tasks yet. Queue a workflow with Wan 2.7 Image to Video.",
-  emptyFilter: "No task fits the filter.",
+  emptyFilter: "No task matches the filter.",
   retry: "Try again",
   state_intent: "Sending",
   state_submitted: "Running",
@@ -64,11 +61,11 @@ const EN = {
   state_saved: "Done",
   state_missing: "File deleted",
   state_failed: "Failed",
-  state_unknown: "Unclear: may be billed",
+  state_unknown: "Unknown: may be billed",
   noPrompt: "(no prompt)",
   estimate: "≈ ${cost}",
   secondsLong: "{seconds} s",
-  toGo: "about {seconds} s to go",
+  toGo: "about {seconds} s left",
   agoNow: "just now",
   agoMinutes: "{n} min ago",
   agoHours: "{n} h ago",
@@ -76,32 +73,30 @@ const EN = {
   play: "Play",
   copy: "Copy task id",
   copied: "Task id copied.",
-  toCanvas: "Put Wait and Decode on the canvas",
-  onCanvas: "Put on the canvas. Queue it to collect the video; it costs nothing.",
+  toCanvas: "Add Wait and Decode to the canvas",
+  onCanvas: "Added to the canvas. Queue it to collect the video; this costs nothing.",
   download: "Download",
-  showNode: "Show its node",
-  nodeGone: "Its node is not in the open workflow, and ComfyUI has not kept the workflow of that run.",
+  showNode: "Show the node",
+  nodeGone: "The node is not in the open workflow, and ComfyUI has not kept the workflow of that run.",
   nodeOpened: "Opened the workflow of that run from ComfyUI's history.",
   fetch: "Fetch again",
-  fetching: "Fetching. The row changes when it is here.",
+  fetching: "Fetching. The row is updated when the video has arrived.",
   close: "Close",
   videoOf: "Video of task {task}",
-  posterOf: "First frame",
+  firstFrame: "First frame",
   actionsOf: "Actions for {prompt}",
   toastDone: "Wan 2.7: video ready",
   toastDoneMany: "Wan 2.7: {count} videos ready",
   toastFailed: "Wan 2.7: no video",
   toastClick: "{prompt} - click to play",
   toastClickTab: "Click to see them",
-  toastClickReason: "{reason}",
-  trouble: "ComfyUI does not answer.",
+  trouble: "ComfyUI does not respond.",
   estimatedCost: "Estimated cost",
   costLine: "≈ ${cost} for each video ({seconds} s × ${price})",
-  costLinked: "≈ ${price} a second ({what} is linked)",
-  costSandbox: "free in the sandbox; else ≈ ${cost}",
-  costSandboxLinked: "free in the sandbox; else ≈ ${price} a second",
-  costReuse: "A request that is paid for already costs nothing again.",
-  costAgain: "submit_again: each queueing pays for a new video.",
+  costLinked: "≈ ${price} per second ({what} is linked)",
+  costSandbox: "free in the sandbox; otherwise ≈ ${cost}",
+  costSandboxLinked: "free in the sandbox; otherwise ≈ ${price} per second",
+  costAgain: "submit_again: every run pays for a new video.",
   counter: "{name} {count} / {limit}",
   counterLinked: "{name} is linked",
   counterNear: "{left} left",
@@ -115,16 +110,12 @@ const EN = {
   badBoth: "image_url and first_clip_url exclude each other: unlink one.",
   badNone: "Link image_url (first frame) or first_clip_url (clip).",
   badNoneWith: "{given} alone is not enough: link image_url or first_clip_url too.",
-  badAudio: "driving_audio_url cannot go with a clip: unlink it.",
-  field_last_frame_url: "last_frame_url",
-  field_driving_audio_url: "driving_audio_url",
-  waitSaved: "saved",
+  badAudio: "driving_audio_url cannot be combined with a clip: unlink it.",
 };
 
 const ZH = {
   tab: "Wan 2.7",
   tabHint: "Wan 2.7：连接、花费和视频",
-  connection: "连接",
   sandbox: "SANDBOX",
   sandboxLine: "不会计费，生成的是占位视频。",
   billedLine: "请求发往 {host}，会计费。",
@@ -155,8 +146,6 @@ const ZH = {
   guide3: "输入密钥。它只保存在本机的 config.toml 中，仅您可读。",
   guide3Env: "在启动 ComfyUI 的环境中设置密钥，然后重新启动：",
   guideRemote: "只有在运行 ComfyUI 的机器上、以 127.0.0.1 或 localhost 打开的浏览器中才能输入密钥。",
-  guideHide: "收起",
-  guideShow: "如何生成真实视频",
   keyLabel: "API 密钥",
   keySave: "保存密钥",
   cancel: "取消",
@@ -207,21 +196,19 @@ const ZH = {
   fetching: "正在取回，完成后此行会更新。",
   close: "关闭",
   videoOf: "任务 {task} 的视频",
-  posterOf: "首帧",
+  firstFrame: "首帧",
   actionsOf: "操作：{prompt}",
   toastDone: "Wan 2.7：视频已完成",
   toastDoneMany: "Wan 2.7：{count} 个视频已完成",
   toastFailed: "Wan 2.7：没有得到视频",
   toastClick: "{prompt} - 点击播放",
   toastClickTab: "点击查看",
-  toastClickReason: "{reason}",
   trouble: "ComfyUI 没有响应。",
   estimatedCost: "估算费用",
   costLine: "每个视频 ≈ ${cost}（{seconds} 秒 × ${price}）",
   costLinked: "每秒 ≈ ${price}（{what} 已连接）",
   costSandbox: "沙盒中免费；否则 ≈ ${cost}",
   costSandboxLinked: "沙盒中免费；否则每秒 ≈ ${price}",
-  costReuse: "已付费的相同请求不会再次计费。",
   costAgain: "submit_again：每次运行都会为新视频付费。",
   counter: "{name} {count} / {limit}",
   counterLinked: "{name} 已连接",
@@ -237,30 +224,27 @@ const ZH = {
   badNone: "请连接 image_url（首帧）或 first_clip_url（片段）。",
   badNoneWith: "仅有 {given} 不够：还需连接 image_url 或 first_clip_url。",
   badAudio: "driving_audio_url 不能与片段同用：请断开。",
-  field_last_frame_url: "last_frame_url",
-  field_driving_audio_url: "driving_audio_url",
-  waitSaved: "已保存",
 };
 
 let language = () => "en";
 
-/** Where to ask for the frontend's language: a function giving a locale such as "en" or "zh-TW". */
-export function useLanguage(ask) {
-  language = ask;
+/** Set the source of the frontend's language: a function that returns a locale such as "en" or "zh-TW". */
+export function useLanguage(getLocale) {
+  language = getLocale;
 }
 
-export function locale() {
+function locale() {
   return String(language() || "en");
 }
 
-/** The text of this name, with {marks} filled in. */
+/** Return the text of this name, with {placeholders} filled in. */
 export function t(name, values = {}) {
   const table = locale().toLowerCase().startsWith("zh") ? ZH : EN;
   const text = table[name] ?? EN[name] ?? name;
   return text.replace(/\{(\w+)\}/g, (mark, key) => (key in values ? String(values[key]) : mark));
 }
 
-/** USD with cents, with a tenth of a cent where there is one, and without cents where they do not matter. */
+/** Format USD: with cents, with a tenth of a cent if there is one, and without cents from 1000 on. */
 export function money(usd) {
   if (usd >= 1000) return usd.toFixed(0);
   return usd.toFixed(Math.abs(usd * 100 - Math.round(usd * 100)) > 0.05 ? 3 : 2);
@@ -273,5 +257,5 @@ export function ago(seconds) {
   return t("agoDays", { n: Math.floor(seconds / 86400) });
 }
 
-/** For a test: the names that both languages have to have. */
+/** For a test: both languages must have the same names. */
 export const TABLES = { EN, ZH };

@@ -1,14 +1,14 @@
-// The upper part of the tab: where requests go, the key, the balance, the day's spending, and the way to real videos.
+// The header of the tab: connection, storage, key, balance, today's spending, and the guide to real videos.
 
 import { h, setText } from "./dom.js";
+import { money, t } from "./i18n.js";
 import { server } from "./server.js";
 import { refreshStatus, store, watch } from "./store.js";
-import { money, t } from "./text.js";
 
-const MANY_TASKS = 3; // by then nobody needs the guide opened
+const MANY_TASKS = 3; // from here on the guide is closed at first
 
-export class Head {
-  /** `ui`: {say(text), confirm(text) → promise of bool}. */
+export class Header {
+  /** `ui`: {say(text, severity), confirm(text) → promise of a boolean}. */
   constructor(ui) {
     this.ui = ui;
     this.element = h("div", { class: "wan27-top" });
@@ -64,20 +64,20 @@ export class Head {
   }
 
   balancePart() {
-    const told = h("span", { role: "status" });
+    const message = h("span", { role: "status" });
     const button = h("button", { type: "button", class: "wan27-link" }, t("balanceAsk"));
     button.addEventListener("click", async () => {
       button.disabled = true;
       try {
         const { available_usd: available, outstanding_usd: outstanding } = await server.balance();
         const shown = { available: money(available), outstanding: money(outstanding) };
-        setText(told, `${t(outstanding ? "balanceOwed" : "balanceIs", shown)} `);
+        setText(message, `${t(outstanding ? "balanceOwed" : "balanceIs", shown)} `);
       } catch (error) {
-        setText(told, `${error.message || t("trouble")} `);
+        setText(message, `${error.message || t("trouble")} `);
       }
       button.disabled = false;
     });
-    return h("span", {}, told, button);
+    return h("span", {}, message, button);
   }
 
   spendingPart() {
@@ -115,12 +115,12 @@ export class Head {
     form.querySelector("input").focus();
   }
 
-  /** The key goes from the field to the server and nowhere else; the field is emptied whatever comes of it. */
+  /** The key goes from the field to the server and nowhere else. The field is emptied, also if the server refuses the key. */
   keyForm(onCancel = null) {
     // "off" is ignored for passwords; "new-password" keeps the browser from offering or keeping one.
     const field = h("input", { id: "wan27-key", type: "password", autocomplete: "new-password", spellcheck: false, required: true });
     field.setAttribute("data-1p-ignore", "");
-    const told = h("p", { class: "wan27-problem", role: "alert", hidden: true });
+    const message = h("p", { class: "wan27-problem", role: "alert", hidden: true });
     const save = h("button", { type: "submit", class: "wan27-button" }, t("keySave"));
     const form = h(
       "form",
@@ -129,14 +129,14 @@ export class Head {
       field,
       save,
       onCancel && h("button", { type: "button", class: "wan27-button", onclick: onCancel }, t("cancel")),
-      told,
+      message,
     );
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       const key = field.value;
       field.value = "";
       save.disabled = true;
-      told.hidden = true;
+      message.hidden = true;
       try {
         await server.storeKey(key);
         field.blur();
@@ -144,8 +144,8 @@ export class Head {
         await refreshStatus();
         this.ui.say(t(store.status?.connection?.sandbox ? "keyStoredSandbox" : "keyStored"));
       } catch (error) {
-        setText(told, error.message || t("trouble"));
-        told.hidden = false;
+        setText(message, error.message || t("trouble"));
+        message.hidden = false;
       }
       save.disabled = false;
     });
