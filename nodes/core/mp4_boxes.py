@@ -1,36 +1,57 @@
-"""Whether a file is a whole mp4, by its outermost boxes. Knows no codec: that is for whoever decodes it."""
+"""Boxes of an mp4 or mov file (ISO 14496-12). Knows nothing about codecs: those matter to whoever decodes the file."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+
+class Box(NamedTuple):
+    """One box. Its content lies at `start` to `end`; a damaged or cut file may say an `end` that is not there."""
+
+    kind: bytes
+    header: int
+    start: int
+    end: int
+
+
+def walk_boxes(file: BinaryIO, start: int, end: int) -> Iterator[Box]:
+    """Yield the boxes that begin between two places of a file, reading 16 bytes for each.
+
+    Stops at a header that is cut off, or that says a length shorter than itself.
+    """
+    while start + 8 <= end:
+        file.seek(start)
+        header = file.read(16)
+        length, content = int.from_bytes(header[:4], "big"), start + 8
+        if length == 1:  # the real one is in 64 bits
+            length, content = int.from_bytes(header[8:], "big"), start + 16
+        stop = start + length if length else end
+        if content > end or stop < content:
+            return
+        yield Box(header[4:8], start, content, stop)
+        start = stop
 
 
 def mp4_problem(path: Path) -> str | None:
-    """What is wrong with a file that should be an mp4, or None where its outermost boxes are all there.
+    """Return what is wrong with a file that should be an mp4, or None if its outermost boxes are complete.
 
-    Reads 16 bytes for each box: a file of any size is checked at once. A cut file shows in a box that reaches beyond
-    the end, or in a missing index (moov).
+    A cut file shows as a box that reaches beyond the end, or as a missing index (moov).
     """
     size = path.stat().st_size
     if size == 0:
         return "it is empty"
-    found: set[bytes] = set()
-    offset = 0
+    found, checked = set(), 0
     with path.open("rb") as file:
-        while offset < size:
-            file.seek(offset)
-            head = file.read(16)
-            length, kind = int.from_bytes(head[:4], "big"), head[4:8]
-            if offset == 0 and kind != b"ftyp":
-                return f"it does not begin like an mp4 (first bytes {head[:8].hex(' ')})"
-            if length == 1:
-                length = int.from_bytes(head[8:16], "big")
-            elif length == 0:
-                length = size - offset  # by the standard: to the end of the file
-            if len(head) < 8 or length < 8:
-                return f"it is damaged at byte {offset}"
-            if offset + length > size:
-                return f"it is cut off: {size} bytes came of at least {offset + length}"
-            found.add(kind)
-            offset += length
+        head = file.read(8)
+        if head[4:] != b"ftyp":
+            return f"it does not begin like an mp4 (first bytes {head.hex(' ')})"
+        for box in walk_boxes(file, 0, size):
+            if box.end > size:
+                return f"it is cut off: {size} bytes came of at least {box.end}"
+            found.add(box.kind)
+            checked = box.end
+    if checked < size:
+        return f"it is damaged at byte {checked}"
     return None if b"moov" in found else "its index (moov) is missing"

@@ -7,8 +7,9 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
+from os import PathLike
 from pathlib import Path
-from typing import Literal, cast
+from typing import BinaryIO, Literal, cast
 
 Kind = Literal["image", "audio", "video"]
 OnLimit = Literal["fit", "error"]
@@ -109,10 +110,15 @@ def new_path(directory: Path, extension: str) -> Path:
     return directory / f"{secrets.token_hex(12)}.{extension}"
 
 
+def open_binary(source: str | PathLike[str] | BytesIO) -> BinaryIO:
+    """Open a file for reading. A BytesIO shares its bytes and keeps its position: another node may be reading it."""
+    return BytesIO(source.getvalue()) if isinstance(source, BytesIO) else Path(source).open("rb")
+
+
 def sha256_of(source: Path | BytesIO, cancelled: Cancelled | None = None) -> str:
-    """Return the SHA-256 of a file's bytes in hex. A BytesIO is left at its position. Raises MediaCancelled."""
+    """Return the SHA-256 of a file's bytes in hex, read in small pieces. Raises MediaCancelled."""
     digest = hashlib.sha256()
-    with BytesIO(source.getvalue()) if isinstance(source, BytesIO) else source.open("rb") as stream:
+    with open_binary(source) as stream:
         while chunk := stream.read(_CHUNK):
             check_cancelled(cancelled)
             digest.update(chunk)

@@ -8,21 +8,20 @@ from collections.abc import Callable
 from contextlib import closing
 from fractions import Fraction
 from functools import partial
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ...core.limits import ClipBounds
 from ..content_hash import content_of_file
-from ..files import MediaCancelled, MediaError, MediaFile, describe, megabytes, new_path, sha256_of
+from ..files import MediaCancelled, MediaError, MediaFile, describe, megabytes, new_path, open_binary, sha256_of
 from ..image.pixels import check_aspect
 from .file_clip import FileClip
 from .inspect import FileFacts, inspect_file
 from .shape import Shape, Shaper, inside, target_size
-from .source import ClipSource, FileSource, TensorClip, file_of, trim_window
-from .tags import shown, take_out_tags
+from .source import ClipSource, TensorClip, file_of, trim_window
+from .tags import blank_tags, short_list
 from .writer import ClipWriter, aac_rate
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def encode_clip(
     if not reasons:
         if (file := _as_it_is(facts, directory)) is not None:
             return file
-        reasons = [f"its tags ({shown(facts.tags)}) cannot be taken out"]
+        reasons = [f"its tags ({short_list(facts.tags)}) cannot be removed"]
         _refuse(reasons, on_limit)
     content = content_of_file(source, trim, cancelled)
     return _encode(_kept_part(facts, bounds, content), bounds, directory, _notes(reasons), cancelled, on_progress)
@@ -133,19 +132,15 @@ def _as_it_is(facts: FileFacts, directory: Path) -> MediaFile | None:
     if isinstance(facts.source, Path) and not facts.tags:
         return describe_it(facts.source)
     path = new_path(directory, facts.extension)
-    with _reading(facts.source) as source, path.open("wb") as file:
+    with open_binary(facts.source) as source, path.open("wb") as file:
         shutil.copyfileobj(source, file)
     if not facts.tags:
         return describe_it(path)
-    if not take_out_tags(path):
+    if not blank_tags(path):
         path.unlink()
         return None
-    note = f"Clip sent without its tags ({shown(facts.tags)}); pictures and sound are as they were."
+    note = f"Clip sent without its tags ({short_list(facts.tags)}); pictures and sound are as they were."
     return describe_it(path, content=sha256_of(facts.source), notes=(note,))
-
-
-def _reading(source: FileSource) -> BinaryIO:
-    return BytesIO(source.getvalue()) if isinstance(source, BytesIO) else source.open("rb")
 
 
 def _most_frames(fps: Fraction, bounds: ClipBounds) -> int:

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Union
 
 from ..files import MediaError
-from .mp4_index import check_claims
+from .mp4_index import check_index
 
 if TYPE_CHECKING:
     from av import AudioStream, Packet, VideoStream
@@ -42,7 +42,7 @@ def opened(source: Source) -> Iterator[InputContainer]:
     import av
 
     file = _readable(source)
-    check_claims(file, name_of(source))
+    check_index(file, name_of(source))
     try:
         container = av.open(file, mode="r", options=_OPTIONS, **_forgiving(av))
     except (av.FFmpegError, OSError, ValueError) as error:

@@ -1,43 +1,40 @@
-"""Whether a Matroska or WebM file is all there."""
+"""Detection of a Matroska or WebM file that was cut off."""
 
 from __future__ import annotations
 
 from io import BytesIO
 from os import PathLike
-from pathlib import Path
 from typing import BinaryIO
+
+from ..files import open_binary
 
 _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 
 
-def is_cut_off(file: str | PathLike[str] | BytesIO) -> bool:
-    """Whether the file's segment, which holds everything, says that it goes on beyond the end of the file.
+def is_cut_off(source: str | PathLike[str] | BytesIO) -> bool:
+    """Return whether the file's segment, which holds everything, is said to go on beyond the end of the file.
 
-    file: a path, or a BytesIO, which is left where it is. False where the file does not tell: a recording that was
-    never finished has no size, nor has a live stream.
+    False if the file does not say: an unfinished recording has no size, and neither has a live stream.
     """
-    if isinstance(file, BytesIO):
-        return _is_cut_off(BytesIO(file.getvalue()))  # shares the bytes; another node may be reading the same buffer
     try:
-        with Path(file).open("rb") as opened:
-            return _is_cut_off(opened)
+        with open_binary(source) as file:
+            return _segment_end(file) > file.seek(0, 2)
     except OSError:
         return False
 
 
-def _is_cut_off(file: BinaryIO) -> bool:
-    end = file.seek(0, 2)
-    file.seek(0)
-    if _number(file, keep_marker=True) != _EBML or (head := _number(file)) is None:
-        return False
+def _segment_end(file: BinaryIO) -> int:
+    """Return where the segment should end, 0 if unknown."""
+    if _read_number(file, keep_marker=True) != _EBML or (head := _read_number(file)) is None:
+        return 0
     file.seek(head, 1)
-    if _number(file, keep_marker=True) != _SEGMENT or (size := _number(file)) is None:
-        return False
-    return file.tell() + size > end
+    if _read_number(file, keep_marker=True) != _SEGMENT or (size := _read_number(file)) is None:
+        return 0
+    return file.tell() + size
 
 
-def _number(file: BinaryIO, *, keep_marker: bool = False) -> int | None:
-    """EBML's number of one to eight bytes: as many as the first has zeros at its front, and one. None for unknown."""
+def _read_number(file: BinaryIO, *, keep_marker: bool = False) -> int | None:
+    """Read EBML's number of one to eight bytes, as many as its first byte has leading zeros plus one. None: unknown."""
     first = file.read(1)
     if not first or not first[0]:
         return None

@@ -1,7 +1,7 @@
-"""What the tables of an mp4 or mov claim, looked at before FFmpeg believes them.
+"""Check of the sample tables of an mp4 or mov before FFmpeg trusts them.
 
-FFmpeg makes an index of all samples when it opens such a file. A track that gives one size for all of its samples needs
-no table, so a file of 3 kB can claim millions of them: 70 bytes and 0.1 µs each, before there is anything to refuse.
+FFmpeg builds an index of all samples when it opens such a file. A track whose samples all have one size needs no table,
+so a file of 3 kB can declare millions of samples: 70 bytes and 0.1 µs each, before there is anything to refuse.
 """
 
 from __future__ import annotations
@@ -10,211 +10,200 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
-from pathlib import Path
 from struct import unpack
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 
-from ..files import MediaError
+from ...core.mp4_boxes import Box, walk_boxes
+from ..files import MediaError, open_binary
 
-#: Boxes of boxes on the way to the tables, and the others that FFmpeg looks into whatever they are in.
-_FOLDERS = frozenset(b"moov trak mdia minf stbl dinf edts udta tref mvex moof traf sinf schi ilst wave cmov".split())
-#: Bytes of an entry of the tables that say how many they have.
-_ENTRY = {b"stts": 8, b"ctts": 8, b"stsc": 12, b"stco": 4, b"co64": 8, b"stss": 4}
+_PARENTS = frozenset(b"moov trak mdia minf stbl dinf edts udta tref mvex moof traf sinf schi ilst wave cmov".split())
+"""Boxes of boxes on the way to the tables, and the others that FFmpeg looks into wherever they are."""
+_ENTRY_BYTES = {b"stts": 8, b"ctts": 8, b"stsc": 12, b"stco": 4, b"co64": 8, b"stss": 4}
+"""The tables that say how many entries they have, and the bytes of an entry."""
 _MAX_DEPTH = 8
-#: An mp4 has some dozen boxes, and seven more for each fragment: ten hours in pieces of half a second have 500 000.
 _MAX_BOXES = 1_000_000
-#: Bytes of a compressed moov that are read, and that are made of them.
+"""An mp4 has a few dozen boxes, and seven more for each fragment: ten hours in fragments of 0.5 s have 500,000."""
 _MAX_PACKED, _MAX_UNPACKED = 1 << 24, 1 << 26
-#: Handlers that QuickTime names beside that of the track: where the data is.
-_WHERE = frozenset((b"url ", b"alis", b"rsrc"))
-#: Index entries that cost nothing worth a refusal (70 MiB). A file that was cut off claims more than it holds, too.
+"""Bytes of a compressed moov that are read, and that are unpacked from them."""
+_DATA_HANDLERS = frozenset((b"url ", b"alis", b"rsrc"))
+"""Handlers that QuickTime names beside that of the track: they say where the data is."""
 _HARMLESS = 1_000_000
-#: Samples of one size in another file, whose size is not known: 92 hours of video at 30 fps.
-_ELSEWHERE = 10_000_000
-#: FFmpeg indexes plain PCM by the chunk, in steps of this many samples.
+"""Index entries that are not worth a refusal (70 MiB). A file that was cut off declares more than it holds, too."""
+_MAX_ELSEWHERE = 10_000_000
+"""Samples of one size in another file, whose size is not known: 92 hours of video at 30 fps."""
 _PCM_STEP = 1024
-#: QDM2 and its like make so many samples of one byte, at the most.
-_PACKED_SOUND = 32
+"""FFmpeg indexes plain PCM by the chunk, in steps of this many samples."""
+_PACKED_AUDIO = 32
+"""The most samples that QDM2 and similar codecs make of one byte."""
 _MAX_TABLE = 1 << 24
 _WAY_OUT = "The file is damaged or not meant to be played; make or download it again."
 
 
-class _Box(NamedTuple):
-    """kind: four letters. start, end: the content in bytes of the file; end as the box says, maybe after the file's."""
-
-    kind: bytes
-    start: int
-    end: int
-
-
 @dataclass
 class _Track:
-    """What the boxes of one trak say. size, count: of samples that are all of one size. spans: the table of stsc."""
+    """What the boxes of one trak say.
+
+    Attributes:
+        size, count: of samples that all have one size.
+        steps: entries of the time table (stts), and the duration in its first one.
+        spans: the table that says how many samples a chunk has (stsc).
+        elsewhere: the samples are in another file.
+    """
 
     size: int = 0
     count: int = 0
     chunks: int = 0
     handlers: set[bytes] = field(default_factory=set)
     steps: tuple[int, int] = (0, 0)
-    spans: _Box | None = None
+    spans: Box | None = None
     elsewhere: bool = False
 
     @property
-    def plain_sound(self) -> bool:
-        """Whether FFmpeg takes the samples for PCM, and indexes chunks: one time entry, with a duration of 1."""
-        return self.is_sound and self.steps == (1, 1)
+    def is_audio(self) -> bool:
+        """Whether the samples are audio. Old QuickTime codecs declare a byte for each, and take less."""
+        return self.handlers - _DATA_HANDLERS == {b"soun"}
 
     @property
-    def is_sound(self) -> bool:
-        """Whether the samples are of sound. Of old codecs in QuickTime each is said to have a byte, and takes less."""
-        return self.handlers - _WHERE == {b"soun"}
+    def is_pcm(self) -> bool:
+        """Whether FFmpeg takes the samples for PCM, and indexes chunks: one time entry, with a duration of 1."""
+        return self.is_audio and self.steps == (1, 1)
 
 
-def check_claims(file: str | BytesIO, name: str) -> None:
-    """Raise MediaError where the tables of an mp4 or mov claim more than there can be.
+def check_index(source: str | BytesIO, name: str) -> None:
+    """Check that the tables of an mp4 or mov declare no more than the file can hold.
 
-    file: a path, or a BytesIO that ends up at its start. name: what to call it in the error. Reads a few bytes of each
-    box: some dozens in a plain file, a fraction of a millisecond. What is no mp4, cut off, or not understood is left to
-    FFmpeg.
+    Reads a few bytes of each box: some dozens in a plain file, a fraction of a millisecond. A file that is not an mp4,
+    is cut off or is not understood is left to FFmpeg.
+
+    Args:
+        name: what to call the file in the error.
+
+    Raises:
+        MediaError: more samples or table entries are declared than there can be.
     """
-    if isinstance(file, BytesIO):
-        file.seek(0)
-        _Claims(file, name).check()
-        file.seek(0)
-        return
     try:
-        with Path(file).open("rb") as opened:
-            _Claims(opened, name).check()
+        with open_binary(source) as file:
+            _IndexCheck(file, name).run()
     except OSError:
         return  # FFmpeg says why it cannot be read
 
 
-class _Claims:
-    """One look through the boxes of a file."""
+class _IndexCheck:
+    """One pass through the boxes of a file. Samples are counted over all tracks: a file can have many."""
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: BinaryIO, name: str, size: int | None = None) -> None:
         self._file, self._name = file, name
-        self._end = self._size = file.seek(0, 2)
-        self._boxes = 0
-        self._indexed = self._needed = 0
+        self._end = file.seek(0, 2)
+        self._size = self._end if size is None else size
+        self._boxes = self._indexed = self._needed = 0
 
-    def check(self) -> None:
-        """Raise MediaError for the first claim that cannot be true."""
-        # Without end: the boxes of a file that was cut off say more than there is, and are none the worse for it.
+    def run(self) -> None:
+        """Raise MediaError for the first number that cannot be true."""
+        # No end: the boxes of a file that was cut off end after it, which does not make their tables wrong.
         self._walk(0, 1 << 63, _Track(), 0)
 
     def _walk(self, start: int, end: int, track: _Track, depth: int) -> None:
-        for box in self._inside(start, end):
+        for box in self._boxes_in(start, end):
             if box.kind == b"trak":
                 own = _Track()
                 self._walk(box.start, box.end, own, depth + 1)
                 self._check_track(own)
-            elif box.kind in _FOLDERS:
-                if depth < _MAX_DEPTH:
-                    self._walk(box.start, box.end, track, depth + 1)
-            else:
-                self._look_at(box, track)
+            elif box.kind not in _PARENTS:
+                self._read_box(box, track)
+            elif depth < _MAX_DEPTH:
+                self._walk(box.start, box.end, track, depth + 1)
 
-    def _inside(self, start: int, end: int) -> Iterator[_Box]:
-        while start + 8 <= min(end, self._end) and self._boxes < _MAX_BOXES:
+    def _boxes_in(self, start: int, end: int) -> Iterator[Box]:
+        for box in walk_boxes(self._file, start, min(end, self._end)):
             self._boxes += 1
-            head = self._read(start, 16)
-            length, content = int.from_bytes(head[:4], "big"), start + 8
-            if length == 1:  # the real one is in 64 bits
-                length, content = int.from_bytes(head[8:], "big"), start + 16
-            stop = min(start + length, end) if length else end
-            if stop < content:
+            if self._boxes > _MAX_BOXES:
                 return
-            yield _Box(head[4:8], content, stop)
-            start = stop
+            yield box._replace(end=min(box.end, end))
 
     def _read(self, start: int, count: int) -> bytes:
         self._file.seek(start)
         return self._file.read(count)
 
-    def _look_at(self, box: _Box, track: _Track) -> None:
-        if box.kind in _ENTRY:
-            self._table(box, track)
+    def _read_box(self, box: Box, track: _Track) -> None:
+        if box.kind in _ENTRY_BYTES:
+            self._read_table(box, track)
         elif box.kind in (b"stsz", b"stz2"):
-            self._sizes(box, track)
+            self._read_sizes(box, track)
         elif box.kind == b"trun":
-            self._fragment(box)
+            self._read_fragment(box)
         elif box.kind == b"cmvd":
-            self._unpack(box)
+            self._read_compressed(box)
         elif box.kind == b"hdlr":
             track.handlers.add(self._read(box.start + 8, 4))
         elif box.kind == b"dref":
             # Flag 1 of a reference: the data is in this very file.
-            entries = self._inside(box.start + 8, box.end)
+            entries = self._boxes_in(box.start + 8, box.end)
             track.elsewhere |= any(not self._read(entry.start, 4).endswith(b"\1") for entry in entries)
 
-    def _unpack(self, box: _Box) -> None:
-        """Look into a moov that is compressed: its packed bytes come after the size that they will have."""
+    def _read_compressed(self, box: Box) -> None:
+        """Check a compressed moov: its unpacked size, then the packed bytes."""
         packed = self._read(box.start + 4, min(box.end - box.start - 4, _MAX_PACKED))
         try:
             moov = zlib.decompressobj().decompress(packed, _MAX_UNPACKED)
         except zlib.error:
             return
-        inner = _Claims(BytesIO(moov), self._name)
-        inner._size = self._size
-        inner.check()
+        _IndexCheck(BytesIO(moov), self._name, self._size).run()
 
-    def _table(self, box: _Box, track: _Track) -> None:
+    def _read_table(self, box: Box, track: _Track) -> None:
         content = self._read(box.start, 16)
         if len(content) < 8:
             return
-        count = int.from_bytes(content[4:8], "big")
-        self._check_room(box, count, count * _ENTRY[box.kind], 8)
+        count, entry = int.from_bytes(content[4:8], "big"), _ENTRY_BYTES[box.kind]
+        self._check_table(box, count, count * entry, 8)
         if box.kind == b"stts":
             track.steps = (count, int.from_bytes(content[12:16], "big"))
         elif box.kind == b"stsc":
             track.spans = box
         elif box.kind in (b"stco", b"co64"):
-            there = max(0, self._end - box.start) // _ENTRY[box.kind]
-            track.chunks = max(track.chunks, min(count, there))
+            track.chunks = max(track.chunks, min(count, max(0, self._end - box.start) // entry))
 
-    def _sizes(self, box: _Box, track: _Track) -> None:
+    def _read_sizes(self, box: Box, track: _Track) -> None:
         content = self._read(box.start, 12)
         if len(content) < 12:
             return
         size, count = unpack(">II", content[4:])
         if box.kind == b"stz2":
-            self._check_room(box, count, (count * content[7] + 7) // 8, 12)
+            self._check_table(box, count, (count * content[7] + 7) // 8, 12)
         elif size == 0:
-            self._check_room(box, count, count * 4, 12)
+            self._check_table(box, count, count * 4, 12)
         elif count > track.count:
             track.size, track.count = size, count
 
-    def _fragment(self, box: _Box) -> None:
+    def _read_fragment(self, box: Box) -> None:
         content = self._read(box.start, 8)
         if len(content) < 8:
             return
         flags, count = unpack(">II", content)
         each = 4 * (flags & 0xF00).bit_count()  # duration, size, flags, time offset
         if each:
-            self._check_room(box, count, count * each, 8)
+            self._check_table(box, count, count * each, 8)
         else:
-            self._check_index(count, count)  # nothing said of them: a byte at the least
+            self._check_samples(count, count)  # nothing is said of them: a byte at the least
 
     def _check_track(self, track: _Track) -> None:
         samples = entries = track.count
-        if track.plain_sound and track.size:
-            samples = self._samples_of(track)
+        if track.is_pcm and track.size:
+            samples = self._samples_in_chunks(track)
             entries = samples // _PCM_STEP
         if not track.elsewhere:
-            # Sound with a size of 1 may have several samples in a byte; what is refused has to be a lie for sure.
-            needed = samples * track.size // (_PACKED_SOUND if track.is_sound and track.size == 1 else 1)
-            self._check_index(entries, needed)
-        elif entries > _ELSEWHERE:
+            # Audio with a size of 1 may have several samples in a byte; only what is certainly wrong is refused.
+            packed = _PACKED_AUDIO if track.is_audio and track.size == 1 else 1
+            self._check_samples(entries, samples * track.size // packed)
+        elif entries > _MAX_ELSEWHERE:
             raise MediaError(
-                f"{self._name} claims {entries} samples that are in another file; at most {_ELSEWHERE} are read from a "
-                f"file of {self._size} bytes. {_WAY_OUT}"
+                f"{self._name} declares {entries} samples that are in another file; at most {_MAX_ELSEWHERE} are read "
+                f"from a file of {self._size} bytes. {_WAY_OUT}"
             )
 
-    def _samples_of(self, track: _Track) -> int:
-        """How many samples the chunks hold. Each entry of stsc: from which chunk on, how many in each, which kind."""
+    def _samples_in_chunks(self, track: _Track) -> int:
+        """Count the samples in the chunks. An entry of stsc: from which chunk on, how many in each, which kind."""
         box = track.spans
         if box is None or box.end - box.start > _MAX_TABLE:
             return 0
@@ -224,20 +213,19 @@ class _Claims:
         chunks = np.diff(np.append(np.minimum(table[:, 0], end), end)).clip(0)
         return int((chunks * table[:, 1]).sum())
 
-    def _check_index(self, entries: int, needed: int) -> None:
-        """Count these with all before them: a file can have many tracks."""
+    def _check_samples(self, entries: int, needed: int) -> None:
         self._indexed += entries
         self._needed += needed
         if self._indexed > _HARMLESS and self._needed > self._size:
             raise MediaError(
-                f"{self._name} claims samples of {self._needed} bytes in all, more than the {self._size} bytes of the "
-                f"file. {_WAY_OUT}"
+                f"{self._name} declares samples of {self._needed} bytes in all, more than the {self._size} bytes of "
+                f"the file. {_WAY_OUT}"
             )
 
-    def _check_room(self, box: _Box, count: int, needed: int, head: int) -> None:
+    def _check_table(self, box: Box, count: int, needed: int, head: int) -> None:
         room = box.end - box.start - head
         if needed > room:
             raise MediaError(
-                f"{self._name} claims {count} entries in its table {box.kind.decode()}, of {needed} bytes; the table "
+                f"{self._name} declares {count} entries in its table {box.kind.decode()}, of {needed} bytes; the table "
                 f"has {max(room, 0)} bytes, the file {self._size}. {_WAY_OUT}"
             )

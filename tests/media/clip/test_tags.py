@@ -14,11 +14,11 @@ import pytest
 from nodes.core import limits
 from nodes.media.clip import encode as clip_encode
 from nodes.media.clip.encode import encode_clip
-from nodes.media.clip.tags import take_out_tags
+from nodes.media.clip.tags import blank_tags
 from nodes.media.files import MediaError, MediaFile, sha256_of
 from tests.media.clip_files import FileVideo, write_clip
 
-SECRET = "a picture of my neighbour"
+SECRET = "a portrait of my neighbour"
 GRAPH = {
     "prompt": json.dumps({"1": {"class_type": "CLIPTextEncode", "inputs": {"text": SECRET}}}),
     "workflow": json.dumps({"nodes": [{"widgets_values": [SECRET]}]}),
@@ -41,7 +41,7 @@ def tags(path: Path) -> set[str]:
 
 
 def packets(path: Path) -> list[tuple[Any, ...]]:
-    """Everything that is played, and when."""
+    """Return everything that is played, and when."""
     with av.open(str(path)) as container:
         return [
             (packet.stream.index, packet.pts, packet.dts, packet.duration, packet.is_keyframe, bytes(packet))
@@ -62,9 +62,9 @@ FILES: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
 
 @pytest.mark.parametrize("case", FILES)
 @pytest.mark.parametrize("mode", ["fit", "error"])
-def test_tags_stay_here_and_the_rest_is_as_it_was(case: str, mode: str, encode, tmp_path: Path) -> None:
-    extension, options, told = FILES[case]
-    path = write_clip(tmp_path / f"clip.{extension}", sound=2.0, options=options, tags=told)
+def test_encode_clip_removes_tags_and_keeps_everything_else(case: str, mode: str, encode, tmp_path: Path) -> None:
+    extension, options, private = FILES[case]
+    path = write_clip(tmp_path / f"clip.{extension}", sound=2.0, options=options, tags=private)
     before = path.read_bytes()
     assert SECRET.encode() in before
 
@@ -72,16 +72,16 @@ def test_tags_stay_here_and_the_rest_is_as_it_was(case: str, mode: str, encode, 
 
     sent = file.path.read_bytes()
     assert SECRET.encode() not in sent
-    assert not any(name.encode() in sent for name in told)
-    assert not tags(file.path) & set(told)
+    assert not any(name.encode() in sent for name in private)
+    assert not tags(file.path) & set(private)
     assert packets(file.path) == packets(path)
     assert (file.path.parent, file.extension, file.size) == (tmp_path / "out", extension, len(before))
     assert file.content == sha256_of(path) != file.sha256
-    assert next(iter(told))[:24] in file.notes[0]
+    assert next(iter(private))[:24] in file.notes[0]
     assert path.read_bytes() == before
 
 
-def test_a_turned_clip_in_memory(encode, tmp_path: Path) -> None:
+def test_encode_clip_removes_tags_of_a_rotated_clip_in_memory(encode, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", size=(480, 320), rotation=90, options=AS_CORE, tags=GRAPH)
     buffer = BytesIO(path.read_bytes())
     file = encode(FileVideo(buffer))
@@ -91,14 +91,16 @@ def test_a_turned_clip_in_memory(encode, tmp_path: Path) -> None:
     assert buffer.getvalue() == path.read_bytes()
 
 
-def test_what_is_encoded_has_no_tags_either(encode, tmp_path: Path) -> None:
+def test_encode_clip_writes_no_tags_when_it_encodes(encode, tmp_path: Path) -> None:
     file = encode(FileVideo(str(write_clip(tmp_path / "clip.mkv", tags=GRAPH))))
     assert SECRET.encode() not in file.path.read_bytes()
 
 
-def test_tags_that_stick_have_the_clip_encoded(encode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_encode_clip_encodes_a_clip_whose_tags_cannot_be_removed(
+    encode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write_clip(tmp_path / "clip.mp4", options=AS_CORE, tags={**GRAPH, "x" * 900: "y"})
-    monkeypatch.setattr(clip_encode, "take_out_tags", lambda path: False)
+    monkeypatch.setattr(clip_encode, "blank_tags", lambda path: False)
     file = encode(FileVideo(str(path)))
     assert SECRET.encode() not in file.path.read_bytes()
     assert "prompt, workflow" in file.notes[0] and len(file.notes[0]) < 200
@@ -107,7 +109,7 @@ def test_tags_that_stick_have_the_clip_encoded(encode, tmp_path: Path, monkeypat
         encode(FileVideo(str(path)), on_limit="error")
 
 
-def test_nonsense_in_the_boxes_comes_to_an_end(tmp_path: Path) -> None:
+def test_blank_tags_ends_on_damaged_boxes(tmp_path: Path) -> None:
     data = write_clip(tmp_path / "clip.mp4", options=AS_CORE, tags=GRAPH).read_bytes()
     places = [at - 4 for kind in (b"moov", b"trak", b"udta", b"meta", b"mdat") for at in [data.index(kind)]]
     dice = random.Random(1)
@@ -118,7 +120,7 @@ def test_nonsense_in_the_boxes_comes_to_an_end(tmp_path: Path) -> None:
         path = tmp_path / "broken.mp4"
         path.write_bytes(broken)
         try:
-            gone = take_out_tags(path)
+            gone = blank_tags(path)
         except MediaError:  # no player opens it either
             continue
         assert not gone or not tags(path) & set(GRAPH)

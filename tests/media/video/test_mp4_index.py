@@ -1,4 +1,4 @@
-"""Headers that claim what cannot be in the file, and all those that do not."""
+"""Tables that declare more than can be in the file, and those that do not."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 from nodes.media.decode.decode import decode
 from nodes.media.files import MediaError
 from nodes.media.video.container import opened
-from nodes.media.video.mp4_index import check_claims
+from nodes.media.video.mp4_index import check_index
 from tests.media.clips import Clip, boxes, write
 
 MANY = 30_000_000
 _FRAGMENTED = {"movflags": "frag_keyframe+empty_moov"}
-_SOUND = Clip(audio="pcm_s16le")
+_AUDIO = Clip(audio="pcm_s16le")
 
 
 def box(kind: bytes, *parts: bytes) -> bytes:
@@ -31,7 +31,7 @@ def table(kind: bytes, *numbers: int) -> bytes:
 
 
 def file_of(*tables: bytes, handler: bytes = b"vide", flags: int = 1) -> BytesIO:
-    """A little mp4 with one track that has these tables."""
+    """Return a small mp4 with one track that has these tables."""
     head = box(b"hdlr", bytes(8), handler, bytes(13))
     reference = box(b"dinf", box(b"dref", bytes(4), pack(">I", 1), box(b"url ", pack(">I", flags))))
     media = box(b"mdia", head, box(b"minf", reference, box(b"stbl", *tables)))
@@ -40,11 +40,11 @@ def file_of(*tables: bytes, handler: bytes = b"vide", flags: int = 1) -> BytesIO
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return write(tmp_path_factory.mktemp("claims") / "clip.mp4", Clip()).read_bytes()
+    return write(tmp_path_factory.mktemp("index") / "clip.mp4", Clip()).read_bytes()
 
 
 def changed(data: bytes, kind: bytes, offset: int, *numbers: int) -> bytes:
-    """The numbers of the first box of this kind written over."""
+    """Overwrite the numbers of the first box of this kind."""
     at = boxes(data, kind)[0] + offset
     return data[:at] + pack(f">{len(numbers)}I", *numbers) + data[at + 4 * len(numbers) :]
 
@@ -55,7 +55,7 @@ def changed(data: bytes, kind: bytes, offset: int, *numbers: int) -> bytes:
         ("clip.mp4", Clip()),
         ("front.mp4", Clip(mux={"movflags": "faststart"})),
         ("fragments.mp4", Clip(gop=5, mux=_FRAGMENTED)),
-        ("sound.mov", _SOUND),
+        ("audio.mov", _AUDIO),
         ("fragmented.mov", Clip(audio="pcm_s16le", gop=5, mux=_FRAGMENTED)),
         ("raw.mov", Clip(codec="rawvideo", pixels="uyvy422", audio=None)),
         ("clip.mkv", Clip()),
@@ -63,132 +63,133 @@ def changed(data: bytes, kind: bytes, offset: int, *numbers: int) -> bytes:
         ("clip.ts", Clip()),
     ],
 )
-def test_what_is_meant_to_be_played_passes(tmp_path: Path, name: str, made: Clip) -> None:
+def test_check_index_accepts_playable_files(tmp_path: Path, name: str, made: Clip) -> None:
     path = write(tmp_path / name, made)
     data = BytesIO(path.read_bytes())
 
-    check_claims(str(path), name)
-    check_claims(data, name)
+    check_index(str(path), name)
+    check_index(data, name)
 
     assert data.tell() == 0
     assert decode(path).frame_count == 20
 
 
-@pytest.mark.parametrize("made", [Clip(), Clip(mux={"movflags": "faststart"}), Clip(mux=_FRAGMENTED), _SOUND])
-def test_what_is_cut_off_is_left_to_ffmpeg(tmp_path: Path, made: Clip) -> None:
+@pytest.mark.parametrize("made", [Clip(), Clip(mux={"movflags": "faststart"}), Clip(mux=_FRAGMENTED), _AUDIO])
+def test_check_index_leaves_cut_files_to_ffmpeg(tmp_path: Path, made: Clip) -> None:
     data = write(tmp_path / "clip.mov", made).read_bytes()
     for length in (*range(0, 64), *range(64, len(data), 97)):
-        check_claims(BytesIO(data[:length]), "clip.mov")
+        check_index(BytesIO(data[:length]), "clip.mov")
 
 
-def test_what_is_no_file_or_noise_is_left_to_ffmpeg(tmp_path: Path) -> None:
-    check_claims(str(tmp_path / "missing.mp4"), "missing.mp4")
+def test_check_index_leaves_missing_files_and_noise_to_ffmpeg(tmp_path: Path) -> None:
+    check_index(str(tmp_path / "missing.mp4"), "missing.mp4")
     chance = random.Random(3)
     for _ in range(200):
-        check_claims(BytesIO(b"\0\0\0\0moov" + chance.randbytes(200)), "noise")
+        check_index(BytesIO(b"\0\0\0\0moov" + chance.randbytes(200)), "noise")
 
 
-def test_plain_sound_that_was_cut_off_passes() -> None:
-    """An hour of it, of which some bytes are left; FFmpeg makes an entry of 1024 samples and more."""
+def test_check_index_accepts_cut_pcm_audio() -> None:
+    """An hour of audio, of which a few bytes are left. FFmpeg makes one entry of 1024 samples or more."""
     count, chunks = 48_000 * 3600, 100
     tables = (table(b"stts", 1, count, 1), table(b"stsz", 4, count), table(b"stsc", 1, 1, count // chunks, 1))
-    check_claims(file_of(*tables, table(b"stco", chunks, *range(chunks)), handler=b"soun"), "sound.mov")
+    check_index(file_of(*tables, table(b"stco", chunks, *range(chunks)), handler=b"soun"), "audio.mov")
 
 
-def test_samples_in_another_file_are_not_compared_with_this_one() -> None:
+def test_check_index_does_not_compare_samples_of_another_file() -> None:
     tables = (table(b"stsz", 1000, 2_000_000), table(b"stts", 1, 2_000_000, 1))
-    check_claims(file_of(*tables, flags=0), "reference.mov")
-    with pytest.raises(MediaError, match="claims samples of 2000000000 bytes"):
-        check_claims(file_of(*tables), "reference.mov")
-    with pytest.raises(MediaError, match=f"claims {MANY} samples that are in another file; at most 10000000"):
-        check_claims(file_of(table(b"stsz", 1000, MANY), flags=0), "reference.mov")
+    check_index(file_of(*tables, flags=0), "reference.mov")
+    with pytest.raises(MediaError, match="declares samples of 2000000000 bytes"):
+        check_index(file_of(*tables), "reference.mov")
+    with pytest.raises(MediaError, match=f"declares {MANY} samples that are in another file; at most 10000000"):
+        check_index(file_of(table(b"stsz", 1000, MANY), flags=0), "reference.mov")
 
 
-def test_samples_that_the_file_has_no_room_for_are_refused_unopened(
+def test_opened_refuses_impossible_samples_before_ffmpeg(
     clip: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "lying.mp4"
+    path = tmp_path / "clip.mp4"
     path.write_bytes(changed(clip, b"stsz", 4, 1, MANY))
-    monkeypatch.setattr("av.open", lambda *_, **__: pytest.fail("FFmpeg has seen it"))
+    monkeypatch.setattr("av.open", lambda *_, **__: pytest.fail("FFmpeg has opened it"))
 
-    text = rf"lying.mp4 claims samples of {MANY} bytes in all, more than the {len(clip)} bytes of the file.+again"
+    text = rf"clip.mp4 declares samples of {MANY} bytes in all, more than the {len(clip)} bytes of the file.+again"
     with pytest.raises(MediaError, match=text), opened(path):
         pass
-    with pytest.raises(MediaError, match=r"^The video claims samples"), opened(BytesIO(path.read_bytes())):
+    with pytest.raises(MediaError, match=r"^The video declares samples"), opened(BytesIO(path.read_bytes())):
         pass
 
 
 @pytest.mark.parametrize("kind", [b"stsz", b"stts", b"ctts", b"stsc", b"stco", b"co64", b"stz2"])
-def test_more_entries_than_the_table_holds_are_refused(kind: bytes) -> None:
+def test_check_index_refuses_more_entries_than_the_table_holds(kind: bytes) -> None:
     numbers = {b"stsz": (0, 3), b"stz2": (8, 13)}.get(kind, (2,))
-    lying = file_of(table(kind, *numbers, 1))
-    with pytest.raises(MediaError, match=rf"clip.mp4 claims {numbers[-1]} entries in its table {kind.decode()}, of .+"):
-        check_claims(lying, "clip.mp4")
+    source = file_of(table(kind, *numbers, 1))
+    text = rf"clip.mp4 declares {numbers[-1]} entries in its table {kind.decode()}, of .+"
+    with pytest.raises(MediaError, match=text):
+        check_index(source, "clip.mp4")
 
 
-def test_each_way_to_write_a_length_is_followed() -> None:
-    lie = box(b"stbl", table(b"stsz", 1, MANY))
-    media = lie[4:]
-    for written in (lie, bytes(4) + media, pack(">I", 1) + media[:4] + pack(">Q", len(lie) + 8) + media[4:]):
-        with pytest.raises(MediaError, match="claims samples"):
-            check_claims(BytesIO(box(b"free") + box(b"moov", box(b"trak", written))), "clip.mp4")
+def test_check_index_follows_each_kind_of_box_length() -> None:
+    tables = box(b"stbl", table(b"stsz", 1, MANY))
+    rest = tables[4:]
+    for written in (tables, bytes(4) + rest, pack(">I", 1) + rest[:4] + pack(">Q", len(tables) + 8) + rest[4:]):
+        with pytest.raises(MediaError, match="declares samples"):
+            check_index(BytesIO(box(b"free") + box(b"moov", box(b"trak", written))), "clip.mp4")
 
 
-def test_many_tracks_are_counted_together() -> None:
+def test_check_index_adds_up_tracks() -> None:
     track = box(b"trak", table(b"stsz", 1, 900_000))
-    check_claims(BytesIO(box(b"moov", track)), "clip.mp4")
-    with pytest.raises(MediaError, match="claims samples of 1800000 bytes"):
-        check_claims(BytesIO(box(b"moov", track, track)), "clip.mp4")
+    check_index(BytesIO(box(b"moov", track)), "clip.mp4")
+    with pytest.raises(MediaError, match="declares samples of 1800000 bytes"):
+        check_index(BytesIO(box(b"moov", track, track)), "clip.mp4")
 
 
-def test_chunks_of_plain_sound_and_fragments_claim_too() -> None:
+def test_check_index_counts_pcm_chunks_and_fragments() -> None:
     chunks = table(b"stco", 40, *range(40))
     spans = table(b"stsc", 2, 1, 7, 1, 3, (1 << 31) - 1, 1)
-    sound = (table(b"stts", 1, 1, 1), table(b"stsz", 1, 1), spans, chunks)
-    with pytest.raises(MediaError, match="claims samples"):
-        check_claims(file_of(*sound, handler=b"soun"), "sound.mov")
+    audio = (table(b"stts", 1, 1, 1), table(b"stsz", 1, 1), spans, chunks)
+    with pytest.raises(MediaError, match="declares samples"):
+        check_index(file_of(*audio, handler=b"soun"), "audio.mov")
     run = box(b"moof", box(b"traf", box(b"trun", pack(">II", 1, MANY), bytes(4))))
-    with pytest.raises(MediaError, match="claims samples"):
-        check_claims(BytesIO(run), "clip.mp4")
+    with pytest.raises(MediaError, match="declares samples"):
+        check_index(BytesIO(run), "clip.mp4")
 
 
-def test_boxes_without_end_are_not_followed() -> None:
+def test_check_index_ends_on_nested_and_endless_boxes() -> None:
     nested = b""
     for _ in range(3000):
         nested = box(b"moov", nested)
-    check_claims(BytesIO(nested), "clip.mp4")
-    check_claims(BytesIO(box(b"free") * 150_000), "clip.mp4")
+    check_index(BytesIO(nested), "clip.mp4")
+    check_index(BytesIO(box(b"free") * 150_000), "clip.mp4")
 
 
 def quicktime(*tables: bytes) -> BytesIO:
-    """As QuickTime writes sound: with a second handler, of the data."""
+    """Return audio as QuickTime writes it: with a second handler, of the data."""
     handlers = (box(b"hdlr", bytes(8), b"soun", bytes(13)), box(b"hdlr", bytes(8), b"url ", bytes(13)))
     media = box(b"mdia", handlers[0], box(b"minf", handlers[1], box(b"stbl", *tables)))
     return BytesIO(box(b"ftyp", b"qt  ", bytes(4)) + box(b"moov", box(b"trak", media)) + box(b"mdat", bytes(200_000)))
 
 
-def test_sound_of_quicktime_is_counted_by_chunks_and_may_take_less_than_a_byte() -> None:
+def test_check_index_counts_quicktime_audio_by_chunk_and_below_a_byte() -> None:
     count, chunks = 2_000_000, 100
     spans = (table(b"stsc", 1, 1, count // chunks, 1), table(b"stco", chunks, *range(chunks)))
-    check_claims(quicktime(table(b"stts", 1, count, 1), table(b"stsz", 4, count), *spans), "cut off.mov")
-    check_claims(quicktime(table(b"stts", 1, count, 2), table(b"stsz", 1, count), *spans), "qdm2.mov")
+    check_index(quicktime(table(b"stts", 1, count, 1), table(b"stsz", 4, count), *spans), "cut off.mov")
+    check_index(quicktime(table(b"stts", 1, count, 2), table(b"stsz", 1, count), *spans), "qdm2.mov")
 
 
 @pytest.mark.parametrize("kind", [b"sinf", b"schi", b"ilst", b"wave", b"cmov"])
-def test_a_lie_is_found_wherever_ffmpeg_looks(kind: bytes) -> None:
-    lie = box(b"trak", box(kind, table(b"stsz", 1, MANY)))
-    with pytest.raises(MediaError, match="claims samples"):
-        check_claims(BytesIO(box(b"moov", lie)), "clip.mp4")
+def test_check_index_reads_every_parent_box_that_ffmpeg_reads(kind: bytes) -> None:
+    track = box(b"trak", box(kind, table(b"stsz", 1, MANY)))
+    with pytest.raises(MediaError, match="declares samples"):
+        check_index(BytesIO(box(b"moov", track)), "clip.mp4")
 
 
-def test_a_lie_in_a_compressed_moov_is_found(clip: bytes) -> None:
+def test_check_index_unpacks_a_compressed_moov(clip: bytes) -> None:
     moov = box(b"moov", box(b"trak", table(b"stsz", 1, MANY)))
     packed = box(b"cmov", box(b"dcom", b"zlib"), box(b"cmvd", pack(">I", len(moov)), zlib.compress(moov)))
-    with pytest.raises(MediaError, match=f"claims samples of {MANY} bytes"):
-        check_claims(BytesIO(box(b"ftyp", b"qt  ", bytes(4)) + box(b"moov", packed)), "clip.mov")
+    with pytest.raises(MediaError, match=f"declares samples of {MANY} bytes"):
+        check_index(BytesIO(box(b"ftyp", b"qt  ", bytes(4)) + box(b"moov", packed)), "clip.mov")
     at = boxes(clip, b"moov")[0] - 8
     length = int.from_bytes(clip[at : at + 4], "big")
-    honest = box(
+    original = box(
         b"cmov", box(b"dcom", b"zlib"), box(b"cmvd", pack(">I", length), zlib.compress(clip[at : at + length]))
     )
-    check_claims(BytesIO(clip[:at] + box(b"moov", honest) + clip[at + length :]), "clip.mov")
+    check_index(BytesIO(clip[:at] + box(b"moov", original) + clip[at + length :]), "clip.mov")
