@@ -18,7 +18,7 @@ from PIL import Image
 
 from tests.comfyui import example
 from tests.host.comfy import ComfyUI, ComfyUIError, RejectedError, Run
-from tests.host.media import psnr, scaled
+from tests.media_reading import psnr, scaled
 
 LEAST_PSNR = 30.0
 
@@ -67,7 +67,7 @@ def report(run: Run) -> list[str]:
     played = play(mp4)
     with Image.open(first) as picture:
         frame = np.asarray(picture.convert("RGB"), dtype=np.float32) / np.float32(255)
-    likeness = psnr(frame, scaled(example.source_picture(), frame.shape[1], frame.shape[0]))
+    likeness = psnr(frame, scaled(example.source_picture(), frame))
     wanted = round(asked["duration"] * played.fps)
 
     print(f"{'mp4':<16}{mp4}")

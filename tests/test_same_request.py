@@ -32,7 +32,8 @@ from nodes.runner.runner import Runner
 from nodes.sandbox import Sandbox, SandboxOptions
 from nodes.storage.inline import InlineStorage
 from nodes.storage.sandbox import SandboxStorage
-from tests.media.clip_files import FileVideo, VideoFromComponents, ramp, tone, write_clip
+from tests.media.comfyui_inputs import FileVideo, VideoFromComponents, ramp, tone
+from tests.media_files import write_clip
 
 Encode = Callable[[Path], MediaFile]
 

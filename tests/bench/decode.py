@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodes.media.decode.memory import working_bytes
+from tests.media_files import detailed_clip
 
-from .clips import FPS, detailed
 from .fresh import MIB, Figures, Way, interleaved
 from .settings import Settings, table
+
+FPS = 30
 
 _WAYS = f"{__package__}.decode_ways"
 
@@ -48,7 +50,7 @@ QUICK = (Case("small 1 s", 320, 192, 1, 500_000),)
 def run(settings: Settings) -> None:
     """Print a table for each clip, and whether core's frames are ours to the bit."""
     for case in QUICK if settings.quick else CASES:
-        clip = detailed(settings.folder / "whole.mp4", case.width, case.height, case.seconds, case.bit_rate)
+        clip = detailed_clip(settings.folder / "whole.mp4", case.width, case.height, case.seconds, case.bit_rate)
         ways = _ways(case, clip, settings)
         _print(case, interleaved(ways, settings.runs))
         if "core" in ways:

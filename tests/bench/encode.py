@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .clips import detailed
+from tests.media_files import detailed_clip
+
 from .fresh import MIB, Figures, Way, interleaved
 from .settings import Settings, table
 
@@ -62,7 +63,7 @@ def _image(given: dict[str, Any], format: str, max_bytes: int, spare: int) -> Wa
 
 def _clip_of_tensors(settings: Settings) -> None:
     width, height, seconds = (320, 192, 3) if settings.quick else (1920, 1080, 10)
-    source = detailed(settings.folder / "reference.mp4", width, height, seconds, 30_000_000)
+    source = detailed_clip(settings.folder / "reference.mp4", width, height, seconds, 30_000_000)
     frames = width * height * 12 * seconds * 30
     ways = {}
     for name, function in (("ours", "our_clip"), ("core", "core_clip")):
@@ -98,7 +99,7 @@ def _clip_of_files(settings: Settings) -> None:
     width, height, lengths = (320, 192, (2, 4)) if settings.quick else (1920, 1080, (5, 20))
     ways = {}
     for seconds in lengths:
-        source = detailed(settings.folder / f"{seconds}.mkv", width, height, seconds, 15_000_000)
+        source = detailed_clip(settings.folder / f"{seconds}.mkv", width, height, seconds, 15_000_000)
         ways[f"{seconds} s"] = Way(f"{_WAYS}:our_file", {"path": str(source)})
     found = interleaved(ways, 1)
     rows = [

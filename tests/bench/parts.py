@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from .clips import FPS, detailed
+from tests.media_files import detailed_clip
+
 from .fresh import MIB, Figures, Way, interleaved
 from .settings import Settings, table
+
+FPS = 30
 
 _WAYS = f"{__package__}.decode_ways"
 
@@ -12,8 +15,8 @@ _WAYS = f"{__package__}.decode_ways"
 def run(settings: Settings) -> None:
     """1080p 15 s as a whole, as parts of it, and as its last frame alone; then the interrupt."""
     width, height, seconds = (320, 192, 2) if settings.quick else (1920, 1080, 15)
-    clip = detailed(settings.folder / "parts.mp4", width, height, seconds, 15_000_000)
-    short = detailed(settings.folder / "short.mp4", width, height, seconds, 15_000_000, gop=FPS)
+    clip = detailed_clip(settings.folder / "parts.mp4", width, height, seconds, 15_000_000)
+    short = detailed_clip(settings.folder / "short.mp4", width, height, seconds, 15_000_000, gop=FPS)
     path = str(clip)
     small = {"every_nth": 5, "max_side": 640}
     whole = width * height * 12 * seconds * FPS

@@ -11,7 +11,7 @@ import av
 import numpy as np
 
 from nodes.media.decode.decode import decode
-from tests.media.clips import Clip, picture, write
+from tests.media_files import Clip, moving_gradient, write
 
 from .settings import Settings, table
 
@@ -69,7 +69,7 @@ def _colours(program: str, settings: Settings) -> None:
                 ours = (decode(path).images.numpy() * 255).round()  # type: ignore[union-attr]
                 theirs = np.frombuffer(_read(program, path, "-f", "rawvideo", "-pix_fmt", "rgb24"), np.uint8)
                 difference = np.abs(ours - theirs.reshape(ours.shape))
-                source = np.stack([picture(clip, index) for index in range(3)])
+                source = np.stack([moving_gradient(clip, index) for index in range(3)])
                 most = LARGEST_10_BIT if pixels.endswith("10le") else LARGEST
                 met &= bool(difference.max() <= most and difference.mean() <= MEAN)
                 figures = [f"{difference.max():.0f}", f"{difference.mean():.3f}", f"{np.abs(ours - source).mean():.1f}"]

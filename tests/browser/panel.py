@@ -15,7 +15,7 @@ from tests.browser.conftest import Frontend
 from tests.comfyui import example
 from tests.comfyui.graphs import SMALL, pair, upload_image
 from tests.host.comfy import ComfyUI, Graph, Run
-from tests.host.media import picture, png
+from tests.media_files import photo, png
 
 OPEN = """async ([workflow, prompt, seed]) => {
     await app.loadGraphData(workflow, true, true, "example");
@@ -93,7 +93,7 @@ class Panel:
     def queue(self, prompt: str, seed: int) -> Run:
         """Queue a small task, but not from this page."""
         graph = Graph()
-        image = upload_image(graph, self.comfy.upload("panel.png", png(picture(320, 320, seed=2))))
+        image = upload_image(graph, self.comfy.upload("panel.png", png(photo(320, 320, seed=2))))
         pair(graph, prompt=prompt, image_url=(image, 0), seed=seed, **SMALL)
         return self.comfy.queue(graph)
 

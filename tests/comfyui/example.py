@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from tests.host.comfy import REPO, ComfyUI, Prompt
-from tests.host.media import melody, picture, png, wav
+from tests.media_files import melody, photo, png, wav
 
 WORKFLOW = REPO / "example_workflows" / "first_frame_with_audio.json"
 API_TWIN = Path(__file__).with_name("first_frame_with_audio.api.json")
@@ -43,7 +43,7 @@ def _plain(inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def source_picture() -> Image.Image:
-    return picture(1280, 960)
+    return photo(1280, 960)
 
 
 def upload_inputs(comfy: ComfyUI) -> None:

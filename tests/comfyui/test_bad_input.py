@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.comfyui.graphs import SMALL, keep, pair, upload_image, upload_video, wait
 from tests.host.comfy import ComfyUI, Graph, RejectedError
-from tests.host.media import sound_only
 from tests.host.service import Service
+from tests.media_files import audio_mp4_bytes
 
 IMAGE = "https://example.com/first.png"
 CLIP = "https://example.com/clip.mp4"
@@ -96,8 +95,8 @@ def test_a_picture_that_cannot_be_sent(case: str, comfy: ComfyUI, service: Servi
     assert service.posts() == []
 
 
-def test_a_clip_without_a_picture(comfy: ComfyUI, service: Service, tmp_path: Path) -> None:
-    name = comfy.upload("sound-only.mp4", sound_only(tmp_path / "sound.mp4", seconds=3).read_bytes())
+def test_a_clip_without_a_picture(comfy: ComfyUI, service: Service) -> None:
+    name = comfy.upload("sound-only.mp4", audio_mp4_bytes(3))
     graph = Graph()
     upload = upload_video(graph, name)
     pair(graph, first_clip_url=(upload, 0), resolution="720P", duration=5)
@@ -110,8 +109,8 @@ def test_a_clip_without_a_picture(comfy: ComfyUI, service: Service, tmp_path: Pa
     assert service.posts() == []
 
 
-def test_decoding_a_file_without_a_picture(comfy: ComfyUI, tmp_path: Path) -> None:
-    name = comfy.upload("sound-only.mp4", sound_only(tmp_path / "sound.mp4", seconds=3).read_bytes())
+def test_decoding_a_file_without_a_picture(comfy: ComfyUI) -> None:
+    name = comfy.upload("sound-only.mp4", audio_mp4_bytes(3))
     graph = Graph()
     video = graph.add("LoadVideo", file=name)
     node = graph.add(

@@ -9,8 +9,8 @@ import pytest
 from tests.comfyui.graphs import pair, submit, upload_image
 from tests.host.comfy import ComfyUI, Graph, RejectedError
 from tests.host.fixtures import ComfyFactory, connected
-from tests.host.media import picture, png
 from tests.host.service import Service
+from tests.media_files import photo, png
 
 FROM_FILE = {"WAN27_BUDGET_PER_RUN_USD": "", "WAN27_BUDGET_PER_DAY_USD": ""}
 
@@ -31,7 +31,7 @@ def allow(comfy: ComfyUI, *, run: float, day: float) -> None:
 
 def graph_of(comfy: ComfyUI, *, seeds: list[int], duration: int = 2) -> tuple[Graph, list[str]]:
     graph = Graph()
-    image = upload_image(graph, comfy.upload("budget.png", png(picture(320, 320, seed=40))))
+    image = upload_image(graph, comfy.upload("budget.png", png(photo(320, 320, seed=40))))
     made = [pair(graph, image_url=(image, 0), seed=seed, resolution="720P", duration=duration) for seed in seeds]
     return graph, [each.submit for each in made]
 
@@ -47,9 +47,7 @@ def test_the_budget_from_queueing_to_the_last_cent(thrifty: ComfyUI, service: Se
 
     # The same through a link is certain only when it runs: refused whole, before the first of the batch is sent.
     batch = Graph()
-    pictures = [
-        batch.add("LoadImage", image=thrifty.upload(f"b{n}.png", png(picture(320, 320, seed=n)))) for n in (1, 2)
-    ]
+    pictures = [batch.add("LoadImage", image=thrifty.upload(f"b{n}.png", png(photo(320, 320, seed=n)))) for n in (1, 2)]
     together = batch.add("ImageBatch", image1=(pictures[0], 0), image2=(pictures[1], 0))
     urls = batch.add("Wan27UploadImage", image=(together, 0), on_limit="fit", format="auto")
     node = pair(batch, image_url=(urls, 0), resolution="720P", duration=3).submit

@@ -11,7 +11,8 @@ import numpy as np
 from tests.comfyui.graphs import kept
 from tests.host.comfy import ComfyUI, Graph
 from tests.host.fixtures import Measured
-from tests.media.clips import Clip, reference, repeated, write
+from tests.media_files import Clip, repeated, write
+from tests.media_reading import reference
 
 DECODE = {"start_time": 0.0, "duration": 0.0, "every_nth": 1, "max_frames": 0, "max_side": 0}
 

@@ -8,8 +8,8 @@ from tests.comfyui import example
 from tests.comfyui.graphs import SMALL, decode, pair, upload_image
 from tests.host.comfy import PACK, REPO, ComfyUI, Graph
 from tests.host.fixtures import Measured
-from tests.host.media import picture, png
 from tests.host.service import Service
+from tests.media_files import photo, png
 
 
 def test_it_loads_quickly(comfy: ComfyUI, measured: Measured) -> None:
@@ -32,7 +32,7 @@ def test_it_loads_without_a_warning(comfy: ComfyUI) -> None:
 
 def test_no_module_is_loaded_twice(comfy: ComfyUI, service: Service) -> None:
     graph = Graph()
-    image = upload_image(graph, comfy.upload("modules.png", png(picture(320, 320, seed=12))))
+    image = upload_image(graph, comfy.upload("modules.png", png(photo(320, 320, seed=12))))
     made = pair(graph, image_url=(image, 0), seed=41, **SMALL)
     decode(graph, (made.wait, 0))
     comfy.run(graph).outputs  # noqa: B018  (raises if it failed) everything is loaded by now

@@ -21,8 +21,8 @@ from tests.comfyui.graphs import SMALL, Pair, pair, upload_image
 from tests.comfyui.money_nodes_points import IN_DOUBT, POINTS
 from tests.host.comfy import ComfyUI, Graph, Run
 from tests.host.fixtures import HELPERS, Measured, connected
-from tests.host.media import picture, png
 from tests.host.service import Service
+from tests.media_files import photo, png
 
 MONEY_NODES = Path(__file__).with_name("money_nodes")
 QUICK: dict[str, Any] = {"fps": 2, "task_seconds": 0.3}
@@ -70,7 +70,7 @@ def bank(shop_service: Bank, shop: ComfyUI) -> Iterator[Bank]:
 
 def graph_of(comfy: ComfyUI, seed: int, **inputs: Any) -> tuple[Graph, Pair]:
     graph = Graph()
-    image = upload_image(graph, comfy.upload("money.png", png(picture(320, 320, seed=1))))
+    image = upload_image(graph, comfy.upload("money.png", png(photo(320, 320, seed=1))))
     prompt = graph.add("TestKillAt", prompt="a walk")
     return graph, pair(graph, image_url=(image, 0), prompt=(prompt, 0), seed=seed, **SMALL, **inputs)
 
@@ -313,7 +313,7 @@ def a_hundred(count: int, shop: ComfyUI, bank: Service, measured: Measured) -> N
         ),
     )
     graph = Graph()
-    image = upload_image(graph, shop.upload("money.png", png(picture(320, 320, seed=1))))
+    image = upload_image(graph, shop.upload("money.png", png(photo(320, 320, seed=1))))
     prompts = graph.add("TestPrompts", count=count)
     made = pair(graph, image_url=(image, 0), prompt=(prompts, 0), seed=400 + count, **SMALL)
     began = time.monotonic()

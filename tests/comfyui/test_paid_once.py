@@ -5,15 +5,15 @@ from __future__ import annotations
 from tests.comfyui.graphs import SMALL, Pair, pair, upload_image
 from tests.host.comfy import ComfyUI, Graph
 from tests.host.fixtures import ComfyFactory, connected
-from tests.host.media import picture, png
 from tests.host.service import Service
+from tests.media_files import photo, png
 
 SLOW = {"at": "task", "kind": "slow", "seconds": 8, "count": None}
 
 
 def _graph(comfy: ComfyUI, seed: int) -> tuple[Graph, Pair]:
     graph = Graph()
-    image = upload_image(graph, comfy.upload("paid.png", png(picture(320, 320, seed=10))))
+    image = upload_image(graph, comfy.upload("paid.png", png(photo(320, 320, seed=10))))
     return graph, pair(graph, image_url=(image, 0), seed=seed, **SMALL)
 
 

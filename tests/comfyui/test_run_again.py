@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from tests.comfyui.graphs import SMALL, Pair, pair, upload_image
 from tests.host.comfy import ComfyUI, Graph
-from tests.host.media import picture, png
 from tests.host.service import Service
+from tests.media_files import photo, png
 
 
 def graph_of(comfy: ComfyUI, seed: int, **inputs: str) -> tuple[Graph, Pair]:
     graph = Graph()
-    image = upload_image(graph, comfy.upload("again.png", png(picture(320, 320, seed=11))))
+    image = upload_image(graph, comfy.upload("again.png", png(photo(320, 320, seed=11))))
     return graph, pair(graph, image_url=(image, 0), seed=seed, **SMALL, **inputs)
 
 

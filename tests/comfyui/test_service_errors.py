@@ -9,8 +9,8 @@ import pytest
 
 from tests.comfyui.graphs import SMALL, pair, upload_image
 from tests.host.comfy import ComfyUI, Graph
-from tests.host.media import picture, png
 from tests.host.service import KEY, Service
+from tests.media_files import photo, png
 
 ILLEGAL = {
     "at": "submit",
@@ -34,7 +34,7 @@ def test_an_error_of_the_service_is_readable_on_the_node(case: str, comfy: Comfy
     fault, where, words = CASES[case]
     service.faults(fault)
     graph = Graph()
-    image = upload_image(graph, comfy.upload("error.png", png(picture(320, 320, seed=9))))
+    image = upload_image(graph, comfy.upload("error.png", png(photo(320, 320, seed=9))))
     made = pair(graph, image_url=(image, 0), prompt=case, seed=21, **SMALL)
 
     run = comfy.run(graph)

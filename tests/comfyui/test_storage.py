@@ -22,11 +22,11 @@ from nodes.storage.comfyui import FOLDER, ROUTE, ComfyStorage
 from tests.comfyui.graphs import SMALL, keep, kept, pair, upload_audio, upload_image
 from tests.host.comfy import REPO, ComfyUI, Graph, Run, free_port
 from tests.host.fixtures import HELPERS, PLENTY, QUICK
-from tests.host.media import picture, png
 from tests.host.service import KEY, Service
+from tests.media_files import media_file, photo, png
 from tests.storage.conftest import SECRET as S3_SECRET
 from tests.storage.conftest import swift
-from tests.storage.servers import Host, in_a_thread, media
+from tests.storage.servers import Host, in_a_thread
 
 BEFORE = b"\x89PNG put before the start"
 UPLOAD_KEY, TOKEN, WRONG = "up-key-SECRET-73519", "form-token-SECRET-8642", "wrong-s3-SECRET-9753"
@@ -44,7 +44,7 @@ class Configured:
     def put(self, hours: float) -> StoredUrl:
         """What another process puts, such as the ComfyUI that ran here before."""
         storage = ComfyStorage({"public_url": self.comfy.url, "expires_hours": hours}, self.user)
-        return asyncio.run(storage.put(media(self.comfy.base, "before.png", BEFORE)))
+        return asyncio.run(storage.put(media_file(self.comfy.base, "before.png", BEFORE)))
 
     def configure(self, kind: str, **values: Any) -> None:
         self.user.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ class Configured:
         """A new picture through Upload Image, and on to a video. Returns the node that keeps the URL as well."""
         self._made += 1
         graph = Graph()
-        image = self.comfy.upload("given.png", png(picture(320, 320, seed=1000 + self._made)))
+        image = self.comfy.upload("given.png", png(photo(320, 320, seed=1000 + self._made)))
         node = upload_image(graph, image)
         kept_node = keep(graph, (node, 0))
         if submit:
@@ -252,7 +252,7 @@ def test_interrupt_ends_an_upload(configured: Configured) -> None:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/up"
         configured.configure("http", method="POST", url=url, response="text")
         graph = Graph()
-        node = upload_image(graph, configured.comfy.upload("slow.png", png(picture(320, 320, seed=77))))
+        node = upload_image(graph, configured.comfy.upload("slow.png", png(photo(320, 320, seed=77))))
         keep(graph, (node, 0))
         run = configured.comfy.queue(graph).wait_for(lambda run: bool(run.texts_of(node)))
         configured.comfy.interrupt()

@@ -18,8 +18,7 @@ from nodes.sandbox.inspect import inspect_media
 from tests.comfyui.graphs import keep, kept, upload_audio, upload_image, upload_video
 from tests.host.comfy import ComfyUI, Graph, RejectedError, Run
 from tests.host.fixtures import Measured
-from tests.host.media import clip, melody, picture, png, wav
-from tests.media.clip_files import write_clip
+from tests.media_files import melody, photo, photo_clip, png, wav, write_clip
 
 
 def stored(url: str) -> bytes:
@@ -34,7 +33,7 @@ def run(comfy: ComfyUI, graph: Graph) -> Run:
 
 def test_a_batch_of_pictures_gives_a_url_each_and_the_same_picture_one(comfy: ComfyUI) -> None:
     graph = Graph()
-    names = [comfy.upload(f"batch{seed}.png", png(picture(400, 300, seed=seed))) for seed in (1, 2, 1)]
+    names = [comfy.upload(f"batch{seed}.png", png(photo(400, 300, seed=seed))) for seed in (1, 2, 1)]
     loaded = [graph.add("LoadImage", image=name) for name in names]
     two = graph.add("ImageBatch", image1=(loaded[0], 0), image2=(loaded[1], 0))
     three = graph.add("ImageBatch", image1=(two, 0), image2=(loaded[2], 0))
@@ -48,13 +47,13 @@ def test_a_batch_of_pictures_gives_a_url_each_and_the_same_picture_one(comfy: Co
         facts = inspect_media(data, "image_url")
         assert (facts.format, facts.width, facts.height) == ("png", 400, 300)
         with Image.open(io.BytesIO(data)) as opened:
-            assert np.array_equal(np.asarray(opened), np.asarray(picture(400, 300, seed=seed)))
+            assert np.array_equal(np.asarray(opened), np.asarray(photo(400, 300, seed=seed)))
             assert set(opened.info) <= {"srgb"}
 
 
 def test_what_was_changed_is_shown_on_the_node(comfy: ComfyUI) -> None:
     graph = Graph()
-    name = comfy.upload("small.png", png(picture(200, 300, seed=31)))
+    name = comfy.upload("small.png", png(photo(200, 300, seed=31)))
     node = upload_image(graph, name)
     urls = keep(graph, (node, 0))
 
@@ -77,7 +76,7 @@ def test_a_sound(comfy: ComfyUI) -> None:
 
 
 def test_a_clip_inside_the_limits_is_stored_byte_for_byte(comfy: ComfyUI, tmp_path: Path) -> None:
-    data = clip(tmp_path / "clip.mp4", width=320, height=240, seconds=3).read_bytes()
+    data = photo_clip(tmp_path / "clip.mp4", width=320, height=240, seconds=3).read_bytes()
     graph = Graph()
     node = upload_video(graph, comfy.upload("clip.mp4", data), on_limit="error")
     url, duration = keep(graph, (node, 0)), keep(graph, (node, 1))

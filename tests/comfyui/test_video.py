@@ -29,16 +29,16 @@ from tests.comfyui.graphs import (
 )
 from tests.host.comfy import ComfyUI, Graph
 from tests.host.fixtures import Measured
-from tests.host.media import clip, melody, picture, png, psnr, scaled, wav
 from tests.host.service import FPS, KEY, Service
-from tests.media.clips import Clip, reference, write
+from tests.media_files import Clip, melody, photo, photo_clip, png, wav, write
+from tests.media_reading import psnr, reference, scaled
 
 FRAMES = SECONDS * FPS
 
 
 def test_a_first_frame_becomes_a_video(comfy: ComfyUI, service: Service) -> None:
     service.faults({"at": "task", "kind": "slow", "seconds": 2})  # there is a way for the bar to go
-    source = picture(750, 1000, seed=1)
+    source = photo(750, 1000, seed=1)
     graph = Graph()
     image = upload_image(graph, comfy.upload("portrait.png", png(source)))
     made = pair(graph, prompt="a calm lake", image_url=(image, 0), seed=11, **SMALL)
@@ -53,7 +53,7 @@ def test_a_first_frame_becomes_a_video(comfy: ComfyUI, service: Service) -> None
 
     (first,) = kept(run, decoded.first)
     assert first.shape == (1, 1104, 816, 3)
-    assert psnr(first[0], scaled(source, 816, 1104)) >= 30
+    assert psnr(first[0], scaled(source, first[0])) >= 30
     assert kept(run, decoded.count) == [FRAMES]
     assert kept(run, decoded.fps) == [FPS]
     (audio,) = kept(run, decoded.audio)
@@ -108,7 +108,7 @@ def _decoded_samples(path: Path) -> int:
 
 
 def test_first_and_last_frame_with_audio(comfy: ComfyUI, service: Service) -> None:
-    start, end = picture(960, 640, seed=2), picture(960, 640, seed=3)
+    start, end = photo(960, 640, seed=2), photo(960, 640, seed=3)
     sound = melody(2.5)
     graph = Graph()
     first = upload_image(graph, comfy.upload("start.png", png(start)))
@@ -120,9 +120,8 @@ def test_first_and_last_frame_with_audio(comfy: ComfyUI, service: Service) -> No
     run = comfy.run(graph)
 
     (first_frame,), (last_frame,) = kept(run, decoded.first), kept(run, decoded.last)
-    height, width = first_frame.shape[1:3]
-    assert psnr(first_frame[0], scaled(start, width, height)) >= 30
-    assert psnr(last_frame[0], scaled(end, width, height)) >= 30
+    assert psnr(first_frame[0], scaled(start, first_frame[0])) >= 30
+    assert psnr(last_frame[0], scaled(end, last_frame[0])) >= 30
     assert kept(run, decoded.count) == [FRAMES]
     (given,) = kept(run, decoded.audio)
     assert given["sample_rate"] == 48_000
@@ -138,7 +137,7 @@ def _same_sound(one: np.ndarray, other: np.ndarray, samples: int) -> bool:
 
 
 def test_a_clip_is_continued(comfy: ComfyUI, service: Service, tmp_path: Path) -> None:
-    source = clip(tmp_path / "clip.mp4", width=640, height=480, seconds=2, fps=FPS)
+    source = photo_clip(tmp_path / "clip.mp4", width=640, height=480, seconds=2, fps=FPS)
     graph = Graph()
     uploaded = upload_video(graph, comfy.upload("clip.mp4", source.read_bytes()))
     made = pair(graph, first_clip_url=(uploaded, 0), resolution="720P", duration=3, seed=13)
@@ -150,7 +149,7 @@ def test_a_clip_is_continued(comfy: ComfyUI, service: Service, tmp_path: Path) -
     (first,) = kept(run, decoded.first)
     with av.open(str(source)) as container:
         start = next(container.decode(video=0)).to_image()
-    assert psnr(first[0], scaled(start, first.shape[2], first.shape[1])) >= 30
+    assert psnr(first[0], scaled(start, first[0])) >= 30
     assert kept(run, decoded.count) == [3 * FPS], "duration is the total, the clip included"
     assert abs(kept(run, length)[0] - 2) < 0.1
     (post,) = service.posts()
@@ -160,7 +159,7 @@ def test_a_clip_is_continued(comfy: ComfyUI, service: Service, tmp_path: Path) -
 
 def test_a_batch_of_three_images_gives_three_videos(comfy: ComfyUI, service: Service) -> None:
     service.faults({"at": "task", "kind": "slow", "seconds": 2, "count": None})
-    sources = [picture(640, 480, seed=seed) for seed in (4, 5, 6)]
+    sources = [photo(640, 480, seed=seed) for seed in (4, 5, 6)]
     graph = Graph()
     loaded = [
         graph.add("LoadImage", image=comfy.upload(f"batch-{n}.png", png(source))) for n, source in enumerate(sources)
@@ -177,7 +176,7 @@ def test_a_batch_of_three_images_gives_three_videos(comfy: ComfyUI, service: Ser
     frames = [frame[0] for frame in kept(run, decoded.first)]
     assert len(frames) == len(sources)
     for frame, source in zip(frames, sources, strict=True):
-        assert psnr(frame, scaled(source, frame.shape[1], frame.shape[0])) >= 30
+        assert psnr(frame, scaled(source, frame)) >= 30
     assert kept(run, decoded.count) == [FRAMES] * 3
     task_ids = kept(run, ids)
     assert sorted(task_ids) == sorted(post["task_id"] for post in service.posts())
@@ -185,7 +184,7 @@ def test_a_batch_of_three_images_gives_three_videos(comfy: ComfyUI, service: Ser
 
 
 def test_four_pairs_take_about_the_time_of_one(comfy: ComfyUI, service: Service, measured: Measured) -> None:
-    name = comfy.upload("pairs.png", png(picture(480, 480, seed=8)))
+    name = comfy.upload("pairs.png", png(photo(480, 480, seed=8)))
 
     def pairs(count: int, seed: int) -> tuple[float, list[str]]:
         service.reset()

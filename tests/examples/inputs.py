@@ -9,7 +9,7 @@ from PIL import ImageEnhance
 
 from tests.comfyui import example
 from tests.host.comfy import ComfyUI
-from tests.host.media import clip, picture, png
+from tests.media_files import photo, photo_clip, png
 
 from . import workflows
 
@@ -22,9 +22,9 @@ def put_inputs(comfy: ComfyUI) -> None:
     """Put them into the input folder, and a checkpoint that only looks like one into the models folder."""
     example.upload_inputs(comfy)
     for name, seed, light in OTHERS:
-        comfy.upload(name, png(ImageEnhance.Brightness(picture(960, 720, seed=seed)).enhance(light)))
+        comfy.upload(name, png(ImageEnhance.Brightness(photo(960, 720, seed=seed)).enhance(light)))
     with tempfile.TemporaryDirectory() as folder:
-        made = clip(Path(folder) / workflows.CLIP, width=640, height=480, seconds=CLIP_SECONDS)
+        made = photo_clip(Path(folder) / workflows.CLIP, width=640, height=480, seconds=CLIP_SECONDS)
         comfy.upload(workflows.CLIP, made.read_bytes())
     model = comfy.base / "models" / "checkpoints" / workflows.CHECKPOINT
     model.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
-from tests.host.media import picture
+from tests.media_files import photo
 
 SIZE = (480, 360)
 GROUND, INK = (24, 26, 30), (236, 238, 242)
@@ -15,7 +15,7 @@ GROUND, INK = (24, 26, 30), (236, 238, 242)
 
 def _shot(seed: int, size: tuple[int, int], *, hue: int = 0, light: float = 1.0) -> Image.Image:
     """A landscape. hue: 0-255, turns its colours, so that the thumbnails can be told apart; odd seeds are mirrored."""
-    image = ImageEnhance.Brightness(picture(*size, seed=seed)).enhance(light)
+    image = ImageEnhance.Brightness(photo(*size, seed=seed)).enhance(light)
     if seed % 2:
         image = ImageOps.mirror(image)
     tone, saturation, value = image.convert("HSV").split()

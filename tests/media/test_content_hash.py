@@ -14,7 +14,7 @@ from nodes.media.clip.encode import encode_clip
 from nodes.media.content_hash import content_of_file
 from nodes.media.files import MediaCancelled
 from nodes.media.image.encode import encode_image
-from tests.media.clip_files import VideoFromComponents
+from tests.media.comfyui_inputs import VideoFromComponents
 
 PICTURE = "212157da333209ac37c8a58104f451afb7c92ebfc8788721c023f721fe3bc702"
 CLEAR = "f499187613aa94f277c9a1e747959d691fb7ad93d8dd740b685e3c840e4bb610"

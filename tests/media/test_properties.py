@@ -20,7 +20,7 @@ from nodes.media.files import MediaError
 from nodes.media.image.encode import encode_image
 from nodes.media.image.pixels import fitted_size
 from nodes.sandbox.inspect import inspect_media
-from tests.media.clip_files import FileVideo, VideoFromComponents
+from tests.media.comfyui_inputs import FileVideo, VideoFromComponents
 
 FLOATS = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 calm = settings(

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from nodes.sandbox import Sandbox, SandboxOptions
-from tests.sandbox.media import flat
+from tests.media_files import flat
 
 SUBMIT = "/v3/async/wan2.7-i2v"
 RESULT = "/v3/async/task-result"

@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from nodes.sandbox.fetch import upload_token
+from tests.media_files import flat
 from tests.sandbox.conftest import Client
-from tests.sandbox.media import flat
 
 UNABLE = "InvalidParameter.DataInspection: Unable to download the media resource during the data inspection process."
 

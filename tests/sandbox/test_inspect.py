@@ -7,7 +7,7 @@ from PIL import Image
 
 from nodes.core import limits
 from nodes.sandbox.inspect import MediaRefused, inspect_media, sniff
-from tests.sandbox.media import clip_bytes, flat, gradient, image_bytes, mp3_bytes, sound_mp4_bytes, wav_bytes
+from tests.media_files import audio_mp4_bytes, clip_bytes, flat, gradient, image_bytes, mp3_bytes, wav_bytes
 
 
 def padded(data: bytes, size: int) -> bytes:
@@ -114,7 +114,7 @@ def test_audio_inside_the_limits(data: bytes) -> None:
         (mp3_bytes(1.9), "1.900 s"),
         (mp3_bytes(30.1), "30.100 s"),
         (padded(wav_bytes(2.0), limits.AUDIO.max_bytes + 1), "15000001 bytes"),
-        (clip_bytes(2, with_sound=True), "not a wav or mp3"),
+        (clip_bytes(2, with_audio=True), "not a wav or mp3"),
         (b"RIFF\x00\x00\x00\x00WAVEjunk", "driving_audio_url"),
         (b"ID3" + b"\0" * 500, "driving_audio_url"),
         (b"no sound at all", "not a wav or mp3"),
@@ -131,7 +131,7 @@ def test_audio_outside_the_limits(data: bytes, word: str) -> None:
         clip_bytes(2.0),
         clip_bytes(10.0),
         clip_bytes(2.0, kind="mov"),
-        clip_bytes(2.0, with_sound=True),
+        clip_bytes(2.0, with_audio=True),
         clip_bytes(2.0, codec="mpeg4"),
         clip_bytes(2.0, width=240, height=240),
         clip_bytes(2.0, width=1920, height=240, fps=2),
@@ -181,7 +181,7 @@ def test_the_size_of_a_clip_is_limited_before_it_is_read(tmp_path: Path) -> None
 
 def test_an_mp4_without_a_picture_is_no_clip() -> None:
     with pytest.raises(MediaRefused, match="no video stream"):
-        inspect_media(sound_mp4_bytes(2.0), "first_clip_url")
+        inspect_media(audio_mp4_bytes(2.0), "first_clip_url")
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from nodes.sandbox.tasks import result_key
+from tests.media_files import flat
 from tests.sandbox.conftest import Client
-from tests.sandbox.media import flat
 
 
 def test_a_restart_knows_its_tasks_and_gives_fresh_urls(run: Callable[..., Client]) -> None:

@@ -13,13 +13,14 @@ import pytest
 from nodes.core.errors import StorageError
 from nodes.media.files import MIME
 from nodes.storage.comfyui import FOLDER, ROUTE, ComfyStorage, find, remove_ended
-from tests.storage.servers import big, hours_left, media
+from tests.media_files import large_file, media_file
+from tests.storage.servers import hours_left
 
 PUBLIC = {"public_url": "https://pod-8188.proxy.example/"}
 
 
 def test_put_and_find(tmp_path: Path) -> None:
-    file = media(tmp_path, "my holiday.png")
+    file = media_file(tmp_path, "my holiday.png")
     stored = asyncio.run(ComfyStorage(PUBLIC, tmp_path / "user").put(file))
     base, _, name = stored.url.rpartition("/")
     assert f"{base}/" == f"https://pod-8188.proxy.example{ROUTE}"
@@ -33,7 +34,7 @@ def test_put_and_find(tmp_path: Path) -> None:
 
 
 def test_names_cannot_be_guessed_and_never_repeat(tmp_path: Path) -> None:
-    storage, file = ComfyStorage(PUBLIC, tmp_path), media(tmp_path)
+    storage, file = ComfyStorage(PUBLIC, tmp_path), media_file(tmp_path)
     names = {asyncio.run(storage.put(file)).url.rpartition("/")[2] for _ in range(5)}
     random = {name.partition("-")[2].partition(".")[0] for name in names}
     assert len(random) == 5 and {len(part) for part in random} == {48}
@@ -41,7 +42,7 @@ def test_names_cannot_be_guessed_and_never_repeat(tmp_path: Path) -> None:
 
 def test_what_is_not_given_out(tmp_path: Path) -> None:
     folder = tmp_path / FOLDER
-    name = asyncio.run(ComfyStorage(PUBLIC, tmp_path).put(media(tmp_path))).url.rpartition("/")[2]
+    name = asyncio.run(ComfyStorage(PUBLIC, tmp_path).put(media_file(tmp_path))).url.rpartition("/")[2]
     end, rest = name.split("-")
     (tmp_path / "config.toml").write_text("secret")
     (folder / "config.toml").write_text("secret")
@@ -90,7 +91,9 @@ def test_an_ended_file_is_not_found_and_then_removed(tmp_path: Path) -> None:
 
 def test_every_kind_of_file_the_nodes_make(tmp_path: Path) -> None:
     for ending, mime in MIME.items():
-        name = asyncio.run(ComfyStorage(PUBLIC, tmp_path).put(media(tmp_path, f"x.{ending}"))).url.rpartition("/")[2]
+        name = asyncio.run(ComfyStorage(PUBLIC, tmp_path).put(media_file(tmp_path, f"x.{ending}"))).url.rpartition("/")[
+            2
+        ]
         found = find(tmp_path / FOLDER, name)
         assert found and found[1] == mime
 
@@ -100,7 +103,7 @@ def test_interrupt_leaves_nothing(tmp_path: Path) -> None:
         begun = asyncio.Event()
         storage = ComfyStorage(PUBLIC, tmp_path)
         task = asyncio.ensure_future(
-            storage.put(big(tmp_path, 30_000_000), on_progress=lambda done, total: begun.set())
+            storage.put(large_file(tmp_path, 30_000_000), on_progress=lambda done, total: begun.set())
         )
         await begun.wait()
         task.cancel()
@@ -114,7 +117,7 @@ def test_interrupt_leaves_nothing(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / FOLDER).write_text("a file")
     with pytest.raises(StorageError, match="cannot be put into"):
-        asyncio.run(ComfyStorage(PUBLIC, tmp_path).put(media(tmp_path)))
+        asyncio.run(ComfyStorage(PUBLIC, tmp_path).put(media_file(tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +131,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     ],
 )
 def test_public_addresses(url: str, start: str, tmp_path: Path) -> None:
-    assert asyncio.run(ComfyStorage({"public_url": url}, tmp_path).put(media(tmp_path))).url.startswith(start)
+    assert asyncio.run(ComfyStorage({"public_url": url}, tmp_path).put(media_file(tmp_path))).url.startswith(start)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from nodes.core.errors import StorageError
 from nodes.storage.base import StoredUrl
 from nodes.storage.http import HttpStorage
 from nodes.storage.presets import load_presets
-from tests.storage.servers import NO_PAUSE, Host, Seen, big, everything_said, hours_left, media, raw, running
+from tests.media_files import large_file, media_file
+from tests.storage.servers import NO_PAUSE, Host, Seen, everything_said, hours_left, raw, running
 
 KEY = "up-key-SECRET-0123456789"
 
@@ -27,7 +28,7 @@ def put(host: Host, folder: Path, values: Callable[[str], dict[str, Any]], **fil
 
     async def work() -> StoredUrl:
         async with running(host):
-            return await HttpStorage(values(host.url), backoff=NO_PAUSE).put(media(folder, **file))
+            return await HttpStorage(values(host.url), backoff=NO_PAUSE).put(media_file(folder, **file))
 
     return asyncio.run(work())
 
@@ -221,7 +222,7 @@ def test_headers_go_to_that_host_only(tmp_path: Path) -> None:
             host = Host(web.Response(status=307, headers={"Location": f"{other.url}/steal"}))
             async with running(host):
                 with pytest.raises(StorageError, match="not followed"):
-                    await HttpStorage(as_put(host.url)).put(media(tmp_path))
+                    await HttpStorage(as_put(host.url)).put(media_file(tmp_path))
 
     asyncio.run(work())
     assert other.seen == []
@@ -261,7 +262,7 @@ def test_connections_that_break_are_tried_again(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with raw(talk) as url:
-            await HttpStorage(as_put(url), backoff=NO_PAUSE).put(media(tmp_path))
+            await HttpStorage(as_put(url), backoff=NO_PAUSE).put(media_file(tmp_path))
 
     asyncio.run(work())
     assert tries == 3
@@ -271,7 +272,7 @@ def test_a_host_that_is_not_there(tmp_path: Path) -> None:
     async def work() -> None:
         async with raw(lambda reader, writer: writer.close()) as url:
             pass
-        await HttpStorage(as_put(url), backoff=NO_PAUSE).put(media(tmp_path))
+        await HttpStorage(as_put(url), backoff=NO_PAUSE).put(media_file(tmp_path))
 
     with pytest.raises(StorageError, match=r"did not reach 127\.0\.0\.1.*Check url under") as caught:
         asyncio.run(work())
@@ -290,7 +291,7 @@ def test_a_refusal_while_the_file_is_still_being_sent(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with raw(talk) as url:
-            await HttpStorage(as_put(url), backoff=NO_PAUSE).put(big(tmp_path, 20_000_001))
+            await HttpStorage(as_put(url), backoff=NO_PAUSE).put(large_file(tmp_path, 20_000_001))
 
     with pytest.raises(StorageError, match=r"413.*too big|did not reach"):
         asyncio.run(work())
@@ -302,7 +303,7 @@ def test_progress_counts_the_bytes_of_the_file(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with running(host):
-            file = big(tmp_path, 3_000_001)
+            file = large_file(tmp_path, 3_000_001)
             await HttpStorage(as_form(host.url)).put(file, on_progress=lambda done, total: told.append((done, total)))
 
     asyncio.run(work())
@@ -325,7 +326,7 @@ def test_interrupt_closes_file_and_connection(tmp_path: Path) -> None:
             gone.set()
             writer.close()
 
-        file = big(tmp_path, 30_000_000)
+        file = large_file(tmp_path, 30_000_000)
         async with raw(talk) as url:
             # The answer never comes: the server reads on until we hang up.
             task = asyncio.ensure_future(HttpStorage(as_put(url)).put(file))

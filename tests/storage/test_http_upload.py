@@ -12,11 +12,12 @@ import pytest
 from nodes.core.errors import StorageError
 from nodes.storage.base import read_chunks
 from nodes.storage.http_upload import Upload, send
-from tests.storage.servers import NO_PAUSE, Host, everything_said, media, running
+from tests.media_files import media_file
+from tests.storage.servers import NO_PAUSE, Host, everything_said, running
 
 
 def test_a_file_that_went_away(tmp_path: Path) -> None:
-    file = media(tmp_path)
+    file = media_file(tmp_path)
     file.path.unlink()
 
     async def work() -> None:
@@ -31,7 +32,7 @@ def test_a_file_that_went_away(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("changed", [b"short", b"long" * 1000])
 def test_a_file_that_changed_its_size_is_not_sent_as_if_whole(changed: bytes, tmp_path: Path) -> None:
-    file = media(tmp_path)
+    file = media_file(tmp_path)
     file.path.write_bytes(changed)
 
     async def work() -> list[bytes]:
@@ -50,7 +51,7 @@ def test_others_still_log(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> N
 
     async def work() -> None:
         async with running(Host()) as host:
-            file = media(tmp_path)
+            file = media_file(tmp_path)
             await send(Upload("PUT", f"{host.url}/ours", {}, lambda: read_chunks(file), file.size), setting="url")
             async with httpx.AsyncClient(trust_env=False) as http:
                 await http.get(f"{host.url}/theirs")

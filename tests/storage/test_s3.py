@@ -19,14 +19,15 @@ from aiohttp import web
 from nodes.core.errors import StorageError
 from nodes.storage.base import StoredUrl
 from nodes.storage.s3 import S3Storage
+from tests.media_files import large_file, media_file
 from tests.storage.conftest import BUCKET, KEY_ID, SECRET, S3Server
-from tests.storage.servers import NO_PAUSE, Host, big, everything_said, hours_left, media, raw, running
+from tests.storage.servers import NO_PAUSE, Host, everything_said, hours_left, raw, running
 
 pytest.importorskip("obstore", reason="the extra s3 is part of the development requirements")
 
 
 def put(values: dict[str, Any], folder: Path, **file: Any) -> StoredUrl:
-    return asyncio.run(S3Storage(values, backoff=NO_PAUSE).put(media(folder, **file)))
+    return asyncio.run(S3Storage(values, backoff=NO_PAUSE).put(media_file(folder, **file)))
 
 
 def fetch(url: str, **arguments: Any) -> httpx.Response:
@@ -138,7 +139,7 @@ print(put(large) - before)
 
 
 def test_a_100_mb_clip_with_flat_memory(s3: S3Server, tmp_path: Path) -> None:
-    small, large = big(tmp_path, 1_000_000, "small.mp4"), big(tmp_path, 100_000_007, "large.mp4")
+    small, large = large_file(tmp_path, 1_000_000, "small.mp4"), large_file(tmp_path, 100_000_007, "large.mp4")
     arguments = [s3.url, BUCKET, KEY_ID, SECRET, str(small.path), str(large.path)]
     done = subprocess.run([sys.executable, "-c", HUNDRED_MB, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -161,7 +162,7 @@ def test_progress_and_retries(tmp_path: Path) -> None:
     async def work() -> StoredUrl:
         async with running(host):
             storage = S3Storage({**OFFLINE, "endpoint": host.url}, backoff=NO_PAUSE)
-            return await storage.put(big(tmp_path, 6_000_000), on_progress=lambda done, _: told.append(done))
+            return await storage.put(large_file(tmp_path, 6_000_000), on_progress=lambda done, _: told.append(done))
 
     stored = asyncio.run(work())
     assert len(host.seen) == 2 and told[-1] == 6_000_000
@@ -190,7 +191,7 @@ def test_interrupt_leaves_no_object(s3: S3Server, tmp_path: Path) -> None:
 
         arrived, gone = asyncio.Event(), asyncio.Event()
         async with raw(talk) as url:  # type: ignore[arg-type]
-            task = asyncio.ensure_future(S3Storage(s3.options(endpoint=url)).put(big(tmp_path, 30_000_000)))
+            task = asyncio.ensure_future(S3Storage(s3.options(endpoint=url)).put(large_file(tmp_path, 30_000_000)))
             await asyncio.wait_for(arrived.wait(), 30)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -257,7 +258,7 @@ def test_what_other_servers_say(status: int, body: str, headers: dict[str, str],
 
     async def work() -> None:
         async with running(Host(web.Response(status=status, text=body, headers=headers))) as host:
-            await S3Storage({**OFFLINE, "endpoint": host.url}, backoff=NO_PAUSE).put(media(tmp_path))
+            await S3Storage({**OFFLINE, "endpoint": host.url}, backoff=NO_PAUSE).put(media_file(tmp_path))
 
     with pytest.raises(StorageError) as caught:
         asyncio.run(work())

@@ -14,7 +14,7 @@ from nodes.core import limits
 from nodes.media.audio.encode import encode_audio
 from nodes.media.files import MediaCancelled, MediaError, MediaFile
 from nodes.sandbox.inspect import inspect_media
-from tests.media.clip_files import tone
+from tests.media.comfyui_inputs import tone
 
 BOUNDS = limits.AUDIO
 

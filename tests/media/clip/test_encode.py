@@ -19,7 +19,9 @@ from nodes.media.clip.encode import encode_clip
 from nodes.media.clip.source import TensorClip
 from nodes.media.files import MediaCancelled, MediaError, MediaFile
 from nodes.sandbox.inspect import inspect_media
-from tests.media.clip_files import FileVideo, Reread, VideoFromComponents, grey, ramp, reread, tone, write_clip
+from tests.media.comfyui_inputs import FileVideo, VideoFromComponents, ramp, tone
+from tests.media_files import grey, write_clip
+from tests.media_reading import Reread, reread
 
 BOUNDS = limits.CLIP
 BT709 = (1, 1, 1, 1)

@@ -16,7 +16,8 @@ from nodes.media.clip import encode as clip_encode
 from nodes.media.clip.encode import encode_clip
 from nodes.media.clip.tags import blank_tags
 from nodes.media.files import MediaError, MediaFile, sha256_of
-from tests.media.clip_files import FileVideo, write_clip
+from tests.media.comfyui_inputs import FileVideo
+from tests.media_files import write_clip
 
 SECRET = "a portrait of my neighbour"
 GRAPH = {

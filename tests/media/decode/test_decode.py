@@ -15,7 +15,8 @@ import torch
 from nodes.media.decode.decode import Decoded, DecodeOptions, decode
 from nodes.media.decode.memory import MemoryRefusedError
 from nodes.media.files import MediaCancelled, MediaError
-from tests.media.clips import RATE, Clip, boxes, picture, reference, reference_audio, tone, turn, write
+from tests.media_files import RATE, Clip, boxes, chord, moving_gradient, turn, write
+from tests.media_reading import reference, reference_audio
 
 QUIET = {"x265-params": "log-level=none"}
 
@@ -285,7 +286,7 @@ def test_sound_has_every_sample_and_begins_with_the_first(
     assert samples(found).shape == (channels, 2 * rate)
     assert np.array_equal(samples(found), reference_audio(path)[:, : 2 * rate])
     # Laid over the tone it was made from it fits best where it is, and not one sample to either side.
-    wanted = tone(channels, rate, 2)[0]
+    wanted = chord(channels, rate, 2)[0]
     fits = [np.dot(samples(found)[0][4000:40000], wanted[4000 + shift : 40000 + shift]) for shift in range(-40, 41)]
     assert np.argmax(fits) == 40
 
@@ -297,9 +298,9 @@ def test_samples_of_any_format_become_floats(tmp_path: Path, codec: str) -> None
         video = container.add_stream("mpeg4", rate=10)
         video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
         audio = container.add_stream(codec, rate=8000, layout="stereo")
-        frame = av.VideoFrame.from_ndarray(picture(Clip(size=(32, 32)), 0), format="rgb24")
+        frame = av.VideoFrame.from_ndarray(moving_gradient(Clip(size=(32, 32)), 0), format="rgb24")
         container.mux([*video.encode(frame), *video.encode()])
-        sound = av.AudioFrame.from_ndarray(tone(2, 8000, 0.1), format="fltp", layout="stereo")
+        sound = av.AudioFrame.from_ndarray(chord(2, 8000, 0.1), format="fltp", layout="stereo")
         sound.sample_rate = 8000
         for part in av.AudioResampler(format=audio.codec_context.format.name).resample(sound):
             container.mux(audio.encode(part))
@@ -308,7 +309,7 @@ def test_samples_of_any_format_become_floats(tmp_path: Path, codec: str) -> None
     got = samples(decode(path))
 
     assert got.shape == (2, 800)
-    assert np.abs(got - tone(2, 8000, 0.1)).max() < (0.01 if codec == "pcm_u8" else 1e-4)
+    assert np.abs(got - chord(2, 8000, 0.1)).max() < (0.01 if codec == "pcm_u8" else 1e-4)
 
 
 @pytest.mark.parametrize("options", [DecodeOptions(), DecodeOptions(start_time=0.5, every_nth=2)])
@@ -373,7 +374,7 @@ def _no_index(path: Path) -> None:
 def _only_sound(path: Path) -> None:
     with av.open(str(path), "w", format="mp4") as container:
         audio = container.add_stream("aac", rate=RATE, layout="mono")
-        frame = av.AudioFrame.from_ndarray(tone(1, RATE, 0.5), format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(chord(1, RATE, 0.5), format="fltp", layout="mono")
         frame.sample_rate = RATE
         container.mux([*audio.encode(frame), *audio.encode()])
 

@@ -9,13 +9,13 @@ import pytest
 
 from nodes.media.decode.frame_store import FrameStore, Geometry, limited_size
 from nodes.media.decode.memory import MemoryRefusedError
-from tests.media.clips import Clip, picture
+from tests.media_files import Clip, moving_gradient
 
 CLIP = Clip(size=(34, 26))
 
 
 def frame(index: int) -> av.VideoFrame:
-    return av.VideoFrame.from_ndarray(picture(CLIP, index), format="rgb24")
+    return av.VideoFrame.from_ndarray(moving_gradient(CLIP, index), format="rgb24")
 
 
 def store(capacity: int, asked: list[int] | None = None) -> FrameStore:
@@ -31,7 +31,7 @@ def test_every_frame_is_there_however_few_were_expected(capacity: int) -> None:
 
     found = frames.finish()
 
-    expected = np.stack([picture(CLIP, index) for index in range(40)]) / np.float32(255)
+    expected = np.stack([moving_gradient(CLIP, index) for index in range(40)]) / np.float32(255)
     assert np.array_equal(found, expected)
     assert bool(asked) == (capacity < 40), "memory is asked for before the array grows"
 
@@ -43,7 +43,7 @@ def test_large_frames_do_not_wait_for_a_thread() -> None:
         frames.add(frame(index))
         assert threading.active_count() == before
 
-    expected = np.stack([picture(CLIP, index) for index in range(3)]) / np.float32(255)
+    expected = np.stack([moving_gradient(CLIP, index) for index in range(3)]) / np.float32(255)
     assert np.array_equal(frames.finish(), expected)
 
 

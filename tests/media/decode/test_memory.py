@@ -10,7 +10,7 @@ import pytest
 from nodes.media.decode import memory
 from nodes.media.decode.decode import DecodeOptions, decode
 from nodes.media.decode.memory import MIB, MemoryRefusedError, available_bytes, check_memory, working_bytes
-from tests.media.clips import Clip, write
+from tests.media_files import Clip, write
 
 FITTING = {"name": "a.mp4", "frames": 10, "width": 1024, "height": 1024, "other_bytes": 0}
 

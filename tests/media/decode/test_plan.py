@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nodes.media.decode.decode import DecodeOptions, decode
-from tests.media.clips import Clip, reference, repeated, write
+from tests.media_files import Clip, repeated, write
+from tests.media_reading import reference
 
 
 @pytest.fixture(scope="module")

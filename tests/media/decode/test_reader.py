@@ -12,7 +12,8 @@ import torch
 from nodes.media.decode import reader
 from nodes.media.decode.decode import DecodeOptions, decode
 from nodes.media.video.container import PacketError
-from tests.media.clips import RATE, Clip, picture, reference, reference_audio, write
+from tests.media_files import RATE, Clip, moving_gradient, write
+from tests.media_reading import reference, reference_audio
 
 FPS = 10
 OPEN_GOP = Clip(
@@ -191,7 +192,7 @@ def test_a_last_frame_that_is_shown_for_long_is_no_missing_end(tmp_path: Path) -
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
         for index in range(5):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(Clip(), index), format="rgb24")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(moving_gradient(Clip(), index), format="rgb24")))
         rest = stream.encode()
         rest[-1].duration = round(3 / rest[-1].time_base)
         container.mux(rest)

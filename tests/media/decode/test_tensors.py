@@ -12,7 +12,7 @@ from nodes.media.decode.decode import DecodeOptions, decode
 from nodes.media.decode.memory import MIB, MemoryRefusedError
 from nodes.media.decode.tensors import decode_tensors
 from nodes.media.files import MediaCancelled, MediaError
-from tests.media.clips import Clip, write
+from tests.media_files import Clip, write
 
 SOUND = {"waveform": torch.arange(20_000.0).reshape(1, 2, 10_000), "sample_rate": 5000}
 

@@ -11,12 +11,12 @@ import av
 import pytest
 
 from nodes.media.video.container import PacketError, packets_of
-from tests.media.clips import Clip, write
+from tests.media_files import Clip, write
 
 _DECODE_ALL = """
 import sys, av
 from pathlib import Path
-from nodes.media.decode import decode
+from nodes.media.decode.decode import decode
 from nodes.media.files import MediaCancelled, MediaError
 
 av.logging.set_level(av.logging.ERROR)

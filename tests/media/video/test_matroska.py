@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nodes.media.video.matroska import is_cut_off
-from tests.media.clips import Clip, write
+from tests.media_files import Clip, write
 
 
 @pytest.mark.parametrize("ending", ["mkv", "webm"])

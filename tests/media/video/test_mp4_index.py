@@ -14,7 +14,7 @@ from nodes.media.decode.decode import decode
 from nodes.media.files import MediaError
 from nodes.media.video.container import opened
 from nodes.media.video.mp4_index import check_index
-from tests.media.clips import Clip, boxes, write
+from tests.media_files import Clip, boxes, write
 
 MANY = 30_000_000
 _FRAGMENTED = {"movflags": "frag_keyframe+empty_moov"}

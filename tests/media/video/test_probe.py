@@ -8,7 +8,7 @@ import pytest
 
 from nodes.media.files import MediaError
 from nodes.media.video.probe import AudioInfo, probe
-from tests.media.clips import RATE, Clip, turn, write
+from tests.media_files import RATE, Clip, turn, write
 
 
 def test_what_a_file_says(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from nodes.sandbox.render.picture import Picture, Zoom, blended, from_rgb, load_picture, zoomed
-from tests.sandbox.media import gradient, image_bytes, photo, psnr
+from tests.media_files import gradient, image_bytes, photo
+from tests.media_reading import psnr
 
 
 def rgb(picture: Picture) -> np.ndarray:

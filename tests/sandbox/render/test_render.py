@@ -13,18 +13,8 @@ from PIL import Image
 
 from nodes.sandbox.render.render import Job, RenderCancelled, render
 from nodes.sandbox.render.size import output_size
-from tests.sandbox.media import (
-    clip_bytes,
-    frames_of,
-    gradient,
-    image_bytes,
-    photo,
-    psnr,
-    scaled,
-    sound_of,
-    tone,
-    wav_bytes,
-)
+from tests.media_files import clip_bytes, gradient, image_bytes, photo, sweep, wav_bytes
+from tests.media_reading import audio_of, frames_of, psnr, scaled
 
 SMALL = Job(width=320, height=240, fps=10, duration=2, seed=7, prompt="a cat")
 
@@ -140,7 +130,7 @@ def shades(count: int, width: int = 320, height: int = 240) -> list[Image.Image]
 @pytest.mark.parametrize("clip_fps", [10, 20, 5])
 def test_it_goes_on_from_the_clip(tmp_path: Path, target: Path, clip_fps: int) -> None:
     pictures = shades(2 * clip_fps)
-    clip = saved(tmp_path, "clip.mp4", clip_bytes(2, fps=clip_fps, pictures=pictures))
+    clip = saved(tmp_path, "clip.mp4", clip_bytes(2, fps=clip_fps, images=pictures))
     last = image_bytes(Image.new("RGB", (320, 240), "navy"))
     job = replace(
         SMALL, duration=4, clip=clip, clip_seconds=2.0, last_image=saved(tmp_path, "last.png", last), watermark=False
@@ -156,18 +146,18 @@ def test_it_goes_on_from_the_clip(tmp_path: Path, target: Path, clip_fps: int) -
 
 
 def test_the_sound_of_the_clip_is_kept(tmp_path: Path, target: Path) -> None:
-    clip = saved(tmp_path, "clip.mp4", clip_bytes(2, with_sound=True))
+    clip = saved(tmp_path, "clip.mp4", clip_bytes(2, with_audio=True))
     render(replace(SMALL, duration=3, clip=clip, clip_seconds=2.0), target)
-    samples, rate = sound_of(target)
+    samples, rate = audio_of(target)
     assert rate == 48000
-    assert likeness(samples[0, : 2 * rate], tone(2, rate=rate)[:, 0]) > 0.99
+    assert likeness(samples[0, : 2 * rate], sweep(1, rate, 2)[0]) > 0.99
     assert samples[0, round(2.5 * rate) : 3 * rate].std() > 0.005
 
 
 def test_a_turned_clip_is_shown_upright(tmp_path: Path, target: Path) -> None:
     left_dark = Image.new("RGB", (320, 240), "white")
     left_dark.paste("black", (0, 0, 160, 240))
-    data = clip_bytes(2, pictures=[left_dark] * 20)
+    data = clip_bytes(2, images=[left_dark] * 20)
     plain, turned = (struct.pack(">9i", *row) for row in (MATRIX, MATRIX_CLOCKWISE))
     at = data.index(plain, data.index(b"tkhd"))
     clip = saved(tmp_path, "clip.mp4", data[:at] + turned + data[at + len(plain) :])
@@ -196,10 +186,10 @@ def test_the_driving_audio_is_carried_from_its_first_sample(
 ) -> None:
     audio = saved(tmp_path, "a.wav", wav_bytes(3, rate=rate, channels=channels))
     render(first_frame(tmp_path, audio=audio), target)
-    samples, out_rate = sound_of(target)
+    samples, out_rate = audio_of(target)
     assert out_rate == (44100 if rate == 44100 else 48000)
     assert samples.shape[0] == 2
-    expected = tone(2, rate=out_rate)[:, 0]
+    expected = sweep(1, out_rate, 2)[0]
     for channel in samples:
         assert likeness(channel, expected) > 0.99
         assert channel[: len(expected)].std() == pytest.approx(expected.std(), rel=0.05)
@@ -208,8 +198,8 @@ def test_the_driving_audio_is_carried_from_its_first_sample(
 def test_audio_that_is_too_short_ends_in_silence(tmp_path: Path, target: Path) -> None:
     audio = saved(tmp_path, "a.wav", wav_bytes(2))
     render(first_frame(tmp_path, duration=3, audio=audio), target)
-    samples, rate = sound_of(target)
-    assert likeness(samples[0, : 2 * rate], tone(2, rate=rate)[:, 0]) > 0.99
+    samples, rate = audio_of(target)
+    assert likeness(samples[0, : 2 * rate], sweep(1, rate, 2)[0]) > 0.99
     rest = samples[0, round(2.1 * rate) : 3 * rate]
     assert rest.size == pytest.approx(0.9 * rate, abs=2)
     assert np.abs(rest).max() < 1e-3
@@ -217,7 +207,7 @@ def test_audio_that_is_too_short_ends_in_silence(tmp_path: Path, target: Path) -
 
 def test_without_audio_there_is_a_soft_tone_of_full_length(tmp_path: Path, target: Path) -> None:
     render(first_frame(tmp_path), target)
-    samples, rate = sound_of(target)
+    samples, rate = audio_of(target)
     assert 2 * rate <= samples.shape[1] < 2 * rate + 2048
     assert 0.005 < samples[:, rate : 2 * rate].std() < 0.2
 

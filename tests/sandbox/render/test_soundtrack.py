@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nodes.sandbox.render.soundtrack import Recording, Sequence, Tone, has_sound, sound_rate
-from tests.sandbox.media import clip_bytes, mp3_bytes, tone, wav_bytes
+from tests.media_files import clip_bytes, mp3_bytes, sweep, wav_bytes
 
 
 def saved(folder: Path, data: bytes) -> Path:
@@ -36,7 +36,7 @@ def test_a_recording_begins_at_its_first_sample_at_full_volume(tmp_path: Path, d
     path = saved(tmp_path, data)
     assert sound_rate(path) == rate
     samples = Recording(path, rate).read(2 * rate)
-    expected = tone(2, rate=rate)[:, 0]
+    expected = sweep(1, rate, 2)[0]
     assert samples.shape == (2, 2 * rate)
     for channel in samples:
         assert np.abs(channel - expected)[100:-100].max() < 0.05
@@ -58,18 +58,18 @@ def test_more_than_two_channels_become_two(tmp_path: Path) -> None:
 def test_one_after_the_other(tmp_path: Path) -> None:
     track = Sequence(Recording(saved(tmp_path, wav_bytes(2)), 8000), 8000, Tone(1, 8000))
     samples = np.concatenate([track.read(3000) for _ in range(5)], axis=1)
-    assert np.abs(samples[0, :8000] - tone(1, rate=8000)[:, 0]).max() < 0.01
+    assert np.abs(samples[0, :8000] - sweep(1, 8000, 1)[0]).max() < 0.01
     assert np.abs(samples[:, 8000:] - Tone(1, 8000).read(7000)).max() < 1e-6
 
 
 def test_clips_with_and_without_sound(tmp_path: Path) -> None:
-    assert has_sound(saved(tmp_path, clip_bytes(2, with_sound=True)))
+    assert has_sound(saved(tmp_path, clip_bytes(2, with_audio=True)))
     assert not has_sound(saved(tmp_path, clip_bytes(2)))
     assert sound_rate(None) == 48000
 
 
 def test_sound_that_starts_after_the_picture_stays_there(tmp_path: Path) -> None:
-    path = saved(tmp_path, clip_bytes(3, with_sound=True, sound_delay=0.5))
+    path = saved(tmp_path, clip_bytes(3, with_audio=True, audio_delay=0.5))
     samples = np.abs(Recording(path, 48000).read(72000)[0])
     # mp4 keeps the delay in whole milliseconds
     assert np.argmax(samples > 0.05) == pytest.approx(24000, abs=100)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from tests.media_files import flat
 from tests.sandbox.conftest import Client
-from tests.sandbox.media import flat
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.media_files import clip_bytes, flat, gradient, image_bytes, wav_bytes
 from tests.sandbox.conftest import RESULT, SUBMIT, Client
-from tests.sandbox.media import clip_bytes, flat, gradient, image_bytes, wav_bytes
 
 
 def problem(answer: httpx.Response, status: int, reason: str) -> str:

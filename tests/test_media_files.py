@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.media.clips import Clip, write
+from tests.media_files import Clip, write
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="this system has no such policies")
 

@@ -1,0 +1,114 @@
+"""What is in a media file, read in the plainest way, for the tests to compare with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+
+def reference(path: Path) -> np.ndarray:
+    """Return all frames as ComfyUI core computes them: float32 [N,H,W,3]."""
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]) / np.float32(255)
+
+
+def times_of(path: Path) -> list[float]:
+    """Return the seconds at which the frames are shown."""
+    with av.open(str(path)) as container:
+        return [float(frame.time) for frame in container.decode(video=0)]
+
+
+def reference_audio(path: Path) -> np.ndarray:
+    """Return all samples of the first audio stream as the decoder gives them, [C,T] for planar formats."""
+    with av.open(str(path)) as container:
+        return np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
+
+
+def frames_of(path: Path | BytesIO) -> list[np.ndarray]:
+    """Return all frames of a BT.709 video as uint8 [H, W, 3]."""
+    # PyAV 14 takes the colours for BT.601 unless the destination is declared to be something else than the source
+    source = {"src_colorspace": "ITU709", "src_color_range": "MPEG", "dst_colorspace": "ITU601"}
+    with av.open(path if isinstance(path, BytesIO) else str(path)) as container:
+        return [frame.reformat(format="rgb24", **source).to_ndarray() for frame in container.decode(video=0)]
+
+
+def audio_of(path: Path) -> tuple[np.ndarray, int]:
+    """Return the audio of a file as float [channels, samples], and its rate."""
+    with av.open(str(path)) as container:
+        rate = container.streams.audio[0].rate
+    return reference_audio(path), rate
+
+
+@dataclass
+class Reread:
+    """What av says of a file, every frame decoded."""
+
+    seconds: float
+    video_seconds: float
+    sound_seconds: float | None
+    size: tuple[int, int]
+    fps: Fraction
+    greys: list[float]
+    codec: str
+    pix_fmt: str
+    colour: tuple[int, int, int, int]
+    first: np.ndarray
+    gaps: set[Fraction]
+    channels: int
+    sound_rate: int
+
+
+def reread(path: Path) -> Reread:
+    """Decode the whole file."""
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        sound = container.streams.audio[0] if container.streams.audio else None
+        greys, times, first, last = [], [], None, None
+        for frame in container.decode(video):
+            image = frame.to_ndarray(format="rgb24")
+            first = image if first is None else first
+            greys.append(float(image.mean()))
+            times.append(Fraction(frame.pts) * frame.time_base)
+            last = frame
+        assert first is not None and last is not None
+        return Reread(
+            seconds=container.duration / 1e6,
+            video_seconds=float(video.duration * video.time_base),
+            sound_seconds=float(sound.duration * sound.time_base) if sound else None,
+            size=(video.width, video.height),
+            fps=Fraction(video.average_rate),
+            greys=greys,
+            codec=video.codec_context.name,
+            pix_fmt=last.format.name,
+            colour=(
+                video.codec_context.colorspace,
+                video.codec_context.color_primaries,
+                video.codec_context.color_trc,
+                video.codec_context.color_range,
+            ),
+            first=first,
+            gaps={b - a for a, b in pairwise(times)},
+            channels=sound.codec_context.channels if sound else 0,
+            sound_rate=sound.codec_context.sample_rate if sound else 0,
+        )
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the likeness of two images in dB: of bytes, or of floats 0..1. Infinite for the same image."""
+    peak = 255 if one.dtype == np.uint8 else 1
+    error = float(np.mean((one.astype(np.float64) - other.astype(np.float64)) ** 2))
+    return float("inf") if error == 0 else 10 * float(np.log10(peak**2 / error))
+
+
+def scaled(image: Image.Image, frame: np.ndarray) -> np.ndarray:
+    """Return an image at the size of a frame [H, W, 3] and with its kind of values, to be compared with it."""
+    size = (frame.shape[1], frame.shape[0])
+    pixels = np.asarray(image.convert("RGB").resize(size, Image.Resampling.LANCZOS))
+    return pixels if frame.dtype == np.uint8 else pixels.astype(np.float32) / np.float32(255)
