@@ -480,7 +480,7 @@ def media_file(folder: Path, name: str = "a.png", data: bytes = b"\x89PNG some b
     """Write a file that is not looked into."""
     path = folder / name
     path.write_bytes(data)
-    return describe(path, owned=False)
+    return describe(path)
 
 
 def large_file(folder: Path, size: int, name: str = "clip.mp4") -> MediaFile:
@@ -490,4 +490,4 @@ def large_file(folder: Path, size: int, name: str = "clip.mp4") -> MediaFile:
     with path.open("wb") as file:
         while (left := size - file.tell()) > 0:
             file.write(block[:left])
-    return describe(path, owned=False)
+    return describe(path)

@@ -17,7 +17,7 @@ _DECODE_ALL = """
 import sys, av
 from pathlib import Path
 from nodes.media.decode.decode import decode
-from nodes.media.files import MediaCancelled, MediaError
+from nodes.core.errors import MediaCancelled, MediaError
 
 av.logging.set_level(av.logging.ERROR)
 for number, path in enumerate(sorted(Path(sys.argv[1]).glob("*.mp4"))):
