@@ -17,7 +17,7 @@ _DECODE_ALL = """
 import sys, av
 from pathlib import Path
 from nodes.media.decode.decode import decode
-from nodes.core.errors import MediaCancelled, MediaError
+from nodes.media.files import MediaCancelled, MediaError
 
 av.logging.set_level(av.logging.ERROR)
 for number, path in enumerate(sorted(Path(sys.argv[1]).glob("*.mp4"))):
@@ -41,7 +41,7 @@ def test_damage_and_an_early_end_stop_nothing_where_others_log(tmp_path: Path) -
         (tmp_path / f"{number:03}.mp4").write_bytes(damaged)
 
     command = [sys.executable, "-c", _DECODE_ALL, str(tmp_path)]
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     ended = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=root, timeout=60, check=True)
 
     assert ended.stdout.splitlines()[-1] == "done"
