@@ -136,7 +136,7 @@ async def _check_storage(settings: Settings, sandbox_url: str | None) -> Finding
         trouble = f"The {called} storage took a file, but its public URL {trouble}"
         return Finding("storage", False, trouble, f"{section}, and public_url there where it has one")
     text = f"The {called} storage took a file and gave it back byte for byte over its public URL."
-    return Finding("storage", True, f"{text} {storage.note}".strip())
+    return Finding("storage", True, f"{text} {storage.privacy_notice}".strip())
 
 
 def _inline(kind: str) -> Finding:

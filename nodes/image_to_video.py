@@ -12,11 +12,12 @@ from comfy_api.latest import io
 
 from .api.request import MEDIA_FIELDS
 from .comfy import node_cache
-from .comfy.inline_advice import advised
-from .comfy.node_inputs import ON_REPEAT, literal_problems, only, requests_of
+from .comfy.node_inputs import literal_problems, only, requests_of
 from .comfy.queue_budget import budget_problem
 from .comfy.runtime import executing_node_id, executing_prompt_id, show_text, until_interrupted
 from .core import limits
+from .core.limits import ON_REPEAT
+from .storage.inline import explain_refused_image
 
 log = logging.getLogger(__name__)
 
@@ -202,7 +203,9 @@ class Wan27ImageToVideo(io.ComfyNode):
                     clip_seconds=clip_seconds,
                 )
             )
-        with advised(any(url.startswith("data:") for request, _ in requests for url in request.media().values())):
+        with explain_refused_image(
+            any(url.startswith("data:") for request, _ in requests for url in request.media().values())
+        ):
             submitted = await until_interrupted(
                 services.runner.submit_batch(orders, run_id=prompt_id),
                 on_interrupt=partial(_say_what_goes_on, len(orders), node_id),

@@ -53,12 +53,16 @@ class Services:
         Raises:
             StorageError: naming the setting to change.
         """
-        from .storage.factory import choose_storage
+        from .storage.factory import make_storage
 
         connection, wanted = self.connection, self.settings.storage
         stands_in = connection.is_sandbox or (wanted.kind == "sandbox" and connection.on_loopback)
         sandbox_url = connection.base_url if stands_in else None
-        return choose_storage(wanted.kind, wanted.options, sandbox_url=sandbox_url, directory=self.settings.path.parent)
+        storage = make_storage(
+            wanted.kind, wanted.options, sandbox_url=sandbox_url, directory=self.settings.path.parent
+        )
+        _process.warn_once(storage.privacy_notice)
+        return storage
 
     @property
     def sandbox_note(self) -> str:
@@ -92,6 +96,14 @@ class _Process:
         self.settings: tuple[object, Settings] | None = None
         self.announced = ""
         self.watchers: tuple[Listener, Observer] | None = None
+        self.warned: set[str] = set()
+
+    def warn_once(self, text: str) -> None:
+        """Log a warning, unless it is empty or was logged before."""
+        with self.lock:
+            if text and text not in self.warned:
+                self.warned.add(text)
+                log.warning("Wan 2.7: %s", text)
 
 
 _process = _Process()

@@ -10,15 +10,13 @@ from comfy_api.latest import io
 
 from .comfy.upload_pipeline import encode_and_send, fingerprint
 from .core import limits
+from .core.limits import AUDIO_FORMATS, IMAGE_FORMATS, ON_LIMIT
 from .media.files import MediaError, MediaFile
 
 if TYPE_CHECKING:
     from .comfy.runtime import Job
 
 CATEGORY = "video/Wan 2.7"
-ON_LIMIT = ("fit", "error")
-IMAGE_FORMATS = ("auto", "png", "jpeg", "webp")
-AUDIO_FORMATS = ("auto", "wav", "mp3")
 
 _IMAGE, _AUDIO, _CLIP, _MB = limits.IMAGE, limits.AUDIO, limits.CLIP, limits.MB
 

@@ -14,11 +14,11 @@ from comfy_api.latest import io, ui
 
 from .api.task import check_task_id
 from .comfy import node_cache
-from .comfy.inline_advice import advised
 from .comfy.runtime import executing_node_id, show_text, until_interrupted
 from .comfy.wait_status import Board, Line
 from .core.errors import RequestError, Wan27Error
 from .image_to_video import CATEGORY
+from .storage.inline import explain_refused_image
 
 if TYPE_CHECKING:
     from .runner.models import Finished
@@ -118,7 +118,9 @@ class Wan27WaitForVideo(io.ComfyNode):
             on_interrupt=partial(_say_what_goes_on, board),
         )
         await board.show()
-        with advised(not services.connection.is_sandbox and services.settings.storage.kind in ("auto", "inline")):
+        with explain_refused_image(
+            not services.connection.is_sandbox and services.settings.storage.kind in ("auto", "inline")
+        ):
             finished = _all_finished(outcomes, ids)
         paths = [item.path for item in finished]
         node_cache.remember(f"wait {node_id}", lambda: not all(path.is_file() for path in paths))

@@ -16,6 +16,7 @@ from ..core.errors import (
     RequestError,
     ServerError,
     ServiceError,
+    reworded,
 )
 from ..core.redaction import Redactor
 from .connection import Connection
@@ -150,13 +151,12 @@ class ServiceClient:
         try:
             return read(payload)
         except ServiceError as error:
-            self._redacted(error)
-            raise
+            raise self._redacted(error) from None
 
     def _redacted(self, error: ServiceError) -> ServiceError:
-        error.args = (self._redactor.redact(str(error)),)
-        error.reason = self._redactor.redact(error.reason)
-        return error
+        redacted = reworded(error, self._redactor.redact(str(error)))
+        redacted.reason = self._redactor.redact(error.reason)
+        return redacted
 
     def _said(self, error: Exception) -> str:
         """The name of a transport error and its text."""

@@ -45,8 +45,13 @@ class Connection:
         return is_loopback(urlsplit(self.base_url).hostname)
 
     def estimate(self, request: VideoRequest) -> float:
-        """Estimated cost in USD: whole output seconds times the price of the resolution."""
-        return round(request.duration * self.prices[request.resolution], 6)
+        """Return the estimated cost of a request in USD."""
+        return estimated_cost(request.duration, request.resolution, self.prices)
+
+
+def estimated_cost(duration: int, resolution: str, prices: Mapping[str, float]) -> float:
+    """Return the estimated cost in USD: whole output seconds times the price per second of the resolution."""
+    return round(duration * prices[resolution], 6)
 
 
 def check_base_url(url: str) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 from ..api.request import MEDIA_FIELDS, VideoRequest, combination_problems, text_problems, url_problems
 from ..core import limits
 from ..core.errors import RequestError
-
-ON_REPEAT = ("reuse", "submit_again")
+from ..core.limits import ON_REPEAT
 
 
 def literal_problems(

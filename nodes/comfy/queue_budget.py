@@ -10,6 +10,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
+from ..api.connection import estimated_cost
 from ..api.request import MEDIA_FIELDS
 from ..core import limits
 from ..core.errors import BudgetError
@@ -135,7 +136,7 @@ def budget_problem() -> str | None:
 
     def verdict(requests: list[Mapping[str, Any]], spent_today: float) -> str | None:
         found = surely_different(requests)
-        costs = [r["duration"] * prices[r.get("resolution", limits.DEFAULT_RESOLUTION)] for r in found]
+        costs = [estimated_cost(r["duration"], r.get("resolution", limits.DEFAULT_RESOLUTION), prices) for r in found]
         try:
             check_certain(costs, budget=budget, spent_today=spent_today)
         except BudgetError as error:

@@ -136,7 +136,10 @@ def _tell(services: Services, files: Sequence[MediaFile], node_id: str | None) -
         log.info("Wan 2.7: %s", note)
     size = sum(file.size for file in files) / 1_000_000
     summary = f"{len(files)} {files[0].kind}{'s' if len(files) > 1 else ''}, {size:.1f} MB"
-    show_text("\n".join(filter(None, [services.sandbox_note, services.storage.note, *notes, summary])), node_id=node_id)
+    show_text(
+        "\n".join(filter(None, [services.sandbox_note, services.storage.privacy_notice, *notes, summary])),
+        node_id=node_id,
+    )
 
 
 def _key(node_id: str | None) -> str:

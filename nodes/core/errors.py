@@ -23,6 +23,11 @@ Wan27Error
 
 from __future__ import annotations
 
+import copy
+from typing import TypeVar
+
+E = TypeVar("E", bound=BaseException)
+
 
 class Wan27Error(Exception):
     """Base of everything this pack raises about the service. `str()` is the text for the person at the graph."""
@@ -131,3 +136,11 @@ class StorageError(Exception):
 
 class SettingsError(ValueError):
     """A setting cannot be used. Names the setting, its value, the allowed values and where it stands."""
+
+
+def reworded(error: E, text: str) -> E:
+    """Return a copy of an error with another text; class, attributes and cause stay. Others may hold the original."""
+    changed = copy.copy(error)
+    changed.args = (text, *error.args[1:])
+    changed.__cause__ = error.__cause__
+    return changed

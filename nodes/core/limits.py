@@ -1,4 +1,4 @@
-"""Every number of the service, once. Nodes, validation, tooltips, sandbox and tests read them here.
+"""Every number of the service and every list of choices, once. Nodes, tooltips, validation and sandbox read them here.
 
 Every bound is inclusive. Sides are pixels, lengths are seconds, sizes are bytes; `max_aspect` is the longer side
 divided by the shorter one. Media functions take the bounds as a parameter.
@@ -10,10 +10,11 @@ does not say which megabyte it means, and the smaller one is accepted under both
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 
 def within_aspect(width: int, height: int, max_aspect: float) -> bool:
-    """Whether the longer side is at most `max_aspect` times the shorter one. Exact for whole numbers."""
+    """Return whether the longer side is at most `max_aspect` times the shorter one. Exact for whole numbers."""
     return max(width, height) <= min(width, height) * max_aspect
 
 
@@ -52,7 +53,7 @@ MB = 1_000_000
 
 PROMPT_CHARS = 5000
 NEGATIVE_PROMPT_CHARS = 500
-"""Lengths are counted in characters (Unicode code points), Chinese and English alike."""
+"""Both are counted in characters (Unicode code points), in Chinese and English alike."""
 
 RESOLUTIONS = ("720P", "1080P")
 DEFAULT_RESOLUTION = "1080P"
@@ -67,15 +68,25 @@ AUDIO = AudioBounds(min_seconds=2.0, max_seconds=30.0, max_bytes=15 * MB)
 CLIP = ClipBounds(min_seconds=2.0, max_seconds=10.0, min_side=240, max_side=4096, max_aspect=8.0, max_bytes=100 * MB)
 
 TIER_AREA = {"720P": 1280 * 720, "1080P": 1920 * 1080}
-"""Output area in pixels, approximately; the aspect follows the input."""
+"""Approximate output area in pixels; the aspect follows the input."""
 SIDE_MULTIPLE = 16
 """Both sides of the output are multiples of this."""
 
 PRICE_PER_SECOND_USD = {"720P": 0.10, "1080P": 0.15}
-"""The common price elsewhere; the vendor's own was not found. A default of a setting, always called an estimate."""
+"""Default of a setting, always called an estimate: what other vendors charge, as the service publishes no price."""
 
 TASK_QUERY_HOURS = 24
-"""How long a task can be asked for: the model's own limit, the vendor documents none."""
+"""How long a task can be queried. This is the model's own limit; the vendor documents none."""
 
 RESULT_BYTES = 2_000 * MB
-"""No 15 s video comes near this; a download beyond it is not one. Own choice, not the service's."""
+"""No 15 s video comes near this, so a larger download is not a video. Our own choice, not the service's."""
+
+OnLimit = Literal["fit", "error"]
+ON_LIMIT: tuple[OnLimit, ...] = get_args(OnLimit)
+ImageFormat = Literal["auto", "png", "jpeg", "webp"]
+IMAGE_FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
+AudioFormat = Literal["auto", "wav", "mp3"]
+AUDIO_FORMATS: tuple[AudioFormat, ...] = get_args(AudioFormat)
+OnRepeat = Literal["reuse", "submit_again"]
+ON_REPEAT: tuple[OnRepeat, ...] = get_args(OnRepeat)
+"""Choices of the nodes, which workflows contain: none may be renamed or removed. The first is the default."""

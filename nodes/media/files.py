@@ -11,8 +11,9 @@ from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
+from ..core.limits import ON_LIMIT
+
 Kind = Literal["image", "audio", "video"]
-OnLimit = Literal["fit", "error"]
 Cancelled = Callable[[], bool]
 
 MIME = {
@@ -133,7 +134,7 @@ def check_cancelled(cancelled: Cancelled | None) -> None:
 
 def check_on_limit(on_limit: str) -> None:
     """Raise MediaError if `on_limit` is neither fit nor error."""
-    if on_limit not in ("fit", "error"):
+    if on_limit not in ON_LIMIT:
         raise MediaError(f"on_limit is {on_limit!r}; it must be fit or error.")
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Mapping
-from typing import TypeVar
 
+from ..core.errors import E, reworded
 from ..ledger.records import TaskRow
-
-E = TypeVar("E", bound=BaseException)
 
 
 def doubtful(rows: Mapping[int, TaskRow], total: int) -> str:
@@ -129,7 +126,4 @@ def in_batch(error: E, index: int, total: int) -> E:
     """The error with the number of its item in front. A copy: others may be waiting for the same one."""
     if total == 1:
         return error
-    numbered = copy.copy(error)
-    numbered.args = (f"Request {index + 1} of {total}: {error}", *error.args[1:])
-    numbered.__cause__ = error.__cause__
-    return numbered
+    return reworded(error, f"Request {index + 1} of {total}: {error}")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..api.connection import Connection
 from ..api.request import VideoRequest
-
-OnRepeat = Literal["reuse", "submit_again"]
+from ..core.limits import OnRepeat
 
 
 @dataclass(frozen=True)

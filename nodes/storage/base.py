@@ -37,8 +37,8 @@ class Storage(Protocol):
         """Tells this place from every other one; what was stored under another name is not found here."""
 
     @property
-    def note(self) -> str:
-        """One sentence for the node on where files go, "" where there is nothing to say."""
+    def privacy_notice(self) -> str:
+        """One sentence on who can read the files, or "" if only the service can."""
 
     async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
         """Store a file.

@@ -40,7 +40,7 @@ class ComfyStorage:
         StorageError: naming the setting that is missing or cannot be used.
     """
 
-    note = ""
+    privacy_notice = ""
 
     def __init__(self, values: Mapping[str, Any], directory: Path) -> None:
         options = Options("comfyui", values)

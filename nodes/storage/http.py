@@ -8,6 +8,8 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -20,12 +22,36 @@ from ..media.files import MediaFile
 from .base import Progress, StoredUrl, read_chunks
 from .http_upload import BACKOFF, Answer, Upload, send
 from .multipart import Form
-from .presets import load_presets
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SECRET_HEADER = re.compile("auth|cookie|key|token|secret|pass|sign", re.IGNORECASE)
 _LONGEST_URL = 4096
 _NO_URL = re.compile(r"[\s<>\"]|[^\x21-\uffff]")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """An upload service whose protocol is documented, from presets.json.
+
+    Attributes:
+        title: name of the service.
+        source: page that documents the protocol.
+        public: whether anyone who has the link can read the file.
+        limits: what the service says about size and time, for the README.
+        options: keys of [storage.http]; what the user sets wins.
+    """
+
+    title: str
+    source: str
+    public: bool
+    limits: str
+    options: Mapping[str, Any]
+
+
+def load_presets() -> dict[str, Preset]:
+    """Return all presets by name."""
+    text = Path(__file__).with_name("presets.json").read_text(encoding="utf-8")
+    return {name: Preset(**fields) for name, fields in json.loads(text).items()}
 
 
 class HttpStorage:
@@ -69,8 +95,8 @@ class HttpStorage:
         return f"http {urlsplit(self._url).hostname} {hashlib.sha256(told.encode()).hexdigest()[:12]}"
 
     @property
-    def note(self) -> str:
-        """See `Storage.note`."""
+    def privacy_notice(self) -> str:
+        """See `Storage.privacy_notice`."""
         if self._preset is None or not self._preset.public:
             return ""
         where = f"{self._preset.title} ({urlsplit(self._url).hostname})"

@@ -1,33 +1,45 @@
-"""Pictures inside the request itself, as data URIs. Needs no storage; the service does not document it."""
+"""Images inside the request itself, as data URIs. Needs no storage, but the service does not document it."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from ..core.errors import StorageError
+from ..core.errors import MediaRefusedError, ServiceError, StorageError, TaskFailedError, Wan27Error, reworded
 from ..media.files import MediaFile
 from .base import Progress, StoredUrl
 
-_HELP = """The service takes URLs only, so {what} needs a storage. Choose one under [storage] in config.toml:
+_HELP = """The service accepts URLs only, so {what} needs a storage. Choose one under [storage] in config.toml:
   kind = "s3"       any S3-compatible bucket (AWS, R2, B2, MinIO, OSS), private, with signed links
   kind = "http"     any server that takes a PUT or a form POST, or one of the presets
-  kind = "comfyui"  this ComfyUI itself, where it can be reached from the internet
+  kind = "comfyui"  this ComfyUI itself, if it can be reached from the internet
 or paste a public URL into the {field} input. See "Storage" in the README."""
 
-_FIELDS = {"audio": "driving_audio_url", "video": "first_clip_url", "image": "image_url"}
+_WHAT = {
+    "image": ("this image", "image_url"),
+    "audio": ("audio", "driving_audio_url"),
+    "video": ("a clip", "first_clip_url"),
+}
+
+_REFUSED = frozenset({400, 413, 415, 422})
+"""Statuses of a request whose body was refused; a proxy answers 413 to a body that is too large for it."""
+
+_NOT_FETCHED = ("Unable to download", "InvalidURL", "InvalidParameter.DataInspection")
+"""What the model says if it could not fetch a URL."""
 
 
 class InlineStorage:
-    """Turns pictures into data URIs; refuses sound and video with the choice there is."""
+    """Turns images into data URIs. Refuses audio and video, and lists the storages to choose from."""
 
     name = "inline"
-    note = "No storage is set: the picture is sent inside the request (the service does not document this)."
+    privacy_notice = "No storage is set: the image is sent inside the request (the service does not document this)."
 
     async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
         """See `Storage.put`."""
         if file.kind != "image":
-            raise StorageError(no_storage_text(file.kind))
+            raise StorageError(_storage_help(file.kind))
         data = await asyncio.to_thread(file.path.read_bytes)
         encoded = base64.b64encode(data).decode("ascii")
         if on_progress is not None:
@@ -35,7 +47,31 @@ class InlineStorage:
         return StoredUrl(f"data:{file.mime};base64,{encoded}")
 
 
-def no_storage_text(kind: str) -> str:
-    """The five lines that explain which storages there are."""
-    what = {"audio": "a sound", "video": "a clip"}.get(kind, "this picture")
-    return _HELP.format(what=what, field=_FIELDS.get(kind, "url"))
+@contextmanager
+def explain_refused_image(inline: bool) -> Iterator[None]:
+    """List the storages in an error that an inline image may have caused.
+
+    Args:
+        inline: whether an image was, or is likely to have been, sent inside the request.
+    """
+    try:
+        yield
+    except Wan27Error as error:
+        if not (inline and _may_be_the_image(error)):
+            raise
+        advice = f"The image was sent inside the request. {_storage_help('image')}"
+        raise reworded(error, f"{error}\n{advice}") from error
+
+
+def _may_be_the_image(error: Wan27Error) -> bool:
+    if isinstance(error, MediaRefusedError):
+        return True
+    if type(error) is ServiceError:  # its subclasses are about something else, such as the key or the prompt
+        return error.status in _REFUSED
+    # A failed task, or several failures in an error of the base class that holds the text of each.
+    return type(error) in (TaskFailedError, Wan27Error) and any(text in str(error) for text in _NOT_FETCHED)
+
+
+def _storage_help(kind: str) -> str:
+    what, field = _WHAT[kind]
+    return _HELP.format(what=what, field=field)

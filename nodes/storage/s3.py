@@ -53,7 +53,7 @@ class S3Storage:
         StorageError: naming the setting that is missing or cannot be used, or the command that installs obstore.
     """
 
-    note = ""
+    privacy_notice = ""
 
     def __init__(self, values: Mapping[str, Any], *, backoff: Backoff = BACKOFF) -> None:
         options = Options("s3", values)

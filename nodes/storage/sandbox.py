@@ -21,7 +21,7 @@ class SandboxStorage:
         base_url: of a running sandbox, on loopback.
     """
 
-    note = ""
+    privacy_notice = ""
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url

@@ -23,7 +23,7 @@ class Place:
     """A storage that keeps what it gets in memory."""
 
     def __init__(self, name: str = "place", life: float | None = 24 * HOUR) -> None:
-        self.name, self.note, self.life = name, f"Files go to {name}.", life
+        self.name, self.privacy_notice, self.life = name, f"Files go to {name}.", life
         self.kept: list[bytes] = []
         self.paths: list[Path] = []
         self.at_once = self.most_at_once = 0

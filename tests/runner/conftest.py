@@ -11,8 +11,9 @@ from nodes.api.connection import Connection
 from nodes.api.request import VideoRequest
 from nodes.config.settings import Budget, Polling
 from nodes.core.backoff import Backoff
+from nodes.core.limits import OnRepeat
 from nodes.ledger.ledger import Ledger
-from nodes.runner.models import Finished, OnRepeat, Order, Progress, Submitted
+from nodes.runner.models import Finished, Order, Progress, Submitted
 from nodes.runner.runner import Runner
 from tests.runner.service import FakeService
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from nodes.config.settings import load_settings
 from nodes.core.errors import StorageError
 from nodes.storage.base import Storage
-from nodes.storage.factory import choose_storage
+from nodes.storage.factory import make_storage
 
 S3 = {
     "WAN27_STORAGE_S3_BUCKET": "my-bucket",
@@ -19,12 +18,12 @@ S3 = {
 }
 
 
-def choose(tmp_path: Path, text: str = "", sandbox_url: str | None = None, **environ: str) -> Storage:
+def make(tmp_path: Path, text: str = "", sandbox_url: str | None = None, **environ: str) -> Storage:
     (tmp_path / "config.toml").write_text(text)
     settings = load_settings(tmp_path, environ)
     assert settings.warnings == ()
     wanted = settings.storage
-    return choose_storage(wanted.kind, wanted.options, sandbox_url=sandbox_url, directory=tmp_path)
+    return make_storage(wanted.kind, wanted.options, sandbox_url=sandbox_url, directory=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -48,35 +47,34 @@ def choose(tmp_path: Path, text: str = "", sandbox_url: str | None = None, **env
         ),
     ],
 )
-def test_the_kind_that_is_set(text: str, environ: dict[str, str], name: str, tmp_path: Path) -> None:
-    assert choose(tmp_path, text, **environ).name.startswith(name)
+def test_make_storage_returns_the_kind_that_is_set(
+    text: str, environ: dict[str, str], name: str, tmp_path: Path
+) -> None:
+    assert make(tmp_path, text, **environ).name.startswith(name)
 
 
-def test_with_the_sandbox_the_sandbox_stores(tmp_path: Path) -> None:
-    storage = choose(tmp_path, '[storage]\nkind = "s3"', sandbox_url="http://127.0.0.1:1")
+def test_make_storage_with_the_sandbox_stores_there(tmp_path: Path) -> None:
+    storage = make(tmp_path, '[storage]\nkind = "s3"', sandbox_url="http://127.0.0.1:1")
     assert storage.name == "sandbox http://127.0.0.1:1"
 
 
-def test_kinds_that_lack_something(tmp_path: Path) -> None:
+def test_make_storage_names_the_setting_that_is_missing(tmp_path: Path) -> None:
     for kind, said in (("s3", "bucket"), ("http", "url"), ("comfyui", "public_url"), ("sandbox", "cannot fetch")):
         with pytest.raises(StorageError, match=said):
-            choose(tmp_path, f'[storage]\nkind = "{kind}"')
+            make(tmp_path, f'[storage]\nkind = "{kind}"')
 
 
-def test_a_public_host_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="nodes.storage.factory")
-    for _ in range(3):
-        choose(tmp_path, '[storage]\nkind = "http"\n[storage.http]\npreset = "tmpfiles"\nexpires_hours = 5')
-    (record,) = [record for record in caplog.records if record.name == "nodes.storage.factory"]
-    assert "tmpfiles.org" in record.getMessage() and "anyone who has the link" in record.getMessage()
-    assert record.levelno == logging.WARNING
+def test_make_storage_names_a_public_host_in_its_notice(tmp_path: Path) -> None:
+    text = '[storage]\nkind = "http"\n[storage.http]\npreset = "tmpfiles"\nexpires_hours = 5'
+    notice = make(tmp_path, text).privacy_notice
+    assert "tmpfiles.org" in notice and "anyone who has the link" in notice
 
 
-def test_names_tell_places_apart(tmp_path: Path) -> None:
+def test_storage_names_tell_places_apart(tmp_path: Path) -> None:
     """What was stored in one place is not looked for in another."""
     form = '[storage]\nkind = "http"\n[storage.http]\nurl = "https://h/{0}"\nmethod = "POST"\nresponse = "{1}"'
     texts = [form.replace("{0}", a).replace("{1}", b) for a in ("x", "y") for b in ("text", "json:url")]
     texts += [f'[storage]\nkind = "comfyui"\n[storage.comfyui]\npublic_url = "https://{host}"' for host in ("a", "b")]
-    names = [choose(tmp_path, text).name for text in texts]
+    names = [make(tmp_path, text).name for text in texts]
     assert len(set(names)) == len(names)
-    assert choose(tmp_path, texts[0]).name == names[0]
+    assert make(tmp_path, texts[0]).name == names[0]

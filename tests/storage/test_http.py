@@ -15,8 +15,7 @@ from aiohttp import web
 
 from nodes.core.errors import StorageError
 from nodes.storage.base import StoredUrl
-from nodes.storage.http import HttpStorage
-from nodes.storage.presets import load_presets
+from nodes.storage.http import HttpStorage, load_presets
 from tests.media_files import large_file, media_file
 from tests.storage.servers import NO_PAUSE, Host, Seen, everything_said, hours_left, raw, running
 
@@ -166,8 +165,8 @@ def test_preset_as_it_is(preset: str) -> None:
     assert found.source.startswith("https://") and found.limits
     storage = HttpStorage({"preset": preset, "api_key": KEY})
     assert found.options["url"].startswith("https://")
-    assert "anyone who has the link" in storage.note and found.title in storage.note
-    assert KEY not in storage.note + storage.name + repr(storage)
+    assert "anyone who has the link" in storage.privacy_notice and found.title in storage.privacy_notice
+    assert KEY not in storage.privacy_notice + storage.name + repr(storage)
 
 
 def test_what_the_user_sets_wins_over_the_preset(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_nothing_of_a_link_reaches_the_log(s3: S3Server, tmp_path: Path, caplog:
 
 def test_no_secret_in_what_python_shows(s3: S3Server) -> None:
     storage = S3Storage(s3.options(session_token="token-SECRET-1"))
-    assert "SECRET" not in repr(storage) + storage.name + storage.note + str(storage)
+    assert "SECRET" not in repr(storage) + storage.name + storage.privacy_notice + str(storage)
 
 
 HUNDRED_MB = """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ...core.limits import AudioBounds
+from ...core.limits import AUDIO_FORMATS, ON_LIMIT, AudioBounds, AudioFormat, OnLimit
 from ..content_hash import ContentHash
 from ..files import MediaCancelled, MediaError, MediaFile, describe, megabytes, new_path
 from .mp3 import frames_seconds, mp3_rate, write_mp3
@@ -18,10 +18,6 @@ from .waveform import fade_out, mix_down, parts, resample, to_float, without_cli
 
 if TYPE_CHECKING:
     from .waveform import Samples
-
-AudioFormat = Literal["auto", "wav", "mp3"]
-OnLimit = Literal["fit", "error"]
-FORMATS: tuple[str, ...] = ("auto", "wav", "mp3")
 
 _WAV_HEADER = 44
 _WAV_RATES = (8_000, 192_000)
@@ -49,8 +45,8 @@ def encode_audio(
 
     Raises MediaError (also for fit: too short, NaN, a wrong shape) and MediaCancelled.
     """
-    if format not in FORMATS or on_limit not in ("fit", "error"):
-        raise MediaError(f"format {format!r} or on_limit {on_limit!r} is none of {FORMATS} and fit, error.")
+    if format not in AUDIO_FORMATS or on_limit not in ON_LIMIT:
+        raise MediaError(f"format {format!r} or on_limit {on_limit!r} is none of {AUDIO_FORMATS} and fit, error.")
     waveform, rate = parts(audio)
     name = f"Sound {index + 1}"
     notes: list[str] = []

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core.limits import ImageBounds
+from ...core.limits import IMAGE_FORMATS, ON_LIMIT, ImageBounds, ImageFormat, OnLimit
 from ..content_hash import ContentHash
 from ..files import MediaCancelled, MediaError, MediaFile, describe, megabytes, new_path
 from .formats import JPEG_QUALITIES, WEBP_MAX_SIDE, WEBP_QUALITIES, jpeg, png, png_smaller, webp
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-ImageFormat = Literal["auto", "png", "jpeg", "webp"]
-OnLimit = Literal["fit", "error"]
 _Encoder = Callable[["NDArray[np.uint8]", int], "bytes | None"]
-FORMATS: tuple[str, ...] = ("auto", "png", "jpeg", "webp")
 
 _PNG_RETRY = 1.15
 """A PNG this much too large may still fit at the slower level: that gains 5 to 10 percent."""
@@ -81,8 +78,8 @@ def encode_image(
 
     Raises MediaError (also for fit: NaN, a wrong shape, an aspect beyond the limit) and MediaCancelled.
     """
-    if format not in FORMATS or on_limit not in ("fit", "error"):
-        raise MediaError(f"format {format!r} or on_limit {on_limit!r} is none of {FORMATS} and fit, error.")
+    if format not in IMAGE_FORMATS or on_limit not in ON_LIMIT:
+        raise MediaError(f"format {format!r} or on_limit {on_limit!r} is none of {IMAGE_FORMATS} and fit, error.")
     name = f"Image {index + 1}"
     attempt = _Attempt(_pixels(image, name), bounds, name, cancelled=cancelled)
     if _flatten(image, attempt) and on_limit == "error":
