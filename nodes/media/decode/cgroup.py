@@ -1,16 +1,16 @@
-"""What the memory limit of a container, or of a systemd unit, leaves: Linux control groups of both versions."""
+"""Memory that the limit of a container or a systemd unit leaves: Linux control groups, versions 1 and 2."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import NamedTuple
 
-#: From here on a figure means no limit: version 1 writes the largest number of pages there is, in bytes.
 _NO_LIMIT = 1 << 60
+"""A figure from here on means no limit: version 1 writes the largest number of pages there is, in bytes."""
 
 
 class _Names(NamedTuple):
-    """What a version calls its files, and in memory.stat the file cache of a group and all groups below it."""
+    """Names of a version's files, and in memory.stat those of the file cache of a group and all groups below it."""
 
     limit: str
     used: str
@@ -22,10 +22,13 @@ _V2 = _Names("memory.max", "memory.current", ("inactive_file", "active_file"))
 
 
 def free_in_cgroup(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> int | None:
-    """Bytes that the tightest limit on this process leaves, at least 0. None where there is none, or nothing tells.
+    """Return the bytes that the tightest limit on this process leaves, at least 0, or None without a limit.
 
-    root: where control groups are mounted. membership: the kernel's list of the groups that the process is in. Raises
-    nothing, whatever is in the files.
+    Raises nothing, whatever is in the files.
+
+    Args:
+        root: where control groups are mounted.
+        membership: the kernel's list of the groups that the process is in.
     """
     one, two = _groups(membership)
     known = [_free_in(group, _V1) for group in _upwards(root / "memory", one)]
@@ -34,7 +37,7 @@ def free_in_cgroup(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path(
 
 
 def _groups(membership: Path) -> tuple[str, str]:
-    """Paths of the process's groups, of version 1 for memory and of version 2; "/" where there is none."""
+    """Return the paths of the process's groups, of version 1 for memory and of version 2; "/" if it is in none."""
     one = two = "/"
     try:
         lines = membership.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
@@ -51,17 +54,17 @@ def _groups(membership: Path) -> tuple[str, str]:
 
 
 def _upwards(root: Path, path: str) -> list[Path]:
-    """The folder of a group and of all groups around it: the limit of each of them holds.
+    """Return the folders of a group and of all groups around it: each of their limits holds.
 
-    In a container the path is often the host's, and only the root is there. ".." is written for a group outside of the
-    container's own, which cannot be seen from the inside.
+    In a container the path is often the host's, and only the root exists. The kernel writes ".." for a group outside of
+    the container's own, which cannot be seen from the inside.
     """
     parts = [part for part in path.split("/") if part not in ("", ".", "..")]
     return [root.joinpath(*parts[:count]) for count in range(len(parts), -1, -1)]
 
 
 def _free_in(group: Path, names: _Names) -> int | None:
-    """What one group's limit leaves. File cache counts as used there, but is given back on demand."""
+    """Return what one group's limit leaves. Its file cache counts as used there, but is released on demand."""
     try:
         limit = (group / names.limit).read_text(encoding="ascii").strip()
         if limit == "max" or int(limit) >= _NO_LIMIT:

@@ -23,7 +23,7 @@ from ..video.matroska import is_cut_off
 from ..video.probe import frame_rate
 from .audio_track import SILENCE_CHANNELS, SILENCE_RATE, silence
 from .frame_store import Converter, FrameStore, Geometry, limited_size
-from .memory import check_memory, check_sound, frame_bytes, not_given, working_bytes
+from .memory import allocation_failed, check_audio, check_memory, frame_bytes, working_bytes
 from .options import Decoded, DecodeOptions
 from .plan import Plan, make_plan
 from .reader import Reader, Step
@@ -69,7 +69,7 @@ def decode(
         guard = _Guard(name, options, plan, video, audio, memory_limit)
         guard.check(video.codec_context.width, video.codec_context.height)
         rate = frame_rate(video)
-        reader = Reader(name, options, plan, rate, guard.make_store, guard.check_sound, cancelled, on_progress)
+        reader = Reader(name, options, plan, rate, guard.make_store, guard.check_audio, cancelled, on_progress)
         try:
             for step in reader.steps(audio):
                 if not reader.read(container, step):
@@ -147,17 +147,17 @@ class _Guard:
             last_frame=self._options.want_last_frame,
             width=width,
             height=height,
-            other_bytes=self._other,
+            audio_bytes=self._other,
             limit=self._limit,
             working=working,
         )
 
-    def check_sound(self, count: int) -> None:
+    def check_audio(self, count: int) -> None:
         """Raise MemoryRefusedError where `count` more bytes of sound do not fit. Files hold more than they say."""
         width, height = limited_size(*self._size, self._options.max_side)
         frames = (self._frames if self._options.want_images else 0) + self._options.want_last_frame
         other = frames * frame_bytes(width, height)
-        check_sound(name=self._name, count=count, other_bytes=other, limit=self._limit)
+        check_audio(name=self._name, count=count, other_bytes=other, limit=self._limit)
 
     def make_store(self, first: VideoFrame) -> FrameStore:
         """The array for all frames. The first one is asked for its size again: the header may have lied."""
@@ -167,7 +167,7 @@ class _Guard:
             # While the array grows the old one is there too, and has taken its memory already.
             return FrameStore(geometry, self._frames, lambda frames: self.check(first.width, first.height, frames))
         except MemoryError as error:
-            raise not_given(self._name, self._frames, geometry.width, geometry.height) from error
+            raise allocation_failed(self._name, self._frames, geometry.width, geometry.height) from error
 
 
 def _audio_bytes(options: DecodeOptions, plan: Plan, video: VideoStream, audio: AudioStream | None) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..video.probe import rotation_of
 from ..video.threads import is_large
-from .memory import not_given
+from .memory import allocation_failed
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -178,7 +178,7 @@ class FrameStore:
             data: Pixels = np.empty((larger, *self._data.shape[1:]), np.float32)
         except MemoryError as error:
             height, width = self._data.shape[1:3]
-            raise not_given("The video", larger, width, height) from error
+            raise allocation_failed("The video", larger, width, height) from error
         data[: self.count] = self._data
         self._data = data
 

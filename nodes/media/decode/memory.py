@@ -1,17 +1,18 @@
-"""Whether the frames fit into memory, asked before any of it is taken."""
+"""Check that the decoded frames and audio fit into memory, before any of it is taken."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ..files import MediaError
 from .cgroup import free_in_cgroup
 
 MIB = 1 << 20
-#: What decoding takes beside the tensors, at least: the decoder's own frames, one 8 bit picture, FFmpeg's buffers.
 WORKING_BYTES = 96 * MIB
-#: Left to the rest of ComfyUI and the system.
+"""The least that decoding takes beside the tensors: the decoder's own frames, one 8-bit image, FFmpeg's buffers."""
 MARGIN_BYTES = 256 * MIB
+"""Left to the rest of ComfyUI and the system."""
 
 
 class MemoryRefusedError(MediaError):
@@ -19,15 +20,19 @@ class MemoryRefusedError(MediaError):
 
 
 def frame_bytes(width: int, height: int) -> int:
-    """Bytes of one float32 RGB frame."""
+    """Return the bytes of one float32 RGB frame."""
     return width * height * 3 * 4
 
 
 def working_bytes(width: int, height: int, bits: int) -> int:
-    """What decoding takes beside the tensors, for frames of that size in the file, with so many bits for a pixel.
+    """Return what decoding takes beside the tensors.
 
-    Twelve of them, for references and those that wait for their turn, and one in 8 bit RGB. Seen at 4K: 138 MiB for
-    H.264 with five references (this says 166), 241 MiB for HEVC with 10 bit (this says 308).
+    Counts twelve frames, for references and for those that wait for their turn, and one in 8-bit RGB. Seen at 4K:
+    138 MiB for H.264 with five references (this returns 166), 241 MiB for 10-bit HEVC (this returns 308).
+
+    Args:
+        width, height: of the frames in the file.
+        bits: memory for one of their pixels.
     """
     return max(WORKING_BYTES, width * height * (12 * bits // 8 + 3))
 
@@ -38,100 +43,74 @@ def check_memory(
     frames: int,
     width: int,
     height: int,
-    other_bytes: int,
+    audio_bytes: int,
     limit: int | None,
     last_frame: bool = False,
     working: int = WORKING_BYTES,
 ) -> None:
-    """Raise MemoryRefusedError where all that is asked for does not fit beside `working` bytes.
+    """Check that everything that was asked for fits beside `working` bytes.
 
-    frames: given out as images. last_frame: one more of the same size is given out on its own. other_bytes: of sound.
-    `limit` replaces what the system says is free; where neither is known nothing is refused.
+    Args:
+        frames: returned as images.
+        audio_bytes: counted in full though fewer frames shorten the audio, so that a proposed number certainly fits.
+        limit: replaces what the system says is free. If neither is known, nothing is refused.
+        last_frame: one more frame of the same size is returned on its own.
+
+    Raises:
+        MemoryRefusedError: it does not fit.
     """
     available = limit if limit is not None else available_bytes()
     if available is None:
         return
     spare = available - working - (MARGIN_BYTES if limit is None else 0)
-    one = frame_bytes(width, height)
-    pictures = (frames + last_frame) * one
-    if pictures + other_bytes <= spare:
+    count, one = frames + last_frame, frame_bytes(width, height)
+    if count * one + audio_bytes <= spare:
         return
-    if not pictures:
-        raise _sound_refused(name, other_bytes, spare)
-    sound = f" and {_size(other_bytes)} more for the sound" if other_bytes else ""
+    needed = [f"{_size(audio_bytes)} for the audio"] if audio_bytes else []
+    if count:
+        extra = " (one for last_frame)" if last_frame else ""
+        needed.insert(0, f"{_size(count * one)} for {count} frame{'s' * (count > 1)} of {width}×{height}{extra}")
+    fitting = (spare - audio_bytes) // one - last_frame if frames else 0
+    if fitting > 0:
+        ways = [f"set max_frames to {fitting} or less", "set duration"]
+    else:
+        ways = ["set max_frames or duration"] if audio_bytes else []
+    ways += ["raise every_nth"] if frames and ways else []
+    ways += ["lower max_side"] if count else []
+    ways += ["link fewer of images, audio and last_frame"]
     raise MemoryRefusedError(
-        f"{name}: {_needing(frames, last_frame, width, height)} {_size(pictures)} of memory as an IMAGE{sound}, and "
-        f"{_size(available)} are free ({_size(max(spare, 0))} after a margin). "
-        + _way_out(frames, last_frame, one, other_bytes, spare)
+        f"{name} needs {' and '.join(needed)}; {_size(max(spare, 0))} of the {_size(available)} that are free can be "
+        f"used. To make it fit, {', '.join(ways)}, or free memory that models and other programs hold."
     )
 
 
-def _needing(frames: int, last_frame: bool, width: int, height: int) -> str:
-    """The beginning of a sentence, up to its verb."""
-    if not frames:
-        return f"the last frame of {width}×{height} needs"
-    if frames + last_frame == 1:
-        return f"1 frame of {width}×{height} needs"
-    return f"{frames + last_frame} frames of {width}×{height}{' (one for last_frame)' * last_frame} need"
+def check_audio(*, name: str, count: int, other_bytes: int, limit: int | None) -> None:
+    """Check that `count` more bytes of audio fit. `other_bytes`, already taken, only count against `limit`.
+
+    Raises:
+        MemoryRefusedError: they do not fit.
+    """
+    working = 0 if limit is None else WORKING_BYTES + other_bytes
+    check_memory(name=name, frames=0, width=0, height=0, audio_bytes=count, limit=limit, working=working)
 
 
-def _way_out(frames: int, last_frame: bool, one: int, sound: int, spare: int) -> str:
-    """What helps. Sound is taken in full: with fewer frames it gets shorter, so that what is told fits for sure."""
-    pictures = (frames + last_frame) * one
-    fitting = (spare - sound) // one - last_frame
-    if frames and fitting > 0:
-        unheard = ", or link nothing to audio" if sound > pictures and pictures <= spare else ""
-        return (
-            f"About {fitting} such frames would fit: set max_frames to that or less, set duration, raise every_nth, or "
-            f"make the frames smaller with max_side{unheard}."
-        )
-    if sound and (bool(frames) + last_frame) * one <= spare:
-        smaller = " The frames alone get smaller with every_nth and max_side." if frames else ""
-        return (
-            "The sound leaves no room: set duration or max_frames to decode a part of it, or link nothing to audio."
-            + smaller
-        )
-    what = "Not one such frame" if frames else "Not even that one"
-    beside = " beside last_frame" if frames and last_frame else ""
-    return (
-        f"{what} would fit{beside}: make it smaller with max_side, link less of images, audio and last_frame, or free "
-        "memory that models and other programs hold."
-    )
-
-
-def not_given(name: str, frames: int, width: int, height: int) -> MemoryRefusedError:
-    """The error for when it seemed to fit, but the system does not give the memory for so many frames of that size."""
+def allocation_failed(name: str, frames: int, width: int, height: int) -> MemoryRefusedError:
+    """Return the error for frames that seemed to fit, but that the system has no memory for."""
     return MemoryRefusedError(
-        f"{name}: the system does not give the memory for {frames} frames of {width}×{height}. Set max_frames or "
-        "duration, raise every_nth, or make them smaller with max_side."
+        f"{name}: the system has no memory for {frames} frames of {width}×{height}. Set max_frames or duration, raise "
+        "every_nth, or lower max_side."
     )
 
 
-def check_sound(*, name: str, count: int, other_bytes: int, limit: int | None) -> None:
-    """Raise MemoryRefusedError where `count` more bytes of sound do not fit. other_bytes: taken from `limit`."""
-    available = limit if limit is not None else available_bytes()
-    if available is None:
-        return
-    spare = available - (MARGIN_BYTES if limit is None else WORKING_BYTES + other_bytes)
-    if count > spare:
-        raise _sound_refused(name, count, spare)
+def available_bytes(in_container: Callable[[], int | None] = free_in_cgroup) -> int | None:
+    """Return the memory that can be taken without swapping, or None if nothing says.
 
-
-def _sound_refused(name: str, count: int, spare: int) -> MemoryRefusedError:
-    return MemoryRefusedError(
-        f"{name}: its sound alone needs {_size(count)} of memory, and {_size(max(spare, 0))} are free after a margin. "
-        "Set duration or max_frames to decode a part of it, or link nothing to audio."
-    )
-
-
-def available_bytes() -> int | None:
-    """Memory that can be taken without swapping, a container's limit counted in. None where nothing tells."""
+    Args:
+        in_container: what the limit of a container leaves, None without one.
+    """
     free = _free_by_psutil()
-    if free is None:
-        free = _free_by_proc()
-    capped = free_in_cgroup()
-    known = [value for value in (free, capped) if value is not None]
-    return min(known) if known else None
+    known = [free_by_proc() if free is None else free, in_container()]
+    return min((value for value in known if value is not None), default=None)
 
 
 def _free_by_psutil() -> int | None:
@@ -143,7 +122,8 @@ def _free_by_psutil() -> int | None:
         return None
 
 
-def _free_by_proc(meminfo: Path = Path("/proc/meminfo")) -> int | None:
+def free_by_proc(meminfo: Path = Path("/proc/meminfo")) -> int | None:
+    """Return the available memory that the Linux kernel reports, None on other systems."""
     try:
         for line in meminfo.read_text(encoding="ascii", errors="replace").splitlines():
             if line.startswith("MemAvailable:"):

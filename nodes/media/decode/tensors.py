@@ -11,7 +11,7 @@ from ..audio.waveform import parts, to_float
 from ..files import MediaCancelled, MediaError
 from .audio_track import SILENCE_CHANNELS, SILENCE_RATE, silence
 from .frame_store import limited_size
-from .memory import check_memory, check_sound, frame_bytes
+from .memory import check_audio, check_memory, frame_bytes
 from .options import Decoded, DecodeOptions
 from .plan import TOLERANCE, samples_in
 
@@ -97,7 +97,7 @@ class _Copy:
             last_frame=last,
             width=new_width,
             height=new_height,
-            other_bytes=0,
+            audio_bytes=0,
             limit=None,
             working=_PICTURES * frame_bytes(width, height),
         )
@@ -154,7 +154,7 @@ def _cut(audio: dict[str, Any] | None, start: Fraction, end: Fraction | None, se
     waveform, rate = parts(audio)
     part = waveform[..., samples_in(start, rate) : None if end is None else samples_in(end, rate)]
     if not part.is_contiguous() or part.dtype != torch.float32 or part.device.type != "cpu":
-        check_sound(name=_NAME, count=part.numel() * 4, other_bytes=0, limit=None)
+        check_audio(name=_NAME, count=part.numel() * 4, other_bytes=0, limit=None)
     if 0 in part.shape:
         empty = silence(seconds, rate, int(waveform.shape[1]) or SILENCE_CHANNELS)
         return {"waveform": torch.from_numpy(empty)[None], "sample_rate": rate}

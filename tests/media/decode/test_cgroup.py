@@ -29,13 +29,13 @@ def found(tmp_path: Path, membership: str | None) -> int | None:
 
 
 @pytest.mark.parametrize("membership", ["0::/\n", "0::/docker/of/the/host\n", "0::/../../other\n", None])
-def test_the_limit_of_the_container_itself_counts(tmp_path: Path, membership: str | None) -> None:
+def test_free_in_cgroup_finds_the_limit_of_the_container(tmp_path: Path, membership: str | None) -> None:
     group(tmp_path / "groups", 1000, 700)
 
     assert found(tmp_path, membership) == 500
 
 
-def test_the_limit_of_a_unit_counts_though_the_root_has_none(tmp_path: Path) -> None:
+def test_free_in_cgroup_finds_the_limit_of_a_unit_below_a_root_without_one(tmp_path: Path) -> None:
     group(tmp_path / "groups/system.slice/comfyui.service", 1000, 700)
 
     assert found(tmp_path, "1:name=systemd:/x\n0::/system.slice/comfyui.service\n") == 500
@@ -43,7 +43,9 @@ def test_the_limit_of_a_unit_counts_though_the_root_has_none(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("inner", "outer", "expected"), [(1000, 900, 400), (900, 1000, 400), ("max", 1000, 500)])
-def test_the_tightest_of_all_groups_around_counts(tmp_path: Path, inner: object, outer: object, expected: int) -> None:
+def test_free_in_cgroup_takes_the_tightest_of_all_groups_around(
+    tmp_path: Path, inner: object, outer: object, expected: int
+) -> None:
     group(tmp_path / "groups/a/b/c", inner, 700)
     group(tmp_path / "groups/a", outer, 700)
 
@@ -51,7 +53,7 @@ def test_the_tightest_of_all_groups_around_counts(tmp_path: Path, inner: object,
 
 
 @pytest.mark.parametrize("path", ["/docker/abc", "/", "/docker/of/the/host"])
-def test_version_1_counts(tmp_path: Path, path: str) -> None:
+def test_free_in_cgroup_reads_version_1(tmp_path: Path, path: str) -> None:
     folder = "groups/memory/docker/abc" if path == "/docker/abc" else "groups/memory"
     group(tmp_path / folder, 1000, 700, V1)
 
@@ -59,7 +61,7 @@ def test_version_1_counts(tmp_path: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize("limit", [9223372036854771712, 1 << 60])
-def test_version_1_writes_no_limit_as_a_huge_number(tmp_path: Path, limit: int) -> None:
+def test_free_in_cgroup_takes_a_huge_number_for_no_limit(tmp_path: Path, limit: int) -> None:
     group(tmp_path / "groups/memory/a", limit, 700, V1)
     assert found(tmp_path, "4:memory:/a\n") is None
 
@@ -67,14 +69,14 @@ def test_version_1_writes_no_limit_as_a_huge_number(tmp_path: Path, limit: int) 
     assert found(tmp_path, "4:memory:/a\n") == 500
 
 
-def test_a_group_above_its_limit_leaves_nothing(tmp_path: Path) -> None:
+def test_free_in_cgroup_is_0_above_the_limit(tmp_path: Path) -> None:
     group(tmp_path / "groups", 1000, 1300)
 
     assert found(tmp_path, "0::/\n") == 0
 
 
 @pytest.mark.parametrize("membership", ["", "nonsense\n\n:::\n4:memory\n0::\n", "0::/a\0b\n", "0::/" + "x" * 5000])
-def test_nothing_odd_raises(tmp_path: Path, membership: str) -> None:
+def test_free_in_cgroup_raises_nothing_on_odd_content(tmp_path: Path, membership: str) -> None:
     assert found(tmp_path, membership) is None
 
     group(tmp_path / "groups", "many", 700)
