@@ -20,10 +20,11 @@ start:  ## a ComfyUI with the pack on 127.0.0.1:8188 (PORT=… for another) to c
 test: lint  ## lint, types and every test but soak (PYTEST_ARGS='-k …' to choose)
 	@$(IN_HOST) --browser python -m pytest -m "not soak" $(PYTEST_ARGS)
 
-lint:  ## ruff and mypy
+lint:  ## ruff, mypy, and the structure of nodes/
 	@$(IN_HOST) python -m ruff check .
 	@$(IN_HOST) python -m ruff format --check .
 	@$(IN_HOST) python -m mypy
+	@$(PYTHON) -m tests.house
 
 format:  ## let ruff sort imports and lay out the code
 	@$(IN_HOST) python -m ruff check --fix .
