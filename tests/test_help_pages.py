@@ -1,4 +1,4 @@
-"""The help pages against the nodes and the limits: every input, output, option, range and error text."""
+"""The help pages agree with the nodes and the limits: every input, output, option, range and error text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ LANGUAGES = ("en", "zh")
 PAGES = [(node, language) for node in NODES for language in LANGUAGES]
 
 _MB = limits.MB
-#: What a row has to say that is no min or max of a widget.
 LIMITS: dict[tuple[str, str], list[Any]] = {
     ("Wan27UploadImage", "image"): [
         limits.IMAGE.min_side,
@@ -44,6 +43,7 @@ LIMITS: dict[tuple[str, str], list[Any]] = {
     ("Wan27ImageToVideo", "prompt"): [limits.PROMPT_CHARS],
     ("Wan27ImageToVideo", "negative_prompt"): [limits.NEGATIVE_PROMPT_CHARS],
 }
+"""Values that a row must contain in addition to the min and max of its widget."""
 
 
 def inputs(node: str) -> list[dict[str, Any]]:
@@ -55,7 +55,7 @@ def page(node: str, language: str) -> str:
 
 
 def rows(text: str, heading: int) -> dict[str, str]:
-    """The rows of the table under the `heading`-th second-level heading, by their first cell."""
+    """Return the rows of the table under the `heading`-th second-level heading, by their first cell."""
     section = re.split(r"^## .*$", text, flags=re.MULTILINE)[heading]
     found = {}
     for line in section.splitlines():
@@ -65,18 +65,18 @@ def rows(text: str, heading: int) -> dict[str, str]:
 
 
 def says(row: str, value: Any) -> bool:
-    """Whether a figure or a word stands in the row, not as a part of another."""
+    """Return whether a row contains a figure or word that is not part of another one."""
     return re.search(rf"(?<![\w.]){re.escape(str(value))}(?![\d.]*\d)", row) is not None
 
 
-def test_there_is_a_page_for_every_node_and_no_other() -> None:
+def test_help_pages_exist_for_every_node_and_nothing_else() -> None:
     assert {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.*")} == {
         f"{node}/{language}.md" for node, language in PAGES
     }
 
 
 @pytest.mark.parametrize(("node", "language"), PAGES)
-def test_every_input_with_its_default_options_and_limits(node: str, language: str) -> None:
+def test_help_page_lists_every_input_with_default_options_and_limits(node: str, language: str) -> None:
     found = rows(page(node, language), 1)
     assert list(found) == [each["name"] for each in inputs(node)]
     for each in inputs(node):
@@ -91,7 +91,7 @@ def test_every_input_with_its_default_options_and_limits(node: str, language: st
 
 
 @pytest.mark.parametrize(("node", "language"), PAGES)
-def test_every_output_with_its_type(node: str, language: str) -> None:
+def test_help_page_lists_every_output_with_its_type(node: str, language: str) -> None:
     found = rows(page(node, language), 2)
     assert list(found) == [each["name"] for each in NODES[node]["outputs"]]
     for each in NODES[node]["outputs"]:
@@ -100,8 +100,8 @@ def test_every_output_with_its_type(node: str, language: str) -> None:
 
 
 @cache
-def said_by_the_pack() -> list[str]:
-    """Every text in the shipped Python but docstrings, with … for what is put in."""
+def texts_of_the_pack() -> list[str]:
+    """Return every string in the shipped Python except docstrings, with … for the values in an f-string."""
     found = []
     for path in (REPO / "nodes").rglob("*.py"):
         parts = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
@@ -115,7 +115,7 @@ def said_by_the_pack() -> list[str]:
 
 
 def quoted_errors(text: str) -> list[str]:
-    """The errors in a table: the first cell, in quotation marks."""
+    """Return the errors in a table: first cells in quotation marks."""
     return re.findall(r'^\| "(.+?)" \|', text, flags=re.MULTILINE)
 
 
@@ -124,14 +124,14 @@ def quoted_errors(text: str) -> list[str]:
     [DOCS / node / f"{language}.md" for node, language in PAGES] + [REPO / "README.md"],
     ids=lambda path: path.relative_to(REPO).as_posix(),
 )
-def test_every_error_is_one_that_the_pack_says(path: Path) -> None:
+def test_help_page_quotes_only_errors_of_the_pack(path: Path) -> None:
     quoted = quoted_errors(path.read_text(encoding="utf-8"))
     assert quoted
-    assert [error for error in quoted if not any(error in text for text in said_by_the_pack())] == []
+    assert [error for error in quoted if not any(error in text for text in texts_of_the_pack())] == []
 
 
 @pytest.mark.parametrize("node", NODES)
-def test_both_languages_tell_of_the_same(node: str) -> None:
+def test_help_pages_of_both_languages_name_the_same(node: str) -> None:
     english, chinese = page(node, "en"), page(node, "zh")
     assert quoted_errors(english) == quoted_errors(chinese)
     names = re.compile(r"`(\w+)`")

@@ -1,4 +1,4 @@
-"""The README's commands, settings, links and names. What is cheap runs here; the rest names the test that runs it."""
+"""The README's commands, settings, links and names. Cheap commands run here; for the others, the test is named."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ REPO = Path(__file__).resolve().parents[1]
 README = (REPO / "README.md").read_text(encoding="utf-8")
 MAKE_TARGETS = ("demo", "test", "lint", "soak", "bench", "start", "compat", "help")
 
-#: Commands that are not run here, and what runs them.
 RUN_ELSEWHERE = {
-    # The registry has to know the pack first; the zip that it would hand out is packed and installed there.
+    # The registry does not know the pack yet; these tests pack and install the zip that it would deliver.
     "comfy node install wan27-video": "tests/registry",
 }
+"""Commands that are not run here, and the tests that run them."""
 
 
 def fenced(language: str) -> list[str]:
@@ -42,12 +42,12 @@ def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_every_block_says_what_it_is() -> None:
+def test_readme_code_blocks_name_their_language() -> None:
     languages = re.findall(r"^ *```(\w*)\n(?:.*\n)*?^ *```$", README, flags=re.MULTILINE)
     assert set(languages) <= {"sh", "toml", "text"}
 
 
-def test_every_command_is_run_by_a_test() -> None:
+def test_readme_commands_are_all_run_by_a_test() -> None:
     known = {*RUN_ELSEWHERE, CLONE, INSTALL, CHECK, SANDBOX, *(f"make {target}" for target in MAKE_TARGETS)}
     assert [command for command in commands() if command not in known] == []
 
@@ -59,12 +59,12 @@ SANDBOX = "python -m nodes.sandbox --port 8700 --state-dir sandbox-state"
 
 
 @pytest.mark.skipif(not shutil.which("git") or not (REPO / ".git").exists(), reason="not a git checkout")
-def test_install_from_git_and_check(tmp_path: Path) -> None:
+def test_readme_commands_install_from_git_and_check(tmp_path: Path) -> None:
     assert {CLONE, INSTALL, CHECK} <= set(commands())
     (tmp_path / "custom_nodes").mkdir()
     cloned = run(shlex.split(CLONE.replace("REPOSITORY", shlex.quote(str(REPO)))), tmp_path)
     assert cloned.returncode == 0, cloned.stderr
-    # Without an index: everything that the list asks for is there already, or this fails.
+    # Without an index: this fails unless everything in the list is installed already.
     pip = run([sys.executable, *shlex.split(INSTALL)[1:], "--no-index"], tmp_path)
     assert pip.returncode == 0, pip.stdout + pip.stderr
     user = tmp_path / "user" / "__wan27"
@@ -75,9 +75,9 @@ def test_install_from_git_and_check(tmp_path: Path) -> None:
     assert "sandbox" in checked.stdout.lower()
 
 
-def test_the_sandbox_by_hand(tmp_path: Path) -> None:
+def test_readme_command_starts_the_sandbox(tmp_path: Path) -> None:
     arguments = [sys.executable, *shlex.split(SANDBOX)[1:]]
-    arguments[arguments.index("8700")] = "0"  # somebody may be on that port of this machine
+    arguments[arguments.index("8700")] = "0"  # that port may be in use on this machine
     arguments[-1] = str(tmp_path / arguments[-1])
     with subprocess.Popen(arguments, cwd=REPO, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -89,21 +89,21 @@ def test_the_sandbox_by_hand(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="no make")
-def test_the_make_targets_are_there() -> None:
-    told = [command for command in commands() if command.startswith("make ")]
-    assert {"make demo", "make test", "make soak", "make bench", "make start"} <= set(told)
-    for command in told:
+def test_readme_make_targets_exist() -> None:
+    targets = [command for command in commands() if command.startswith("make ")]
+    assert {"make demo", "make test", "make soak", "make bench", "make start"} <= set(targets)
+    for command in targets:
         dry = run([*command.split(), "--dry-run"], REPO)
         assert dry.returncode == 0, dry.stderr
 
 
 @pytest.mark.parametrize("block", fenced("toml"))
-def test_every_setting_is_one_that_is_read(block: str, tmp_path: Path) -> None:
+def test_readme_settings_are_all_read(block: str, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(block, encoding="utf-8")
     assert load_settings(tmp_path, {}).warnings == ()
 
 
-def test_the_settings_shown_are_the_defaults(tmp_path: Path) -> None:
+def test_readme_settings_show_the_defaults(tmp_path: Path) -> None:
     (block,) = [block for block in fenced("toml") if "[polling]" in block]
     (tmp_path / "config.toml").write_text(block, encoding="utf-8")
     (tmp_path / "other").mkdir()
@@ -116,7 +116,7 @@ def test_the_settings_shown_are_the_defaults(tmp_path: Path) -> None:
     )
 
 
-def test_links_and_pictures_lead_somewhere() -> None:
+def test_readme_links_and_images_exist() -> None:
     headings = {
         re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
         for title in re.findall(r"^#+ (.*)$", README, flags=re.MULTILINE)
@@ -128,7 +128,7 @@ def test_links_and_pictures_lead_somewhere() -> None:
             assert (REPO / target).exists(), target
 
 
-def test_every_template_blueprint_and_node_is_named() -> None:
+def test_readme_names_every_template_blueprint_and_node() -> None:
     for workflow in (REPO / "example_workflows").glob("*.json"):
         assert f"| {workflow.stem} |" in README
     for blueprint in (REPO / "subgraphs").glob("*.json"):

@@ -122,7 +122,7 @@ def test_local_model_is_valid_but_for_the_model(comfy: ComfyUI) -> None:
 def test_local_model_with_a_picture_in_its_place(comfy: ComfyUI, service: Service) -> None:
     prompt = quick("local_model_to_video")
     (decoder,) = _of(prompt, "VAEDecode")
-    prompt[decoder] = {"class_type": "LoadImage", "inputs": {"image": workflows.PICTURE}}
+    prompt[decoder] = {"class_type": "LoadImage", "inputs": {"image": workflows.IMAGE}}
     for model_node in ("CheckpointLoaderSimple", "CLIPTextEncode", "EmptyLatentImage", "KSampler"):
         for node in _of(prompt, model_node):
             del prompt[node]

@@ -1,6 +1,6 @@
-"""Subgraph blueprints: a whole way from picture to frames in one node, for subgraphs/.
+"""Subgraph blueprints for subgraphs/: everything from the image to the frames in one node.
 
-Every subgraph input is linked to the widget or socket inside that it stands for: frontends of all ages show that.
+Every subgraph input is linked to the widget or socket inside that it stands for: every frontend version shows that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ EXPOSED_WIDGETS = ("prompt", "negative_prompt", "resolution", "duration", "seed"
 
 @dataclass(frozen=True)
 class Exposed:
-    """An input of the subgraph: its name outside, and the input inside that it is."""
+    """An input of the subgraph: its name outside, and the input inside that it stands for."""
 
     name: str
     node: Node
@@ -150,15 +150,15 @@ def _type(socket: Socket) -> str:
     return socket.node.kind.output(socket.name)[1].type
 
 
-#: Subgraph input, upload node, its input, and the field of Image to Video that its URL goes to.
-Medium = tuple[str, str, str, str]
-FIRST: Medium = ("image", "Wan27UploadImage", "image", "image_url")
-LAST: Medium = ("last_frame", "Wan27UploadImage", "image", "last_frame_url")
-SOUND: Medium = ("audio", "Wan27UploadAudio", "audio", "driving_audio_url")
-CLIP: Medium = ("video", "Wan27UploadVideo", "video", "first_clip_url")
+Upload = tuple[str, str, str, str]
+"""Subgraph input, upload node, its input, and the field of Image to Video that takes its URL."""
+FIRST: Upload = ("image", "Wan27UploadImage", "image", "image_url")
+LAST: Upload = ("last_frame", "Wan27UploadImage", "image", "last_frame_url")
+AUDIO: Upload = ("audio", "Wan27UploadAudio", "audio", "driving_audio_url")
+CLIP: Upload = ("video", "Wan27UploadVideo", "video", "first_clip_url")
 
 
-def blueprint(name: str, description: str, *media: Medium, duration: int = 5) -> Blueprint:
+def blueprint(name: str, description: str, *media: Upload, duration: int = 5) -> Blueprint:
     sheet = Sheet(name)
     uploads = [sheet.add(type_, (0, 40 + 190 * at), UPLOAD) for at, (_, type_, _, _) in enumerate(media)]
     defaults = {each.name: each.default for each in kinds()["Wan27ImageToVideo"].inputs}
@@ -177,22 +177,22 @@ def blueprint(name: str, description: str, *media: Medium, duration: int = 5) ->
 
 def blueprints() -> list[Blueprint]:
     return [
-        blueprint("Wan 2.7 First Frame to Video", "A picture becomes a video with sound. Paid by the second.", FIRST),
+        blueprint("Wan 2.7 First Frame to Video", "An image becomes a video with sound. Billed by the second.", FIRST),
         blueprint(
             "Wan 2.7 First and Last Frame to Video",
-            "A video from one picture to another. Paid by the second.",
+            "A video from one image to another. Billed by the second.",
             FIRST,
             LAST,
         ),
         blueprint(
             "Wan 2.7 First Frame and Sound to Video",
-            "A picture moves and speaks to a sound of 2-30 s. Paid by the second.",
+            "An image moves and speaks to audio of 2-30 s. Billed by the second.",
             FIRST,
-            SOUND,
+            AUDIO,
         ),
         blueprint(
             "Wan 2.7 Continue a Clip",
-            "A clip of 2-10 s goes on. duration is the whole video, the clip included. Paid by the second.",
+            "Continues a clip of 2-10 s. duration is the whole video, including the clip. Billed by the second.",
             CLIP,
             duration=12,
         ),

@@ -18,7 +18,7 @@ BLUEPRINTS = REPO / "subgraphs"
 
 
 def files() -> dict[Path, dict[str, Any]]:
-    """What has to be in every file that is written here."""
+    """Return the content of every file that is written here."""
     made = {WORKFLOWS / f"{name}.json": sheet.workflow() for name, sheet in workflows.sheets().items()}
     return made | {BLUEPRINTS / f"{name}.json": content for name, content in blueprints.files().items()}
 

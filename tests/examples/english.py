@@ -1,6 +1,6 @@
-"""locales/en/nodeDefs.json, from the nodes themselves.
+"""locales/en/nodeDefs.json, made from the nodes themselves.
 
-`python3 -m tests.host python -m tests.examples.english` writes it; a test says when that is due.
+`python3 -m tests.host python -m tests.examples.english` writes it; a test fails when it is out of date.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FILE = REPO / "locales" / "en" / "nodeDefs.json"
 
 
 def node_defs(object_info: dict[str, Any]) -> dict[str, Any]:
-    """The texts of the pack's nodes in the shape that the frontend looks translations up in."""
+    """Return the texts of the pack's nodes in the format of the frontend's translations."""
     return {name: _node(info) for name, info in object_info.items() if name.startswith("Wan27")}
 
 

@@ -1,4 +1,4 @@
-"""The files that the examples name, and some to put in their place."""
+"""The input files that the examples name, and others to use instead."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.media_files import photo, photo_clip, png
 from . import workflows
 
 CLIP_SECONDS = 2
-#: Name, seed and brightness.
 OTHERS = (("wan27_second.png", 7, 0.5), ("wan27_third.png", 13, 1.0))
+"""Name, seed and brightness."""
 
 
 def put_inputs(comfy: ComfyUI) -> None:
-    """Put them into the input folder, and a checkpoint that only looks like one into the models folder."""
+    """Put them into the input folder, and an empty checkpoint into the models folder."""
     example.upload_inputs(comfy)
     for name, seed, light in OTHERS:
         comfy.upload(name, png(ImageEnhance.Brightness(photo(960, 720, seed=seed)).enhance(light)))

@@ -1,7 +1,7 @@
-"""What the builder has to know of each node: its sockets and widgets, in the order the frontend shows them.
+"""Types of nodes: their sockets and widgets, in the order the frontend shows them.
 
-`python3 -m tests.host python -m tests.examples.kinds` asks a real ComfyUI again and writes core_nodes.json anew.
-The pack's own nodes come from the snapshot that a test keeps.
+`python3 -m tests.host python -m tests.examples.kinds` asks a real ComfyUI and writes core_nodes.json. The pack's own
+nodes come from the snapshot tests/comfyui/object_info.json.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ CORE_TYPES = (
 )
 WIDGETS = {"STRING", "INT", "FLOAT", "BOOLEAN", "COMBO"}
 
-#: Values of widgets that only the frontend has, behind those of the node; a shared workflow carries them.
 FRONTEND_VALUES: dict[str, list[Any]] = {"LoadImage": ["image"], "LoadVideo": ["image"]}
+"""Values of widgets that only the frontend has. A saved workflow contains them after those of the node."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Input:
     type: str
     optional: bool
     default: Any
-    control: bool  # the frontend puts a "control after generate" widget behind it
+    control: bool  # the frontend adds a "control after generate" widget after it
 
     @property
     def is_widget(self) -> bool:
@@ -84,11 +84,11 @@ def _kind(entry: dict[str, Any]) -> Kind:
 
 
 def learn(object_info: dict[str, Any]) -> str:
-    """core_nodes.json: the nodes of CORE_TYPES, in the snapshot's format. Models and files are left out."""
+    """Return core_nodes.json: the nodes of CORE_TYPES in the snapshot's format, without models and files."""
     entries = {name: snapshot.node(object_info[name]) for name in CORE_TYPES}
     for entry in entries.values():
         for each in entry["inputs"]:
-            if isinstance(each["type"], list):  # how core's older nodes say COMBO
+            if isinstance(each["type"], list):  # how core's older nodes declare COMBO
                 each["options"], each["type"] = each["type"], "COMBO"
     return json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
 

@@ -1,6 +1,6 @@
-"""A workflow put together in Python, and what the frontend saves and queues of it.
+"""A workflow described in Python.
 
-One description gives both the workflow file and the prompt that the frontend has to make of it.
+One description gives both the workflow file and the prompt that the frontend has to make from it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Sheet:
     groups: list[tuple[str, Point, Point, str]] = field(default_factory=list)
 
     def add(self, type_: str, pos: Point, size: Point, *, title: str = "", **inputs: Any) -> Node:
-        """A node; an input is a value, or the socket that it is linked to. Widgets not named keep their default."""
+        """Add a node. An input is a value or a socket to link it to. Widgets that are not named keep their default."""
         for name in inputs:
             kinds()[type_].input(name)
         node = Node(self._next_id(), type_, pos, size, title, inputs)
@@ -82,13 +82,9 @@ class Sheet:
     def _next_id(self) -> int:
         return len(self.nodes) + len(self.notes) + 1
 
-    # --- what is queued -----------------------------------------------------------------------------------------
-
     def prompt(self) -> Prompt:
-        """The API format."""
+        """Return what the frontend queues: the API format."""
         return {str(node.id): {"class_type": node.type, "inputs": _queued(node)} for node in self.nodes}
-
-    # --- what is saved ------------------------------------------------------------------------------------------
 
     def links(self) -> list[Link]:
         found: list[Link] = []
@@ -134,7 +130,7 @@ def _queued(node: Node) -> dict[str, Any]:
 
 
 def saved_nodes(nodes: list[Node], links: list[Link]) -> list[dict[str, Any]]:
-    """Nodes as in a file; `links` holds those of the same graph."""
+    """Return nodes as in a workflow file. `links` are those of the same graph."""
     return [_saved(node, order, links) for order, node in enumerate(nodes)]
 
 
@@ -182,7 +178,7 @@ def _saved(node: Node, order: int, links: list[Link]) -> dict[str, Any]:
 
 
 def widget_values(node: Node) -> list[Any]:
-    """The values of all widgets, linked ones included, in the order of the frontend."""
+    """Return the values of all widgets, including linked ones, in the order of the frontend."""
     values: list[Any] = []
     for each in node.kind.inputs:
         if each.is_widget:

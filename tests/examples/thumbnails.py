@@ -1,4 +1,4 @@
-"""Thumbnails for the template browser, from the pictures that the tests make."""
+"""Thumbnails for the template browser, made from the images of the tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GROUND, INK = (24, 26, 30), (236, 238, 242)
 
 
 def _shot(seed: int, size: tuple[int, int], *, hue: int = 0, light: float = 1.0) -> Image.Image:
-    """A landscape. hue: 0-255, turns its colours, so that the thumbnails can be told apart; odd seeds are mirrored."""
+    """Return a landscape. hue: 0-255, shifts its colours to tell the thumbnails apart. Odd seeds are mirrored."""
     image = ImageEnhance.Brightness(photo(*size, seed=seed)).enhance(light)
     if seed % 2:
         image = ImageOps.mirror(image)
@@ -36,7 +36,7 @@ def _play(image: Image.Image) -> Image.Image:
 
 
 def _row(*images: Image.Image) -> Image.Image:
-    """Pictures from left to right, with an arrow from each to the next."""
+    """Return images from left to right, with an arrow from each to the next."""
     canvas = Image.new("RGB", SIZE, GROUND)
     draw, gap = ImageDraw.Draw(canvas), 52
     left = (SIZE[0] - sum(image.width for image in images) - gap * (len(images) - 1)) // 2

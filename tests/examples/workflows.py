@@ -1,7 +1,6 @@
-"""The example workflows. `python3 -m tests.host python -m tests.examples.build` writes them to
-example_workflows/.
+"""The example workflows. `python3 -m tests.host python -m tests.examples.build` writes them to example_workflows/.
 
-A new user has example.png in the input folder and nothing else, so that is the picture wherever one is needed.
+The input folder of a new user contains example.png and nothing else, so every image here is that one.
 """
 
 from __future__ import annotations
@@ -11,18 +10,18 @@ from typing import Any
 
 from .sheet import GOLD, Node, Sheet, Socket
 
-PICTURE = "example.png"
+IMAGE = "example.png"
 CLIP = "wan27_clip.mp4"
 LAST_FRAME_TITLE = "Last frame"
 CHECKPOINT = "sd_xl_base_1.0.safetensors"
-FREE = "Without a key all of it runs in the **sandbox**: offline, for free, with a stand-in video of the right size."
+FREE = "Without a key, all of this runs in the **sandbox**: offline, for free, with a stand-in video of the right size."
 
 LOAD, UPLOAD, SUBMIT, WAIT, DECODE = (300, 330), (280, 110), (400, 600), (340, 560), (300, 280)
 SAVE, SEE, VALUE = (320, 340), (320, 300), (280, 110)
 
 
 def load_image(sheet: Sheet, pos: tuple[int, int], title: str = "First frame") -> Node:
-    return sheet.add("LoadImage", pos, LOAD, title=title, image=PICTURE)
+    return sheet.add("LoadImage", pos, LOAD, title=title, image=IMAGE)
 
 
 def submit(sheet: Sheet, pos: tuple[int, int], prompt: str, **inputs: Any) -> Node:
@@ -51,7 +50,7 @@ def first_and_last_frame() -> Sheet:
     task = submit(
         sheet,
         (700, 40),
-        "The light changes from morning to evening, the camera stays where it is.",
+        "The light changes from morning to evening, the camera does not move.",
         image_url=first_url["url"],
         last_frame_url=last_url["url"],
     )
@@ -59,7 +58,7 @@ def first_and_last_frame() -> Sheet:
     decoded = sheet.add("Wan27DecodeVideo", (1520, 40), DECODE, video=video["video"])
     save(sheet, (1520, 380), video["video"], "wan27_first_and_last")
     sheet.add("PreviewImage", (1870, 40), SEE, title="Last frame of the video", images=decoded["last_frame"])
-    sheet.group("Pictures to URLs", (20, -40), (650, 820))
+    sheet.group("Images to URLs", (20, -40), (650, 820))
     sheet.group("Paid once", (680, -40), (440, 700), GOLD)
     sheet.group("Free to repeat", (1120, -40), (380, 700))
     sheet.note(
@@ -68,10 +67,10 @@ def first_and_last_frame() -> Sheet:
         f"""
 ## Wan 2.7: from a first frame to a last frame
 
-1. Choose two pictures. Both with the same aspect is best: the video takes that of the first one.
-2. **Image to Video** gets the first one as `image_url` and the last one as `last_frame_url`. A sound may drive
-   it as well.
-3. Link more nodes to **Decode Video** as you like. With only `last_frame` linked it reads no more than the end
+1. Choose two images, ideally with the same aspect ratio: the video takes that of the first one.
+2. **Image to Video** gets the first one as `image_url` and the last one as `last_frame_url`. Audio can drive it
+   as well.
+3. Link more nodes to **Decode Video** as you like. With only `last_frame` linked it decodes no more than the end
    of the file.
 
 {FREE}
@@ -85,7 +84,9 @@ def continue_a_clip() -> Sheet:
     clip = sheet.add("LoadVideo", (40, 40), LOAD, title="Clip, 2-10 s", file=CLIP)
     url = sheet.add("Wan27UploadVideo", (370, 40), UPLOAD, video=clip["VIDEO"])
     sheet.add("PreviewAny", (370, 220), VALUE, title="Seconds of the clip", source=url["duration"])
-    task = submit(sheet, (700, 40), "The camera goes on in the same direction.", duration=12, first_clip_url=url["url"])
+    task = submit(
+        sheet, (700, 40), "The camera moves on in the same direction.", duration=12, first_clip_url=url["url"]
+    )
     video = wait(sheet, (1140, 40), task)
     save(sheet, (1520, 40), video["video"], "wan27_continued")
     sheet.group("Clip to URL", (20, -40), (650, 440))
@@ -95,14 +96,13 @@ def continue_a_clip() -> Sheet:
         (40, -280),
         (1080, 210),
         f"""
-## Wan 2.7: go on from a clip
+## Wan 2.7: continue a clip
 
-1. **Load Video**: an mp4 or mov of 2-10 s. Of a longer one the last 10 s are sent, because the video goes on
+1. **Load Video**: an mp4 or mov of 2-10 s. If it is longer, the last 10 s are sent, because the video continues
    from the end.
-2. `duration` of **Image to Video** is the length of the **whole** video, the clip included, and all of it is
-   billed: 12 with a
-   clip of 4 s makes 8 new seconds and costs 12. It must be longer than the clip.
-3. A last frame can be given as well. A sound cannot.
+2. `duration` of **Image to Video** is the length of the **whole** video, including the clip, and all of it is
+   billed: 12 with a clip of 4 s makes 8 new seconds and costs 12. It must be longer than the clip.
+3. You can add a last frame, but not audio.
 
 {FREE}
 """,
@@ -112,15 +112,14 @@ def continue_a_clip() -> Sheet:
 
 SHOTS = (
     "A wide view of the lake, the camera moves forward slowly.",
-    "The camera goes on over the water towards the hills.",
+    "The camera moves on over the water towards the hills.",
     "The camera rises above the hills into the evening sky.",
 )
 
 
 def three_shots() -> Sheet:
     sheet = Sheet("three_shots")
-    picture = load_image(sheet, (40, 40))
-    frame = picture["IMAGE"]
+    frame = load_image(sheet, (40, 40))["IMAGE"]
     for number, prompt in enumerate(SHOTS):
         left, top = 370 + number * 1210, 40
         url = upload(sheet, (left, top), frame)
@@ -137,12 +136,11 @@ def three_shots() -> Sheet:
         f"""
 ## Wan 2.7: each shot starts on the last frame of the one before
 
-Three paid videos, one after the other. **Decode Video** with only `last_frame` linked reads no more than the
+Three paid videos, one after the other. **Decode Video** with only `last_frame` linked decodes no more than the
 end of each file.
 
-- Change the prompt or the seed of shot 2, and only shots 2 and 3 are paid for again; shot 1 stays.
-- Put a detailer or an upscaler between `last_frame` and **Upload Image** to keep the quality up over many
-  shots.
+- If you change the prompt or the seed of shot 2, only shots 2 and 3 are paid for again; shot 1 stays.
+- To keep the quality up over many shots, put a detailer or an upscaler between `last_frame` and **Upload Image**.
 
 {FREE}
 """,
@@ -152,11 +150,11 @@ end of each file.
 
 def batch_to_shots() -> Sheet:
     sheet = Sheet("batch_to_parallel_shots")
-    pictures = [load_image(sheet, (40, 40 + 390 * number), f"Picture {number + 1}") for number in range(3)]
-    two = sheet.add("ImageBatch", (370, 40), (260, 80), image1=pictures[0]["IMAGE"], image2=pictures[1]["IMAGE"])
-    three = sheet.add("ImageBatch", (370, 200), (260, 80), image1=two["IMAGE"], image2=pictures[2]["IMAGE"])
+    images = [load_image(sheet, (40, 40 + 390 * number), f"Image {number + 1}") for number in range(3)]
+    two = sheet.add("ImageBatch", (370, 40), (260, 80), image1=images[0]["IMAGE"], image2=images[1]["IMAGE"])
+    three = sheet.add("ImageBatch", (370, 200), (260, 80), image1=two["IMAGE"], image2=images[2]["IMAGE"])
     urls = upload(sheet, (370, 360), three["IMAGE"])
-    task = submit(sheet, (700, 40), "A slow camera move, the light is alive.", image_url=urls["url"])
+    task = submit(sheet, (700, 40), "A slow camera move, the light changes gently.", image_url=urls["url"])
     sheet.add("PreviewAny", (700, 710), (400, 130), title="Estimated cost of each, USD", source=task["estimated_cost"])
     video = wait(sheet, (1140, 40), task)
     save(sheet, (1520, 40), video["video"], "wan27_batch")
@@ -171,15 +169,13 @@ def batch_to_shots() -> Sheet:
         (40, -280),
         (1080, 210),
         f"""
-## Wan 2.7: a batch of images becomes as many videos, made at the same time
+## Wan 2.7: a batch of images becomes one video per image, all made at the same time
 
-1. Choose three different pictures: the same picture three times would be one video, paid once and given out
-   three times.
+1. Choose three different images: the same image three times would be one video, paid for once and returned three
+   times.
 2. **Image to Video** sends one request for each image, and **Wait for Video** waits for all of them together.
-   The budget in the
-   settings is checked for the whole batch before the first request leaves.
-3. When one of them fails, the others are saved all the same. Queue again: only the failed one is paid for
-   again.
+   The budget in the settings is checked for the whole batch before the first request is sent.
+3. If one of them fails, the others are still saved. Queue again: only the failed one is paid for again.
 
 {FREE}
 """,
@@ -194,12 +190,12 @@ def local_model() -> Sheet:
         "CLIPTextEncode",
         (40, 220),
         (320, 160),
-        title="What the picture shows",
+        title="What the image shows",
         clip=model["CLIP"],
         text="a wooden boat on a mountain lake at dawn, mist over the water, photograph",
     )
     unwanted = sheet.add(
-        "CLIPTextEncode", (40, 440), (320, 120), title="Not in it", clip=model["CLIP"], text="text, blurry"
+        "CLIPTextEncode", (40, 440), (320, 120), title="What to keep out of it", clip=model["CLIP"], text="text, blurry"
     )
     empty = sheet.add("EmptyLatentImage", (40, 620), (320, 120), width=1344, height=768)
     sampled = sheet.add(
@@ -216,9 +212,9 @@ def local_model() -> Sheet:
         sampler_name="dpmpp_2m",
         scheduler="karras",
     )
-    picture = sheet.add("VAEDecode", (400, 400), (290, 60), samples=sampled["LATENT"], vae=model["VAE"])
-    sheet.add("PreviewImage", (400, 520), (290, 300), title="First frame", images=picture["IMAGE"])
-    url = upload(sheet, (740, 40), picture["IMAGE"])
+    image = sheet.add("VAEDecode", (400, 400), (290, 60), samples=sampled["LATENT"], vae=model["VAE"])
+    sheet.add("PreviewImage", (400, 520), (290, 300), title="First frame", images=image["IMAGE"])
+    url = upload(sheet, (740, 40), image["IMAGE"])
     task = submit(
         sheet, (740, 210), "The boat drifts slowly, mist moves over the water, the sun comes up.", image_url=url["url"]
     )
@@ -231,13 +227,13 @@ def local_model() -> Sheet:
         (40, -280),
         (1080, 210),
         f"""
-## Wan 2.7: a picture of a local model becomes a video
+## Wan 2.7: an image from a local model becomes a video
 
 1. Choose a checkpoint that you have; any graph that ends in an IMAGE will do.
-2. Look at the picture first: select **Image to Video** and all that comes after it and mute them (Ctrl+M) until you
+2. Look at the image first: select **Image to Video** and everything after it, and mute them (Ctrl+M) until you
    like what you see. The video is the part that costs money.
-3. With the seed of **KSampler** on *fixed* the picture stays the same, and so the video is paid for once,
-   however often you queue.
+3. With the seed of **KSampler** on *fixed* the image stays the same, so you pay for the video once, however often
+   you queue.
 
 {FREE}
 """,
@@ -249,10 +245,10 @@ def resume() -> Sheet:
     sheet = Sheet("resume_a_task")
     video = sheet.add("Wan27WaitForVideo", (40, 40), WAIT, title="Paste the task id here", task_id="")
     save(sheet, (420, 40), video["video"], "wan27_resumed")
-    sheet.add("PreviewAny", (420, 430), (320, 300), title="What is known about it", source=video["info"])
+    sheet.add("PreviewAny", (420, 430), (320, 300), title="Information about the task", source=video["info"])
     decoded = sheet.add("Wan27DecodeVideo", (780, 40), DECODE, video=video["video"])
     sheet.add("PreviewImage", (1120, 40), SEE, title="Last frame", images=decoded["last_frame"])
-    sheet.add("PreviewAudio", (1120, 400), (320, 110), title="Sound", audio=decoded["audio"])
+    sheet.add("PreviewAudio", (1120, 400), (320, 110), title="Audio", audio=decoded["audio"])
     sheet.group("Free", (20, -40), (1440, 800))
     sheet.note(
         (40, -280),
@@ -260,13 +256,11 @@ def resume() -> Sheet:
         """
 ## Wan 2.7: collect a video by its task id, for free
 
-Paste the id of a task of your account into **Wait for Video**, and run. The id stands on Image to Video, in the
-log, in the panel and in
-the vendor's task list. The service keeps a task for about a day; what was downloaded once is kept on your disk,
-and its id goes on
-working as long as the file is there.
+Paste the id of a task of your account into **Wait for Video**, and run. You find the id on Image to Video, in the
+log, in the panel and in the vendor's task list. The service keeps a task for about a day. A downloaded video stays
+on your disk, and its id keeps working as long as the file is there.
 
-You rarely need this: queueing the graph again that paid for a task collects it as well.
+You rarely need this: queueing the original graph again collects the video as well.
 """,
     )
     return sheet
@@ -274,8 +268,8 @@ You rarely need this: queueing the graph again that paid for a task collects it 
 
 def frames_and_back() -> Sheet:
     sheet = Sheet("frames_through_a_node_and_back")
-    picture = load_image(sheet, (40, 40))
-    url = upload(sheet, (40, 430), picture["IMAGE"])
+    image = load_image(sheet, (40, 40))
+    url = upload(sheet, (40, 430), image["IMAGE"])
     task = submit(sheet, (380, 40), "Ripples on the water, thin clouds drift.", image_url=url["url"])
     video = wait(sheet, (820, 40), task)
     decoded = sheet.add("Wan27DecodeVideo", (1200, 40), DECODE, video=video["video"], max_frames=0)
@@ -297,16 +291,14 @@ def frames_and_back() -> Sheet:
         (40, -280),
         (1080, 210),
         f"""
-## Wan 2.7: frames through any image node, and back into a video with its sound
+## Wan 2.7: frames through any image node, and back into a video with its audio
 
-Link all three from **Decode Video** to **Create Video**: `images` through your nodes, `audio` and `fps`
-straight. The rate is
-not the same for every video, so link `fps` instead of typing it.
+Link all three from **Decode Video** to **Create Video**: `images` through your nodes, `audio` and `fps` directly.
+The frame rate is not the same for every video, so link `fps` instead of typing it.
 
-All frames are in memory at once: 5 s at 720P and 30 fps are about 1.7 GB. `max_side`, `every_nth`, `start_time`
-and
-`duration` of Decode Video make it less. Where no frame has to be changed, link `video` to Save Video: nothing
-is encoded again.
+All frames are in memory at once: 5 s at 720P and 30 fps take about 1.7 GB. `max_side`, `every_nth`, `start_time`
+and `duration` of Decode Video reduce that. If you do not change any frames, link `video` to Save Video: nothing is
+encoded again.
 
 {FREE}
 """,
