@@ -24,7 +24,8 @@ import httpx
 
 from .api.client import ServiceClient
 from .api.connection import Connection
-from .config.settings import FILE_NAME, Settings, load_settings
+from .config.reader import FILE_NAME
+from .config.settings import Settings, load_settings
 from .core.addresses import is_loopback, is_private_host
 from .core.errors import AuthenticationError, NotDeliveredError, SettingsError, StorageError, Wan27Error
 from .core.redaction import suppress_url_logs

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .api.connection import Connection
-from .config.settings import FILE_NAME, Settings, load_settings
+from .config.reader import FILE_NAME
+from .config.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from .api.request import VideoRequest

@@ -13,7 +13,6 @@ from ..core.errors import (
     AuthenticationError,
     NotDeliveredError,
     OutcomeUnknownError,
-    RequestError,
     ServerError,
     ServiceError,
     reworded,
@@ -163,16 +162,10 @@ class ServiceClient:
         return self._redactor.redact(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
     def _need_key(self) -> None:
-        key = self._connection.api_key
-        if not key:
+        if not self._connection.api_key:
             raise AuthenticationError(
                 "No API key is set. Set api_key under [novita] in config.toml, or NOVITA_API_KEY; "
                 'connection = "sandbox" works without one.'
-            )
-        if not (key.isascii() and key.isprintable()) or " " in key:
-            raise RequestError(
-                "The API key contains characters no key has (spaces, line breaks or other scripts). "
-                "Check api_key under [novita] in config.toml, or NOVITA_API_KEY."
             )
 
     def _where(self) -> str:

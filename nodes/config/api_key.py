@@ -1,7 +1,7 @@
-"""Writing one value of config.toml, the key, and nothing else.
+"""The API key: what it may look like, and storing it in config.toml without touching anything else there.
 
-There is no TOML writer among the dependencies, and one would throw the user's comments and order away. So a line is
-changed as text, and the result is read again: unless exactly the key differs, nothing is written.
+There is no TOML writer among the dependencies, and one would drop the user's comments and order. So one line is changed
+as text, and the result is parsed again: unless exactly the key differs, nothing is written.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import SettingsError
-from .settings import FILE_NAME, _toml_reader
+from .reader import FILE_NAME, parse_toml
+
+KEY_LENGTH = (8, 512)
+"""Characters of a key that is entered in the panel."""
 
 _SECTION = "novita"
 _KEY = "api_key"
@@ -24,35 +27,44 @@ _ANY_HEADER = re.compile(r"^[ \t]*\[")
 _LINE = re.compile(rf"^[ \t]*{_KEY}[ \t]*=")
 _VALUE = re.compile(r"""=[ \t]*("(?:[^"\\]|\\.)*"|'[^']*')(?P<rest>.*)$""")
 
-KEY_LENGTH = (8, 512)
+
+def check_characters(key: str, where: str) -> None:
+    """Refuse a key with characters that cannot be in a header. `where` names the setting; the key is not repeated.
+
+    Raises:
+        SettingsError: naming the setting.
+    """
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise SettingsError(
+            f"{where} contains characters that no API key has (spaces, line breaks, other scripts). Copy the key again."
+        )
 
 
 def check_key(text: object) -> str:
-    """The key without white space around it.
+    """Return a key that was entered, without white space around it.
 
     Raises:
-        SettingsError: it cannot be one. The key itself is not repeated.
+        SettingsError: it cannot be a key. The key itself is not repeated.
     """
     key = text.strip() if isinstance(text, str) else ""
     low, high = KEY_LENGTH
     if not low <= len(key) <= high:
-        raise SettingsError(f"A key has {low} to {high} characters; this has {len(key)}. Copy all of it.")
-    if not (key.isascii() and key.isprintable() and " " not in key):
-        raise SettingsError("This contains characters that no key has (spaces, line breaks, other scripts).")
+        raise SettingsError(f"An API key has {low} to {high} characters; this has {len(key)}. Copy all of it.")
+    check_characters(key, "This")
     return key
 
 
 def store_key(user_dir: Path, key: str) -> None:
-    """Put the key into config.toml, which is made where it is missing, and make it readable by its owner only.
+    """Write the key to config.toml, which is created if it is missing, and make it readable by its owner only.
 
     Raises:
-        SettingsError: the key cannot be one, or the file cannot be changed without touching other settings.
+        SettingsError: this cannot be a key, or the file cannot be changed without touching other settings.
     """
     _change(user_dir / FILE_NAME, check_key(key))
 
 
 def remove_key(user_dir: Path) -> None:
-    """Take the key out of config.toml; does nothing where there is none.
+    """Remove the key from config.toml, if there is one.
 
     Raises:
         SettingsError: the file cannot be changed without touching other settings.
@@ -62,48 +74,43 @@ def remove_key(user_dir: Path) -> None:
 
 
 def _change(path: Path, key: str | None) -> None:
-    # A link stays a link: what it points to is the file that is read.
+    # A symbolic link is kept: what it points to is the file that is read.
     path = path.resolve()
     try:
         text = path.read_bytes().decode("utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{FILE_NAME} cannot be read: {_said(error)}.") from error
+        raise SettingsError(f"{FILE_NAME} cannot be read: {_reason(error)}.") from error
     changed = _with_key(text, key)
-    _prove(text, changed, key)
+    _check_change(text, changed, key)
     try:
         _replace(path, changed.encode("utf-8"))
     except OSError as error:
-        raise SettingsError(f"{FILE_NAME} cannot be written: {_said(error)}.") from error
+        raise SettingsError(f"{FILE_NAME} cannot be written: {_reason(error)}.") from error
 
 
 def _with_key(text: str, key: str | None) -> str:
-    """The text of the file with this key, or without any."""
+    """Return the text of the file with this key, or without any."""
     newline = "\r\n" if "\r\n" in text else "\n"
     lines = text.split(newline)
-    at = _find(lines)
+    header, value = _find(lines)
     quoted = None if key is None else '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    if at.value is not None:
+    if value is not None:
         if quoted is None:
-            del lines[at.value]
+            del lines[value]
         else:
-            found = _VALUE.search(lines[at.value])
+            found = _VALUE.search(lines[value])
             rest = found["rest"] if found else ""
-            lines[at.value] = f"{_KEY} = {quoted}{rest}"
-    elif quoted is not None and at.header is not None:
-        lines.insert(at.header + 1, f"{_KEY} = {quoted}")
+            lines[value] = f"{_KEY} = {quoted}{rest}"
+    elif quoted is not None and header is not None:
+        lines.insert(header + 1, f"{_KEY} = {quoted}")
     elif quoted is not None:
         end = [""] if lines[-1] == "" else ["", ""]
         lines = [*(lines if text else []), *(end[1:] if text else []), f"[{_SECTION}]", f"{_KEY} = {quoted}", ""]
     return newline.join(lines)
 
 
-class _Place:
-    def __init__(self, header: int | None, value: int | None) -> None:
-        self.header, self.value = header, value
-
-
-def _find(lines: list[str]) -> _Place:
-    """The lines of the section's header and of the key, as far as they look like it."""
+def _find(lines: list[str]) -> tuple[int | None, int | None]:
+    """Return the numbers of the lines that look like the section's header and like the key."""
     header = value = None
     inside = False
     for number, line in enumerate(lines):
@@ -112,14 +119,13 @@ def _find(lines: list[str]) -> _Place:
             header = number if inside and header is None else header
         elif inside and value is None and _LINE.match(line):
             value = number
-    return _Place(header, value)
+    return header, value
 
 
-def _prove(before: str, after: str, key: str | None) -> None:
-    """Refuse a change that would change anything but the key: multi-line text and inline tables look alike."""
-    reader = _toml_reader()
+def _check_change(before: str, after: str, key: str | None) -> None:
+    """Refuse a change of anything but the key: a multi-line text can look like it, and an inline table hides it."""
     try:
-        old, new = (reader.loads(text.lstrip("\ufeff")) for text in (before, after))
+        old, new = (parse_toml(text.lstrip("\ufeff")) for text in (before, after))
     except ValueError as error:
         raise SettingsError(f"{FILE_NAME} is not valid TOML, so it is left as it is: {error}.") from error
     if _key_of(new) != key or _without_key(old) != _without_key(new):
@@ -144,21 +150,21 @@ def _without_key(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Write beside the file and rename, so that a crash leaves the old or the new one; never readable for others."""
+    """Write a temporary file and rename it: a crash leaves the old file or the new one, never readable for others."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            beside.unlink()
+            temporary.unlink()
         raise
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or type(error).__name__

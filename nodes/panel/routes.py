@@ -65,6 +65,7 @@ from aiohttp import web
 
 from .. import services
 from ..config.api_key import check_key, remove_key, store_key
+from ..config.reader import KEY_VARIABLE
 from ..core.errors import LedgerError, SettingsError, Wan27Error
 from ..core.redaction import redact_locations
 from ..storage.comfyui import FOLDER as MEDIA_FOLDER
@@ -75,7 +76,7 @@ from .access import Handler, is_local, json_response, problem, read_route, write
 from .events import Announcer, SendEvent
 from .thumbnails import FOLDER as THUMBNAIL_FOLDER
 from .thumbnails import thumbnail
-from .views import GROUPS, KEY_VARIABLE, key_view, limits_view, status_view, task_view
+from .views import GROUPS, key_view, limits_view, status_view, task_view
 
 if TYPE_CHECKING:
     from ..ledger.records import TaskRow

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ..config.reader import KEY_VARIABLE
 from ..core import limits
 from ..core.redaction import redact_locations
 from .thumbnails import video_file
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from ..config.settings import Settings
     from ..ledger.records import State, TaskRow
     from ..runner.models import Progress
-
-KEY_VARIABLE = "NOVITA_API_KEY"
 
 GROUPS: Mapping[str, tuple[State, ...]] = {
     "all": (),

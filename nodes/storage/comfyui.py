@@ -45,7 +45,7 @@ class ComfyStorage:
     def __init__(self, values: Mapping[str, Any], directory: Path) -> None:
         options = Options("comfyui", values)
         what = "the address under which this ComfyUI can be reached from the internet"
-        url = options.check_url("public_url", options.need("public_url", what), query=False)
+        url = options.check_url("public_url", options.require("public_url", what), query=False)
         self._base_url = url.rstrip("/").removesuffix("/api")
         self._hours = options.hours()
         self._folder = directory / FOLDER

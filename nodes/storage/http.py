@@ -75,7 +75,7 @@ class HttpStorage:
         self._options = options
         self._backoff = backoff
         self._method = options.choice("method", ("PUT", "POST"), "PUT")
-        self._url = options.check_url("url", options.need("url", "the address that takes the file"))
+        self._url = options.check_url("url", options.require("url", "the address that takes the file"))
         self._hours = options.hours()
         self._file_field = options.text("file_field", "file")
         self._rewrite = options.table("rewrite")
@@ -130,7 +130,7 @@ class HttpStorage:
 
     def _where_it_is_read(self, options: Options) -> tuple[str, str]:
         """`public_url` and `response`, one of them "". What the user sets wins over the preset's other way."""
-        response = "" if options.given("public_url") else options.text("response")
+        response = "" if options.is_set("public_url") else options.text("response")
         public_url = "" if response else options.text("public_url")
         if public_url:
             options.check_url("public_url", public_url)

@@ -58,16 +58,16 @@ class S3Storage:
     def __init__(self, values: Mapping[str, Any], *, backoff: Backoff = BACKOFF) -> None:
         options = Options("s3", values)
         self._options, self._backoff = options, backoff
-        self._bucket = options.need("bucket", "a bucket")
+        self._bucket = options.require("bucket", "a bucket")
         if not _BUCKET.fullmatch(self._bucket):
             raise StorageError(f"{options.where('bucket')} is {self._bucket!r}; a bucket is named like my-bucket.")
-        self._key_id = options.need("access_key_id", "a key (AWS_ACCESS_KEY_ID works too)")
-        self._secret = options.need("secret_access_key", "the secret of the key (AWS_SECRET_ACCESS_KEY works too)")
+        self._key_id = options.require("access_key_id", "a key (AWS_ACCESS_KEY_ID works too)")
+        self._secret = options.require("secret_access_key", "the secret of the key (AWS_SECRET_ACCESS_KEY works too)")
         self._token = options.text("session_token")
         self._endpoint = self._read_endpoint(options.text("endpoint"))
         self._region = options.text("region", "us-east-1")
         self._prefix = self._read_prefix(options.text("prefix", "wan27/"))
-        self._hours = options.hours(most=LONGEST_HOURS)
+        self._hours = options.hours(high=LONGEST_HOURS)
         addressing = options.choice("addressing", ("auto", "path", "virtual"), "auto")
         self._virtual = addressing == "virtual" or (addressing == "auto" and self._needs_virtual())
         self._redactor = Redactor([self._secret, self._token])

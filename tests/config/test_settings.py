@@ -90,10 +90,10 @@ def test_the_environment_wins(tmp_path: Path) -> None:
     ("text", "environ", "named"),
     [
         ('connection = "vendor"', {}, "connection in"),
-        ("connection = 7", {}, "possible are auto, novita, sandbox"),
+        ("connection = 7", {}, "one of auto, novita, sandbox"),
         ('connection = "novita"', {}, "needs a key"),
         ("[novita]\napi_key = 5", {}, "novita.api_key"),
-        ('[novita]\napi_key = "two words"', {}, "no key has"),
+        ('[novita]\napi_key = "two words"', {}, "no API key has"),
         ("[polling]\nfirst_seconds = 0", {}, "polling.first_seconds"),
         ("[budget]\nper_run_usd = -1", {}, "at least 0"),
         ("[budget]\nper_run_usd = true", {}, "budget.per_run_usd"),

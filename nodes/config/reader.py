@@ -1,0 +1,183 @@
+"""Reads values from config.toml and the environment, and names the setting in every refusal."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import SettingsError
+
+FILE_NAME = "config.toml"
+KEY_VARIABLE = "NOVITA_API_KEY"
+
+
+class Reader:
+    """Checks the type and range of values. A subclass knows where they are set.
+
+    Attributes:
+        error: what a refusal raises.
+    """
+
+    error: type[Exception]
+
+    def value(self, key: str) -> Any:
+        """Return a value as it is, or None if it is not set."""
+        raise NotImplementedError
+
+    def where(self, key: str) -> str:
+        """Return how to name a setting in a message to the user."""
+        raise NotImplementedError
+
+    def text(self, key: str, default: str = "") -> str:
+        """Return a text without white space around it."""
+        value = self.value(key)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            raise self.error(f"{self.where(key)} must be text in quotes.")
+        return value.strip()
+
+    def choice(self, key: str, options: tuple[str, ...], default: str) -> str:
+        """Return one of the options."""
+        value = self.value(key)
+        value = default if value is None else value.strip() if isinstance(value, str) else value
+        if value not in options:
+            raise self.error(f"{self.where(key)} is {value!r}; it must be one of {', '.join(options)}.")
+        return str(value)
+
+    def number(self, key: str, default: float, *, low: float | None = 0.0, high: float = math.inf) -> float:
+        """Return a finite number from `low` to `high`, both included. `low` None: any number above 0."""
+        value = self.value(key)
+        if value is None:
+            return default
+        try:
+            number = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not (math.isfinite(number) and (number > 0 if low is None else number >= low) and number <= high):
+            limits = "above 0" if low is None else f"of at least {low:g}"
+            limits += f" and at most {high:g}" if high < math.inf else ""
+            raise self.error(f"{self.where(key)} is {value!r}; it must be a number {limits}.")
+        return number
+
+
+class SettingsReader(Reader):
+    """Reads from the environment and config.toml, and remembers which settings it was asked for.
+
+    Args:
+        path: the file, which need not exist.
+        environ: a variable wins over the file. It is called WAN27_ and the path of the setting, such as
+            WAN27_STORAGE_KIND; the key is NOVITA_API_KEY.
+
+    Raises:
+        SettingsError: the file cannot be read.
+    """
+
+    error = SettingsError
+
+    def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
+        self._table, self._environ, self._path = _read_toml(path), environ, path
+        self._known: set[str] = set()
+        self._tables: set[str] = set()
+
+    def value(self, key: str) -> Any:
+        """See `Reader.value`."""
+        self._known.add(key)
+        if self._is_in_environment(key):
+            return self._environ[_variable(key)]
+        value: Any = self._table
+        parts = key.split(".")
+        for depth, part in enumerate(parts):
+            if not isinstance(value, Mapping):
+                raise SettingsError(f"{'.'.join(parts[:depth])} in {self._path} must be a section.")
+            value = value.get(part)
+            if value is None:
+                return None
+        return value
+
+    def where(self, key: str) -> str:
+        """See `Reader.where`."""
+        if self._is_in_environment(key):
+            return f"The environment variable {_variable(key)}"
+        return f"{key} in {self._path}"
+
+    def table(self, key: str) -> Any:
+        """Return a table whose keys the user may choose, or None."""
+        self._tables.add(f"{key}.")
+        return self.value(key)
+
+    def unknown(self) -> Iterator[str]:
+        """Yield a warning for each key of the file that was never asked for: most likely it is misspelt."""
+        for key in _keys(self._table):
+            if key in self._known or key.startswith(tuple(self._tables)):
+                continue
+            close = difflib.get_close_matches(key, self._known, n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            yield f"{self._path}: {key} is not a setting.{hint}"
+
+    def _is_in_environment(self, key: str) -> bool:
+        return bool(self._environ.get(_variable(key), "").strip())
+
+
+def _variable(key: str) -> str:
+    return KEY_VARIABLE if key == "novita.api_key" else "WAN27_" + key.replace(".", "_").upper()
+
+
+def _keys(table: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _keys(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}"
+
+
+def _read_toml(path: Path) -> Mapping[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}.") from error
+    try:
+        return parse_toml(text)
+    except ValueError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}.") from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return a TOML document as a dict.
+
+    Raises:
+        ValueError: the text is not valid TOML.
+        SettingsError: this Python has no parser.
+    """
+    parsed: dict[str, Any] = _toml_parser().loads(text)
+    return parsed
+
+
+def _toml_parser() -> Any:
+    """Return tomllib, which came with Python 3.11. Before that, pip contains the same parser."""
+    try:
+        import tomllib
+
+        return tomllib
+    except ImportError:
+        pass
+    try:
+        import tomli
+
+        return tomli
+    except ImportError:
+        pass
+    try:
+        from pip._vendor import tomli as vendored
+
+        return vendored
+    except ImportError as error:
+        raise SettingsError(
+            "Python 3.10 has no parser for config.toml. Install one with 'pip install tomli', or use environment "
+            f"variables such as {KEY_VARIABLE} instead of the file."
+        ) from error
