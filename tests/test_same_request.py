@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import pytest
 import torch
 
@@ -29,28 +28,27 @@ from nodes.media.image import formats
 from nodes.media.image.encode import encode_image
 from nodes.runner.models import Order
 from nodes.runner.runner import Runner
-from nodes.sandbox import Sandbox, SandboxOptions
 from nodes.storage.inline import InlineStorage
 from nodes.storage.sandbox import SandboxStorage
 from tests.media.comfyui_inputs import FileVideo, VideoFromComponents, ramp, tone
 from tests.media_files import write_clip
+from tests.service import Service
 
 Encode = Callable[[Path], MediaFile]
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    # What is rendered does not matter here, so nothing is: a task takes longer than the tests.
-    made = Sandbox(tmp_path_factory.mktemp("sandbox"), options=SandboxOptions(task_seconds=3600))
-    yield made.start()
-    made.stop()
+def shared_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """What is rendered does not matter here, so nothing is."""
+    with Service(tmp_path_factory.mktemp("sandbox"), rendered=False, task_seconds=3600) as service:
+        yield service
 
 
 @dataclass
 class House:
     """The way from a tensor to a task, with the ledger, runner and sandbox that a ComfyUI has."""
 
-    base_url: str
+    service: Service
     ledger: Ledger
     runner: Runner
     services: SimpleNamespace
@@ -69,29 +67,29 @@ class House:
             ((url, _),) = await upload_pipeline.encode_and_send([at_the_node])
             media = {into: url} if into != "driving_audio_url" else {into: url, "image_url": self.first_frame}
             request = VideoRequest(prompt="waves", duration=5, resolution="720P", seed=1, **media, **values)
-            order = Order(request, Connection("sandbox", self.base_url, "sandbox"))
+            order = Order(request, Connection("sandbox", self.service.url, "sandbox"))
             [submitted] = await self.runner.submit_batch([order], run_id="run")
             return submitted.task_id
 
         return asyncio.run(queue())
 
     def posts(self) -> int:
-        return len(httpx.get(f"{self.base_url}/sandbox/log", trust_env=False).json())
+        return len(self.service.posts())
 
 
 @pytest.fixture
-def house(sandbox: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    httpx.delete(f"{sandbox}/sandbox/log", trust_env=False)
+def house(shared_service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    shared_service.reset()
     ledger = Ledger(tmp_path / "ledger.sqlite3")
     runner = Runner(ledger=ledger, output_dir=tmp_path, polling=Polling(60, 60), budget=Budget(100, 100))
-    services = SimpleNamespace(storage=SandboxStorage(sandbox), ledger=ledger, sandbox_note="")
+    services = SimpleNamespace(storage=SandboxStorage(shared_service.url), ledger=ledger, sandbox_note="")
     first_frame = asyncio.run(services.storage.put(image(picture(), tmp_path))).url
 
     async def get_services() -> Any:
         return services
 
     monkeypatch.setattr("nodes.services.get_services", get_services)
-    yield House(sandbox, ledger, runner, services, first_frame)
+    yield House(shared_service, ledger, runner, services, first_frame)
     runner.close(1.0)
     ledger.close()
 

@@ -9,42 +9,20 @@ from typing import Any
 
 from aiohttp import web
 
-from .faults import Fault
-
 TASK_TYPE = "WAN_2_7_I2V"
 
 
-def error(
-    status: int, reason: str, message: str, *, nested: bool = False, headers: Mapping[str, str] | None = None
-) -> web.Response:
-    """An error in the vendor's shape, or in the one that some of its routes use."""
-    body: dict[str, Any] = {"code": status, "reason": reason, "message": message, "metadata": {}}
-    if nested:
-        body = {"error": {"message": message, "code": reason}}
-    return web.json_response(body, status=status, headers=headers)
+class Refusal(Exception):  # noqa: N818 - an answer, raised
+    """The request is answered with an error in the vendor's shape."""
 
+    def __init__(self, status: int, reason: str, message: str, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.reason, self.headers = status, reason, headers
 
-def fault_answer(fault: Fault | None, *, failed: str) -> web.Response | None:
-    """The answer of the faults that are nothing but an answer; `failed` is the reason of the 500."""
-    if fault is None:
-        return None
-    values = fault.values
-    if fault.kind == "rate_limit":
-        wait = values["retry_after"]
-        return too_many(None if wait is None else str(wait))
-    if fault.kind == "server_error":
-        return error(500, failed, "set by a test")
-    if fault.kind == "unavailable":
-        return web.Response(status=503, text="<html><body>503 Service Unavailable</body></html>")
-    if fault.kind == "error":
-        return error(values["status"], values["reason"], values["message"], nested=values["nested"])
-    return None
-
-
-def too_many(retry_after: str | None) -> web.Response:
-    """429."""
-    headers = {} if retry_after is None else {"Retry-After": retry_after}
-    return error(429, "RATE_LIMIT_EXCEEDED", "too many requests, try again later", headers=headers)
+    def response(self) -> web.Response:
+        """Return the answer."""
+        body = {"code": self.status, "reason": self.reason, "message": str(self), "metadata": {}}
+        return web.json_response(body, status=self.status, headers=self.headers)
 
 
 def task_answer(task: dict[str, Any], *, video_url: str, ttl_seconds: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the sandbox keeps on disk: uploads, tasks, results and the log of POSTs.
+"""What the sandbox keeps on disk: uploads, tasks and results.
 
     state_dir/
       secret               signs the URLs of results
@@ -7,11 +7,10 @@
       tasks/ID.json        one task
       results/KEY.mp4      videos by what they were rendered from
       owners/ID.lock       held by every living sandbox process
-      posts.jsonl          every POST seen
       temporary/           files being written
 
-Several processes may use one directory: every file is written in one piece and renamed, lines are appended in one
-write, and what needs more than that happens under a lock.
+Several processes may use one directory: every file is written in one piece and renamed, and what needs more than that
+happens under a lock.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
-import json
 import os
 import secrets
 import time
@@ -44,7 +42,6 @@ class Store:
             (root / name).mkdir(parents=True, exist_ok=True)
         self.owner = uuid.uuid4().hex
         self._own_lock = FileLock(root / "owners" / f"{self.owner}.lock")
-        self._log = root / "posts.jsonl"
         self._secret = self._load_secret()
 
     def open(self) -> None:
@@ -155,33 +152,6 @@ class Store:
             self.write_task(task)
             return task
 
-    # --- log of POSTs
-
-    def log_post(self, entry: dict[str, Any]) -> None:
-        """Append one line, in one write."""
-        line = json.dumps(entry, ensure_ascii=False) + "\n"
-        handle = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            os.write(handle, line.encode())
-        finally:
-            os.close(handle)
-
-    def posts(self) -> list[dict[str, Any]]:
-        """Every POST seen by any process on this directory, oldest first."""
-        try:
-            lines = self._log.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
-        found = []
-        for line in lines:
-            with contextlib.suppress(ValueError):
-                found.append(json.loads(line))
-        return found
-
-    def forget_posts(self) -> None:
-        """Empty the log."""
-        remove(self._log)
-
     # --- signatures
 
     def sign(self, text: str) -> str:
@@ -198,7 +168,7 @@ class Store:
 
     # --- pruning
 
-    def prune(self, *, keep_seconds: float, max_bytes: int) -> None:
+    def prune(self, keep_seconds: float, max_bytes: int) -> None:
         """Delete what is too old, then the oldest of what is too much, then files nobody refers to."""
         with self.exclusive():
             now = time.time()
@@ -213,7 +183,6 @@ class Store:
             self._sweep(now)
             for path in (self.root / "owners").glob("*.lock"):
                 self.alive(path.stem)
-            self._prune_log(now - keep_seconds)
 
     def _idle(self, task: dict[str, Any]) -> bool:
         return bool(task["outcome"]) or not self.alive(task["owner"])
@@ -255,13 +224,6 @@ class Store:
                     young = path.stat().st_mtime + _GRACE_SECONDS > now
                     if not young and path.name.removesuffix(".mp4") not in needed:
                         remove(path)
-
-    def _prune_log(self, oldest: float) -> None:
-        entries = self.posts()
-        fresh = [entry for entry in entries if entry.get("time", 0) >= oldest]
-        if len(fresh) < len(entries):
-            text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in fresh)
-            write_atomically(self._log, text.encode())
 
 
 def _size(path: Path) -> int:

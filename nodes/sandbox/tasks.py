@@ -7,35 +7,44 @@ import hashlib
 import json
 import logging
 import secrets
+import threading
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..core import limits
-from .fetch import FetchError, decode_data_uri, fetch, upload_token
+from ..core.event_loop import run_blocking
+from .fetch import FetchError, decode_data_uri, fetch
 from .inspect import Facts, MediaRefused, inspect_media
 from .options import SandboxOptions
 from .rules import MEDIA
 from .store import Store
-from .thread_pool import Pool
 
 log = logging.getLogger(__name__)
 Task = dict[str, Any]
+T = TypeVar("T")
 
 
 class Tasks:
     """All tasks this process works on. Lives in one event loop."""
 
-    def __init__(self, store: Store, pool: Pool, options: SandboxOptions) -> None:
-        self._store, self._pool, self._options = store, pool, options
+    def __init__(self, store: Store, options: SandboxOptions) -> None:
+        self._store, self._options = store, options
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._blocking: set[asyncio.Future[Any]] = set()
+        self._workers = asyncio.Semaphore(options.workers)
+        self._closing = threading.Event()
         self._rendering: dict[str, asyncio.Lock] = {}
 
-    def create(self, body: dict[str, Any], *, fail_with: str = "", extra_seconds: float = 0.0) -> Task:
-        """Make a task of a checked body and write it down. May be called from any thread; `start` sets it going.
+    def create(self, body: dict[str, Any]) -> Task:
+        """Create a task from a checked body and write it to disk. Can be called from any thread.
 
-        Inline media go into the store at once, so that the written task stays small.
+        Inline images go into the store at once, so that the written task stays small.
+
+        Raises:
+            ValueError: an inline image is not valid base64.
         """
         now = time.time() * 1000
         media, urls = {}, {}
@@ -56,9 +65,8 @@ class Tasks:
             "fps": self._options.fps,
             "submitted_ms": round(now),
             "started_ms": round(started),
-            "ready_ms": round(started + (self._options.task_seconds + extra_seconds) * 1000),
+            "ready_ms": round(started + self._options.task_seconds * 1000),
             "completed_ms": 0,
-            "fail_with": fail_with,
             "outcome": "",
             "reason": "",
             "result": "",
@@ -75,10 +83,10 @@ class Tasks:
     def resume(self) -> None:
         """Go on with what earlier processes left unfinished."""
         for task in self._store.tasks():
-            self.look_after(task)
+            self.take_over(task)
 
-    def look_after(self, task: Task) -> None:
-        """Take over a task that nobody works on any more."""
+    def take_over(self, task: Task) -> None:
+        """Continue an unfinished task whose process is gone."""
         if task["outcome"] or self._store.alive(task["owner"]):
             return
         adopted = self._store.adopt(task["task_id"])
@@ -86,17 +94,34 @@ class Tasks:
             self.start(adopted)
 
     async def close(self) -> None:
-        """Stop working; what is unfinished stays so on disk."""
+        """Stop working. Unfinished tasks stay unfinished on disk."""
+        self._closing.set()
         running = list(self._running.values())
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        if self._blocking:
+            await asyncio.wait(self._blocking, timeout=2.0)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do heavy work in a thread, of which `workers` run at the same time. Close waits for it to stop."""
+        async with self._workers:
+            future = asyncio.ensure_future(run_blocking(work))
+            self._blocking.add(future)
+            future.add_done_callback(self._blocking.discard)
+            return await asyncio.shield(future)
+
+    def closing(self) -> bool:
+        """Whether heavy work has to stop."""
+        return self._closing.is_set()
 
     async def _work(self, task: Task) -> None:
         from .render.render import RenderCancelled
 
         try:
-            await self._make(task)
+            await self.make(task)
+            await until(task["ready_ms"])
+            self._finish(task, "succeed", "")
         except RenderCancelled:
             return
         except FetchError as error:
@@ -107,22 +132,22 @@ class Tasks:
             log.exception("sandbox task %s failed", task["task_id"])
             self._finish(task, "failed", f"InternalError: {type(error).__name__}: {error}")
 
-    async def _make(self, task: Task) -> None:
+    async def make(self, task: Task) -> None:
+        """Fetch and check the media, and render the video.
+
+        Raises:
+            FetchError, MediaRefused: the task fails for this reason.
+            RenderCancelled: the sandbox is being stopped.
+        """
         for field, url in task["urls"].items():
             if field not in task["media"]:
                 task["media"][field] = await fetch(self._store, field, url)
-        facts = await self._pool.run(lambda: self._inspect(task))
-        if task["fail_with"]:
-            await _until(task["ready_ms"])
-            self._finish(task, "failed", task["fail_with"])
-            return
+        facts = await self.run(lambda: self._inspect(task))
         task["result"] = result_key(task)
         self._store.write_task(task)
         lock = self._rendering.setdefault(task["result"], asyncio.Lock())
         async with lock:
-            await self._pool.run(lambda: self._render(task, facts))
-        await _until(task["ready_ms"])
-        self._finish(task, "succeed", "")
+            await self.run(lambda: self._render(task, facts))
 
     def _inspect(self, task: Task) -> dict[str, Facts]:
         facts = {field: inspect_media(self._store.media(sha), field) for field, sha in task["media"].items()}
@@ -164,7 +189,7 @@ class Tasks:
         )
         temporary = self._store.temporary()
         try:
-            render(job, temporary, cancelled=self._pool.cancelled)
+            render(job, temporary, cancelled=self.closing)
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -186,20 +211,6 @@ def result_key(task: Task) -> str:
     return hashlib.sha256(json.dumps([VERSION, parts], sort_keys=True).encode()).hexdigest()
 
 
-def fingerprint(store: Store, body: dict[str, Any]) -> str:
-    """Identity of a request as it was sent: media by content where the sandbox has them, by URL elsewhere."""
-    named = dict(body)
-    for field in MEDIA:
-        url = named.get(field)
-        if not isinstance(url, str):
-            continue
-        entry = store.upload(upload_token(url) or "")
-        if entry is not None:
-            named[field] = f"sha256:{entry['sha256']}"
-        elif url[:5].lower() == "data:":
-            named[field] = f"sha256:{hashlib.sha256(decode_data_uri(url)).hexdigest()}"
-    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
-
-
-async def _until(time_ms: float) -> None:
+async def until(time_ms: float) -> None:
+    """Sleep until a time in milliseconds since the epoch."""
     await asyncio.sleep(max(0.0, time_ms / 1000 - time.time()))

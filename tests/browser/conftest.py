@@ -12,7 +12,7 @@ from tests.host.comfy import ComfyUI, ComfyUIError
 from tests.host.fixtures import *  # noqa: F403  (fixtures and hooks are found by their names here)
 from tests.host.fixtures import HELPERS, connected
 from tests.host.provision import REPO, find_browser
-from tests.host.service import Service
+from tests.service import Service
 
 SHOTS = REPO / "out" / "screenshots"
 """Screenshots, to look at; not part of the repository."""

@@ -17,7 +17,7 @@ from tests.examples.blueprints import ROOT_ID, Blueprint
 from tests.examples.build import BLUEPRINTS, WORKFLOWS
 from tests.examples.inputs import CLIP_SECONDS, put_inputs
 from tests.host.comfy import ComfyUI, Prompt
-from tests.host.service import Service
+from tests.service import Service
 
 OFFERED = """() => document.querySelector("#vue-app").__vue_app__.config.globalProperties.$pinia._s.get("nodeDef")
     .nodeDefs.filter(each => each.name.startsWith("SubgraphBlueprint."))

@@ -15,7 +15,7 @@ from nodes.ledger.ledger import Ledger
 from tests.browser.panel import Panel, panel_in
 from tests.host.comfy import ComfyUI
 from tests.host.fixtures import Measured
-from tests.host.service import Service
+from tests.service import Service
 
 FAILED = {"at": "task", "kind": "fail", "reason": "DataInspectionFailed: the image was refused"}
 ROWS = 5000

@@ -15,7 +15,7 @@ from tests.browser.conftest import FRONTENDS
 from tests.browser.panel import Panel, panel_in
 from tests.host.comfy import ComfyUI
 from tests.host.fixtures import PLENTY, QUICK, ComfyFactory
-from tests.host.service import Service
+from tests.service import Service
 
 KEY = "sk-typed-by-hand-0123456789"
 STORED = """async () => {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.host.comfy import Graph, Run
-from tests.host.service import Service
+from tests.service import Service
 
 #: Short and small: what is tested is the way, and rendering is most of the time.
 SECONDS = 2

@@ -8,8 +8,8 @@ import pytest
 
 from tests.comfyui.graphs import SMALL, keep, pair, upload_image, upload_video, wait
 from tests.host.comfy import ComfyUI, Graph, RejectedError
-from tests.host.service import Service
 from tests.media_files import audio_mp4_bytes
+from tests.service import Service
 
 IMAGE = "https://example.com/first.png"
 CLIP = "https://example.com/clip.mp4"

@@ -9,8 +9,8 @@ import pytest
 from tests.comfyui.graphs import pair, submit, upload_image
 from tests.host.comfy import ComfyUI, Graph, RejectedError
 from tests.host.fixtures import ComfyFactory, connected
-from tests.host.service import Service
 from tests.media_files import photo, png
+from tests.service import Service
 
 FROM_FILE = {"WAN27_BUDGET_PER_RUN_USD": "", "WAN27_BUDGET_PER_DAY_USD": ""}
 

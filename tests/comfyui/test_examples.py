@@ -15,7 +15,7 @@ from tests.demo import play
 from tests.examples import build, workflows
 from tests.examples.inputs import CLIP_SECONDS, put_inputs
 from tests.host.comfy import ComfyUI, Prompt, RejectedError, Run
-from tests.host.service import Service
+from tests.service import Service
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,8 +8,8 @@ from tests.comfyui import example
 from tests.comfyui.graphs import SMALL, decode, pair, upload_image
 from tests.host.comfy import PACK, REPO, ComfyUI, Graph
 from tests.host.fixtures import Measured
-from tests.host.service import Service
 from tests.media_files import photo, png
+from tests.service import Service
 
 
 def test_it_loads_quickly(comfy: ComfyUI, measured: Measured) -> None:

@@ -1,6 +1,6 @@
 """What was paid for is never lost and never paid for twice: the table of faults, in a real ComfyUI against the sandbox.
 
-Every count of POSTs comes from the sandbox's own log.
+Every count of POSTs comes from the service.
 """
 
 from __future__ import annotations
@@ -16,42 +16,24 @@ from typing import Any
 import httpx
 import pytest
 
-from nodes.sandbox import Sandbox, SandboxOptions
 from tests.comfyui.graphs import SMALL, Pair, pair, upload_image
 from tests.comfyui.money_nodes_points import IN_DOUBT, POINTS
 from tests.host.comfy import ComfyUI, Graph, Run
 from tests.host.fixtures import HELPERS, Measured, connected
-from tests.host.service import Service
 from tests.media_files import photo, png
+from tests.service import Service
 
 MONEY_NODES = Path(__file__).with_name("money_nodes")
-QUICK: dict[str, Any] = {"fps": 2, "task_seconds": 0.3}
-
-
-class Bank(Service):
-    """A service that can close and open again at the same address."""
-
-    def __init__(self, state: Path) -> None:
-        self._state = state
-        super().__init__(state, **QUICK)
-
-    def close(self) -> None:
-        self._sandbox.stop()
-
-    def open(self) -> None:
-        port = int(self.url.rpartition(":")[2])
-        self._sandbox = Sandbox(self._state, port=port, options=SandboxOptions(**QUICK))
-        self._sandbox.start()
 
 
 @pytest.fixture(scope="module")
-def shop_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bank]:
-    with Bank(tmp_path_factory.mktemp("money-service")) as made:
+def shop_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("money-service"), fps=2, task_seconds=0.3) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory, shop_service: Bank) -> Iterator[ComfyUI]:
+def shop(tmp_path_factory: pytest.TempPathFactory, shop_service: Service) -> Iterator[ComfyUI]:
     """A ComfyUI that may be killed: not the one that other tests share."""
     base = tmp_path_factory.mktemp("money")
     with ComfyUI(base, env=connected(shop_service), custom_nodes=[HELPERS, MONEY_NODES]) as comfy:
@@ -59,7 +41,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, shop_service: Bank) -> Iterat
 
 
 @pytest.fixture
-def bank(shop_service: Bank, shop: ComfyUI) -> Iterator[Bank]:
+def bank(shop_service: Service, shop: ComfyUI) -> Iterator[Service]:
     """The service, with an empty log and no faults."""
     shop_service.reset()
     for name in ("kill-at", "fail-now", "fail-never"):
@@ -75,10 +57,6 @@ def graph_of(comfy: ComfyUI, seed: int, **inputs: Any) -> tuple[Graph, Pair]:
     return graph, pair(graph, image_url=(image, 0), prompt=(prompt, 0), seed=seed, **SMALL, **inputs)
 
 
-def accepted(service: Service) -> list[str]:
-    return [post["task_id"] for post in service.posts() if post["accepted"]]
-
-
 def served(service: Service, task_id: str) -> str:
     """The hash of what the service has for a task."""
     url = service.task(task_id)["videos"][0]["video_url"]
@@ -92,7 +70,7 @@ def info_of(run: Run, made: Pair) -> Path:
 
 def check_collected(run: Run, made: Pair, service: Service) -> None:
     """One POST was accepted, and the run brought its video, whole."""
-    [task_id] = accepted(service)
+    [task_id] = service.accepted()
     assert hashlib.sha256(info_of(run, made).read_bytes()).hexdigest() == served(service, task_id)
     assert len(service.posts()) == 1
 
@@ -132,18 +110,18 @@ def test_500_on_the_post_is_in_doubt(shop: ComfyUI, bank: Service) -> None:
     assert len(bank.posts()) == 1
 
 
-def test_refused_five_times_then_accepted(shop: ComfyUI, bank: Bank, measured: Measured) -> None:
+def test_refused_five_times_then_accepted(shop: ComfyUI, bank: Service, measured: Measured) -> None:
     warm, _ = graph_of(shop, seed=1)
     shop.run(warm)  # the picture is uploaded now
     bank.reset()
     before = shop.log.count("a request was not taken")
-    bank.close()
+    bank.stop()
     graph, made = graph_of(shop, seed=2)
     try:
         run = shop.queue(graph)
         until(lambda: shop.log.count("a request was not taken") >= before + 5, "five refusals")
     finally:
-        bank.open()
+        bank.start()
     check_collected(run.wait(), made, bank)
     refused = shop.log.count("a request was not taken") - before
     measured(f"connections refused before the POST was accepted: {refused}")
@@ -158,7 +136,7 @@ def test_interrupt_while_waiting_then_queued_again(shop: ComfyUI, bank: Service,
     run.wait()
     measured(f"interrupt while waiting: the prompt ended after {time.monotonic() - began:.2f} s")
     assert run.interrupted
-    [task_id] = accepted(bank)
+    [task_id] = bank.accepted()
     text = f"Task {task_id} goes on, and its video is fetched when it is ready: queue again to collect it."
     assert run.texts_of(made.wait)[-1] == text
     assert text in shop.log
@@ -320,13 +298,12 @@ def a_hundred(count: int, shop: ComfyUI, bank: Service, measured: Measured) -> N
     run = shop.run(graph, seconds=1200)
     took = time.monotonic() - began
     files = run.files(made.wait)
-    faults = httpx.get(f"{bank.url}/sandbox/faults", trust_env=False).json()["faults"]
-    polls, downloads = (10**9 - fault["skip"] for fault in faults[:2])
-    assert len(bank.posts()) == len(set(accepted(bank))) == count
+    polls, downloads = (10**9 - fault["skip"] for fault in bank.fault_hits()[:2])
+    assert len(bank.posts()) == len(set(bank.accepted())) == count
     assert len(set(files)) == count
     hashes = {hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
     bank.faults()
-    assert hashes == {served(bank, task_id) for task_id in accepted(bank)}
+    assert hashes == {served(bank, task_id) for task_id in bank.accepted()}
     assert len(hashes) == count
     measured(
         f"{count} tasks at once: {count} POSTs, {count} files in {took:.0f} s; per task 1 POST, "

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.comfyui.graphs import SMALL, Pair, pair, upload_image
 from tests.host.comfy import ComfyUI, Graph
 from tests.host.fixtures import ComfyFactory, connected
-from tests.host.service import Service
 from tests.media_files import photo, png
+from tests.service import Service
 
 SLOW = {"at": "task", "kind": "slow", "seconds": 8, "count": None}
 

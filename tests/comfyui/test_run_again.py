@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.comfyui.graphs import SMALL, Pair, pair, upload_image
 from tests.host.comfy import ComfyUI, Graph
-from tests.host.service import Service
 from tests.media_files import photo, png
+from tests.service import Service
 
 
 def graph_of(comfy: ComfyUI, seed: int, **inputs: str) -> tuple[Graph, Pair]:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.comfyui.graphs import SMALL, pair, upload_image
 from tests.host.comfy import ComfyUI, Graph
-from tests.host.service import KEY, Service
 from tests.media_files import photo, png
+from tests.service import KEY, Service
 
 ILLEGAL = {
     "at": "submit",

@@ -29,9 +29,9 @@ from tests.comfyui.graphs import (
 )
 from tests.host.comfy import ComfyUI, Graph
 from tests.host.fixtures import Measured
-from tests.host.service import FPS, KEY, Service
 from tests.media_files import Clip, melody, photo, photo_clip, png, wav, write
 from tests.media_reading import psnr, reference, scaled
+from tests.service import FPS, KEY, Service
 
 FRAMES = SECONDS * FPS
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.service import KEY, Service
+
 from .comfy import ComfyUI
-from .service import KEY, Service
 
 HELPERS = Path(__file__).resolve().parents[1] / "comfyui" / "helper_nodes"
 

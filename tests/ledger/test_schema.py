@@ -15,7 +15,7 @@ from nodes.ledger.schema import MIGRATIONS
 from nodes.runner.fingerprint import fingerprint
 from nodes.runner.models import service_of
 from tests.runner.conftest import House
-from tests.runner.service import FakeService
+from tests.service import Service
 
 FILE, SHOWN = "f" * 64, "c" * 64
 URL = "https://bucket.test/a.png?signature=x"
@@ -67,7 +67,7 @@ def test_nothing_is_lost(path: Path) -> None:
 
 
 def test_what_the_first_version_paid_for_is_found_with_today_s_encoder_and_the_next(
-    house: House, service: FakeService, path: Path
+    house: House, service: Service, path: Path
 ) -> None:
     """The file is the same today, so what it shows is learnt; from then on another file of it will do."""
     order = house.order(image_url=URL)
@@ -84,4 +84,4 @@ def test_what_the_first_version_paid_for_is_found_with_today_s_encoder_and_the_n
     [later] = asyncio.run(house.submit(house.order(image_url="https://bucket.test/b.png")))
 
     assert (today.task_id, later.task_id) == ("paid-for", "paid-for")
-    assert service.posts == 0
+    assert service.posts() == []

@@ -15,25 +15,25 @@ from nodes.core.limits import OnRepeat
 from nodes.ledger.ledger import Ledger
 from nodes.runner.models import Finished, Order, Progress, Submitted
 from nodes.runner.runner import Runner
-from tests.runner.service import FakeService
+from tests.service import Service
 
 PLENTY = Budget(per_run_usd=1000, per_day_usd=1000)
 QUICK = Backoff(first_seconds=0.02, longest_seconds=0.05, budget_seconds=20.0)
 
 
 @pytest.fixture
-def service() -> Iterator[FakeService]:
-    fake = FakeService().start()
-    yield fake
-    fake.stop()
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A service that finishes tasks at once, without rendering."""
+    with Service(tmp_path / "service", rendered=False) as made:
+        yield made
 
 
 class House:
     """One ComfyUI as far as the runner knows: a user directory, an output folder, and processes that come and go."""
 
-    def __init__(self, folder: Path, service: FakeService) -> None:
+    def __init__(self, folder: Path, service: Service) -> None:
         self.folder, self.service = folder, service
-        self.connection = Connection("novita", service.base_url, "key-of-a-test")
+        self.connection = Connection("novita", service.url, "key-of-a-test")
         self.runners: list[Runner] = []
         self.runner = self.start()
 
@@ -99,7 +99,7 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path, service: FakeService) -> Iterator[House]:
+def house(tmp_path: Path, service: Service) -> Iterator[House]:
     made = House(tmp_path, service)
     yield made
     made.close()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.runner.driver import POINTS
-from tests.runner.service import FakeService
+from tests.service import Service
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -20,8 +20,8 @@ REPO = Path(__file__).resolve().parents[2]
 class Process:
     """A driver in a process of its own."""
 
-    def __init__(self, folder: Path, service: FakeService, point: str = "") -> None:
-        command = [sys.executable, "-m", "tests.runner.driver", str(folder), service.base_url, point]
+    def __init__(self, folder: Path, service: Service, point: str = "") -> None:
+        command = [sys.executable, "-m", "tests.runner.driver", str(folder), service.url, point]
         self._process = subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE)
 
     def halted(self) -> None:
@@ -42,8 +42,8 @@ class Process:
         return answer
 
 
-def intact(answer: dict[str, Any], service: FakeService) -> bool:
-    return Path(answer["file"]).read_bytes() == service.tasks[answer["task_id"]].content
+def intact(answer: dict[str, Any], service: Service) -> bool:
+    return Path(answer["file"]).read_bytes() == service.video(answer["task_id"])
 
 
 def one_file(folder: Path) -> bool:
@@ -55,9 +55,7 @@ IN_DOUBT = {"after the mark": 0, "answered": 1}
 
 
 @pytest.mark.parametrize("point", [point for point in POINTS if point not in IN_DOUBT])
-def test_killed_and_started_again_it_is_one_post_and_one_video(
-    point: str, tmp_path: Path, service: FakeService
-) -> None:
+def test_killed_and_started_again_it_is_one_post_and_one_video(point: str, tmp_path: Path, service: Service) -> None:
     Process(tmp_path, service, point).killed_itself()
     answer = Process(tmp_path, service).answer()
     assert intact(answer, service)
@@ -67,7 +65,7 @@ def test_killed_and_started_again_it_is_one_post_and_one_video(
 
 @pytest.mark.parametrize("point", IN_DOUBT)
 def test_killed_where_nobody_can_know_it_is_in_doubt_and_never_sent_again(
-    point: str, tmp_path: Path, service: FakeService
+    point: str, tmp_path: Path, service: Service
 ) -> None:
     Process(tmp_path, service, point).killed_itself()
     for _ in range(2):
@@ -77,7 +75,7 @@ def test_killed_where_nobody_can_know_it_is_in_doubt_and_never_sent_again(
     assert service.count["submit"] == IN_DOUBT[point]
 
 
-def test_killed_between_accepted_and_answered(tmp_path: Path, service: FakeService) -> None:
+def test_killed_between_accepted_and_answered(tmp_path: Path, service: Service) -> None:
     service.answer.clear()
     process = Process(tmp_path, service)
     assert service.arrived.wait(30)
@@ -87,7 +85,7 @@ def test_killed_between_accepted_and_answered(tmp_path: Path, service: FakeServi
     assert service.count["submit"] == 1
 
 
-def test_killed_in_the_middle_of_the_download(tmp_path: Path, service: FakeService) -> None:
+def test_killed_in_the_middle_of_the_download(tmp_path: Path, service: Service) -> None:
     service.serve.clear()
     process = Process(tmp_path, service)
     assert service.half_sent.wait(30)
@@ -100,7 +98,7 @@ def test_killed_in_the_middle_of_the_download(tmp_path: Path, service: FakeServi
     assert service.count["submit"] == 1
 
 
-def test_two_living_processes_share_one_post(tmp_path: Path, service: FakeService) -> None:
+def test_two_living_processes_share_one_post(tmp_path: Path, service: Service) -> None:
     service.answer.clear()
     processes = [Process(tmp_path, service) for _ in range(3)]
     assert service.arrived.wait(30)
@@ -113,7 +111,7 @@ def test_two_living_processes_share_one_post(tmp_path: Path, service: FakeServic
 
 
 def test_a_process_that_waits_for_another_sends_when_that_one_dies_before_sending(
-    tmp_path: Path, service: FakeService
+    tmp_path: Path, service: Service
 ) -> None:
     first = Process(tmp_path, service, "halt:before the mark")
     first.halted()
@@ -124,9 +122,7 @@ def test_a_process_that_waits_for_another_sends_when_that_one_dies_before_sendin
     assert service.count["submit"] == 1
 
 
-def test_a_process_that_waits_for_another_is_told_when_that_one_dies_in_doubt(
-    tmp_path: Path, service: FakeService
-) -> None:
+def test_a_process_that_waits_for_another_is_told_when_that_one_dies_in_doubt(tmp_path: Path, service: Service) -> None:
     service.answer.clear()
     first = Process(tmp_path, service)
     assert service.arrived.wait(30)

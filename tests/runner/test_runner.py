@@ -6,8 +6,8 @@ import asyncio
 import logging
 import time
 from pathlib import Path
-from random import Random
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -32,20 +32,21 @@ from nodes.core.redaction import URL_LOGGERS
 from nodes.runner.models import Progress
 from nodes.runner.polling import FAILURES_IN_A_ROW
 from tests.runner.conftest import House, only, soon
-from tests.runner.service import FakeService, FakeTask, mp4
+from tests.service import Service, at
 
 
-def content(service: FakeService, index: int = 0) -> bytes:
-    return list(service.tasks.values())[index].content
+def content(service: Service, index: int = 0) -> bytes:
+    return service.video(service.accepted()[index])
 
 
-def test_brings_the_video_and_tells_about_it(house: House, service: FakeService) -> None:
+def test_brings_the_video_and_tells_about_it(house: House, service: Service) -> None:
     seen: list[Progress] = []
 
     async def graph() -> None:
+        service.faults(*at("result", "edit", extra={"seed": "77"}, count=None))
         service.finish.clear()
         [submitted] = await house.submit(house.order(seed=5))
-        assert (submitted.task_id, submitted.reused, submitted.estimated_cost) == ("task-0000", False, 0.2)
+        assert (submitted.task_id, submitted.reused, submitted.estimated_cost) == (service.accepted()[0], False, 0.2)
         waiting = asyncio.ensure_future(house.wait(submitted.task_id, seen.append))
         await soon(lambda: seen)
         service.finish.set()
@@ -53,7 +54,7 @@ def test_brings_the_video_and_tells_about_it(house: House, service: FakeService)
         assert finished.path.read_bytes() == content(service)
         assert finished.path.parent == house.output / "wan27"
         info = finished.info
-        assert info["task_id"] == "task-0000"
+        assert info["task_id"] == service.accepted()[0]
         assert (info["state"], info["seed"], info["estimated_cost"]) == ("saved", 77, 0.2)
         assert info["file"] == f"wan27/{finished.path.name}"
         assert str(house.folder) not in str(info)
@@ -63,7 +64,7 @@ def test_brings_the_video_and_tells_about_it(house: House, service: FakeService)
     assert [path.suffix for path in house.videos] == [".mp4"]
 
 
-def test_same_request_is_reused_without_any_network(house: House, service: FakeService) -> None:
+def test_same_request_is_reused_without_any_network(house: House, service: Service) -> None:
     [first] = house.run()
     before = service.count.copy()
     [again] = house.run()
@@ -71,11 +72,11 @@ def test_same_request_is_reused_without_any_network(house: House, service: FakeS
     assert service.count == before
 
 
-def test_same_request_in_one_batch_and_in_flight_is_one_post(house: House, service: FakeService) -> None:
+def test_same_request_in_one_batch_and_in_flight_is_one_post(house: House, service: Service) -> None:
     async def graph() -> None:
         service.answer.clear()
         batch = asyncio.ensure_future(house.submit(house.order(), house.order(), house.order(seed=2)))
-        await soon(lambda: service.posts == 2)
+        await soon(lambda: len(service.accepted()) == 2)
         joined = asyncio.ensure_future(house.submit())
         await asyncio.sleep(0)
         service.answer.set()
@@ -86,21 +87,33 @@ def test_same_request_in_one_batch_and_in_flight_is_one_post(house: House, servi
         assert twin.estimated_cost == later.estimated_cost == 0.0
 
     asyncio.run(graph())
-    assert service.posts == 2
+    assert len(service.accepted()) == 2
 
 
-def test_submit_again_makes_another_each_time(house: House, service: FakeService) -> None:
+def test_submit_again_makes_another_each_time(house: House, service: Service) -> None:
     again = house.order(on_repeat="submit_again")
     house.run(house.order())
     house.run(again, again)
-    assert service.posts == 3
+    assert len(service.accepted()) == 3
     house.run(house.order())
-    assert service.posts == 3
+    assert len(service.accepted()) == 3
 
 
-@pytest.mark.parametrize("fault", ["drop", "refuse", "500", "503", "408", "garbage", "no_id"])
-def test_a_lost_answer_is_never_sent_again_by_itself(house: House, service: FakeService, fault: str) -> None:
-    service.submit = [fault]
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "lost_answer"},
+        {"kind": "refuse"},
+        {"kind": "server_error"},
+        {"kind": "unavailable"},
+        {"kind": "error", "status": 408, "reason": ""},
+        {"kind": "page"},
+        {"kind": "no_id"},
+    ],
+    ids=lambda fault: fault["kind"],
+)
+def test_a_lost_answer_is_never_sent_again_by_itself(house: House, service: Service, fault: dict[str, Any]) -> None:
+    service.faults({"at": "submit", **fault})
     with pytest.raises(OutcomeUnknownError, match="paste its task id"):
         house.run()
     for _ in range(3):
@@ -114,8 +127,8 @@ def test_a_lost_answer_is_never_sent_again_by_itself(house: House, service: Fake
     assert service.count["submit"] == 2
 
 
-def test_one_doubtful_request_stops_its_batch_before_the_post(house: House, service: FakeService) -> None:
-    service.submit = ["drop"]
+def test_one_doubtful_request_stops_its_batch_before_the_post(house: House, service: Service) -> None:
+    service.faults(*at("submit", "lost_answer"))
     with pytest.raises(OutcomeUnknownError):
         house.run(house.order(seed=2))
     with pytest.raises(OutcomeUnknownError, match="Request 2 of 3"):
@@ -123,8 +136,8 @@ def test_one_doubtful_request_stops_its_batch_before_the_post(house: House, serv
     assert service.count["submit"] == 1
 
 
-def test_a_batch_goes_on_when_one_answer_is_lost(house: House, service: FakeService) -> None:
-    service.submit = ["drop"]
+def test_a_batch_goes_on_when_one_answer_is_lost(house: House, service: Service) -> None:
+    service.faults(*at("submit", "lost_answer"))
     orders = [house.order(seed=seed) for seed in range(4)]
 
     async def graph() -> None:
@@ -136,8 +149,8 @@ def test_a_batch_goes_on_when_one_answer_is_lost(house: House, service: FakeServ
     assert service.count["submit"] == 4
 
 
-def test_a_refusal_is_definite_and_may_be_sent_again(house: House, service: FakeService) -> None:
-    service.submit = ["400"]
+def test_a_refusal_is_definite_and_may_be_sent_again(house: House, service: Service) -> None:
+    service.faults(*at("submit", "error"))
     with pytest.raises(ContentError, match="ILLEGAL_PROMPT"):
         house.run()
     assert house.states() == ["failed"]
@@ -145,40 +158,37 @@ def test_a_refusal_is_definite_and_may_be_sent_again(house: House, service: Fake
     assert service.count["submit"] == 2
 
 
-def test_429_is_sent_again(house: House, service: FakeService) -> None:
-    service.submit = ["429", "429"]
+def test_429_is_sent_again(house: House, service: Service) -> None:
+    service.faults(*at("submit", "rate_limit", count=2, retry_after=0))
     house.run()
-    assert (service.count["submit"], service.posts) == (3, 1)
+    assert (service.count["submit"], len(service.accepted())) == (3, 1)
 
 
-def test_refused_connections_are_tried_again_until_one_is_accepted(house: House, service: FakeService) -> None:
-    port = int(service.base_url.rpartition(":")[2])
+def test_refused_connections_are_tried_again_until_one_is_accepted(house: House, service: Service) -> None:
     service.stop()
 
     async def graph() -> str:
         task = asyncio.ensure_future(house.submit())
         await soon(lambda: "intent" in house.states())
-        replacement = FakeService().start(port)
-        try:
-            return only(await task).task_id + str(replacement.count["submit"])
-        finally:
-            replacement.stop()
+        service.start()
+        return only(await task).task_id
 
-    assert asyncio.run(graph()) == "task-00001"
+    assert [asyncio.run(graph())] == service.accepted()
+    assert service.count["submit"] == 1
 
 
 def test_the_wait_for_a_slot_takes_nothing_from_the_time_for_retries(
-    house: House, service: FakeService, monkeypatch: pytest.MonkeyPatch
+    house: House, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = [0.0]
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later[0])
     monkeypatch.setattr("nodes.runner.submission.time", clock)
-    service.submit = ["ok"] * 4 + ["429", "429"]
+    service.faults(*at("submit", "rate_limit", skip=4, count=2, retry_after=0))
 
     async def graph() -> None:
         service.answer.clear()
         task = asyncio.ensure_future(house.submit(*(house.order(seed=seed) for seed in range(5))))
-        await soon(lambda: service.posts == 4)
+        await soon(lambda: len(service.accepted()) == 4)
         later[0] = 2 * RATE_LIMIT_BACKOFF.budget_seconds  # that long the first four keep the fifth waiting
         service.answer.set()
         assert len(await task) == 5
@@ -187,7 +197,7 @@ def test_the_wait_for_a_slot_takes_nothing_from_the_time_for_retries(
     assert service.count["submit"] == 7
 
 
-def test_a_service_that_stays_away_is_an_error_and_costs_no_budget(house: House, service: FakeService) -> None:
+def test_a_service_that_stays_away_is_an_error_and_costs_no_budget(house: House, service: Service) -> None:
     service.stop()
     house.start(not_delivered=Backoff(0.01, 0.01, 0.05))
     with pytest.raises(NotDeliveredError, match="cannot be reached"):
@@ -196,7 +206,7 @@ def test_a_service_that_stays_away_is_an_error_and_costs_no_budget(house: House,
     assert house.ledger().spent("run") == (0.0, 0.0)
 
 
-def test_cancelling_while_the_post_is_on_its_way_loses_nothing(house: House, service: FakeService) -> None:
+def test_cancelling_while_the_post_is_on_its_way_loses_nothing(house: House, service: Service) -> None:
     async def interrupted() -> None:
         service.answer.clear()
         task = asyncio.ensure_future(house.submit())
@@ -212,13 +222,13 @@ def test_cancelling_while_the_post_is_on_its_way_loses_nothing(house: House, ser
     assert service.count["submit"] == 1
 
 
-def test_cancelling_withdraws_what_was_not_sent(house: House, service: FakeService) -> None:
+def test_cancelling_withdraws_what_was_not_sent(house: House, service: Service) -> None:
     orders = [house.order(seed=seed) for seed in range(20)]
 
     async def interrupted() -> None:
         service.answer.clear()
         task = asyncio.ensure_future(house.submit(*orders))
-        await soon(lambda: service.posts == 4)
+        await soon(lambda: len(service.accepted()) == 4)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -233,7 +243,7 @@ def test_cancelling_withdraws_what_was_not_sent(house: House, service: FakeServi
     assert service.count["submit"] == 20
 
 
-def test_waiting_ends_at_once_and_the_video_comes_all_the_same(house: House, service: FakeService) -> None:
+def test_waiting_ends_at_once_and_the_video_comes_all_the_same(house: House, service: Service) -> None:
     async def interrupted() -> None:
         service.finish.clear()
         [submitted] = await house.submit()
@@ -243,7 +253,7 @@ def test_waiting_ends_at_once_and_the_video_comes_all_the_same(house: House, ser
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        with pytest.raises(WaitTimeoutError, match=r"task-0000.*queue again"):
+        with pytest.raises(WaitTimeoutError, match=rf"{submitted.task_id}.*queue again"):
             await house.wait(submitted.task_id, timeout=0.05)
 
     asyncio.run(interrupted())
@@ -251,122 +261,127 @@ def test_waiting_ends_at_once_and_the_video_comes_all_the_same(house: House, ser
     asyncio.run(soon(lambda: house.states() == ["saved"]))
 
 
-def test_polls_ride_out_all_trouble(house: House, service: FakeService) -> None:
-    service.poll = ["not_found", "500", "drop", "garbage", "429", "processing", "503", "not_found"]
+def test_polls_ride_out_all_trouble(house: House, service: Service) -> None:
+    service.faults(
+        *at("result", "not_found", "server_error", "cut", "broken_json"),
+        *at("result", "rate_limit", retry_after=0),
+        *at("result", "processing", "unavailable", "not_found"),
+    )
     [finished] = house.run()
     assert finished.path.read_bytes() == content(service)
 
 
-def test_a_bad_key_while_polling_keeps_the_task(house: House, service: FakeService) -> None:
-    service.poll = ["unauthorized", "unauthorized"]
+def test_a_bad_key_while_polling_keeps_the_task(house: House, service: Service) -> None:
+    service.faults(*at("result", "unauthorized", count=2))
     with pytest.raises(AuthenticationError):
         house.run()
-    service.poll = []
+    service.faults()
     house.run()
-    assert service.posts == 1
+    assert len(service.accepted()) == 1
 
 
-def test_a_failed_task_may_be_submitted_again(house: House, service: FakeService) -> None:
+def test_a_failed_task_may_be_submitted_again(house: House, service: Service) -> None:
+    reason = "InvalidParameter.DataInspection: no download"
+    service.faults(*at("task", "fail", reason=reason))
+
     async def graph() -> None:
         service.finish.clear()
         [submitted] = await house.submit()
-        task = service.tasks[submitted.task_id]
-        task.status, task.reason = "TASK_STATUS_FAILED", "InvalidParameter.DataInspection: no download"
         service.finish.set()
         with pytest.raises(TaskFailedError, match=r"InvalidParameter\.DataInspection"):
             await house.wait(submitted.task_id)
-        polls = service.count["poll"]
+        polls = service.count["result"]
         with pytest.raises(TaskFailedError):
             await house.wait(submitted.task_id)
-        assert service.count["poll"] == polls
+        assert service.count["result"] == polls
 
     asyncio.run(graph())
     assert house.ledger().spent("run")[0] == pytest.approx(0.2)  # no refund is documented
     house.run()
-    assert service.posts == 2
+    assert len(service.accepted()) == 2
 
 
-def test_numbers_that_nothing_can_hold_keep_no_video_back(house: House, service: FakeService) -> None:
+def test_numbers_that_nothing_can_hold_keep_no_video_back(house: House, service: Service) -> None:
     times = {"submit_time_ms": 10**25, "execute_time_ms": -(10**30), "complete_time_ms": "9" * 40}
-    service.extra = {"seed": 2**64 - 1, "debug_info": times}
-    service.ttl = 10**30
+    extra = {"seed": 2**64 - 1, "debug_info": times}
+    service.faults(*at("result", "edit", extra=extra, ttl=10**30, count=None))
     [finished] = house.run()
     assert finished.path.read_bytes() == content(service)
     assert finished.info["seed"] == 1  # the request's own
     assert finished.info["times"]["completed"] is None
 
 
-def test_a_failure_that_is_reported_again_and_again_is_one(house: House, service: FakeService) -> None:
-    service.poll = ["task_failed"] * FAILURES_IN_A_ROW
-    with pytest.raises(TaskFailedError, match="TASK_FAILED - said by a test"):
+def test_a_failure_that_is_reported_again_and_again_is_one(house: House, service: Service) -> None:
+    service.faults(*at("result", "task_failed", count=FAILURES_IN_A_ROW))
+    with pytest.raises(TaskFailedError, match="TASK_FAILED - set by a test"):
         house.run()
     assert house.states() == ["failed"]
     assert house.ledger().spent("run")[0] == pytest.approx(0.2)  # no refund is documented
     house.run()
-    assert service.posts == 2
+    assert len(service.accepted()) == 2
 
 
-def test_a_failure_that_is_reported_now_and_then_is_none(house: House, service: FakeService) -> None:
+def test_a_failure_that_is_reported_now_and_then_is_none(house: House, service: Service) -> None:
     few = ["task_failed"] * (FAILURES_IN_A_ROW - 1)
-    service.poll = [*few, "processing", *few, "500", *few]
+    service.faults(*at("result", *few, "processing", *few, "server_error", *few))
     [finished] = house.run()
     assert finished.path.read_bytes() == content(service)
 
 
-def test_a_task_that_was_finished_once_is_not_failed_later(house: House, service: FakeService) -> None:
+def test_a_task_that_was_finished_once_is_not_failed_later(house: House, service: Service) -> None:
     [finished] = house.run()
     finished.path.unlink()
-    service.poll = ["task_failed"] * FAILURES_IN_A_ROW
+    service.faults(*at("result", "task_failed", count=FAILURES_IN_A_ROW))
     with pytest.raises(ServerError, match="TASK_FAILED"):
         house.run()
     house.run()
-    assert service.posts == 1
+    assert len(service.accepted()) == 1
 
 
-def test_a_failure_that_is_reported_to_a_post_leaves_it_in_doubt(house: House, service: FakeService) -> None:
-    service.submit = ["500 TASK_FAILED"]
+def test_a_failure_that_is_reported_to_a_post_leaves_it_in_doubt(house: House, service: Service) -> None:
+    service.faults(*at("submit", "error", status=500, reason="TASK_FAILED"))
     with pytest.raises(OutcomeUnknownError):
         house.run()
     assert (service.count["submit"], house.states()) == (1, ["unknown"])
 
 
-def test_a_pasted_id_that_the_ledger_never_saw(house: House, service: FakeService) -> None:
-    service.tasks["foreign-1"] = FakeTask("foreign-1", {}, content=mp4(seed=9))
-    finished = asyncio.run(house.wait(" foreign-1 "))
-    assert finished.path.read_bytes() == mp4(seed=9)
+def test_a_pasted_id_that_the_ledger_never_saw(house: House, service: Service) -> None:
+    task_id = service.make(image_url="https://x.test/b.png")
+    finished = asyncio.run(house.wait(f" {task_id} "))
+    assert finished.path.read_bytes() == service.video(task_id)
     assert finished.info["estimated_cost"] is None
     service.stop()
-    assert asyncio.run(house.wait("foreign-1")).path == finished.path
+    assert asyncio.run(house.wait(task_id)).path == finished.path
 
 
-def test_a_pasted_id_that_nobody_knows(house: House, service: FakeService) -> None:
+def test_a_pasted_id_that_nobody_knows(house: House, service: Service) -> None:
     with pytest.raises(TaskNotFoundError):
         asyncio.run(house.wait("nobody-knows-me"))
     assert house.states() == []
 
 
-def test_a_task_that_the_service_forgot(house: House, service: FakeService) -> None:
+def test_a_task_that_the_service_forgot(house: House, service: Service) -> None:
     now = [1e9]
     house.ledger_in_use._clock = lambda: now[0]
-    service.poll = ["processing"] * 1000
+    service.faults(*at("result", "processing", count=None))
     asyncio.run(house.submit())
     house.runner.close(1.0)
     now[0] += 3600
-    service.poll = ["not_found"] * 3
+    service.faults(*at("result", "not_found", count=3))
     house.start()
     house.ledger_in_use._clock = lambda: now[0]
     with pytest.raises(TaskNotFoundError, match=r"forgotten.*submit_again"):
         house.run()
-    assert service.posts == 1
+    assert len(service.accepted()) == 1
 
 
-def test_a_task_that_the_sandbox_forgot_is_made_again(house: House, service: FakeService) -> None:
-    house.connection = Connection("sandbox", service.base_url, "key")
-    service.poll = ["processing"] * 1000
+def test_a_task_that_the_sandbox_forgot_is_made_again(house: House, service: Service) -> None:
+    house.connection = Connection("sandbox", service.url, "key")
+    service.faults(*at("result", "processing", count=None))
     asyncio.run(house.submit())
     house.runner.close(1.0)
-    service.poll = []
-    service.tasks.clear()
+    service.faults()
+    service.forget()
     house.start()
     house.ledger_in_use._clock = lambda: time.time() + 3600
     with pytest.raises(TaskFailedError, match="sandbox has forgotten"):
@@ -375,34 +390,33 @@ def test_a_task_that_the_sandbox_forgot_is_made_again(house: House, service: Fak
     assert house.ledger().spent("run") == (0.0, 0.0)
 
 
-def test_a_deleted_file_is_fetched_again_while_the_service_has_it(house: House, service: FakeService) -> None:
+def test_a_deleted_file_is_fetched_again_while_the_service_has_it(house: House, service: Service) -> None:
     [first] = house.run()
     first.path.unlink()
     [again] = house.run()
     assert again.path.read_bytes() == content(service)
     again.path.unlink()
-    service.get = ["403"] * 9
+    service.faults(*at("download", "expired", count=9))
     with pytest.raises(DownloadError, match=r"video is gone.*submit_again"):
         house.run()
-    service.get = []
-    service.poll = ["not_found"] * 99
+    service.faults(*at("result", "not_found", count=99))
     [old_link] = house.run()
     assert old_link.path.exists()
     old_link.path.unlink()
-    service.get = ["403"] * 9
+    service.faults(*at("download", "expired", count=9))
     with pytest.raises(DownloadError, match="video is gone"):
         house.run()
-    assert service.posts == 1
+    assert len(service.accepted()) == 1
 
 
 def test_a_changed_file_stays_and_the_video_is_saved_beside_it(
-    house: House, service: FakeService, caplog: pytest.LogCaptureFixture
+    house: House, service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     [first] = house.run()
     first.path.write_bytes(b"cut by its owner")
     notes: set[str] = set()
-    again = asyncio.run(house.wait("task-0000", lambda progress: notes.add(progress.note)))
+    again = asyncio.run(house.wait(service.accepted()[0], lambda progress: notes.add(progress.note)))
     assert first.path.read_bytes() == b"cut by its owner"
     assert again.path.read_bytes() == content(service)
     assert again.info["file"] == f"wan27/{first.path.stem}_2.mp4"
@@ -412,10 +426,10 @@ def test_a_changed_file_stays_and_the_video_is_saved_beside_it(
     assert house.run()[0].path == again.path
 
 
-def test_a_changed_file_whose_video_is_gone_is_not_called_missing(house: House, service: FakeService) -> None:
+def test_a_changed_file_whose_video_is_gone_is_not_called_missing(house: House, service: Service) -> None:
     [first] = house.run()
     first.path.write_bytes(b"cut by its owner")
-    service.get = ["403"] * 9
+    service.faults(*at("download", "expired", count=9))
     with pytest.raises(DownloadError, match=r"was changed since it was saved.*submit_again") as caught:
         house.run()
     assert "no longer in the output folder" not in str(caught.value)
@@ -423,45 +437,49 @@ def test_a_changed_file_whose_video_is_gone_is_not_called_missing(house: House, 
 
 
 @pytest.mark.parametrize("fault", ["page", "half"])
-def test_what_is_no_video_leads_to_a_fresh_link(house: House, service: FakeService, fault: str) -> None:
-    service.get = [fault, fault]
+def test_what_is_no_video_leads_to_a_fresh_link(house: House, service: Service, fault: str) -> None:
+    service.faults(*at("download", fault, count=2))
     [finished] = house.run()
     assert finished.path.read_bytes() == content(service)
     finished.path.unlink()
-    service.get = [fault] * 9
+    service.faults(*at("download", fault, count=9))
     with pytest.raises(DownloadError, match=r"led to something else.*whole mp4.*Queue again"):
         house.run()
     assert house.videos == []
 
 
-def test_an_expired_link_is_replaced_by_a_fresh_one(house: House, service: FakeService) -> None:
-    service.get = ["403", "403"]
+def test_an_expired_link_is_replaced_by_a_fresh_one(house: House, service: Service) -> None:
+    service.faults(*at("download", "expired", count=2))
     [finished] = house.run()
     assert finished.path.read_bytes() == content(service)
 
 
-def test_a_download_cut_ten_times_is_whole(house: House, service: FakeService) -> None:
-    service.get = ["cut", "500", "cut", "cut", "full", "cut", "cut", "cut", "cut", "cut", "cut"]
+def test_a_download_cut_ten_times_is_whole(house: House, service: Service) -> None:
+    kinds = ["cut", "server_error", "cut", "cut", "ignore_range", *["cut"] * 6]
+    service.faults(*at("download", *kinds))
     [finished] = house.run()
     assert finished.path.read_bytes() == content(service)
     assert [path.suffix for path in house.videos] == [".mp4"]
 
 
 def test_the_key_goes_to_no_result_and_no_link_to_the_log(
-    house: House, service: FakeService, caplog: pytest.LogCaptureFixture
+    house: House, service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     for name in URL_LOGGERS:
         caplog.set_level(logging.DEBUG, logger=name)
-    service.get = ["500", "redirect", "cut"]
+    service.faults(*at("download", "server_error", "redirect", "cut"))
     [finished] = house.run()
-    assert not any("Authorization" in headers for headers in service.headers_of_downloads)
-    everything = caplog.text + repr(finished) + repr(house.order()) + repr(house.ledger().find("task-0000", ""))
+    assert not any("Authorization" in headers for headers in service.download_headers)
+    everything = (
+        caplog.text + repr(finished) + repr(house.order()) + repr(house.ledger().find(service.accepted()[0], ""))
+    )
     assert "key-of-a-test" not in everything
-    assert "very-secret" not in everything
+    assert service.signatures
+    assert not any(signature in everything for signature in service.signatures)
 
 
-def test_budget_of_a_run_counts_all_its_nodes_and_items(house: House, service: FakeService) -> None:
+def test_budget_of_a_run_counts_all_its_nodes_and_items(house: House, service: Service) -> None:
     house.start(budget=Budget(per_run_usd=0.5, per_day_usd=100))
 
     async def graph() -> None:
@@ -478,10 +496,10 @@ def test_budget_of_a_run_counts_all_its_nodes_and_items(house: House, service: F
     assert service.count["submit"] == 3
 
 
-def test_budget_of_the_day(house: House, service: FakeService) -> None:
+def test_budget_of_the_day(house: House, service: Service) -> None:
     house.start(budget=Budget(per_run_usd=100, per_day_usd=0.5))
     house.run(house.order(seed=1), run_id="a")
-    service.submit = ["drop"]
+    service.faults(*at("submit", "lost_answer"))
     with pytest.raises(OutcomeUnknownError):
         house.run(house.order(seed=2), run_id="b")
     with pytest.raises(BudgetError, match=r"\$0\.40 were used today.*per_day_usd"):
@@ -489,7 +507,7 @@ def test_budget_of_the_day(house: House, service: FakeService) -> None:
     assert service.count["submit"] == 2
 
 
-def test_a_ledger_that_cannot_be_used_stops_everything(house: House, service: FakeService) -> None:
+def test_a_ledger_that_cannot_be_used_stops_everything(house: House, service: Service) -> None:
     path = house.ledger().path
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"this is no database, but somebody may want it back" * 100)
@@ -500,31 +518,31 @@ def test_a_ledger_that_cannot_be_used_stops_everything(house: House, service: Fa
     assert service.count["submit"] == 0
 
 
-def test_what_an_earlier_process_left_is_picked_up(house: House, service: FakeService) -> None:
+def test_what_an_earlier_process_left_is_picked_up(house: House, service: Service) -> None:
     service.finish.clear()
     asyncio.run(house.submit(house.order(1), house.order(2)))
     house.runner.close(1.0)
     service.finish.set()
     house.start().resume_unfinished()
     asyncio.run(soon(lambda: house.states() == ["saved", "saved"]))
-    assert service.posts == 2
+    assert len(service.accepted()) == 2
 
 
-def test_a_task_that_was_given_up_is_looked_for_again(house: House, service: FakeService) -> None:
-    service.poll = ["unauthorized"] * 3
+def test_a_task_that_was_given_up_is_looked_for_again(house: House, service: Service) -> None:
+    service.faults(*at("result", "unauthorized", count=3))
     house.start(rescan_seconds=0.05)
     asyncio.run(house.submit())  # and nobody waits
     asyncio.run(soon(lambda: house.states() == ["saved"]))
-    assert not service.poll
-    assert service.posts == 1
+    assert service.fault_hits()[0]["hits"] == 3
+    assert len(service.accepted()) == 1
 
 
-def test_a_task_is_picked_up_once_its_connection_is_set(house: House, service: FakeService) -> None:
+def test_a_task_is_picked_up_once_its_connection_is_set(house: House, service: Service) -> None:
     connection = house.connection
-    service.poll = ["processing"] * 1000
+    service.faults(*at("result", "processing", count=None))
     asyncio.run(house.submit())
     house.runner.close(1.0)
-    service.poll = []
+    service.faults()
     asked: list[str] = []
 
     def connection_for(name: str, base_url: str) -> Connection | None:
@@ -535,7 +553,7 @@ def test_a_task_is_picked_up_once_its_connection_is_set(house: House, service: F
     asyncio.run(soon(lambda: house.states() == ["saved"]))
 
 
-def test_looking_again_writes_nothing_and_ends_with_the_runner(house: House, service: FakeService) -> None:
+def test_looking_again_writes_nothing_and_ends_with_the_runner(house: House, service: Service) -> None:
     house.start(rescan_seconds=0.01)
     house.run()
     ledger = house.ledger_in_use.path
@@ -551,7 +569,7 @@ def test_looking_again_writes_nothing_and_ends_with_the_runner(house: House, ser
     assert not background.running
 
 
-def test_closing_lets_a_post_come_back(house: House, service: FakeService) -> None:
+def test_closing_lets_a_post_come_back(house: House, service: Service) -> None:
     async def graph() -> None:
         service.answer.clear()
         task = asyncio.ensure_future(house.submit())
@@ -566,7 +584,7 @@ def test_closing_lets_a_post_come_back(house: House, service: FakeService) -> No
     assert house.states() == ["submitted"]
 
 
-def test_closing_leaves_a_silent_post_in_doubt(house: House, service: FakeService) -> None:
+def test_closing_leaves_a_silent_post_in_doubt(house: House, service: Service) -> None:
     async def graph() -> None:
         service.answer.clear()
         task = asyncio.ensure_future(house.submit())
@@ -581,11 +599,16 @@ def test_closing_leaves_a_silent_post_in_doubt(house: House, service: FakeServic
         house.run()
 
 
-def test_a_hundred_tasks_with_random_trouble(house: House, service: FakeService, tmp_path: Path) -> None:
-    service.random = Random(4)
-    service.submit = ["429" if i % 5 == 0 else "ok" for i in range(60)]
+def test_a_hundred_tasks_with_random_trouble(house: House, service: Service, tmp_path: Path) -> None:
+    rate_limit = {"kind": "rate_limit", "retry_after": 0}
+    polls: list[dict[str, Any]] = [{"kind": "server_error"}, {"kind": "cut"}, rate_limit]
+    downloads = {"server_error": 0.08, "cut": 0.17, "ignore_range": 0.08}
+    service.faults(
+        *({"at": "submit", **rate_limit} if i % 5 == 0 else {"at": "submit", "kind": "ok"} for i in range(60)),
+        *({"at": "result", "probability": 0.035, "seed": 4, **poll} for poll in polls),
+        *({"at": "download", "kind": kind, "probability": share, "seed": 4} for kind, share in downloads.items()),
+    )
     finished = house.run(*(house.order(seed=seed) for seed in range(100)))
-    assert service.posts == 100
+    assert len(service.accepted()) == 100
     assert len({item.path for item in finished}) == len(house.videos) == 100
-    by_id = {task.task_id: task.content for task in service.tasks.values()}
-    assert all(item.path.read_bytes() == by_id[item.info["task_id"]] for item in finished)
+    assert all(item.path.read_bytes() == service.video(item.info["task_id"]) for item in finished)

@@ -8,7 +8,7 @@ import pytest
 
 from nodes.sandbox.fetch import upload_token
 from tests.media_files import flat
-from tests.sandbox.conftest import Client
+from tests.service.client import Client
 
 UNABLE = "InvalidParameter.DataInspection: Unable to download the media resource during the data inspection process."
 

@@ -34,14 +34,14 @@ def test_start_and_stop(tmp_path: Path) -> None:
     url = sandbox.start()
     assert url == sandbox.start() == sandbox.base_url
     assert url.startswith("http://127.0.0.1:")
-    assert httpx.get(f"{url}/sandbox/log").json() == []
+    assert httpx.get(f"{url}/nothing").status_code == 404
     assert all(thread.daemon for thread in threading.enumerate() if thread.name.startswith("wan27-sandbox"))
     sandbox.stop()
     sandbox.stop()
     assert running() == []
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{url}/sandbox/log")
-    assert httpx.get(f"{sandbox.start()}/sandbox/log").status_code == 200
+        httpx.get(f"{url}/nothing")
+    assert httpx.get(f"{sandbox.start()}/nothing").status_code == 404
     sandbox.stop()
 
 

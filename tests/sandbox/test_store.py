@@ -101,22 +101,11 @@ def test_fresh_files_are_not_swept_before_they_are_noted(store: Store) -> None:
     assert store.media(sha256).exists()
 
 
-def test_old_posts_are_forgotten(store: Store) -> None:
-    store.log_post({"time": time.time() - 2 * DAY, "n": 1})
-    store.log_post({"time": time.time(), "n": 2})
-    prune(store)
-    assert [entry["n"] for entry in store.posts()] == [2]
-
-
 def test_a_broken_file_is_no_task(store: Store) -> None:
     task_id = make_task(store)
     (store.root / "tasks" / f"{task_id}.json").write_bytes(b'{"task_id"')
     assert store.task(task_id) is None
     assert store.tasks() == []
-    store.log_post({"time": 1})
-    with (store.root / "posts.jsonl").open("a") as file:
-        file.write('{"half')
-    assert len(store.posts()) == 1
 
 
 @pytest.mark.parametrize("name", ["", "..", "../secret", "x" * 5000, "{00000000-0000-0000-0000-000000000000}"])
@@ -149,15 +138,3 @@ def test_an_owner_is_known_to_live_until_it_is_killed(store: Store) -> None:
     assert adopted is not None
     assert adopted["owner"] == store.owner
     assert store.adopt(task_id) is None
-
-
-def test_two_processes_write_one_log(store: Store) -> None:
-    code = (
-        "import sys; from pathlib import Path; from nodes.sandbox.store import Store\n"
-        "s = Store(Path(sys.argv[1]))\n"
-        "for n in range(300): s.log_post({'time': 0, 'n': n, 'text': 'x' * 2000})"
-    )
-    command = [sys.executable, "-c", code, str(store.root)]
-    writers = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
-    assert [writer.wait(60) for writer in writers] == [0, 0]
-    assert sorted(entry["n"] for entry in store.posts()) == sorted([*range(300), *range(300)])

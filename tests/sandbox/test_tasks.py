@@ -8,7 +8,7 @@ import pytest
 
 from nodes.sandbox.tasks import result_key
 from tests.media_files import flat
-from tests.sandbox.conftest import Client
+from tests.service.client import Client
 
 
 def test_a_restart_knows_its_tasks_and_gives_fresh_urls(run: Callable[..., Client]) -> None:
@@ -17,7 +17,7 @@ def test_a_restart_knows_its_tasks_and_gives_fresh_urls(run: Callable[..., Clien
     task_id = first.submit({"image_url": url, "seed": 3})
     before = first.finished(task_id)
     video = first.download(before["videos"][0]["video_url"]).content
-    first.sandbox.stop()
+    first.service.stop()
     second = run()
     assert second.base_url != first.base_url
     after = second.result(task_id)
@@ -25,7 +25,7 @@ def test_a_restart_knows_its_tasks_and_gives_fresh_urls(run: Callable[..., Clien
     assert after["extra"] == before["extra"]
     assert after["videos"][0]["video_url"].startswith(second.base_url)
     assert second.download(after["videos"][0]["video_url"]).content == video
-    assert [entry["task_id"] for entry in second.log()] == [task_id]
+    assert [task["task_id"] for task in second.service.store.tasks()] == [task_id]
     # the old URL of an upload still names the file, though nothing listens at its port any more
     assert second.video_url({"image_url": url})
 
@@ -36,7 +36,7 @@ def test_what_was_unfinished_goes_on_after_a_restart(run: Callable[..., Client])
     waiting = first.submit(body)
     first.fault("task", "slow", seconds=1000)
     slow = first.submit(body)
-    first.sandbox.stop()
+    first.service.stop()
     second = run()
     assert second.finished(waiting)["task"]["status"] == "TASK_STATUS_SUCCEED"
     assert second.result(slow)["task"]["status"] == "TASK_STATUS_PROCESSING"
@@ -51,13 +51,13 @@ def test_two_sandboxes_share_a_directory(run: Callable[..., Client]) -> None:
             result = client.finished(task_id)
             assert client.download(result["videos"][0]["video_url"]).status_code == 200
             assert result["videos"][0]["video_url"].startswith(client.base_url)
-    assert [entry["task_id"] for entry in one.log()] == [mine, yours] == [entry["task_id"] for entry in two.log()]
+    assert {task["task_id"] for task in one.service.store.tasks()} == {mine, yours}
 
 
 def test_a_task_left_behind_is_taken_over_by_a_running_sandbox(run: Callable[..., Client]) -> None:
     one, two = run(task_seconds=0.8), run()
     task_id = one.submit({"image_url": one.upload("a.png", flat(320, 240))})
-    one.sandbox.stop()
+    one.service.stop()
     assert two.finished(task_id)["task"]["status"] == "TASK_STATUS_SUCCEED"
 
 
@@ -66,9 +66,9 @@ def test_stopping_in_the_middle_of_a_video_is_quick_and_loses_nothing(run: Calla
     body = {"image_url": first.upload("a.png", flat(1600, 900)), "resolution": "1080P", "duration": 15}
     task_id = first.submit(body)
     begin = time.monotonic()
-    first.sandbox.stop()
+    first.service.stop()
     assert time.monotonic() - begin < 5
-    state = Path(first.sandbox._state_dir)
+    state = Path(first.service.state)
     assert list((state / "results").iterdir()) == []
     second = run(fps=30)
     assert second.result(task_id)["task"]["status"] == "TASK_STATUS_PROCESSING"

@@ -8,69 +8,51 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from ...core.addresses import is_loopback
-from ..faults import Faults
 from ..options import SandboxOptions
-from ..responses import error
+from ..responses import Refusal
 from ..store import Store
 from ..tasks import Tasks
-from ..thread_pool import Pool
-from .control import Control
 from .results import Results
 from .service import Service
 from .uploads import Uploads
 
 log = logging.getLogger(__name__)
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def build_app(
-    store: Store,
-    tasks: Tasks,
-    chores: Pool,
-    options: SandboxOptions,
-    *,
-    base_url: list[str],
-    down: Callable[[float], None],
-) -> web.Application:
-    """Put the routes together. `base_url` is filled in when the port is known."""
-    faults = Faults()
+def build_app(store: Store, tasks: Tasks, options: SandboxOptions) -> web.Application:
+    """Build the application with all routes."""
     app = web.Application(middlewares=[_guard], client_max_size=options.max_body_bytes)
-    for part in (
-        Service(store, tasks, chores, faults, options, base_url),
-        Uploads(store, faults, options, base_url),
-        Results(store, faults),
-        Control(store, faults, down),
-    ):
+    for part in (Service(store, tasks, options), Uploads(store, options), Results(store)):
         app.add_routes(part.routes())
     return app
 
 
 @web.middleware
-async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Keep web pages out, and give every error the shape of the vendor."""
-    if not is_loopback(_host(request.host)):
-        # a page whose name was made to lead here: its requests carry its own name
-        return error(403, "API_NOT_ALLOWED", "the sandbox answers on loopback names only")
-    origin = request.headers.get("Origin")
-    if origin is not None and request.method not in ("GET", "HEAD") and not is_loopback(_host(origin.split("//")[-1])):
-        return error(403, "API_NOT_ALLOWED", "not from this origin")
-    return await _answered(request, handler)
-
-
-async def _answered(request: web.Request, handler: _Handler) -> web.StreamResponse:
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Keep web pages out, and give every error the vendor's shape."""
     try:
+        if not is_loopback(_host(request.host)):
+            # DNS rebinding: the name of a web page that resolves to this machine is still in the Host header
+            raise Refusal(403, "API_NOT_ALLOWED", "the sandbox answers on loopback names only")
+        origin = request.headers.get("Origin")
+        if origin and request.method not in ("GET", "HEAD") and not is_loopback(_host(origin.split("//")[-1])):
+            raise Refusal(403, "API_NOT_ALLOWED", "not from this origin")
         return await handler(request)
+    except Refusal as refusal:
+        return refusal.response()
     except web.HTTPException as problem:
         if problem.status in (404, 405):
-            return error(problem.status, "API_NOT_FOUND", f"there is no {request.method} {request.path}")
-        return error(problem.status, "INVALID_REQUEST_BODY", problem.text or problem.reason)
+            return Refusal(problem.status, "API_NOT_FOUND", f"no route {request.method} {request.path}").response()
+        return Refusal(problem.status, "INVALID_REQUEST_BODY", problem.text or problem.reason).response()
     except ConnectionError:
         raise
     except Exception as problem:
         log.exception("the sandbox failed at %s %s", request.method, request.path)
-        return error(500, "INTERNAL_ERROR", f"the sandbox failed: {type(problem).__name__}: {problem}")
+        message = f"the sandbox failed: {type(problem).__name__}: {problem}"
+        return Refusal(500, "INTERNAL_ERROR", message).response()
 
 
 def _host(value: str) -> str:
-    """Host without port of a Host header."""
+    """Return the host, without port, of a Host header."""
     return value[: value.find("]") + 1] if value.startswith("[") else value.partition(":")[0]

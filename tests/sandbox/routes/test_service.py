@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
+from nodes.sandbox.routes.service import RESULT_PATH, SUBMIT_PATH
 from tests.media_files import clip_bytes, flat, gradient, image_bytes, wav_bytes
-from tests.sandbox.conftest import RESULT, SUBMIT, Client
+from tests.service.client import Client
 
 
 def problem(answer: httpx.Response, status: int, reason: str) -> str:
@@ -96,9 +97,9 @@ def test_a_task_waits_runs_and_takes_its_time(run: Callable[..., Client]) -> Non
 def test_keys_are_asked_for_everywhere(client: Client, headers: dict[str, str], status: int, reason: str) -> None:
     body = {"image_url": "https://example.com/a.png"}
     problem(client.post(body, headers=headers), status, reason)
-    problem(client.http.get(RESULT, params={"task_id": str(uuid.uuid4())}, headers=headers), status, reason)
+    problem(client.poll(str(uuid.uuid4()), headers=headers), status, reason)
     problem(client.http.get("/openapi/v1/billing/balance/detail", headers=headers), status, reason)
-    assert [entry["accepted"] for entry in client.log()] == [False]
+    assert [entry["accepted"] for entry in client.service.posts()] == [False]
 
 
 @pytest.mark.parametrize(("key", "status"), [("no-balance", 400), ("no-balance-403", 403)])
@@ -118,11 +119,11 @@ def test_balance(client: Client) -> None:
 
 @pytest.mark.parametrize("task_id", [str(uuid.uuid4()), "no-such-task", "../secret", "a b", "x" * 300])
 def test_unknown_tasks(client: Client, task_id: str) -> None:
-    problem(client.http.get(RESULT, params={"task_id": task_id}), 404, "TASK_NOT_FOUND")
+    problem(client.poll(task_id), 404, "TASK_NOT_FOUND")
 
 
 def test_a_result_needs_an_id(client: Client) -> None:
-    problem(client.http.get(RESULT), 400, "INVALID_REQUEST_BODY")
+    problem(client.http.get(RESULT_PATH), 400, "INVALID_REQUEST_BODY")
 
 
 @pytest.mark.parametrize("path", ["/v3/async/wan2.8-i2v", "/v3/async/wan2.7-i2v/x", "/"])
@@ -135,23 +136,23 @@ def test_bodies_that_break_a_rule(client: Client) -> None:
     long = {"image_url": "https://example.com/a.png", "prompt": "猫" * 5001}
     assert "5001" in problem(client.post(long), 400, "INVALID_REQUEST_BODY")
     assert "JSON" in problem(
-        client.http.post(SUBMIT, content=b"{", headers={"Content-Type": "application/json"}),
+        client.http.post(SUBMIT_PATH, content=b"{", headers={"Content-Type": "application/json"}),
         400,
         "INVALID_REQUEST_BODY",
     )
     text = json.dumps({"image_url": "https://example.com/a.png"}).encode()
-    answer = client.http.post(SUBMIT, content=text, headers={"Content-Type": "text/plain"})
+    answer = client.http.post(SUBMIT_PATH, content=text, headers={"Content-Type": "text/plain"})
     assert "Content-Type" in problem(answer, 400, "INVALID_REQUEST_BODY")
     wrong = {"image_url": "data:image/png;base64,abcde"}
     assert "base64" in problem(client.post(wrong), 400, "INVALID_REQUEST_BODY")
-    log = client.log()
+    log = client.service.posts()
     assert [(entry["status"], entry["accepted"], entry["task_id"]) for entry in log] == [(400, False, None)] * 5
 
 
 def test_a_body_beyond_all_measure(run: Callable[..., Client]) -> None:
     client = run(max_body_bytes=10_000)
     problem(client.post({"image_url": "https://e.com/a", "prompt": "x" * 20_000}), 413, "INVALID_REQUEST_BODY")
-    assert [entry["status"] for entry in client.log()] == [413]
+    assert [entry["status"] for entry in client.service.posts()] == [413]
 
 
 def inline(data: bytes, kind: str = "png") -> str:
@@ -218,8 +219,8 @@ def test_media_without_a_lasting_url_are_not_mixed_up(client: Client, image_url:
     other = {"image_url": client.upload("first.png", image_bytes(gradient(320, 240))), "seed": 5}
     videos = [digest(client, body) for body in (same, again, inline_body, other)]
     assert videos[0] == videos[1] == videos[2] != videos[3]
-    assert len({entry["fingerprint"] for entry in client.log()}) == 2
-    assert len({entry["task_id"] for entry in client.log()}) == 4
+    assert len({entry["fingerprint"] for entry in client.service.posts()}) == 2
+    assert len({entry["task_id"] for entry in client.service.posts()}) == 4
 
 
 def test_same_request_same_bytes_in_another_sandbox(run: Callable[..., Client], tmp_path: Any) -> None:
@@ -235,13 +236,13 @@ def test_a_client_that_dies_before_the_answer_is_in_the_log(client: Client, imag
     body = json.dumps({"image_url": image_url, "duration": 2, "resolution": "720P", "prompt": "gone"}).encode()
     url = httpx.URL(client.base_url)
     head = (
-        f"POST {SUBMIT} HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nAuthorization: Bearer k\r\n"
+        f"POST {SUBMIT_PATH} HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nAuthorization: Bearer k\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     with socket.create_connection((url.host, url.port or 0)) as connection:
         connection.sendall(head.encode() + body)
     end = time.monotonic() + 10
-    while not (log := client.log()):
+    while not (log := client.service.posts()):
         assert time.monotonic() < end
     assert (log[0]["accepted"], log[0]["body"]["prompt"]) == (True, "gone")
     assert client.finished(log[0]["task_id"])["task"]["status"] == "TASK_STATUS_SUCCEED"
@@ -250,23 +251,23 @@ def test_a_client_that_dies_before_the_answer_is_in_the_log(client: Client, imag
 def test_a_client_that_dies_before_its_body_is_complete_makes_no_task(client: Client) -> None:
     url = httpx.URL(client.base_url)
     head = (
-        f"POST {SUBMIT} HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nAuthorization: Bearer k\r\n"
+        f"POST {SUBMIT_PATH} HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nAuthorization: Bearer k\r\n"
         "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
     )
     with socket.create_connection((url.host, url.port or 0)) as connection:
         connection.sendall(head.encode())
     assert client.post({}).status_code == 400
-    assert [entry["accepted"] for entry in client.log() if entry["accepted"]] == []
+    assert [entry["accepted"] for entry in client.service.posts() if entry["accepted"]] == []
 
 
 def test_polls_beyond_the_rate_are_refused(run: Callable[..., Client]) -> None:
     client = run(requests_per_minute=3)
     task_id = client.submit({"image_url": client.upload("a.png", flat(240, 240))})
-    answers = [client.http.get(RESULT, params={"task_id": task_id}) for _ in range(4)]
+    answers = [client.poll(task_id) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     problem(answers[-1], 429, "RATE_LIMIT_EXCEEDED")
     assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
-    other = client.http.get(RESULT, params={"task_id": task_id}, headers={"Authorization": "Bearer another"})
+    other = client.poll(task_id, headers={"Authorization": "Bearer another"})
     assert other.status_code == 200
 
 

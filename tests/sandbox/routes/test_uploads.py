@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.sandbox.conftest import Client
+from tests.service.client import Client
 
 
 def test_what_is_put_can_be_got(client: Client) -> None:
@@ -85,6 +85,6 @@ def test_an_upload_that_breaks_off_leaves_nothing(client: Client, run: Callable[
 
     with pytest.raises((OSError, httpx.HTTPError)):
         other.plain.put(f"{other.base_url}/sandbox/media/a.png", content=chunks())
-    other.sandbox.stop()
+    other.service.stop()
     assert list((tmp_path / "state" / "temporary").iterdir()) == []
     assert list((tmp_path / "state" / "uploads").iterdir()) == []

@@ -1,20 +1,19 @@
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from nodes.sandbox.faults import KINDS, Faults, parse_faults
-from tests.sandbox.conftest import RESULT, Client
+from tests.service import faults as faults_module
+from tests.service.client import Client
+from tests.service.faults import KINDS, Faults, at
 
 
 def hits(polls: int, **fault: Any) -> list[bool]:
     """Which of some polls a fault hits."""
     faults = Faults()
-    faults.set(parse_faults([{"at": "result", "kind": "server_error", **fault}]))
+    faults.set(at("result", "server_error", **fault))
     return [faults.pick("result") is not None for _ in range(polls)]
 
 
@@ -34,31 +33,54 @@ def test_probability_is_repeatable() -> None:
 
 
 @pytest.mark.parametrize(
-    "faults",
+    "fault",
     [
-        None,
         {},
-        ["lost_answer"],
-        [{"kind": "lost_answer"}],
-        [{"at": "submit", "kind": "garbage"}],
-        [{"at": "submit", "kind": "lost_answer", "seconds": 3}],
-        [{"at": "submit", "kind": "lost_answer", "count": "3"}],
-        [{"at": "submit", "kind": "lost_answer", "probability": "often"}],
+        {"kind": "lost_answer"},
+        {"at": "submit", "kind": "garbage"},
+        {"at": "submit", "kind": "lost_answer", "seconds": 3},
+        {"at": "submit", "kind": "lost_answer", "count": "3"},
+        {"at": "submit", "kind": "lost_answer", "probability": "often"},
     ],
 )
-def test_wrong_faults_are_refused(client: Client, faults: Any) -> None:
-    answer = client.plain.post(f"{client.base_url}/sandbox/faults", json={"faults": faults})
-    assert answer.status_code == 400
-    assert answer.json()["message"]
+def test_faults_that_are_wrong_are_refused(fault: dict[str, Any]) -> None:
+    faults = Faults()
+    faults.set(at("submit", "refuse"))
+    with pytest.raises(ValueError, match=r"fault|value|count|float"):
+        faults.set([fault])
+    assert [left["kind"] for left in faults.show()] == ["refuse"]
 
 
-def test_every_kind_is_documented() -> None:
-    from nodes.sandbox import faults
+def test_faults_are_set_shown_and_cleared(client: Client) -> None:
+    one, two = {"at": "submit", "kind": "refuse"}, {"at": "task", "kind": "slow", "seconds": 1}
+    client.service.faults(one, two)
+    shown = client.service.fault_hits()
+    assert [(fault["at"], fault["kind"], fault["hits"]) for fault in shown] == [
+        ("submit", "refuse", 0),
+        ("task", "slow", 0),
+    ]
+    client.service.faults(two)
+    assert client.service.fault_hits() == shown[1:]
+    client.service.faults()
+    assert client.service.fault_hits() == []
 
+
+def test_faults_of_one_place_hit_in_order() -> None:
+    faults = Faults()
+    faults.set([*at("result", "cut", "not_found", "cut"), *at("submit", "refuse")])
+    assert [fault and fault.kind for fault in (faults.pick("result") for _ in range(4))] == [
+        "cut",
+        "not_found",
+        "cut",
+        None,
+    ]
+
+
+def test_faults_documentation_names_every_kind() -> None:
     for kinds in KINDS.values():
         for kind, values in kinds.items():
-            assert kind in (faults.__doc__ or "")
-            assert all(value in (faults.__doc__ or "") for value in values)
+            assert kind in (faults_module.__doc__ or "")
+            assert all(value in (faults_module.__doc__ or "") for value in values)
 
 
 # --- submit
@@ -82,7 +104,7 @@ def test_refusals_of_a_submit(client: Client, image_url: str) -> None:
     assert (answer.status_code, answer.json()["reason"]) == (500, "CREATE_TASK_FAILED")
     client.fault("submit", "error", status=400, reason="ILLEGAL_PROMPT", nested=True, message="no")
     assert client.post(body).json() == {"error": {"message": "no", "code": "ILLEGAL_PROMPT"}}
-    assert [entry["accepted"] for entry in client.log()] == [False] * 5
+    assert [entry["accepted"] for entry in client.service.posts()] == [False] * 5
     assert client.post(body).status_code == 200
 
 
@@ -94,12 +116,23 @@ def test_a_task_can_be_made_without_the_client_knowing(client: Client, image_url
             client.post({"image_url": image_url, "prompt": "lost"})
     else:
         assert client.post({"image_url": image_url, "prompt": "lost"}).status_code == 500
-    [entry] = client.log()
+    [entry] = client.service.posts()
     assert entry["accepted"] is True
     assert entry["fault"] == kind
     assert entry["status"] == (None if kind == "lost_answer" else 500)
     assert entry["body"]["prompt"] == "lost"
     assert client.finished(entry["task_id"])["task"]["status"] == "TASK_STATUS_SUCCEED"
+
+
+@pytest.mark.parametrize(("kind", "text"), [("page", "<html>"), ("no_id", '{"task_id": ""}'), ("ok", '{"task_id": "')])
+def test_submit_makes_a_task_and_answers(client: Client, image_url: str, kind: str, text: str) -> None:
+    client.fault("submit", kind)
+    answer = client.post({"image_url": image_url})
+    assert answer.status_code == 200
+    assert answer.text.startswith(text)
+    [entry] = client.service.posts()
+    assert (entry["accepted"], entry["status"], entry["fault"]) == (True, 200, kind)
+    assert client.result(entry["task_id"])
 
 
 def test_refused_before_it_is_taken(client: Client, image_url: str) -> None:
@@ -108,7 +141,7 @@ def test_refused_before_it_is_taken(client: Client, image_url: str) -> None:
         with pytest.raises(httpx.TransportError):
             client.post({"image_url": image_url})
     client.submit({"image_url": image_url})
-    assert [(entry["accepted"], entry["fault"]) for entry in client.log()] == [
+    assert [(entry["accepted"], entry["fault"]) for entry in client.service.posts()] == [
         (False, "refuse"),
         (False, "refuse"),
         (True, None),
@@ -119,7 +152,7 @@ def test_an_answer_that_comes_too_late(client: Client, image_url: str) -> None:
     client.fault("submit", "slow", seconds=0.5)
     with pytest.raises(httpx.ReadTimeout):
         client.post({"image_url": image_url}, timeout=0.2)
-    [entry] = client.log()
+    [entry] = client.service.posts()
     assert entry["accepted"] is True
     assert client.result(entry["task_id"])
 
@@ -132,7 +165,7 @@ def test_faults_of_a_poll(client: Client, image_url: str) -> None:
     client.finished(task_id)
 
     def poll() -> httpx.Response:
-        return client.http.get(RESULT, params={"task_id": task_id})
+        return client.poll(task_id)
 
     client.fault("result", "rate_limit")
     assert (poll().status_code, poll().status_code) == (429, 200)
@@ -152,19 +185,30 @@ def test_faults_of_a_poll(client: Client, image_url: str) -> None:
         assert poll().json()["task"]["status"] == status
     client.fault("result", "missing_ttl")
     assert "video_url_ttl" not in poll().json()["videos"][0]
-    client.fault("result", "zero_ttl")
-    assert poll().json()["videos"][0]["video_url_ttl"] == "0"
-    client.fault("result", "integer_ttl")
-    assert poll().json()["videos"][0]["video_url_ttl"] == 3600
+    for ttl in ("0", 3600):
+        client.fault("result", "edit", ttl=ttl)
+        assert poll().json()["videos"][0]["video_url_ttl"] == ttl
+    client.fault("result", "edit", extra={"seed": 2**64})
+    assert poll().json()["extra"] == {"seed": 2**64}
+    client.fault("result", "processing")
+    assert poll().json()["task"]["status"] == "TASK_STATUS_PROCESSING"
+    for kind, status, reason in (
+        ("not_found", 404, "TASK_NOT_FOUND"),
+        ("unauthorized", 403, "INVALID_API_KEY"),
+        ("task_failed", 500, "TASK_FAILED"),
+    ):
+        client.fault("result", kind)
+        answer = poll()
+        assert (answer.status_code, answer.json()["reason"]) == (status, reason)
     client.fault("result", "slow", seconds=0.5)
     with pytest.raises(httpx.ReadTimeout):
-        client.http.get(RESULT, params={"task_id": task_id}, timeout=0.2)
+        client.poll(task_id, timeout=0.2)
     client.fault("result", "cut")
     with pytest.raises(httpx.TransportError):
         poll()
 
 
-# --- task, upload, listener
+# --- task, upload
 
 
 def test_a_task_that_fails(client: Client, image_url: str) -> None:
@@ -190,22 +234,3 @@ def test_faults_of_an_upload(client: Client) -> None:
     client.fault("upload", "slow", seconds=0.5)
     with pytest.raises(httpx.ReadTimeout):
         client.plain.put(url, content=b"abc", timeout=0.2)
-
-
-def test_nobody_listens_for_a_while(run: Callable[..., Client]) -> None:
-    client = run()
-    client.fault("listener", "down", seconds=0.4)
-    refused, end = 0, time.monotonic() + 10
-    while time.monotonic() < end:
-        try:
-            status = client.http.get("/openapi/v1/billing/balance/detail").status_code
-        except httpx.ConnectError:
-            refused += 1
-        except httpx.TransportError:
-            continue
-        else:
-            if refused:
-                break
-        time.sleep(0.02)
-    assert refused > 0
-    assert status == 200
