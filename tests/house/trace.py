@@ -13,8 +13,8 @@ from pathlib import Path
 from tests.comfyui.graphs import SMALL, decode, kept, pair, upload_image
 from tests.host.comfy import PACK, REPO, ComfyUI, Graph
 from tests.host.fixtures import HELPERS, connected
-from tests.host.service import Service
 from tests.media_files import photo, png
+from tests.service import Service
 
 from .imports import House
 
