@@ -75,7 +75,7 @@ from ..storage.comfyui import remove_ended
 from .access import Handler, is_local, json_response, problem, read_route, write_route
 from .events import Announcer, SendEvent
 from .thumbnails import FOLDER as THUMBNAIL_FOLDER
-from .thumbnails import thumbnail
+from .thumbnails import Thumbnails
 from .views import GROUPS, key_view, limits_view, status_view, task_view
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ class Panel:
         self._send = send
         self._balance: tuple[float, str, dict[str, Any]] | None = None
         self._fetching: set[asyncio.Task[Any]] = set()
+        self._thumbnails = Thumbnails()
 
     def add_routes(self, routes: web.RouteTableDef) -> None:
         """Add the routes to a table. aiohttp answers HEAD with the handler of GET."""
@@ -206,7 +207,7 @@ class Panel:
         def make() -> Path | None:
             row = _find_row(request)
             folder = services.user_dir() / THUMBNAIL_FOLDER
-            return None if row is None else thumbnail(row, output_dir=services.output_dir(), folder=folder)
+            return None if row is None else self._thumbnails.get(row, output_dir=services.output_dir(), folder=folder)
 
         try:
             path = await asyncio.to_thread(make)

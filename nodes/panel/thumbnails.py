@@ -21,8 +21,6 @@ KEPT = 5000
 """Thumbnails of about 15 kB each; beyond this the oldest are deleted."""
 FOLDER = "posters"
 
-_one_at_a_time = threading.Lock()
-
 
 def video_file(row: TaskRow, output_dir: Path) -> Path | None:
     """Return the video of a task, or None if it is not saved, was deleted, or is outside the output folder."""
@@ -34,26 +32,31 @@ def video_file(row: TaskRow, output_dir: Path) -> Path | None:
     return path
 
 
-def thumbnail(row: TaskRow, *, output_dir: Path, folder: Path) -> Path | None:
-    """Return a JPEG of the video's first frame, or None if the task has no video. Blocks while it decodes.
+class Thumbnails:
+    """Makes thumbnails one at a time: a page of tasks requests fifty at once, but the nodes need the processor more."""
 
-    Args:
-        row: a saved task.
-        output_dir: ComfyUI's output folder.
-        folder: for the thumbnails; created if missing.
-    """
-    video = video_file(row, output_dir)
-    if video is None or not row.file_sha256:
-        return None
-    target = folder / f"{row.file_sha256[:32]}.jpg"
-    if target.is_file():
-        return target
-    # A page of tasks requests fifty at once; the nodes need the processor more.
-    with _one_at_a_time:
-        if not target.is_file():
-            _make(video, target)
-            _delete_oldest(folder)
-    return target if target.is_file() else None
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def get(self, row: TaskRow, *, output_dir: Path, folder: Path) -> Path | None:
+        """Return a JPEG of the video's first frame, or None if the task has no video. Blocks while it decodes.
+
+        Args:
+            row: a saved task.
+            output_dir: ComfyUI's output folder.
+            folder: for the thumbnails; created if missing.
+        """
+        video = video_file(row, output_dir)
+        if video is None or not row.file_sha256:
+            return None
+        target = folder / f"{row.file_sha256[:32]}.jpg"
+        if target.is_file():
+            return target
+        with self._lock:
+            if not target.is_file():
+                _make(video, target)
+                _delete_oldest(folder)
+        return target if target.is_file() else None
 
 
 def _make(video: Path, target: Path) -> None:
