@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, expect
 
 from nodes.ledger.ledger import Ledger
 from tests.browser.panel import Panel, panel_in
+from tests.conftest import Measured
 from tests.host.comfy import ComfyUI
-from tests.host.fixtures import Measured
 from tests.service import Service
 
 FAILED = {"at": "task", "kind": "fail", "reason": "DataInspectionFailed: the image was refused"}

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tests.comfyui.graphs import kept
+from tests.conftest import Measured
 from tests.host.comfy import ComfyUI, Graph
-from tests.host.fixtures import Measured
 from tests.media_files import Clip, repeated, write
 from tests.media_reading import reference
 

@@ -6,8 +6,8 @@ import re
 
 from tests.comfyui import example
 from tests.comfyui.graphs import SMALL, decode, pair, upload_image
+from tests.conftest import Measured
 from tests.host.comfy import PACK, REPO, ComfyUI, Graph
-from tests.host.fixtures import Measured
 from tests.media_files import photo, png
 from tests.service import Service
 

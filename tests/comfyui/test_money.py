@@ -18,8 +18,9 @@ import pytest
 
 from tests.comfyui.graphs import SMALL, Pair, pair, upload_image
 from tests.comfyui.money_nodes_points import IN_DOUBT, POINTS
+from tests.conftest import Measured
 from tests.host.comfy import ComfyUI, Graph, Run
-from tests.host.fixtures import HELPERS, Measured, connected
+from tests.host.fixtures import HELPERS, connected
 from tests.media_files import photo, png
 from tests.service import Service
 

@@ -16,8 +16,8 @@ from PIL import Image
 
 from nodes.sandbox.inspect import inspect_media
 from tests.comfyui.graphs import keep, kept, upload_audio, upload_image, upload_video
+from tests.conftest import Measured
 from tests.host.comfy import ComfyUI, Graph, RejectedError, Run
-from tests.host.fixtures import Measured
 from tests.media_files import melody, photo, photo_clip, png, wav, write_clip
 
 

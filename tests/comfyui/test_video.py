@@ -27,8 +27,8 @@ from tests.comfyui.graphs import (
     upload_image,
     upload_video,
 )
+from tests.conftest import Measured
 from tests.host.comfy import ComfyUI, Graph
-from tests.host.fixtures import Measured
 from tests.media_files import Clip, melody, photo, photo_clip, png, wav, write
 from tests.media_reading import psnr, reference, scaled
 from tests.service import FPS, KEY, Service

@@ -33,23 +33,6 @@ def connected(service: Service) -> dict[str, str]:
     }
 
 
-Measured = Callable[[str], None]
-_MEASURED: list[str] = []
-
-
-@pytest.fixture
-def measured() -> Measured:
-    """Say a figure that was measured; all of them stand at the end of the run."""
-    return _MEASURED.append
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _MEASURED:
-        terminalreporter.section("measured")
-        while _MEASURED:
-            terminalreporter.line(_MEASURED.pop(0))
-
-
 @pytest.fixture(scope="session")
 def shared_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with Service(tmp_path_factory.mktemp("service")) as service:
