@@ -173,7 +173,7 @@ class Wan27UploadAudio(io.ComfyNode):
     async def execute(cls, audio: Any, on_limit: Any = ON_LIMIT[0], format: Any = AUDIO_FORMATS[0]) -> io.NodeOutput:
         """Encode all sounds, then send them."""
         from .media.audio.encode import encode_audio
-        from .media.audio.waveform import sound_count
+        from .media.audio.waveform import audio_count
 
         _require(_check_combos(on_limit=(on_limit, ON_LIMIT), format=(format, AUDIO_FORMATS)))
 
@@ -188,7 +188,7 @@ class Wan27UploadAudio(io.ComfyNode):
                 cancelled=job.cancelled,
             )
 
-        sent = await encode_and_send([partial(encode, index) for index in range(sound_count(audio))])
+        sent = await encode_and_send([partial(encode, index) for index in range(audio_count(audio))])
         return io.NodeOutput([url for url, _ in sent])
 
 

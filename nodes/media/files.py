@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
-
-from ..core.limits import ON_LIMIT
 
 Kind = Literal["image", "audio", "video"]
 Cancelled = Callable[[], bool]
@@ -132,10 +130,10 @@ def check_cancelled(cancelled: Cancelled | None) -> None:
         raise MediaCancelled
 
 
-def check_on_limit(on_limit: str) -> None:
-    """Raise MediaError if `on_limit` is neither fit nor error."""
-    if on_limit not in ON_LIMIT:
-        raise MediaError(f"on_limit is {on_limit!r}; it must be fit or error.")
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raise MediaError if the value of an input is not one of its choices."""
+    if value not in choices:
+        raise MediaError(f"{name} is {value!r}; it must be one of {', '.join(choices)}.")
 
 
 def megabytes(size: int) -> str:

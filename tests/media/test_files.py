@@ -20,7 +20,9 @@ from nodes.media.files import MediaCancelled, describe, new_path
         ("mov", "video", "video/quicktime"),
     ],
 )
-def test_kind_and_type_follow_from_the_ending(extension: str, kind: str, mime: str, tmp_path: Path) -> None:
+def test_describe_takes_kind_and_mime_type_from_the_extension(
+    extension: str, kind: str, mime: str, tmp_path: Path
+) -> None:
     path = new_path(tmp_path, extension)
     path.write_bytes(b"content" * 1_000_000)
 
@@ -31,11 +33,11 @@ def test_kind_and_type_follow_from_the_ending(extension: str, kind: str, mime: s
     assert file.sha256 == hashlib.sha256(b"content" * 1_000_000).hexdigest()
 
 
-def test_names_are_never_the_same(tmp_path: Path) -> None:
+def test_new_path_never_repeats_a_name(tmp_path: Path) -> None:
     assert len({new_path(tmp_path, "png") for _ in range(100)}) == 100
 
 
-def test_a_folder_that_was_cleaned_up_is_not_made_anew(tmp_path: Path) -> None:
+def test_new_path_does_not_recreate_a_deleted_folder(tmp_path: Path) -> None:
     with pytest.raises(MediaCancelled):
         new_path(tmp_path / "gone", "png")
     assert not (tmp_path / "gone").exists()

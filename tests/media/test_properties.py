@@ -1,4 +1,4 @@
-"""Whatever goes in: what comes out is inside the limits, or there is a clear error and no file."""
+"""Whatever goes in: the file is inside the limits, or there is a clear error and no file."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def images(draw: st.DrawFn) -> torch.Tensor:
     on_limit=st.sampled_from(["fit", "error"]),
     max_bytes=st.sampled_from([20_000_000, 300_000, 60_000]),
 )
-def test_images(image: torch.Tensor, format: Any, on_limit: Any, max_bytes: int) -> None:
+def test_encode_image_stays_inside_the_limits(image: torch.Tensor, format: Any, on_limit: Any, max_bytes: int) -> None:
     bounds = replace(limits.IMAGE, max_bytes=max_bytes)
     with TemporaryDirectory() as folder:
         try:
@@ -75,10 +75,10 @@ def test_images(image: torch.Tensor, format: Any, on_limit: Any, max_bytes: int)
     even=st.booleans(),
     most=st.sampled_from([4096, 8000]),
 )
-def test_fitted_sizes(width: int, height: int, even: bool, most: int) -> None:
+def test_fitted_size_is_inside_the_limits(width: int, height: int, even: bool, most: int) -> None:
     if max(width, height) > 8 * min(width, height):
         return
-    size = fitted_size(width, height, min_side=240, max_side=most, max_aspect=8.0, even=even)
+    size = fitted_size(width, height, replace(limits.IMAGE, max_side=most), even=even)
     assert 240 <= min(size) <= max(size) <= most
     assert max(size) <= 8 * min(size)
     assert not even or size[0] % 2 == size[1] % 2 == 0
@@ -87,7 +87,7 @@ def test_fitted_sizes(width: int, height: int, even: bool, most: int) -> None:
 
 
 @st.composite
-def sounds(draw: st.DrawFn) -> dict[str, Any]:
+def audio_inputs(draw: st.DrawFn) -> dict[str, Any]:
     rate = draw(st.sampled_from([3_000, 8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 60_000]))
     seconds = draw(st.one_of(st.floats(1.9, 2.1), st.floats(29.9, 30.1), st.floats(0, 33)))
     channels = draw(st.integers(1, 8))
@@ -98,12 +98,14 @@ def sounds(draw: st.DrawFn) -> dict[str, Any]:
 
 @few
 @given(
-    audio=sounds(),
+    audio=audio_inputs(),
     format=st.sampled_from(["auto", "wav", "mp3"]),
     on_limit=st.sampled_from(["fit", "error"]),
     max_bytes=st.sampled_from([15_000_000, 1_000_000]),
 )
-def test_sounds(audio: dict[str, Any], format: Any, on_limit: Any, max_bytes: int) -> None:
+def test_encode_audio_stays_inside_the_limits(
+    audio: dict[str, Any], format: Any, on_limit: Any, max_bytes: int
+) -> None:
     bounds = replace(limits.AUDIO, max_bytes=max_bytes)
     with TemporaryDirectory() as folder:
         try:
@@ -128,11 +130,13 @@ def test_sounds(audio: dict[str, Any], format: Any, on_limit: Any, max_bytes: in
     frames=st.integers(1, 40),
     fps=st.sampled_from([1, 2, 2.5, 3.999, 8]),
     channels=st.sampled_from([1, 3, 4]),
-    sound=st.one_of(st.none(), sounds()),
+    audio=st.one_of(st.none(), audio_inputs()),
     on_limit=st.sampled_from(["fit", "error"]),
 )
-def test_clips(width: int, height: int, frames: int, fps: float, channels: int, sound: Any, on_limit: Any) -> None:
-    video = VideoFromComponents(torch.rand(1, 1, 1, channels).expand(frames, height, width, channels), fps, sound)
+def test_encode_clip_stays_inside_the_limits(
+    width: int, height: int, frames: int, fps: float, channels: int, audio: Any, on_limit: Any
+) -> None:
+    video = VideoFromComponents(torch.rand(1, 1, 1, channels).expand(frames, height, width, channels), fps, audio)
     with TemporaryDirectory() as folder:
         try:
             file = encode_clip(video, limits.CLIP, directory=Path(folder), on_limit=on_limit)
@@ -144,6 +148,6 @@ def test_clips(width: int, height: int, frames: int, fps: float, channels: int, 
         assert (facts.width, facts.height) == (file.width, file.height)
         assert facts.seconds is not None
         assert abs(facts.seconds - (file.seconds or 0)) < 0.002
-        # What was made is inside the limits in the encoder's own eyes too.
+        # The encoder sends its own result as it is.
         again = encode_clip(FileVideo(str(file.path)), limits.CLIP, directory=Path(folder), on_limit="error")
         assert again.path == file.path

@@ -1,19 +1,20 @@
-"""One sound to a WAV or MP3 file inside the limits."""
+"""Encoding of one AUDIO to a WAV or MP3 file inside the limits."""
 
 from __future__ import annotations
 
 import math
 import wave
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...core.limits import AUDIO_FORMATS, ON_LIMIT, AudioBounds, AudioFormat, OnLimit
 from ..content_hash import ContentHash
-from ..files import MediaCancelled, MediaError, MediaFile, describe, megabytes, new_path
-from .mp3 import frames_seconds, mp3_rate, write_mp3
+from ..files import Cancelled, MediaError, MediaFile, check_cancelled, check_choice, describe, megabytes, new_path
+from .mp3 import longest_seconds, mp3_rate, write_mp3
 from .waveform import fade_out, mix_down, parts, resample, to_float, without_clipping
 
 if TYPE_CHECKING:
@@ -21,9 +22,34 @@ if TYPE_CHECKING:
 
 _WAV_HEADER = 44
 _WAV_RATES = (8_000, 192_000)
-"""Sample rates outside are not sound for people; they are brought to the nearest end."""
+"""Sample rates outside are not meant for people; they are brought to the nearest end."""
 _WAV_SMALLER = (96_000, 48_000, 44_100, 32_000, 24_000, 16_000)
 _FADE_SECONDS = 0.03
+
+
+@dataclass
+class _Job:
+    """Audio on its way to a file. samples: float32 [C, T] with one or two channels."""
+
+    samples: Samples
+    rate: int
+    name: str
+    bounds: AudioBounds
+    strict: bool
+    cancelled: Cancelled | None
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        self.notes.append(f"{self.name}: {text}")
+
+    def cut(self, length: int) -> None:
+        """Keep so many samples, the last of them faded out."""
+        self.samples = fade_out(self.samples[:, :length], round(_FADE_SECONDS * self.rate))
+
+    def wav_size(self, rate: int) -> int:
+        """Return the bytes of a WAV at another rate."""
+        channels, length = (int(n) for n in self.samples.shape)
+        return _WAV_HEADER + 2 * channels * round(length * rate / self.rate)
 
 
 def encode_audio(
@@ -34,63 +60,66 @@ def encode_audio(
     format: AudioFormat = "auto",
     on_limit: OnLimit = "fit",
     index: int = 0,
-    cancelled: Callable[[], bool] | None = None,
+    cancelled: Cancelled | None = None,
 ) -> MediaFile:
-    """Write one sound of an AUDIO as 16-bit WAV or as MP3, mono or stereo, inside `bounds`.
+    """Write one item of an AUDIO as 16-bit WAV or as MP3, mono or stereo, inside `bounds`.
 
-    audio: {"waveform": [B, C, T], "sample_rate": samples per second}, any dtype and device, full scale -1..1; more than
-    two channels are mixed down, and what is above full scale is turned down as a whole. index: which of the batch.
-    format auto writes WAV while it fits into the size. on_limit fit cuts what is too long at the limit with a short
-    fade and says so in `notes`; error refuses. Silence is fine.
+    More than two channels are mixed down. What is above full scale is turned down as a whole. Silence is fine.
 
-    Raises MediaError (also for fit: too short, NaN, a wrong shape) and MediaCancelled.
+    Args:
+        audio: {"waveform": [B, C, T], "sample_rate": samples per second}, any dtype and device, full scale -1..1.
+        format: auto writes a WAV if it fits into the size.
+        on_limit: fit cuts audio that is too long, with a short fade, and says so in `notes`; error refuses.
+        index: which item of the batch.
+
+    Raises:
+        MediaError: also for fit if the audio is too short, holds NaN or has a wrong shape.
+        MediaCancelled: interrupted.
     """
-    if format not in AUDIO_FORMATS or on_limit not in ON_LIMIT:
-        raise MediaError(f"format {format!r} or on_limit {on_limit!r} is none of {AUDIO_FORMATS} and fit, error.")
+    check_choice("format", format, AUDIO_FORMATS)
+    check_choice("on_limit", on_limit, ON_LIMIT)
+    strict, name = on_limit == "error", f"Audio {index + 1}"
     waveform, rate = parts(audio)
-    name = f"Sound {index + 1}"
-    notes: list[str] = []
-    length = _kept_length(int(waveform.shape[2]), rate, bounds, on_limit, name)
-    kept = to_float(waveform[index, :, :length], name=name)
+    length = int(waveform.shape[2])
+    kept = to_float(waveform[index, :, : _kept_length(length, rate, bounds, strict, name)], name=name)
     content = ContentHash("sound")
     content.update_samples(kept, rate)
-    samples, mixed = mix_down(kept)
-    if length < int(waveform.shape[2]):
-        samples = fade_out(samples, round(_FADE_SECONDS * rate))
-        notes.append(f"{name}: cut from {waveform.shape[2] / rate:.2f} s to {bounds.max_seconds:g} s.")
-    _check(cancelled)
-    chosen = format if format != "auto" else _smaller_if_needed(samples, rate, bounds)
-    content.update_fields(chosen)
-    if format == "auto" and chosen == "mp3":
-        notes.append(f"{name}: sent as MP3; a WAV would be over {megabytes(bounds.max_bytes)}.")
-    samples, rate = _at_rate(samples, rate, chosen, bounds, on_limit, name, notes)
-    _check(cancelled)
-    samples, turned_down = without_clipping(samples)
-    notes += [f"{name}: {text}" for text in (mixed, turned_down) if text]
-    _check(cancelled)
-    path = new_path(directory, chosen)
+    job = _Job(mix_down(kept), rate, name, bounds, strict, cancelled)
+    if kept.shape[0] > 2:
+        job.note(f"{kept.shape[0]} channels mixed down to stereo.")
+    if kept.shape[1] < length:
+        job.cut(kept.shape[1])
+        job.note(f"cut from {length / rate:.2f} s to {bounds.max_seconds:g} s.")
+    check_cancelled(cancelled)
+    extension = format
+    if format == "auto":
+        extension = "wav" if job.wav_size(_wav_rate(rate)) <= bounds.max_bytes else "mp3"
+        if extension == "mp3":
+            job.note(f"sent as MP3; a WAV would be over {megabytes(bounds.max_bytes)}.")
+    content.update_fields(extension)
+    _change_rate(job, mp3_rate(rate) if extension == "mp3" else _fitting_wav_rate(job))
+    check_cancelled(cancelled)
+    _turn_down(job)
+    check_cancelled(cancelled)
+    path = new_path(directory, extension)
     try:
-        seconds = _write(path, samples, rate, chosen, bounds, on_limit, name, notes, cancelled)
+        (_write_mp3 if extension == "mp3" else _write_wav)(path, job)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    return describe(path, content=content.hexdigest(), seconds=seconds, notes=tuple(notes))
+    seconds = float(job.samples.shape[1] / job.rate)
+    return describe(path, content=content.hexdigest(), seconds=seconds, notes=tuple(job.notes))
 
 
-def _check(cancelled: Callable[[], bool] | None) -> None:
-    if cancelled is not None and cancelled():
-        raise MediaCancelled
-
-
-def _kept_length(length: int, rate: int, bounds: AudioBounds, on_limit: str, name: str) -> int:
-    """How many samples are kept. Counted in samples, so that the limits are exact."""
+def _kept_length(length: int, rate: int, bounds: AudioBounds, strict: bool, name: str) -> int:
+    """Return how many samples are kept. Counted in samples, so that the limits are exact."""
     if length < bounds.min_seconds * rate:
         raise MediaError(
             f"{name} lasts {_seconds(length, rate)}; at least {bounds.min_seconds:g} s are needed. "
-            "Add silence at its end or take a longer one."
+            "Add silence at its end or use longer audio."
         )
     most = math.floor(bounds.max_seconds * rate)
-    if length > most and on_limit == "error":
+    if length > most and strict:
         raise MediaError(
             f"{name} lasts {_seconds(length, rate)}; the limit is {bounds.max_seconds:g} s. "
             "Trim it, or set on_limit to fit."
@@ -99,82 +128,59 @@ def _kept_length(length: int, rate: int, bounds: AudioBounds, on_limit: str, nam
 
 
 def _seconds(length: int, rate: int) -> str:
-    """Seconds with as many digits as tell them from a limit."""
+    """Format seconds with enough digits to differ from a limit."""
     return f"{length / rate:.5f}".rstrip("0").rstrip(".") + " s"
 
 
-def _wav_size(channels: int, length: int) -> int:
-    return _WAV_HEADER + 2 * channels * length
-
-
-def _smaller_if_needed(samples: Samples, rate: int, bounds: AudioBounds) -> Literal["wav", "mp3"]:
-    length = round(samples.shape[1] * _clamped(rate) / rate)
-    return "wav" if _wav_size(samples.shape[0], length) <= bounds.max_bytes else "mp3"
-
-
-def _clamped(rate: int) -> int:
+def _wav_rate(rate: int) -> int:
     return min(max(rate, _WAV_RATES[0]), _WAV_RATES[1])
 
 
-def _at_rate(
-    samples: Samples, rate: int, chosen: str, bounds: AudioBounds, on_limit: str, name: str, notes: list[str]
-) -> tuple[Samples, int]:
-    """The samples at a rate the format takes and, for a WAV that must fit, small enough."""
-    new_rate = mp3_rate(rate) if chosen == "mp3" else _clamped(rate)
-    if chosen == "wav":
-        size = _wav_size(samples.shape[0], round(samples.shape[1] * new_rate / rate))
-        if size > bounds.max_bytes:
-            new_rate = _wav_rate_that_fits(samples, rate, size, bounds, on_limit, name)
-    if new_rate == rate:
-        return samples, rate
-    notes.append(f"{name}: sample rate changed from {rate} to {new_rate} Hz.")
-    return resample(samples, rate, new_rate), new_rate
-
-
-def _wav_rate_that_fits(samples: Samples, rate: int, size: int, bounds: AudioBounds, on_limit: str, name: str) -> int:
-    if on_limit == "fit":
+def _fitting_wav_rate(job: _Job) -> int:
+    """Return the rate for a WAV that fits into the size: the highest, or the audio's own."""
+    rate, most = _wav_rate(job.rate), job.bounds.max_bytes
+    if (size := job.wav_size(rate)) <= most:
+        return rate
+    if not job.strict:
         for candidate in _WAV_SMALLER:
-            length = round(samples.shape[1] * candidate / rate)
-            if candidate < rate and _wav_size(samples.shape[0], length) <= bounds.max_bytes:
+            if candidate < job.rate and job.wav_size(candidate) <= most:
                 return candidate
     raise MediaError(
-        f"{name} takes {megabytes(size)} as WAV; the limit is {megabytes(bounds.max_bytes)}. Choose format auto or mp3."
+        f"{job.name} takes {megabytes(size)} as WAV; the limit is {megabytes(most)}. Choose format auto or mp3."
     )
 
 
-def _write(
-    path: Path,
-    samples: Samples,
-    rate: int,
-    chosen: str,
-    bounds: AudioBounds,
-    on_limit: str,
-    name: str,
-    notes: list[str],
-    cancelled: Callable[[], bool] | None,
-) -> float:
-    """Write the file; its length in seconds. An MP3 is cut until its frames, padding counted in, are inside."""
-    if chosen == "wav":
-        _write_wav(path, samples, rate)
-        return float(samples.shape[1] / rate)
-    length = samples.shape[1]
-    overhang = frames_seconds(length, rate) - bounds.max_seconds
+def _change_rate(job: _Job, rate: int) -> None:
+    if rate != job.rate:
+        job.note(f"sample rate changed from {job.rate} to {rate} Hz.")
+        job.samples, job.rate = resample(job.samples, job.rate, rate), rate
+
+
+def _turn_down(job: _Job) -> None:
+    job.samples, peak = without_clipping(job.samples)
+    if peak > 1:
+        job.note(f"turned down by {20 * math.log10(peak):.1f} dB, it was above full scale.")
+
+
+def _write_mp3(path: Path, job: _Job) -> None:
+    """Write an MP3, cut so far that its frames, padding included, are not longer than the limit."""
+    length = job.samples.shape[1]
+    overhang = longest_seconds(length, job.rate) - job.bounds.max_seconds
     if overhang > 0:
-        if on_limit == "error":
+        if job.strict:
             raise MediaError(
-                f"{name} lasts {_seconds(length, rate)}, which MP3 frames round up over the limit of "
-                f"{bounds.max_seconds:g} s. Choose format wav, or set on_limit to fit."
+                f"{job.name} lasts {_seconds(length, job.rate)}, which MP3 frames round up over the limit of "
+                f"{job.bounds.max_seconds:g} s. Choose format wav, or set on_limit to fit."
             )
-        samples = fade_out(samples[:, : length - math.ceil(overhang * rate)], round(_FADE_SECONDS * rate))
-        notes.append(f"{name}: {overhang * 1000:.0f} ms cut off, MP3 frames would round it up over the limit.")
-    write_mp3(path, samples, rate, max_bytes=bounds.max_bytes, name=name, cancelled=cancelled)
-    return float(samples.shape[1] / rate)
+        job.cut(length - math.ceil(overhang * job.rate))
+        job.note(f"{overhang * 1000:.0f} ms cut off, MP3 frames would round it up over the limit.")
+    write_mp3(path, job.samples, job.rate, max_bytes=job.bounds.max_bytes, name=job.name, cancelled=job.cancelled)
 
 
-def _write_wav(path: Path, samples: Samples, rate: int) -> None:
-    steps = np.clip(np.rint(samples.T * np.float32(32768)), -32768, 32767).astype("<i2")
+def _write_wav(path: Path, job: _Job) -> None:
+    steps = np.clip(np.rint(job.samples.T * np.float32(32768)), -32768, 32767).astype("<i2")
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(samples.shape[0])
+        file.setnchannels(job.samples.shape[0])
         file.setsampwidth(2)
-        file.setframerate(rate)
+        file.setframerate(job.rate)
         file.writeframes(steps.tobytes())

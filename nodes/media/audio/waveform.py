@@ -1,4 +1,4 @@
-"""Samples of any kind to float32 with one or two channels, and what happens to them on the way."""
+"""Samples of any kind as float32 with one or two channels, and the operations on them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 _MANY_PLANES = 8
 _HALF = 0.5**0.5
-# Left and right shares of each channel, in FFmpeg's order for that number of channels: front left, front right,
-# front centre, low frequency, then back or side. Centre and surround come in 3 dB lower and the low frequency channel
-# is left out, as ITU-R BS.775 mixes down.
 _LEFT: dict[int, tuple[float, ...]] = {
     3: (1, 0, _HALF),
     4: (1, 0, _HALF, _HALF),
@@ -37,19 +34,21 @@ _RIGHT: dict[int, tuple[float, ...]] = {
     7: (0, 1, _HALF, 0, _HALF, 0, _HALF),
     8: (0, 1, _HALF, 0, 0, _HALF, 0, _HALF),
 }
+"""Left and right shares of each channel, in FFmpeg's order for that number of channels: front left, front right, front
+centre, low frequency, then back or side. As ITU-R BS.775 mixes down, centre and surround come in 3 dB lower and the low
+frequency channel is left out."""
 
 
-def sound_count(audio: Mapping[str, Any]) -> int:
-    """How many sounds an AUDIO holds. Raises MediaError where it is none, or an empty one."""
-    waveform, _ = parts(audio)
-    count = int(waveform.shape[0])
+def audio_count(audio: Mapping[str, Any]) -> int:
+    """Return how many items an AUDIO holds. Raises MediaError if it is not an AUDIO, or an empty one."""
+    count = int(parts(audio)[0].shape[0])
     if count == 0:
-        raise MediaError("The audio is an empty batch: there is no sound in it.")
+        raise MediaError("The audio is an empty batch. Look at the node that made it.")
     return count
 
 
 def parts(audio: Mapping[str, Any]) -> tuple[torch.Tensor, int]:
-    """Waveform [B, C, T] and sample rate of an AUDIO; [C, T] counts as a batch of one. Raises MediaError."""
+    """Return waveform [B, C, T] and sample rate of an AUDIO; [C, T] is a batch of one. Raises MediaError."""
     import torch
 
     waveform = audio.get("waveform") if isinstance(audio, Mapping) else None
@@ -62,9 +61,10 @@ def parts(audio: Mapping[str, Any]) -> tuple[torch.Tensor, int]:
 
 
 def to_float(waveform: torch.Tensor, *, name: str) -> Samples:
-    """[C, T] of any dtype and device as float32, where 1.0 is full scale. Integers are scaled by their own range.
+    """Convert [C, T] of any dtype and device to float32 with full scale at 1.0. Integers are scaled by their range.
 
-    Raises MediaError for no channel, for complex or bool values, and for NaN or infinity.
+    Raises:
+        MediaError: no channel, complex or bool values, NaN or infinity.
     """
     import torch
 
@@ -85,11 +85,11 @@ def to_float(waveform: torch.Tensor, *, name: str) -> Samples:
     return samples
 
 
-def mix_down(samples: Samples) -> tuple[Samples, str]:
-    """At most two channels, and what was done ("" for nothing). More than 8 channels go left and right in turn."""
+def mix_down(samples: Samples) -> Samples:
+    """Mix more than two channels down to stereo. More than 8 channels go left and right in turn."""
     channels = samples.shape[0]
     if channels <= 2:
-        return samples, ""
+        return samples
     if channels in _LEFT:
         matrix = np.array([_LEFT[channels], _RIGHT[channels]], np.float32)
     else:
@@ -97,20 +97,17 @@ def mix_down(samples: Samples) -> tuple[Samples, str]:
         matrix[0, 0::2] = matrix[1, 1::2] = 1
     matrix /= matrix.sum(axis=1, keepdims=True)
     mixed: Samples = (matrix @ samples).astype(np.float32, copy=False)
-    return mixed, f"{channels} channels mixed down to stereo."
+    return mixed
 
 
-def without_clipping(samples: Samples) -> tuple[Samples, str]:
-    """Turned down just so far that nothing is above full scale, and what was done ("" for nothing)."""
+def without_clipping(samples: Samples) -> tuple[Samples, float]:
+    """Turn audio down just so far that nothing is above full scale. Return it and the peak that it had."""
     peak = float(np.abs(samples).max(initial=0.0))
-    if peak <= 1.0:
-        return samples, ""
-    quieter: Samples = samples / np.float32(peak)
-    return quieter, f"turned down by {20 * np.log10(peak):.1f} dB, it was above full scale."
+    return (samples / np.float32(peak) if peak > 1.0 else samples), peak
 
 
 def fade_out(samples: Samples, length: int) -> Samples:
-    """A copy whose last `length` samples go down to silence."""
+    """Return a copy whose last `length` samples go down to silence."""
     faded: Samples = samples.copy()
     length = min(length, samples.shape[1])
     faded[:, samples.shape[1] - length :] *= np.linspace(1, 0, length, dtype=np.float32)
@@ -118,7 +115,7 @@ def fade_out(samples: Samples, length: int) -> Samples:
 
 
 def resample(samples: Samples, rate: int, new_rate: int) -> Samples:
-    """[C, T] at another rate, by FFmpeg's resampler. The length is that of the original to the nearest sample."""
+    """Resample [C, T] with FFmpeg. The length is that of the original to the nearest sample."""
     import av
 
     layout = "mono" if samples.shape[0] == 1 else "stereo"
@@ -135,10 +132,10 @@ def resample(samples: Samples, rate: int, new_rate: int) -> Samples:
 
 
 def samples_of(frame: AudioFrame) -> NDArray[Any]:
-    """What `frame.to_ndarray()` gives: [C,n] where the format is planar, [1,n*C] where it is not.
+    """Return the samples as `frame.to_ndarray()` does: [C, n] if the format is planar, else [1, n*C].
 
-    From eight planar channels (7.1) on PyAV does not know where the planes end: up to version 18 it reads one that is
-    not there and the process ends, version 19 raises ValueError. Packed samples are one plane.
+    From eight planar channels (7.1) on, PyAV does not know where the planes end. Up to version 18 it reads a plane that
+    is not there and the process dies; version 19 raises ValueError. Packed samples are one plane.
     """
     import av
 

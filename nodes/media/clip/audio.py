@@ -78,7 +78,7 @@ class SoundTrack:
     def _resampled(self, frame: AudioFrame | None) -> Iterator[Samples]:
         assert self._resampler is not None
         for part in self._resampler.resample(frame):
-            samples, _ = mix_down(np.asarray(samples_of(part), np.float32))
+            samples = mix_down(np.asarray(samples_of(part), np.float32))
             if samples.shape[0] > self._channels:
                 samples = samples.mean(axis=0, keepdims=True, dtype=np.float32)
             elif samples.shape[0] < self._channels:

@@ -31,14 +31,7 @@ def target_size(width: int, height: int, bounds: ClipBounds) -> tuple[int, int]:
     even = width // 2 * 2, height // 2 * 2
     if inside(*even, bounds) and max(width, height) <= bounds.max_side:
         return even
-    return fitted_size(
-        width,
-        height,
-        min_side=bounds.min_side,
-        max_side=bounds.max_side,
-        max_aspect=bounds.max_aspect,
-        even=True,
-    )
+    return fitted_size(width, height, bounds, even=True)
 
 
 def inside(width: int, height: int, bounds: ClipBounds) -> bool:

@@ -176,7 +176,7 @@ class TensorClip:
         width, height = self.size
         frame = Frame(width, height, "rgb24")
         pixels = plane_of(frame, 0, width, height, 3)
-        to_rgb8(self.images[index], pixels, name=f"Frame {index + 1}")
+        to_rgb8(self.images[index], name=f"Frame {index + 1}", out=pixels)
         return frame, pixels
 
     def _read_samples(self, first: int, sound: tuple[int, int], content: ContentHash) -> Samples:
@@ -184,8 +184,7 @@ class TensorClip:
         start, end = (int(frame * rate / self.fps) for frame in (first, first + self.frames))
         kept = to_float(waveform[0, :, start:end], name="The video's sound")
         content.update_samples(kept, rate)
-        samples, _ = mix_down(kept)
-        samples, _ = without_clipping(samples)
+        samples, _ = without_clipping(mix_down(kept))
         return samples if rate == sound[0] or samples.shape[1] == 0 else resample(samples, rate, sound[0])
 
 

@@ -1,1 +1,1 @@
-"""Encodes an image tensor to PNG, JPEG or WebP inside the limits."""
+"""Encodes an image tensor to a PNG, JPEG or WebP file inside the limits."""

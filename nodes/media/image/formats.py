@@ -1,4 +1,4 @@
-"""8-bit RGB to the bytes of a PNG, JPEG or WebP, by libraries' encoders. None of them writes metadata."""
+"""PNG, JPEG and WebP encoders for 8-bit RGB, by Pillow and FFmpeg. None of them writes metadata."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 JPEG_QUALITIES = (95, 93, 91, 89, 87, 85, 82, 79, 76, 73, 70, 65, 60, 55, 50, 45, 40)
-"""Best first. Above 95 a JPEG only grows; under 40 a smaller picture looks better."""
+"""Best first. Above 95 a JPEG only grows; under 40 a smaller image looks better."""
 WEBP_QUALITIES = (95, 92, 89, 86, 83, 80, 75, 70, 65, 60, 50, 40)
 WEBP_MAX_SIDE = 16_383
 """The format's own limit, 14 bits for each side."""
 
 _SIGNATURE_AND_HEADER = 33
 _SRGB_CHUNK = b"\x00\x00\x00\x01sRGB\x00\xae\xce\x1c\xe9"
-"""Says that the values are sRGB, for perceptual rendering. With its checksum."""
+"""Says that the values are sRGB, for perceptual rendering; with its checksum."""
 _ABOUT_AS_SMALL = 1.09
 _BANDS = 2
 _SMALL = 1 << 20
@@ -29,11 +29,11 @@ _SMALL = 1 << 20
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
-    """PNG of [H, W, 3] by the quickest of three encoders that is about as small as the best of them for this picture.
+    """Encode [H, W, 3] as PNG with the quickest of three encoders whose file is about as small as the smallest.
 
-    Which one that is depends on the picture: noise, fine detail and smooth areas each have their own. Four percent of
-    the rows is tried. Measured against Pillow's default on detailed pictures: 1.8 to 6 times its speed at 0.97 to 1.06
-    of its size. Bare gradients come out half as large again, which for them is little.
+    Which one that is depends on the image: noise, fine detail and smooth areas each have their own. The encoders are
+    tried on four percent of the rows. Measured against Pillow's default on detailed images: 1.8 to 6 times its speed at
+    0.97 to 1.06 of its size. Bare gradients come out half as large again, but they are small anyway.
     """
     sample = _sample(pixels)
     if sample is None:
@@ -44,7 +44,7 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def _sample(pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """A few bands of rows from all over the picture, or None where trying is not worth it."""
+    """Return bands of rows from all over the image, or None if it is too small to be worth trying."""
     height = pixels.shape[0]
     rows = height // (25 * _BANDS)
     if pixels.size < _SMALL or rows == 0:
@@ -67,7 +67,7 @@ def _ffmpeg_png(pixels: NDArray[np.uint8], level: int, filter: str) -> bytes:
     rows[:height, : width * 3] = pixels.reshape(height, width * 3)
     frame.pts = 0
     data = b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))
-    # What FFmpeg puts between header and pixels is a pixel aspect of 0:1, which says nothing.
+    # FFmpeg puts a pixel aspect of 0:1 between header and pixels, which says nothing.
     return data[:_SIGNATURE_AND_HEADER] + _SRGB_CHUNK + data[data.index(b"IDAT") - 4 :]
 
 
@@ -79,7 +79,8 @@ def _pillow_png(pixels: NDArray[np.uint8], **options: int) -> bytes:
     return _pillow(pixels, "PNG", pnginfo=info, **options)
 
 
-_RUN_LENGTHS = 3  # zlib's Z_RLE
+_RUN_LENGTHS = 3
+"""zlib's Z_RLE."""
 _PNG_ENCODERS: tuple[Callable[[NDArray[np.uint8]], bytes], ...] = (
     partial(_ffmpeg_png, level=1, filter="avg"),  # noise
     partial(_pillow_png, compress_type=_RUN_LENGTHS),  # fine detail
@@ -89,18 +90,20 @@ _PNG_ENCODERS: tuple[Callable[[NDArray[np.uint8]], bytes], ...] = (
 
 
 def png_smaller(pixels: NDArray[np.uint8]) -> bytes:
-    """PNG of [H, W, 3], 5 to 10 percent smaller than `png` and several times slower."""
+    """Encode [H, W, 3] as PNG, 5 to 10 percent smaller than `png` and several times slower."""
     return _pillow_png(pixels, compress_level=7)
 
 
 def jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
-    """JPEG of [H, W, 3] without colour subsampling."""
+    """Encode [H, W, 3] as JPEG without colour subsampling."""
     return _pillow(pixels, "JPEG", quality=quality, subsampling=0)
 
 
 def webp(pixels: NDArray[np.uint8], quality: int) -> bytes | None:
-    """Lossy WebP of [H, W, 3], or None where the encoder gives up: its first partition is limited to 512 KiB, which a
-    large detailed picture outgrows at high quality ("encoding error 6")."""
+    """Encode [H, W, 3] as lossy WebP. Return None if the encoder gives up.
+
+    Its first partition is limited to 512 KiB, which large detailed images exceed at high quality ("encoding error 6").
+    """
     try:
         return _pillow(pixels, "WEBP", quality=quality, method=2)
     except (OSError, ValueError):

@@ -33,7 +33,7 @@ def noise(samples: int, rate: int = 8_000, channels: int = 1, batch: int = 1, pe
 
 
 def read(file: MediaFile) -> tuple[np.ndarray, int]:
-    """[C, T] float and the rate. Also has the sandbox's own reader agree, and counts the longest any reader may see."""
+    """Return float [C, T] and the rate. The sandbox's own reader has to agree, and the longest reading has to fit."""
     facts = inspect_media(file.path, "driving_audio_url")
     assert facts.size == file.size
     # LAME's header counts the padding of an MP3 up to 28 samples short.
@@ -59,11 +59,11 @@ def read(file: MediaFile) -> tuple[np.ndarray, int]:
         return samples, stream.rate
 
 
-# What goes in
+# Input
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
-def test_wav_is_exact_to_half_a_step_of_16_bits(dtype: torch.dtype, encode) -> None:
+def test_encode_audio_wav_is_exact_to_half_a_step_of_16_bits(dtype: torch.dtype, encode) -> None:
     audio = noise(16_000, channels=2)
     audio["waveform"] = audio["waveform"].to(dtype)
     samples, rate = read(encode(audio, format="wav"))
@@ -75,14 +75,16 @@ def test_wav_is_exact_to_half_a_step_of_16_bits(dtype: torch.dtype, encode) -> N
     ("dtype", "low", "high", "middle"),
     [(torch.int16, -32768, 32767, 0), (torch.int32, -(2**31), 2**31 - 1, 0), (torch.uint8, 0, 255, 128)],
 )
-def test_integers_are_scaled_by_their_own_range(dtype: torch.dtype, low: int, high: int, middle: int, encode) -> None:
+def test_encode_audio_scales_integers_by_their_own_range(
+    dtype: torch.dtype, low: int, high: int, middle: int, encode
+) -> None:
     waveform = torch.full((1, 1, 16_000), middle, dtype=dtype)
     waveform[..., 0::3], waveform[..., 1::3] = low, high
     samples, _ = read(encode({"waveform": waveform, "sample_rate": 8_000}))
     assert samples[0, :3] == pytest.approx([-1, (high - middle) / (middle or high + 1), 0], abs=1e-4)
 
 
-def test_more_than_two_channels_are_mixed_down(encode) -> None:
+def test_encode_audio_mixes_more_than_two_channels_down(encode) -> None:
     """5.1: front left and right stay apart, the centre goes to both, the low frequencies to none."""
     for channel, expected in {0: (1, 0), 1: (0, 1), 2: (0.707, 0.707), 3: (0, 0), 4: (0.707, 0), 5: (0, 0.707)}.items():
         waveform = torch.zeros(1, 6, 16_000)
@@ -95,14 +97,14 @@ def test_more_than_two_channels_are_mixed_down(encode) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 6, 7, 8, 9, 16])
-def test_any_number_of_channels_without_clipping(channels: int, encode) -> None:
+def test_encode_audio_takes_any_number_of_channels_without_clipping(channels: int, encode) -> None:
     waveform = torch.ones(1, channels, 16_000)
     samples, _ = read(encode({"waveform": waveform, "sample_rate": 8_000}))
     assert samples.shape[0] == min(channels, 2)
     assert np.abs(samples).max() == pytest.approx(1, abs=1e-3)
 
 
-def test_what_is_above_full_scale_is_turned_down_as_a_whole(encode) -> None:
+def test_encode_audio_turns_down_what_is_above_full_scale(encode) -> None:
     audio = noise(16_000)
     audio["waveform"] *= 4
     file = encode(audio)
@@ -113,17 +115,17 @@ def test_what_is_above_full_scale_is_turned_down_as_a_whole(encode) -> None:
     assert encode(noise(16_000, peak=0.999)).notes == ()
 
 
-def test_silence_is_fine(encode) -> None:
+def test_encode_audio_takes_silence(encode) -> None:
     samples, _ = read(encode({"waveform": torch.zeros(1, 2, 48_000 * 3), "sample_rate": 48_000}))
     assert not samples.any()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_nan_and_infinity_are_refused(value: float, encode, tmp_path: Path) -> None:
+def test_encode_audio_refuses_nan_and_infinity(value: float, encode, tmp_path: Path) -> None:
     audio = noise(16_000, batch=2)
     audio["waveform"][1, 0, 777] = value
     encode(audio, index=0)
-    with pytest.raises(MediaError, match=r"Sound 2 .*NaN or infinite"):
+    with pytest.raises(MediaError, match=r"Audio 2 .*NaN or infinite"):
         encode(audio, index=1)
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -140,12 +142,12 @@ def test_nan_and_infinity_are_refused(value: float, encode, tmp_path: Path) -> N
         ({"waveform": torch.zeros(1, 1, 16_000, dtype=torch.bool), "sample_rate": 8_000}, "bool"),
     ],
 )
-def test_what_is_no_sound_is_refused(audio: Any, words: str, encode) -> None:
+def test_encode_audio_refuses_what_is_not_an_audio(audio: Any, words: str, encode) -> None:
     with pytest.raises(MediaError, match=words):
         encode(audio)
 
 
-def test_a_batch_gives_each_of_its_sounds(encode) -> None:
+def test_encode_audio_takes_each_item_of_a_batch(encode) -> None:
     audio = noise(16_000, batch=3)
     for index in range(3):
         samples, _ = read(encode(audio, index=index))
@@ -159,7 +161,7 @@ RATES = (8_000, 44_100, 48_000)
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("format", ["wav", "mp3"])
-def test_two_seconds_is_enough_and_a_sample_less_is_not(rate: int, format: str, encode) -> None:
+def test_encode_audio_takes_two_seconds_and_refuses_a_sample_less(rate: int, format: str, encode) -> None:
     file = encode(noise(2 * rate, rate), format=format)
     samples, _ = read(file)
     assert samples.shape[1] == 2 * rate
@@ -170,7 +172,7 @@ def test_two_seconds_is_enough_and_a_sample_less_is_not(rate: int, format: str, 
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_thirty_seconds_stay_and_a_sample_more_is_cut(rate: int, encode) -> None:
+def test_encode_audio_keeps_thirty_seconds_and_cuts_a_sample_more(rate: int, encode) -> None:
     assert encode(noise(30 * rate, rate), on_limit="error").notes == ()
     longer = noise(30 * rate + 1, rate)
     with pytest.raises(MediaError, match=r"lasts 30\.000\d+ s; the limit is 30 s"):
@@ -181,7 +183,7 @@ def test_thirty_seconds_stay_and_a_sample_more_is_cut(rate: int, encode) -> None
     assert "30 s" in file.notes[0]
 
 
-def test_the_cut_fades_out_and_changes_nothing_before(encode) -> None:
+def test_encode_audio_cut_fades_out_and_changes_nothing_before(encode) -> None:
     audio = tone(35, rate=8_000, channels=1)
     samples, rate = read(encode(audio))
     before = int(29.9 * rate)
@@ -192,14 +194,14 @@ def test_the_cut_fades_out_and_changes_nothing_before(encode) -> None:
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000])
 @pytest.mark.parametrize("seconds", [29.9, 30, 31])
-def test_an_mp3_is_never_longer_than_thirty_seconds_for_any_reader(rate: int, seconds: float, encode) -> None:
+def test_encode_audio_mp3_is_at_most_thirty_seconds_for_any_reader(rate: int, seconds: float, encode) -> None:
     file = encode(noise(round(seconds * rate), rate), format="mp3")
     read(file)
     assert file.seconds is not None
     assert 29.5 < file.seconds <= 30
 
 
-def test_error_mode_does_not_cut_for_the_frames_of_mp3(encode) -> None:
+def test_encode_audio_error_mode_does_not_cut_for_the_frames_of_mp3(encode) -> None:
     with pytest.raises(MediaError, match="Choose format wav"):
         encode(noise(30 * 48_000, 48_000), format="mp3", on_limit="error")
 
@@ -218,7 +220,9 @@ def test_error_mode_does_not_cut_for_the_frames_of_mp3(encode) -> None:
         (384_000, 192_000, 48_000),
     ],
 )
-def test_rates(rate: int, wav_rate: int, mp3_rate: int, encode) -> None:
+def test_encode_audio_changes_only_rates_that_a_format_does_not_have(
+    rate: int, wav_rate: int, mp3_rate: int, encode
+) -> None:
     audio = tone(2.5, rate=rate, hertz=300)
     for kind, expected in (("wav", wav_rate), ("mp3", mp3_rate)):
         file = encode(audio, format=kind)
@@ -234,7 +238,7 @@ def test_rates(rate: int, wav_rate: int, mp3_rate: int, encode) -> None:
         )
 
 
-def test_auto_is_wav_up_to_15_mb_and_mp3_beyond(encode) -> None:
+def test_encode_audio_auto_is_wav_up_to_15_mb_and_mp3_beyond(encode) -> None:
     most = (15_000_000 - 44) // 2  # mono samples of 2 bytes
     fits = noise(most, 250_000)  # 29.99 s at an odd rate, brought to 192 kHz
     assert encode(fits).extension == "wav"
@@ -248,7 +252,7 @@ def test_auto_is_wav_up_to_15_mb_and_mp3_beyond(encode) -> None:
     read(over)
 
 
-def test_a_wav_that_was_asked_for_gets_a_lower_rate(encode) -> None:
+def test_encode_audio_wav_that_is_too_large_gets_a_lower_rate(encode) -> None:
     audio = noise(20 * 192_000, 192_000, channels=2)
     file = encode(audio, format="wav")
     assert (file.extension, read(file)[1]) == ("wav", 96_000)
@@ -258,20 +262,20 @@ def test_a_wav_that_was_asked_for_gets_a_lower_rate(encode) -> None:
 
 
 @pytest.mark.parametrize("max_bytes", [400_000, 100_000, 30_000])
-def test_an_mp3_takes_the_bit_rate_that_fits(max_bytes: int, encode) -> None:
+def test_encode_audio_mp3_takes_the_bit_rate_that_fits(max_bytes: int, encode) -> None:
     file = encode(noise(3 * 48_000, 48_000), replace(BOUNDS, max_bytes=max_bytes), format="mp3")
     assert max_bytes * 0.2 < file.size <= max_bytes
     read(file)
 
 
 @pytest.mark.parametrize("format", ["auto", "wav", "mp3"])
-def test_what_cannot_fit_is_an_error(format: str, encode, tmp_path: Path) -> None:
+def test_encode_audio_refuses_what_cannot_fit(format: str, encode, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"0\.0 MB"):
         encode(noise(3 * 48_000, 48_000), replace(BOUNDS, max_bytes=1_000), format=format)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_mp3_sounds_like_what_went_in(encode) -> None:
+def test_encode_audio_mp3_is_close_to_the_input(encode) -> None:
     audio = tone(4)
     samples, _ = read(encode(audio, format="mp3"))
     assert samples.shape == (2, 4 * 48_000)
@@ -280,12 +284,12 @@ def test_an_mp3_sounds_like_what_went_in(encode) -> None:
     assert 10 * np.log10(np.mean(np.square(original)) / np.mean(np.square(error))) > 30
 
 
-def test_the_wav_header(encode) -> None:
+def test_encode_audio_writes_a_plain_wav_header(encode) -> None:
     with wave.open(str(encode(noise(16_000, channels=2)).path)) as file:
         assert file.getparams()[:4] == (2, 2, 8_000, 16_000)
 
 
-def test_unknown_values_are_refused(encode) -> None:
+def test_encode_audio_refuses_unknown_choices(encode) -> None:
     with pytest.raises(MediaError, match="ogg"):
         encode(noise(16_000), format="ogg")
     with pytest.raises(MediaError, match="maybe"):
@@ -293,7 +297,7 @@ def test_unknown_values_are_refused(encode) -> None:
 
 
 @pytest.mark.parametrize("format", ["wav", "mp3"])
-def test_interrupt(format: str, encode, tmp_path: Path) -> None:
+def test_encode_audio_interrupted_leaves_nothing(format: str, encode, tmp_path: Path) -> None:
     asked = iter([False, False, *[True] * 10])
     with pytest.raises(MediaCancelled):
         encode(noise(4 * 48_000, 48_000), format=format, cancelled=lambda: True if format == "wav" else next(asked))

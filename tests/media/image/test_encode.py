@@ -24,7 +24,7 @@ def encode(tmp_path: Path):
     return run
 
 
-def picture(height: int, width: int, channels: int = 3, seed: int = 1) -> torch.Tensor:
+def noise(height: int, width: int, channels: int = 3, seed: int = 1) -> torch.Tensor:
     return torch.rand(height, width, channels, generator=torch.Generator().manual_seed(seed))
 
 
@@ -33,7 +33,7 @@ def flat(height: int, width: int, channels: int = 3) -> torch.Tensor:
 
 
 def read(file: MediaFile) -> np.ndarray:
-    """The pixels; also has the sandbox's own reader agree with what the file is said to be."""
+    """Return the pixels. The sandbox's own reader has to agree with what the file is said to be."""
     facts = inspect_media(file.path, "image_url")
     assert (facts.width, facts.height, facts.size) == (file.width, file.height, file.size)
     assert not facts.transparent
@@ -44,29 +44,29 @@ def read(file: MediaFile) -> np.ndarray:
 
 
 def assert_rounded(pixels: np.ndarray, image: torch.Tensor) -> None:
-    """Every value is at most half a step of 8 bits away."""
+    """Check that every value is at most half a step of 8 bits away."""
     steps = np.clip(image.detach().double().numpy(), 0, 1) * 255
     assert np.abs(pixels - steps).max() <= 0.5 + 1e-4
 
 
-# What goes in
+# Input
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
-def test_every_float_dtype_is_rounded_to_the_nearest_step(dtype: torch.dtype, encode) -> None:
-    image = picture(240, 250).to(dtype)
+def test_encode_image_rounds_every_float_dtype_to_the_nearest_step(dtype: torch.dtype, encode) -> None:
+    image = noise(240, 250).to(dtype)
     assert_rounded(read(encode(image)), image)
 
 
-def test_8_bits_and_black_and_white_are_taken_as_they_are(encode) -> None:
-    steps = (picture(240, 240) * 255).to(torch.uint8)
+def test_encode_image_keeps_8_bit_and_bool_values(encode) -> None:
+    steps = (noise(240, 240) * 255).to(torch.uint8)
     assert np.array_equal(read(encode(steps)), steps.numpy())
-    mask = picture(240, 240, 1) > 0.5
+    mask = noise(240, 240, 1) > 0.5
     assert np.array_equal(read(encode(mask))[..., 0], mask[..., 0].numpy() * np.uint8(255))
 
 
-def test_grey_becomes_rgb(encode) -> None:
-    image = picture(240, 300, 1)
+def test_encode_image_makes_rgb_of_grey(encode) -> None:
+    image = noise(240, 300, 1)
     assert_rounded(read(encode(image)), image.expand(-1, -1, 3))
 
 
@@ -81,20 +81,22 @@ def test_grey_becomes_rgb(encode) -> None:
         lambda image: image.requires_grad_(),
     ],
 )
-def test_any_strides(view, encode) -> None:
-    image = view(picture(500, 520))
+def test_encode_image_takes_any_strides(view, encode) -> None:
+    image = view(noise(500, 520))
     assert_rounded(read(encode(image)), image)
 
 
-def test_values_outside_are_clamped(encode) -> None:
-    image = picture(240, 240) * 3 - 1
+def test_encode_image_clamps_values_outside(encode) -> None:
+    image = noise(240, 240) * 3 - 1
     image[0, 0] = torch.tensor([float("inf"), -float("inf"), 2.0])
     assert_rounded(read(encode(image)), image)
 
 
 @pytest.mark.parametrize("place", [(0, 0, 0), (239, 239, 2), (120, 7, 1)])
-def test_nan_is_refused_with_the_index_of_the_image(place: tuple[int, int, int], encode, tmp_path: Path) -> None:
-    image = picture(240, 240)
+def test_encode_image_refuses_nan_with_the_number_of_the_image(
+    place: tuple[int, int, int], encode, tmp_path: Path
+) -> None:
+    image = noise(240, 240)
     image[place] = float("nan")
     with pytest.raises(MediaError, match=r"Image 3 .*NaN"):
         encode(image, index=2)
@@ -107,19 +109,19 @@ def test_nan_is_refused_with_the_index_of_the_image(place: tuple[int, int, int],
         (torch.rand(240, 240, 2), "240×240×2"),
         (torch.rand(240, 240, 5), "240×240×5"),
         (torch.rand(0, 240, 3), "0×240×3"),
-        (torch.rand(240, 240), "2 dimensions"),
-        (torch.rand(1, 240, 240, 3), "4 dimensions"),
+        (torch.rand(240, 240), "shape 240×240; height × width × channels"),
+        (torch.rand(1, 240, 240, 3), "shape 1×240×240×3; height × width × channels"),
         (torch.zeros(240, 240, 3, dtype=torch.int64), "int64"),
         (torch.zeros(240, 240, 3, dtype=torch.complex64), "complex"),
     ],
 )
-def test_what_is_no_image_is_refused(image: torch.Tensor, words: str, encode) -> None:
+def test_encode_image_refuses_other_shapes_and_dtypes(image: torch.Tensor, words: str, encode) -> None:
     with pytest.raises(MediaError, match=words):
         encode(image)
 
 
-def test_transparency_is_laid_on_white(encode) -> None:
-    image = picture(240, 240, 4)
+def test_encode_image_flattens_transparency_on_white(encode) -> None:
+    image = noise(240, 240, 4)
     file = encode(image)
     rgb, alpha = image[..., :3].numpy(), image[..., 3:].numpy()
     assert np.abs(read(file).astype(int) - np.floor((rgb * alpha + 1 - alpha) * 255 + 0.5)).max() <= 1
@@ -128,8 +130,8 @@ def test_transparency_is_laid_on_white(encode) -> None:
         encode(image, on_limit="error")
 
 
-def test_an_alpha_channel_that_hides_nothing_is_dropped_silently(encode) -> None:
-    image = picture(240, 240, 4)
+def test_encode_image_drops_an_opaque_alpha_channel_silently(encode) -> None:
+    image = noise(240, 240, 4)
     image[..., 3] = 1
     file = encode(image, on_limit="error")
     assert_rounded(read(file), image[..., :3])
@@ -139,7 +141,7 @@ def test_an_alpha_channel_that_hides_nothing_is_dropped_silently(encode) -> None
 # Sides and aspect: at, below and above every edge
 
 SIDES = [
-    # width, height, what fit makes of it (None: an error in both modes)
+    # width, height, result of fit (None: an error in both modes)
     (240, 240, (240, 240)),
     (8000, 1000, (8000, 1000)),
     (1000, 8000, (1000, 8000)),
@@ -161,7 +163,9 @@ SIDES = [
 
 
 @pytest.mark.parametrize(("width", "height", "fitted"), SIDES)
-def test_sides(width: int, height: int, fitted: tuple[int, int] | None, encode) -> None:
+def test_encode_image_fits_sides_or_refuses_them(
+    width: int, height: int, fitted: tuple[int, int] | None, encode
+) -> None:
     image = flat(height, width)
     if fitted is None:
         for mode in ("fit", "error"):
@@ -180,13 +184,13 @@ def test_sides(width: int, height: int, fitted: tuple[int, int] | None, encode) 
         assert encode(image, on_limit="error").sha256 == file.sha256
 
 
-def test_the_largest_image_there_can_be(encode) -> None:
+def test_encode_image_takes_the_largest_image(encode) -> None:
     file = encode(flat(8000, 8000), format="jpeg")
     assert (file.width, file.height) == (8000, 8000)
     read(file)
 
 
-def test_scaling_keeps_what_is_in_the_picture(encode) -> None:
+def test_encode_image_scales_without_moving_anything(encode) -> None:
     y, x = torch.meshgrid(torch.linspace(0, 1, 100), torch.linspace(0, 1, 100), indexing="ij")
     image = torch.stack([x, y, torch.zeros_like(x)], -1)
     scaled = read(encode(image)).astype(float) / 255
@@ -200,8 +204,8 @@ def test_scaling_keeps_what_is_in_the_picture(encode) -> None:
 
 
 @pytest.mark.parametrize(("room", "extension"), [(0, "png"), (-1, None)])
-def test_auto_keeps_png_while_it_fits_to_the_byte(room: int, extension: str | None, encode) -> None:
-    image = picture(400, 400)
+def test_encode_image_auto_keeps_png_while_it_fits_to_the_byte(room: int, extension: str | None, encode) -> None:
+    image = noise(400, 400)
     size = encode(image).size
     smallest = replace(BOUNDS, max_bytes=size + room)
     file = encode(image, smallest)
@@ -220,8 +224,8 @@ def test_auto_keeps_png_while_it_fits_to_the_byte(room: int, extension: str | No
     [(kind, share) for kind in ("auto", "png", "jpeg", "webp") for share in (0.9, 0.3, 0.05)]
     + [("auto", 0.01), ("jpeg", 0.01), ("webp", 0.01)],
 )
-def test_every_format_gets_under_the_size(format: str, share: float, encode) -> None:
-    image = picture(1200, 1600)
+def test_encode_image_gets_every_format_under_the_size(format: str, share: float, encode) -> None:
+    image = noise(1200, 1600)
     bounds = replace(BOUNDS, max_bytes=int(5_000_000 * share))
     file = encode(image, bounds, format=format)
     assert file.size <= bounds.max_bytes
@@ -232,19 +236,19 @@ def test_every_format_gets_under_the_size(format: str, share: float, encode) -> 
 
 
 @pytest.mark.parametrize("format", ["auto", "png", "jpeg", "webp"])
-def test_what_cannot_fit_is_an_error(format: str, encode, tmp_path: Path) -> None:
+def test_encode_image_refuses_what_cannot_fit(format: str, encode, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"the limit is 0\.0 MB"):
-        encode(picture(240, 240), replace(BOUNDS, max_bytes=100), format=format)
+        encode(noise(240, 240), replace(BOUNDS, max_bytes=100), format=format)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
-def test_error_mode_does_not_lower_the_quality(format: str, encode) -> None:
+def test_encode_image_error_mode_does_not_lower_the_quality(format: str, encode) -> None:
     with pytest.raises(MediaError, match=rf"as {format} at 800×800 px; the limit is 0.1 MB"):
-        encode(picture(800, 800), replace(BOUNDS, max_bytes=100_000), format=format, on_limit="error")
+        encode(noise(800, 800), replace(BOUNDS, max_bytes=100_000), format=format, on_limit="error")
 
 
-def test_detail_beyond_20_mb_becomes_a_good_jpeg(encode) -> None:
+def test_encode_image_auto_makes_a_good_jpeg_of_detail_beyond_20_mb(encode) -> None:
     """36 Mpx that no lossless format brings under the real limit."""
     y, x = np.mgrid[0:4500, 0:8000].astype(np.float32)
     detail = np.random.default_rng(0).normal(0, 0.03, (4500, 8000)).astype(np.float32)
@@ -258,7 +262,7 @@ def test_detail_beyond_20_mb_becomes_a_good_jpeg(encode) -> None:
     assert 10 * np.log10(1 / np.mean(np.square(error))) > 30
 
 
-def test_webp_that_the_encoder_gives_up_on_still_ends_inside(encode, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_encode_image_webp_fits_though_the_encoder_gives_up(encode, monkeypatch: pytest.MonkeyPatch) -> None:
     """As libwebp does with 36 Mpx of detail ("encoding error 6"), here from a tenth of it on."""
     from nodes.media.image import encode as encode_module
     from nodes.media.image import formats
@@ -267,14 +271,14 @@ def test_webp_that_the_encoder_gives_up_on_still_ends_inside(encode, monkeypatch
         return formats.webp(pixels, quality) if pixels.size * quality < 3 * 400 * 400 * 80 else None
 
     monkeypatch.setattr(encode_module, "webp", limited)
-    file = encode(picture(1000, 1200), format="webp")
+    file = encode(noise(1000, 1200), format="webp")
     assert file.extension == "webp"
     read(file)
     with pytest.raises(MediaError, match="as webp at 1200×1000"):
-        encode(picture(1000, 1200), format="webp", on_limit="error")
+        encode(noise(1000, 1200), format="webp", on_limit="error")
 
 
-def test_webp_has_a_limit_of_its_own(encode) -> None:
+def test_encode_image_webp_has_a_side_limit_of_its_own(encode) -> None:
     wide = replace(BOUNDS, max_side=20_000, max_aspect=100)
     with pytest.raises(MediaError, match=r"17000×240.*16383"):
         encode(flat(240, 17_000), wide, format="webp")
@@ -284,8 +288,8 @@ def test_webp_has_a_limit_of_its_own(encode) -> None:
 # The file
 
 
-def test_a_png_is_srgb_and_has_nothing_else_in_it(encode) -> None:
-    data = encode(picture(300, 240), format="png").path.read_bytes()
+def test_encode_image_png_is_srgb_and_has_no_other_chunks(encode) -> None:
+    data = encode(noise(300, 240), format="png").path.read_bytes()
     chunks, at = [], 8
     while at < len(data):
         length = int.from_bytes(data[at : at + 4], "big")
@@ -295,34 +299,34 @@ def test_a_png_is_srgb_and_has_nothing_else_in_it(encode) -> None:
     assert chunks[:2] == [b"IHDR", b"sRGB"]
 
 
-def test_jpeg_is_not_subsampled(encode) -> None:
-    with Image.open(encode(picture(240, 240), format="jpeg").path) as opened:
+def test_encode_image_jpeg_is_not_subsampled(encode) -> None:
+    with Image.open(encode(noise(240, 240), format="jpeg").path) as opened:
         assert {layer[1:3] for layer in opened.layer} == {(1, 1)}
         assert "icc_profile" not in opened.info
 
 
-def test_the_same_image_gives_the_same_bytes(encode) -> None:
-    assert encode(picture(300, 300)).sha256 == encode(picture(300, 300)).sha256
+def test_encode_image_is_deterministic(encode) -> None:
+    assert encode(noise(300, 300)).sha256 == encode(noise(300, 300)).sha256
 
 
-def test_unknown_values_are_refused(encode) -> None:
+def test_encode_image_refuses_unknown_choices(encode) -> None:
     with pytest.raises(MediaError, match="gif"):
-        encode(picture(240, 240), format="gif")
+        encode(noise(240, 240), format="gif")
     with pytest.raises(MediaError, match="maybe"):
-        encode(picture(240, 240), on_limit="maybe")
+        encode(noise(240, 240), on_limit="maybe")
 
 
-def test_an_interrupt_in_the_last_encoder_leaves_nothing(
+def test_encode_image_interrupted_in_the_last_encoder_leaves_nothing(
     encode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pressed = []
     monkeypatch.setattr("nodes.media.image.encode.png", lambda pixels: pressed.append(True) or b"a png")
     with pytest.raises(MediaCancelled):
-        encode(picture(240, 240), cancelled=lambda: bool(pressed))
+        encode(noise(240, 240), cancelled=lambda: bool(pressed))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_interrupt(encode, tmp_path: Path) -> None:
+def test_encode_image_interrupted_leaves_nothing(encode, tmp_path: Path) -> None:
     with pytest.raises(MediaCancelled):
-        encode(picture(240, 240), cancelled=lambda: True)
+        encode(noise(240, 240), cancelled=lambda: True)
     assert list(tmp_path.iterdir()) == []
