@@ -183,7 +183,7 @@ class Wan27ImageToVideo(io.ComfyNode):
     @classmethod
     async def execute(cls, **inputs: Sequence[Any]) -> io.NodeOutput:
         """Check, reserve, send: all items of the batch together, or none."""
-        from .runner.models import Order, Origin
+        from .runner.models import Order
         from .services import get_services
 
         node_id = executing_node_id() or ""
@@ -199,15 +199,15 @@ class Wan27ImageToVideo(io.ComfyNode):
                     request=request,
                     connection=services.connection,
                     on_repeat=on_repeat,
-                    origin=Origin(prompt_id=prompt_id, node_id=node_id),
-                    clip_seconds=clip_seconds,
+                    prompt_id=prompt_id,
+                    node_id=node_id,
                 )
             )
         with explain_refused_image(
             any(url.startswith("data:") for request, _ in requests for url in request.media().values())
         ):
             submitted = await until_interrupted(
-                services.runner.submit_batch(orders, run_id=prompt_id),
+                services.runner.submit_batch(orders),
                 on_interrupt=partial(_say_what_goes_on, len(orders), node_id),
             )
         ids = [item.task_id for item in submitted]

@@ -20,9 +20,8 @@ from .config.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from .api.request import VideoRequest
-    from .ledger.database import Listener
-    from .ledger.ledger import Ledger
-    from .runner.polling import Observer
+    from .ledger import Ledger, OnChange
+    from .runner.models import OnProgress
     from .runner.runner import Runner
     from .sandbox import Sandbox
     from .storage.base import Storage
@@ -74,7 +73,7 @@ class Services:
         """How long the clip of a request is, where Upload Video sent it; None where there is none or it is unknown."""
         if not request.first_clip_url:
             return None
-        upload = self.ledger.media_of(request.first_clip_url)
+        upload = self.ledger.uploads.by_url(request.first_clip_url)
         return None if upload is None else upload.seconds
 
     def any_failed(self, task_ids: list[str]) -> bool:
@@ -96,7 +95,8 @@ class _Process:
         self.runner: Runner | None = None
         self.settings: tuple[object, Settings] | None = None
         self.announced = ""
-        self.watchers: tuple[Listener, Observer] | None = None
+        self.on_change: OnChange | None = None
+        self.on_progress: OnProgress | None = None
         self.warned: set[str] = set()
 
     def warn_once(self, text: str) -> None:
@@ -169,25 +169,23 @@ def connection_is_billed(settings: Settings) -> bool:
 
 def open_ledger() -> Ledger:
     """The ledger of this process."""
-    from .ledger.ledger import Ledger
+    from .ledger import Ledger
 
     with _process.lock:
         if _process.ledger is None:
-            _process.ledger = Ledger(user_dir() / _LEDGER)
-            if _process.watchers is not None:
-                _process.ledger.listen(_process.watchers[0])
+            _process.ledger = Ledger(user_dir() / _LEDGER, on_change=_process.on_change)
         return _process.ledger
 
 
-def watch(on_change: Listener, on_progress: Observer) -> None:
-    """Have somebody told of the tasks of this process. Called before ledger and runner are made, which starts neither.
+def watch(on_change: OnChange, on_progress: OnProgress) -> None:
+    """Subscribe to the tasks of this process. Has to be called before its ledger and runner are made; starts neither.
 
     Args:
-        on_change: gets the row numbers of tasks that were added or changed.
-        on_progress: gets a task id and how far that task is.
+        on_change: receives the ids of records that were added or changed.
+        on_progress: receives a task id and the progress of that task.
     """
     with _process.lock:
-        _process.watchers = (on_change, on_progress)
+        _process.on_change, _process.on_progress = on_change, on_progress
 
 
 def resume_unfinished() -> None:
@@ -224,9 +222,8 @@ def _runner(settings: Settings) -> Runner:
                 polling=settings.polling,
                 budget=settings.budget,
                 connection_for=_connection_named,
+                on_progress=_process.on_progress,
             )
-            if _process.watchers is not None:
-                _process.runner.observe(_process.watchers[1])
         _process.runner.configure(polling=settings.polling, budget=settings.budget)
         return _process.runner
 

@@ -19,7 +19,7 @@ from nodes.api.request import VideoRequest
 from nodes.comfy import upload_pipeline
 from nodes.config.settings import Budget, Polling
 from nodes.core import limits
-from nodes.ledger.ledger import Ledger
+from nodes.ledger import Ledger
 from nodes.media.audio import waveform
 from nodes.media.audio.encode import encode_audio
 from nodes.media.clip.encode import encode_clip
@@ -68,7 +68,7 @@ class House:
             media = {into: url} if into != "driving_audio_url" else {into: url, "image_url": self.first_frame}
             request = VideoRequest(prompt="waves", duration=5, resolution="720P", seed=1, **media, **values)
             order = Order(request, Connection("sandbox", self.service.url, "sandbox"))
-            [submitted] = await self.runner.submit_batch([order], run_id="run")
+            [submitted] = await self.runner.submit_batch([order])
             return submitted.task_id
 
         return asyncio.run(queue())
@@ -235,7 +235,7 @@ def test_the_same_file_is_the_same_request_whatever_it_was_made_of(house: House,
     encoders = [lambda _, content=content: replace(made, content=content) for content in ("a" * 64, "b" * 64)]
     first = house.task("image_url", encoders[0])
     assert house.task("image_url", encoders[1]) == first
-    with house.ledger._database.writing() as db:
+    with house.ledger.database.writing() as db:
         db.execute("DELETE FROM uploads")
     assert house.task("image_url", encoders[1]) == first
     assert house.posts() == 1

@@ -126,7 +126,7 @@ def budget_problem() -> str | None:
     queued = _queued.get()
     if queued is None:
         return None
-    from ..ledger.budget import check_certain
+    from ..ledger.budget import check
     from ..services import connection_is_billed, current_settings, open_ledger
 
     settings = current_settings()
@@ -138,7 +138,7 @@ def budget_problem() -> str | None:
         found = surely_different(requests)
         costs = [estimated_cost(r["duration"], r.get("resolution", limits.DEFAULT_RESOLUTION), prices) for r in found]
         try:
-            check_certain(costs, budget=budget, spent_today=spent_today)
+            check(sum(costs), budget=budget, spent_today=spent_today, videos=len(costs))
         except BudgetError as error:
             return str(error)
         return None
@@ -148,7 +148,7 @@ def budget_problem() -> str | None:
     if not requests:
         return None
     ledger = open_ledger()
-    _, today = ledger.spent("")
+    _, today = ledger.spent()
     if verdict(requests, today) is None:
         return None
     # It looks too much; but what is paid for already costs nothing, and must never be locked out by the budget.

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
+from ..ledger import Upload
 from ..media.files import MediaFile
 from . import node_cache
 from .runtime import executing_node_id, executing_prompt_id, in_thread, show_progress, show_text, until_interrupted
@@ -21,7 +22,6 @@ from .runtime import executing_node_id, executing_prompt_id, in_thread, show_pro
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from ..ledger.uploads import Upload
     from ..services import Services
     from ..storage.base import StoredUrl
     from .runtime import Job
@@ -107,7 +107,7 @@ async def _send_once(
     storage, ledger = services.storage, services.ledger
     key = (storage.name, file.sha256)
     async with _locks.setdefault(asyncio.get_running_loop(), {}).setdefault(key, asyncio.Lock()):
-        known = await asyncio.to_thread(ledger.upload_for, file.sha256, storage.name, MIN_LIFE_SECONDS)
+        known = await asyncio.to_thread(ledger.uploads.find, file.sha256, storage.name, MIN_LIFE_SECONDS)
         stored: Upload | StoredUrl
         if known is not None:
             on_progress(file.size, file.size)
@@ -116,9 +116,8 @@ async def _send_once(
         else:
             stored = await storage.put(file, on_progress=on_progress)
         if known is None or known.content != file.content:
-            await asyncio.to_thread(
-                ledger.remember_upload,
-                stored.url,
+            upload = Upload(
+                url=stored.url,
                 sha256=file.sha256,
                 content=file.content,
                 kind=file.kind,
@@ -126,6 +125,7 @@ async def _send_once(
                 expires_at=stored.expires_at,
                 seconds=file.seconds,
             )
+            await asyncio.to_thread(ledger.uploads.add, upload)
         return stored.url, stored.expires_at
 
 

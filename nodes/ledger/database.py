@@ -1,10 +1,10 @@
-"""The SQLite file under the ledger: opening it with care, transactions, and errors for people.
+"""The SQLite file of the ledger: opens it carefully, runs transactions, and explains errors.
 
 Durability. journal_mode=DELETE with synchronous=EXTRA: a commit returns after the data, the file and the removal of
 the journal (a directory entry) have reached the disk, so a committed row survives kill -9 and power loss. WAL with
 synchronous=FULL would be as durable and faster, but needs memory shared between processes, which network and container
-mounts lack, and is three files where one can be copied away. A task costs seven small transactions in minutes:
-the speed of WAL is worth nothing here. (Where a disk lies about flushing, no setting helps.)
+mounts lack, and three files are harder to copy than one. A task costs seven small transactions in minutes:
+the speed of WAL is worth nothing here. (If a disk lies about flushing, no setting helps.)
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from sqlite3 import connect
 
@@ -25,15 +25,12 @@ log = logging.getLogger(__name__)
 
 _UNCHANGED = "It was left as it is."
 
-Listener = Callable[[frozenset[int]], None]
-"""Told the numbers of the tasks that a transaction changed, after its commit. Must return at once and not raise."""
-
 
 class Database:
     """One connection, opened at first use and usable from any thread.
 
     Args:
-        path: the file; made where it is missing, readable by its owner only.
+        path: the file; created if missing, readable by its owner only.
         busy_seconds: how long to wait for another process that is writing.
         migrations: for tests.
     """
@@ -45,19 +42,10 @@ class Database:
         self._mutex = threading.RLock()
         self._opened: sqlite3.Connection | None = None
         self._opened_file: tuple[int, int] | None = None
-        self._listener: Listener | None = None
-        self._touched: set[int] = set()
-
-    def listen(self, listener: Listener) -> None:
-        """Have `listener` told of every task that this process adds or changes from now on."""
-        with self._mutex, self._explained():
-            self._listener = listener
-            if self._opened is not None:
-                self._watch(self._opened)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that no other process writes beside, from its first read on. Rolled back on any exception.
+        """Open a transaction during which no other process writes, from its first read on. Roll back on any exception.
 
         Raises:
             LedgerError: the file cannot be used; nothing of the transaction was written.
@@ -69,22 +57,13 @@ class Database:
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
-                self._touched.clear()
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-            if self._touched and self._listener is not None:
-                touched = frozenset(self._touched)
-                self._touched.clear()
-                try:
-                    self._listener(touched)
-                except Exception:
-                    # What was committed must never look like a failure to whoever pays.
-                    log.exception("Wan 2.7: a listener of the ledger failed.")
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Raises LedgerError where the file cannot be used."""
+        """Give access to the file for reading. Raises LedgerError if it cannot be used."""
         with self._mutex, self._explained():
             yield self._connection()
 
@@ -97,28 +76,17 @@ class Database:
 
     def _connection(self) -> sqlite3.Connection:
         if self._opened is not None and _identity(self.path) != self._opened_file:
-            # Deleted or replaced under way: what goes into the old file would be seen by nobody after a restart.
+            # Deleted or replaced while in use: what goes into the old file would be lost after a restart.
             log.warning("Wan 2.7: the ledger %s was moved away or replaced while it was in use.", self.path)
             self.close()
         if self._opened is None:
             self._opened = self._open()
-            if self._listener is not None:
-                self._watch(self._opened)
         return self._opened
-
-    def _watch(self, connection: sqlite3.Connection) -> None:
-        """Let the database itself note what changes: no statement, now or later, can forget to tell."""
-        connection.create_function("wan27_touched", 1, self._touched.add)
-        for event in ("INSERT", "UPDATE"):
-            connection.execute(
-                f"CREATE TEMP TRIGGER IF NOT EXISTS wan27_after_{event} AFTER {event} ON tasks "
-                "BEGIN SELECT wan27_touched(new.id); END"
-            )
 
     def _open(self) -> sqlite3.Connection:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # sqlite would make it readable for everybody; its journal takes the mode of the file.
+            # SQLite would make it readable for all users; its journal takes the mode of the file.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             self._opened_file = _identity(self.path)
         except OSError as error:
@@ -142,7 +110,7 @@ class Database:
         return connection
 
     def _check(self, connection: sqlite3.Connection) -> None:
-        """Refuse a file that is damaged, not ours, or from a newer version. Reads only."""
+        """Refuse a file that is damaged, not ours, or from a newer version. Only reads."""
         if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("database disk image is malformed")
         version = self._version(connection)
@@ -160,7 +128,7 @@ class Database:
             )
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
-        """Bring an older file up to date, each step in a transaction of its own, after a copy was put aside."""
+        """Upgrade an older file, each step in a transaction of its own, after a copy was made."""
         if self._version(connection) == len(self._migrations):
             return
         self._keep_copy(connection)
@@ -185,7 +153,7 @@ class Database:
             return
         copy = self.path.with_name(f"{self.path.stem}.version{version}{self.path.suffix}")
         try:
-            # Never over an earlier copy: that one is older, and older is what a copy is for.
+            # Never over an earlier copy: the oldest is the one worth keeping.
             descriptor = os.open(copy, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             return
@@ -211,13 +179,13 @@ class Database:
         ledger = f"The ledger of paid tasks, {self.path},"
         lower = said.lower()
         if "locked" in lower or "busy" in lower:
-            return f"{ledger} is locked by another program. Close what has it open, and queue again."
+            return f"{ledger} is locked by another program. Close the program that has it open, and queue again."
         if "readonly" in lower or "read-only" in lower or "unable to open" in lower:
             return f"{ledger} cannot be written ({said}). Make the file and its folder writable for ComfyUI."
         if "malformed" in lower or "not a database" in lower or "corrupt" in lower:
             return (
-                f"{ledger} is damaged ({said}). It knows which videos were paid for, so it is left as it is: bring "
-                "back a backup, or move it away to begin a new one. Tasks of the last 24 hours can still be fetched by "
+                f"{ledger} is damaged ({said}). It records which videos were paid for, so it is left as it is: restore "
+                "a backup, or move it away to start a new one. Tasks of the last 24 hours can still be fetched by "
                 "pasting their task ids into Wan 2.7 Wait for Video."
             )
         if "full" in lower:
@@ -226,7 +194,7 @@ class Database:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file is behind a name, None for none."""
+    """Return which file is behind a name, None if there is none."""
     try:
         status = path.stat()
     except OSError:

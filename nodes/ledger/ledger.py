@@ -1,202 +1,316 @@
-"""The ledger: every task that was paid for, on disk before the money leaves.
+"""The ledger: every paid task, on disk before any money is spent.
 
-The way of a row:  intent → (post_started_at set) → submitted → succeeded → saved,
-                   or failed (nothing to be had), or unknown (paid perhaps, nobody knows).
+The states of a record:  intent → (post_started_at set) → submitted → succeeded → saved,
+                         or failed (there is no video), or unknown (possibly paid, the answer was lost).
 
 What makes one request one POST, across threads, processes and crashes:
 - `claim` decides and reserves in one transaction that excludes every other writer.
 - An intent belongs to its `owner`. As long as that process lives, others wait for it instead of sending.
-- `begin_post` is committed right before the POST leaves, and refuses a row that is no longer this process's intent.
-- An intent whose owner died is `failed` (never sent, safe to send again) without that mark and `unknown` with it.
+- `begin_post` is committed right before the POST leaves, and refuses a record that is no longer this process's intent.
+- An intent whose owner died becomes `failed` (never sent, safe to send again) without that mark, and `unknown` with it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..config.settings import Budget
 from ..core.errors import LedgerError
-from .browse import Browse
-from .claims import Claims, InDoubt
-from .database import Database, Listener
-from .process_lock import Presence
-from .records import Claim, Claimed, TaskRow, storable, task_row
-from .recovery_log import Rescue
-from .uploads import Upload, Uploads
-
-__all__ = ["InDoubt", "Ledger"]
+from . import budget as budgets
+from .database import Database
+from .process_lock import ProcessLock
+from .records import INSERT_RECORD, UNFINISHED_STATES, State, TaskRecord, from_row, storable, to_row
+from .recovery_log import RecoveryLog
+from .uploads import Uploads
 
 log = logging.getLogger(__name__)
 
-ABANDONED = "its end could not be written down when it happened"
+MAX_PAGE_RECORDS = 200
+"""Records on one page, at most."""
+
+NEVER_SENT = "never sent"
+ANSWER_LOST = "ComfyUI ended while the request was on its way, so its answer was never read."
+ABANDONED = "its outcome could not be recorded when it was known"
+
+OnChange = Callable[[frozenset[int]], None]
+"""Receives the ids of the records that a transaction added or changed, after its commit. Must return at once."""
+
+_SELECTED = """
+    (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
+    AND (:text = '' OR task_id LIKE :text ESCAPE '\\' OR file LIKE :text ESCAPE '\\'
+         OR json_extract(request, '$.prompt') LIKE :text ESCAPE '\\')
+"""
+_COUNT = "SELECT count(*) FROM tasks WHERE" + _SELECTED  # noqa: S608 - constants
+_PAGE = "SELECT * FROM tasks WHERE (:before IS NULL OR id < :before) AND" + _SELECTED + "ORDER BY id DESC LIMIT :limit"  # noqa: S608
+
+
+class UnresolvedRequestsError(Exception):
+    """Requests that were sent before and whose outcome is unknown: `records` by their index in the claim."""
+
+    def __init__(self, records: dict[int, TaskRecord]) -> None:
+        super().__init__()
+        self.records = records
+
+
+@dataclass(frozen=True)
+class Page:
+    """Records, newest first.
+
+    Attributes:
+        records: at most MAX_PAGE_RECORDS.
+        total: of all records that match.
+        before: the argument for the next page, None on the last one.
+    """
+
+    records: list[TaskRecord]
+    total: int
+    before: int | None
 
 
 class Ledger:
-    """The file and everything that is asked of it. Usable from any thread; every method is one short transaction.
+    """The table `tasks`, and beside it `uploads`, `process_lock` and `database`. Usable from any thread.
+
+    Every method is one short transaction and raises LedgerError if the file cannot be used.
 
     Args:
         path: the SQLite file. Lock files go into `<stem>-locks` beside it.
-        clock: seconds since 1970; for tests.
+        clock: returns seconds since 1970; also available as `now`.
         busy_seconds: how long to wait while another process writes.
-
-    Every method raises LedgerError where the file cannot be used.
+        on_change: is told about every task that this process adds or changes.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, busy_seconds: float = 10.0) -> None:
-        self._clock = clock
-        self._database = Database(path, busy_seconds=busy_seconds)
-        self._presence = Presence(path.with_name(f"{path.stem}-locks"))
-        self._rescue = Rescue(path.with_name(f"{path.stem}-rescue.jsonl"))
-        self._uploads = Uploads(self._database, clock)
-        self.browse = Browse(self._database)
-        self._claims = Claims(self._database, self._presence, self._rescue, clock)
-
-    @property
-    def path(self) -> Path:
-        """The SQLite file."""
-        return self._database.path
-
-    def now(self) -> float:
-        """Seconds since 1970, on the ledger's clock."""
-        return self._clock()
-
-    def listen(self, listener: Listener) -> None:
-        """Have `listener` told the row numbers of tasks that this process changes; see `Listener`."""
-        self._database.listen(listener)
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        busy_seconds: float = 10.0,
+        on_change: OnChange | None = None,
+    ) -> None:
+        self.now = clock
+        self.database = Database(path, busy_seconds=busy_seconds)
+        self.process_lock = ProcessLock(path.with_name(f"{path.stem}-locks"))
+        self.uploads = Uploads(self.database, clock)
+        self._recovery_log = RecoveryLog(path.with_name(f"{path.stem}-rescue.jsonl"))
+        self._on_change = on_change
 
     def close(self) -> None:
-        """Close the file and take down the sign of life; the next use opens both again."""
-        self._database.close()
-        self._presence.hide()
+        """Close the file and release the process lock; the next use opens both again."""
+        self.database.close()
+        self.process_lock.release()
 
-    # Claims -----------------------------------------------------------------------------------------------------
+    # Reserving ------------------------------------------------------------------------------------------------------
 
-    def claim(self, claims: Sequence[Claim], budget: Budget | None) -> list[Claimed]:
-        """For each claim the row to go on with. See `Claims.claim`."""
-        return self._claims.claim(claims, budget)
+    def claim(
+        self, wanted: Sequence[TaskRecord], *, reuse: Sequence[bool], budget: Budget | None
+    ) -> list[tuple[TaskRecord, bool]]:
+        """Return for each wanted record the one to continue with, and whether it is a new intent of this process.
 
-    def recover(self, fingerprints: Sequence[str] | None = None) -> list[TaskRow]:
-        """Settle the intents of processes that died. See `Claims.recover`."""
-        return self._claims.recover(fingerprints)
+        All or nothing. Equal records in one call share one new intent unless they ask for one each.
 
-    def spent(self, run_id: str) -> tuple[float, float]:
-        """USD estimated for this run and for today. See `Claims.spent`."""
-        return self._claims.spent(run_id)
+        Args:
+            wanted: records without an id, all of one run.
+            reuse: for each whether an existing record of the same request will do.
+            budget: None for no limit.
 
-    def known_requests(self) -> list[Mapping[str, Any]]:
-        """The requests that have or will have a video, as stored: unset fields left out, media by content."""
-        with self._database.reading() as db:
-            rows = db.execute(
-                "SELECT DISTINCT request FROM tasks WHERE fingerprint != '' AND state != 'failed'"
-            ).fetchall()
-        return [json.loads(row[0]) for row in rows]
+        Raises:
+            UnresolvedRequestsError: the state of a matching record is `unknown`; nothing was reserved.
+            BudgetError: the new records together would exceed the budget; nothing was reserved.
+        """
+        self.recover([each for record in wanted for each in (record.fingerprint, record.file_fingerprint)])
+        with self._changing() as (db, changed):
+            found = [
+                self._reusable(db, one, changed) if again else None for one, again in zip(wanted, reuse, strict=True)
+            ]
+            unknown = {i: record for i, record in enumerate(found) if record is not None and record.state == "unknown"}
+            if unknown:
+                raise UnresolvedRequestsError(unknown)
+            spent = self._spent(db, wanted[0].run_id) if wanted else (0.0, 0.0)
+            made: dict[str, TaskRecord] = {}
+            claimed: list[tuple[TaskRecord, bool]] = []
+            for one, again, record in zip(wanted, reuse, found, strict=True):
+                is_new = record is None and not (again and one.fingerprint in made)
+                if is_new:
+                    made[one.fingerprint] = self._insert(db, one, changed)
+                claimed.append((record or made[one.fingerprint], is_new))
+            costs = [record.estimate or 0.0 for record, is_new in claimed if is_new and record.counted]
+            if budget is not None and costs:
+                run, day = spent
+                budgets.check(sum(costs), budget=budget, spent_in_run=run, spent_today=day, videos=len(costs))
+            return claimed
 
-    # The POST ---------------------------------------------------------------------------------------------------
+    @staticmethod
+    def _reusable(db: sqlite3.Connection, wanted: TaskRecord, changed: set[int]) -> TaskRecord | None:
+        """Return the newest equal record that has or will have a video, else an unknown one; ignore failed ones."""
+        row = db.execute(
+            "SELECT * FROM tasks WHERE (fingerprint = ? OR file_fingerprint = ?) AND state != 'failed' "
+            "ORDER BY state = 'unknown', id DESC LIMIT 1",
+            (wanted.fingerprint, wanted.file_fingerprint),
+        ).fetchone()
+        if row is None:
+            return None
+        # Records of the ledger's first version identify media by their files only. Now that the content is known, keep
+        # it, so that the record is also found when the next encoder makes other files of the same media.
+        if row["fingerprint"] == row["file_fingerprint"] != wanted.fingerprint:
+            db.execute("UPDATE tasks SET fingerprint = ? WHERE id = ?", (wanted.fingerprint, row["id"]))
+            changed.add(row["id"])
+        return from_row(row)
 
-    def begin_post(self, row_id: int) -> None:
+    def _insert(self, db: sqlite3.Connection, record: TaskRecord, changed: set[int]) -> TaskRecord:
+        record = replace(record, owner=self.process_lock.token, created_at=self.now())
+        record_id = db.execute(INSERT_RECORD, to_row(record)).lastrowid
+        assert record_id is not None
+        changed.add(record_id)
+        return replace(record, id=record_id)
+
+    def recover(self, fingerprints: Sequence[str] | None = None) -> list[TaskRecord]:
+        """Settle the intents of processes that died: `failed` if nothing was sent, else `unknown`.
+
+        Args:
+            fingerprints: settle only the records with one of these (of either kind); None for all.
+
+        Returns: the records that are `unknown` now.
+        """
+        self.process_lock.acquire()
+        self._replay_recovery_log()
+        with self._changing() as (db, changed):
+            wanted = None if fingerprints is None else set(fingerprints)
+            dead = [
+                record
+                for record in map(from_row, db.execute("SELECT * FROM tasks WHERE state = 'intent'"))
+                if wanted is None or not wanted.isdisjoint((record.fingerprint, record.file_fingerprint))
+                if not self.process_lock.is_held_by(record.owner)
+            ]
+            for record in dead:
+                if record.post_started_at is None:
+                    sql = "UPDATE tasks SET state = 'failed', counted = 0, reason = ? WHERE id = ?"
+                    db.execute(sql, (NEVER_SENT, record.id))
+                else:
+                    db.execute("UPDATE tasks SET state = 'unknown', reason = ? WHERE id = ?", (ANSWER_LOST, record.id))
+                changed.add(record.id)
+        return [record for record in dead if record.post_started_at is not None]
+
+    def _replay_recovery_log(self) -> None:
+        """Write the task ids of the recovery log into the ledger. Those that it has already change nothing.
+
+        The time must fit too: in a ledger that was started over, the ids of the records mean other tasks.
+        """
+        for entry in self._recovery_log.replay():
+            self._update(
+                "UPDATE tasks SET state = 'submitted', task_id = :task_id, submitted_at = :at, reason = '' "
+                "WHERE id = :id AND task_id IS NULL AND post_started_at <= :at AND state IN ('intent', 'unknown')",
+                entry.record_id,
+                required=False,
+                task_id=entry.task_id,
+                at=entry.at,
+            )
+
+    def spent(self, run_id: str = "") -> tuple[float, float]:
+        """Return the estimated USD of this run and of today: everything sent or reserved, unknown outcomes included."""
+        with self.database.reading() as db:
+            return self._spent(db, run_id)
+
+    def _spent(self, db: sqlite3.Connection, run_id: str) -> tuple[float, float]:
+        total = "SELECT total(estimate) FROM tasks WHERE counted = 1 AND "
+        run = db.execute(total + "run_id = ?", (run_id,)).fetchone()[0]
+        day = db.execute(total + "created_at >= ?", (budgets.day_start(self.now()),)).fetchone()[0]
+        return float(run), float(day)
+
+    # The POST -------------------------------------------------------------------------------------------------------
+
+    def begin_post(self, record_id: int) -> None:
         """Mark that the POST may leave from now on. Must be called, and have returned, before it does.
 
         Raises:
-            LedgerError: the row is no longer this process's intent, so that somebody else may have sent it.
+            LedgerError: the record is no longer this process's intent, so another process may have sent it.
         """
-        self._change(
-            "UPDATE tasks SET post_started_at = ? WHERE id = ? AND state = 'intent' AND owner = ?",
-            (self._clock(), row_id, self._presence.token),
+        self._update(
+            "UPDATE tasks SET post_started_at = :now WHERE id = :id AND state = 'intent' AND owner = :me", record_id
         )
 
-    def post_did_not_arrive(self, row_id: int) -> None:
-        """Take the mark back: the POST surely never arrived."""
-        self._change(
-            "UPDATE tasks SET post_started_at = NULL WHERE id = ? AND state = 'intent' AND owner = ?",
-            (row_id, self._presence.token),
+    def post_not_delivered(self, record_id: int) -> None:
+        """Take the mark back: the POST certainly never arrived."""
+        self._update(
+            "UPDATE tasks SET post_started_at = NULL WHERE id = :id AND state = 'intent' AND owner = :me", record_id
         )
 
-    def record_task(self, row_id: int, task_id: str) -> None:
-        """Put the task id on disk: the first thing that happens with it. Where the ledger refuses, beside it.
+    def record_task(self, record_id: int, task_id: str) -> None:
+        """Put the task id on disk: the first thing that happens with it. If the ledger refuses, beside it.
 
-        No condition on state or owner: whatever became of the row meanwhile, this id was paid for.
+        There is no condition on state or owner: whatever the record became meanwhile, this task was paid for.
 
         Raises:
-            LedgerError: neither was possible. The task id stands in the log.
+            LedgerError: neither was possible. The log contains the task id.
         """
         try:
-            self._change(
-                "UPDATE tasks SET state = 'submitted', task_id = ?, submitted_at = ?, reason = '' "
-                "WHERE id = ? AND task_id IS NULL",
-                (task_id, self._clock(), row_id),
+            self._update(
+                "UPDATE tasks SET state = 'submitted', task_id = :task_id, submitted_at = :now, reason = '' "
+                "WHERE id = :id AND task_id IS NULL",
+                record_id,
+                task_id=task_id,
             )
         except LedgerError as error:
-            log.error("Task %s was paid for, and the ledger could not take it: %s", task_id, error)
-            self._rescue.keep(row_id, task_id, self._clock())
+            log.error("Task %s was paid for, and the ledger could not record it: %s", task_id, error)
+            self._recovery_log.append(record_id, task_id, self.now())
 
-    def fail(self, row_id: int, reason: str, *, billed: bool) -> None:
-        """The task ends without a video. billed: False where surely nothing was made, which frees the budget."""
-        self._change(
-            "UPDATE tasks SET state = 'failed', reason = ?, counted = counted AND ? WHERE id = ?",
-            (storable(reason), billed, row_id),
+    def mark_unknown(self, record_id: int, reason: str) -> None:
+        """The POST may have arrived, and its answer was lost."""
+        self._update(
+            "UPDATE tasks SET state = 'unknown', reason = :reason WHERE id = :id AND task_id IS NULL",
+            record_id,
+            reason=storable(reason),
         )
 
-    def withdraw(self, row_id: int, reason: str) -> None:
-        """Give up an intent that was not sent; anything else stays as it is."""
-        with self._database.writing() as db:
-            db.execute(
-                "UPDATE tasks SET state = 'failed', counted = 0, reason = ? "
-                "WHERE id = ? AND state = 'intent' AND post_started_at IS NULL AND owner = ?",
-                (reason, row_id, self._presence.token),
-            )
-
-    def abandon(self, row_id: int) -> None:
-        """Settle an intent of this process that nobody works on any more: `failed` if it was not sent, else unknown."""
-        with self._database.writing() as db:
-            db.execute(
-                "UPDATE tasks SET state = CASE WHEN post_started_at IS NULL THEN 'failed' ELSE 'unknown' END, "
-                "counted = CASE WHEN post_started_at IS NULL THEN 0 ELSE counted END, reason = ? "
-                "WHERE id = ? AND state = 'intent' AND owner = ?",
-                (ABANDONED, row_id, self._presence.token),
-            )
-
-    def doubt(self, row_id: int, reason: str) -> None:
-        """The POST may have arrived and its answer was lost."""
-        self._change(
-            "UPDATE tasks SET state = 'unknown', reason = ? WHERE id = ? AND task_id IS NULL",
-            (storable(reason), row_id),
+    def fail(self, record_id: int, reason: str, *, billed: bool) -> None:
+        """The task ends without a video. billed: False if it certainly cost nothing, which frees its budget."""
+        self._update(
+            "UPDATE tasks SET state = 'failed', reason = :reason, counted = counted AND :billed WHERE id = :id",
+            record_id,
+            reason=storable(reason),
+            billed=billed,
         )
 
-    # After it ---------------------------------------------------------------------------------------------------
+    def withdraw(self, record_id: int, reason: str) -> None:
+        """Give up an intent that was not sent; does nothing to any other record."""
+        self._update(
+            "UPDATE tasks SET state = 'failed', counted = 0, reason = :reason "
+            "WHERE id = :id AND state = 'intent' AND post_started_at IS NULL AND owner = :me",
+            record_id,
+            required=False,
+            reason=reason,
+        )
 
-    def row(self, row_id: int) -> TaskRow:
-        """A row by its number."""
-        return self._one("SELECT * FROM tasks WHERE id = ?", (row_id,))
+    def abandon(self, record_id: int) -> None:
+        """Settle an intent that this process no longer works on: `failed` if it was not sent, else `unknown`."""
+        self._update(
+            "UPDATE tasks SET state = CASE WHEN post_started_at IS NULL THEN 'failed' ELSE 'unknown' END, "
+            "counted = CASE WHEN post_started_at IS NULL THEN 0 ELSE counted END, reason = :reason "
+            "WHERE id = :id AND state = 'intent' AND owner = :me",
+            record_id,
+            required=False,
+            reason=ABANDONED,
+        )
 
-    def find(self, task_id: str, service: str) -> TaskRow | None:
-        """The row of a task, at this service before any other."""
-        with self._database.reading() as db:
-            row = db.execute(
-                "SELECT * FROM tasks WHERE task_id = ? ORDER BY service = ? DESC, id DESC LIMIT 1", (task_id, service)
-            ).fetchone()
-        return None if row is None else task_row(row)
+    # The task -------------------------------------------------------------------------------------------------------
 
-    def adopt(self, task_id: str, *, service: str, connection: str, base_url: str, began_at: float) -> TaskRow:
-        """Take in a task that this ledger did not submit."""
-        with self._database.writing() as db:
-            known = db.execute("SELECT * FROM tasks WHERE task_id = ? AND service = ?", (task_id, service)).fetchone()
-            if known is None:
-                db.execute(
-                    "INSERT INTO tasks (fingerprint, state, task_id, service, connection, base_url, counted, owner, "
-                    "created_at, submitted_at) VALUES ('', 'submitted', ?, ?, ?, ?, 0, ?, ?, ?)",
-                    (task_id, service, connection, base_url, self._presence.token, self._clock(), began_at),
-                )
-                known = db.execute("SELECT * FROM tasks WHERE id = last_insert_rowid()").fetchone()
-            return task_row(known)
+    def adopt(self, task: TaskRecord) -> TaskRecord:
+        """Add a task that this ledger did not submit, unless it is there by now. `task` is a record without an id."""
+        with self._changing() as (db, changed):
+            sql = "SELECT * FROM tasks WHERE task_id = ? AND service = ?"
+            row = db.execute(sql, (task.task_id, task.service)).fetchone()
+            return self._insert(db, task, changed) if row is None else from_row(row)
 
     def record_result(
         self,
-        row_id: int,
+        record_id: int,
         *,
         url: str,
         expires_at: float | None,
@@ -204,94 +318,130 @@ class Ledger:
         executed_at: float | None,
         completed_at: float | None,
     ) -> None:
-        """The video is ready at `url`. A row that is saved already stays so."""
-        self._change(
-            "UPDATE tasks SET state = CASE state WHEN 'saved' THEN 'saved' ELSE 'succeeded' END, result_url = ?, "
-            "result_expires_at = ?, seed = coalesce(?, seed), executed_at = coalesce(?, executed_at), "
-            "completed_at = coalesce(?, completed_at) WHERE id = ?",
-            (url, expires_at, seed, executed_at, completed_at, row_id),
+        """The video is ready at `url`. The state of a saved record stays."""
+        self._update(
+            "UPDATE tasks SET state = CASE state WHEN 'saved' THEN 'saved' ELSE 'succeeded' END, result_url = :url, "
+            "result_expires_at = :expires_at, seed = coalesce(:seed, seed), "
+            "executed_at = coalesce(:executed_at, executed_at), completed_at = coalesce(:completed_at, completed_at) "
+            "WHERE id = :id",
+            record_id,
+            url=url,
+            expires_at=expires_at,
+            seed=seed,
+            executed_at=executed_at,
+            completed_at=completed_at,
         )
 
-    def record_saved(self, row_id: int, *, file: str, size: int, sha256: str, video: dict[str, Any]) -> TaskRow:
+    def record_saved(self, record_id: int, *, file: str, size: int, sha256: str, video: Mapping[str, Any]) -> None:
         """The video is on disk, flushed, under its final name. `file` is relative to the output folder."""
-        self._change(
-            "UPDATE tasks SET state = 'saved', file = ?, file_size = ?, file_sha256 = ?, video = ?, saved_at = ? "
-            "WHERE id = ?",
-            (file, size, sha256, json.dumps(video), self._clock(), row_id),
+        self._update(
+            "UPDATE tasks SET state = 'saved', file = :file, file_size = :size, file_sha256 = :sha256, video = :video, "
+            "saved_at = :now WHERE id = :id",
+            record_id,
+            file=file,
+            size=size,
+            sha256=sha256,
+            video=json.dumps(video),
         )
-        return self.row(row_id)
 
-    def unfinished(self, max_age_seconds: float) -> list[TaskRow]:
-        """Tasks to go on with that no other living process takes care of. They are this process's from now on.
+    def take_over_unfinished(self, max_age_seconds: float) -> list[TaskRecord]:
+        """Return the tasks to continue with that no other living process takes care of, and make them this process's.
 
-        Where there are none to take over, nothing is written.
+        Nothing is written if there are none to take over.
         """
-        self._presence.show()
-        with self._database.reading() as db:
-            sql = "SELECT * FROM tasks WHERE state IN ('submitted', 'succeeded') AND created_at > ? ORDER BY id"
-            rows = [task_row(row) for row in db.execute(sql, (self._clock() - max_age_seconds,))]
-        return [row for row in rows if row.owner == self.token or self._take_over(row)]
+        self.process_lock.acquire()
+        oldest = self.now() - max_age_seconds
+        sql = "SELECT * FROM tasks WHERE state IN (?, ?) AND created_at > ? ORDER BY id"
+        with self.database.reading() as db:
+            records = [from_row(row) for row in db.execute(sql, (*UNFINISHED_STATES, oldest))]
+        return [record for record in records if record.owner == self.process_lock.token or self._take_over(record)]
 
-    def _take_over(self, row: TaskRow) -> bool:
-        if self._presence.alive(row.owner):
+    def _take_over(self, record: TaskRecord) -> bool:
+        if self.process_lock.is_held_by(record.owner):
             return False
-        with self._database.writing() as db:
-            # Another process may have been faster.
-            sql = "UPDATE tasks SET owner = ? WHERE id = ? AND owner = ?"
-            return db.execute(sql, (self.token, row.id, row.owner)).rowcount == 1
+        # Another process may have been faster.
+        sql = "UPDATE tasks SET owner = :me WHERE id = :id AND owner = :owner"
+        return self._update(sql, record.id, required=False, owner=record.owner)
 
-    def tidy(self) -> None:
-        """Remove the lock files of processes that ended."""
-        self._presence.tidy()
+    # Reading --------------------------------------------------------------------------------------------------------
 
-    def alive(self, token: str) -> bool:
-        """Whether the process with this token still runs."""
-        return self._presence.alive(token)
+    def get(self, record_id: int) -> TaskRecord:
+        """Return a record by its id."""
+        records = self.records([record_id])
+        if not records:
+            raise LedgerError(f"The ledger of paid tasks, {self.database.path}, has lost a task. Queue again.")
+        return records[0]
 
-    @property
-    def token(self) -> str:
-        """This process's own token."""
-        return self._presence.token
+    def records(self, ids: Sequence[int]) -> list[TaskRecord]:
+        """Return the records with these ids that exist, newest first."""
+        sql = "SELECT * FROM tasks WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id DESC"
+        with self.database.reading() as db:
+            return [from_row(row) for row in db.execute(sql, (json.dumps(list(ids)),))]
 
-    # Uploads ----------------------------------------------------------------------------------------------------
+    def find(self, task_id: str, service: str) -> TaskRecord | None:
+        """Return the record of a task, at this service before any other."""
+        sql = "SELECT * FROM tasks WHERE task_id = ? ORDER BY service = ? DESC, id DESC LIMIT 1"
+        with self.database.reading() as db:
+            row = db.execute(sql, (task_id, service)).fetchone()
+        return None if row is None else from_row(row)
 
-    def remember_upload(
-        self,
-        url: str,
-        *,
-        sha256: str,
-        content: str,
-        kind: str,
-        storage: str,
-        expires_at: float | None,
-        seconds: float | None = None,
-    ) -> None:
-        """Remember what is behind a URL, and until when. See `Uploads.remember`."""
-        self._uploads.remember(
-            url, sha256=sha256, content=content, kind=kind, storage=storage, expires_at=expires_at, seconds=seconds
-        )
+    def known_requests(self) -> list[Mapping[str, Any]]:
+        """Return the requests that have or will have a video, as stored: unset fields left out, media by content."""
+        sql = "SELECT DISTINCT request FROM tasks WHERE fingerprint != '' AND state != 'failed'"
+        with self.database.reading() as db:
+            return [json.loads(row[0]) for row in db.execute(sql)]
 
-    def upload_for(self, sha256: str, storage: str, min_life_seconds: float) -> Upload | None:
-        """A URL with this file in this storage that lives for at least this long, or None."""
-        return self._uploads.find(sha256, storage, min_life_seconds)
+    def page(self, *, before: int | None = None, limit: int = 50, states: Sequence[State] = (), text: str = "") -> Page:
+        """Return one page of tasks.
 
-    def media_of(self, url: str) -> Upload | None:
-        """What was uploaded under this URL, or None where this ledger did not see it."""
-        return self._uploads.of_url(url)
+        Args:
+            before: `before` of the previous page; None for the newest tasks.
+            limit: number of records, 1 to MAX_PAGE_RECORDS.
+            states: only tasks in these; empty for all.
+            text: only tasks with it in their id, their prompt or the name of their file; the case of a-z is ignored.
+        """
+        limit = max(1, min(limit, MAX_PAGE_RECORDS))
+        escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        pattern = f"%{escaped}%" if text else ""
+        values = {"states": json.dumps(list(states)), "text": pattern, "before": before, "limit": limit + 1}
+        with self.database.reading() as db:
+            total = int(db.execute(_COUNT, values).fetchone()[0])
+            records = [from_row(row) for row in db.execute(_PAGE, values)]
+        more = len(records) > limit
+        records = records[:limit]
+        return Page(records, total, records[-1].id if more else None)
 
-    # ------------------------------------------------------------------------------------------------------------
+    # Writing --------------------------------------------------------------------------------------------------------
 
-    def _change(self, sql: str, values: tuple[object, ...]) -> None:
-        with self._database.writing() as db:
-            if db.execute(sql, values).rowcount != 1:
+    def _update(self, sql: str, record_id: int, *, required: bool = True, **values: object) -> bool:
+        """Change one record in a transaction of its own. `sql` can use :id, :now and :me (this process's token).
+
+        Returns: whether the record was changed.
+
+        Raises:
+            LedgerError: it was not, and `required` is set.
+        """
+        with self._changing() as (db, changed):
+            common = {"id": record_id, "now": self.now(), "me": self.process_lock.token}
+            if db.execute(sql, {**common, **values}).rowcount == 1:
+                changed.add(record_id)
+                return True
+            if required:
                 raise LedgerError(
-                    f"The ledger of paid tasks, {self.path}, changed under this ComfyUI: another process has taken "
-                    "this task over. Queue again to go on with it."
+                    f"The ledger of paid tasks, {self.database.path}, was changed by another process, which has taken "
+                    "this task over. Queue again to continue with it."
                 )
+            return False
 
-    def _one(self, sql: str, values: tuple[object, ...]) -> TaskRow:
-        with self._database.reading() as db:
-            row = db.execute(sql, values).fetchone()
-        if row is None:
-            raise LedgerError(f"The ledger of paid tasks, {self.path}, has lost a task. Queue again.")
-        return task_row(row)
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[tuple[sqlite3.Connection, set[int]]]:
+        """Open a transaction. The records whose ids are added to the set are announced after the commit."""
+        changed: set[int] = set()
+        with self.database.writing() as db:
+            yield db, changed
+        if changed and self._on_change is not None:
+            try:
+                self._on_change(frozenset(changed))
+            except Exception:
+                # What was committed must never look like a failure to the caller, who may have paid.
+                log.exception("Wan 2.7: a change of the ledger could not be announced.")

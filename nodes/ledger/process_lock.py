@@ -1,7 +1,7 @@
-"""Which of the processes that share a ledger are still alive.
+"""Tells which of the processes that share a ledger are still alive.
 
-Each holds a lock on a file of its own for as long as it runs. The kernel lets go of it however the process ends,
-kill -9 and power loss included; a pid would be given out again, and means nothing in another container.
+Each holds a lock on a file of its own as long as it runs. The kernel releases it however the process ends, kill -9 and
+power loss included. A pid would not do: it is reused, and means nothing in another container.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ else:
         return True
 
 
-class Presence:
-    """This process's sign of life, and a look at the others'.
+class ProcessLock:
+    """This process's lock, and a look at those of the others.
 
     Args:
-        directory: made where it is missing; holds one small file for each living process.
+        directory: created if missing; holds one small file for each living process.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -52,11 +52,11 @@ class Presence:
         self._descriptor: int | None = None
         self._mutex = threading.Lock()
 
-    def show(self) -> None:
-        """Begin to show it; does nothing the second time.
+    def acquire(self) -> None:
+        """Lock this process's file, unless it is locked already.
 
         Raises:
-            LedgerError: the lock cannot be had, so that two processes could send the same request.
+            LedgerError: it cannot be locked, so two processes could send the same request.
         """
         with self._mutex:
             if self._descriptor is None:
@@ -74,18 +74,18 @@ class Presence:
         path = self._path(self.token)
         for _ in range(10):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            # Another process may have tidied the file away between the two calls; a lock on a file without a name
-            # is a sign nobody sees.
+            # Another process may have removed the file as stale between the two calls, and a lock on a file without a
+            # name is invisible to others.
             if _try_lock(descriptor) and _same_file(path, descriptor):
                 if hasattr(os, "register_at_fork"):
-                    # A forked child shares the lock and would keep the sign up after its parent's death.
+                    # A forked child shares the lock and would hold it after its parent's death.
                     os.register_at_fork(after_in_child=self._after_fork)
                 return descriptor
             os.close(descriptor)
         raise OSError("the lock file keeps vanishing")
 
-    def alive(self, token: str) -> bool:
-        """Whether the process with this token still runs. Where it cannot be told, it does: nobody may act for it."""
+    def is_held_by(self, token: str) -> bool:
+        """Whether the process with this token still runs. If in doubt it does: then no other process acts for it."""
         if token == self.token:
             return True
         return bool(_TOKEN.fullmatch(token)) and self._is_held(self._path(token))
@@ -107,15 +107,15 @@ class Presence:
             os.close(descriptor)
         return held
 
-    def tidy(self) -> None:
-        """Remove the files of processes that ended."""
+    def remove_stale(self) -> None:
+        """Remove the lock files of processes that ended."""
         with contextlib.suppress(OSError):
             for path in self._directory.iterdir():
                 if path.suffix == ".lock":
-                    self.alive(path.stem)
+                    self.is_held_by(path.stem)
 
-    def hide(self) -> None:
-        """Take the sign down, at a clean end."""
+    def release(self) -> None:
+        """Release the lock and remove its file. Other processes see this one as ended."""
         with self._mutex:
             if self._descriptor is not None:
                 _close(self._descriptor)

@@ -1,28 +1,38 @@
-"""A second place for a task id that was paid for, when the ledger itself cannot be written at that moment."""
+"""Second place for a paid task id, for when the ledger itself cannot be written."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from ..core.errors import LedgerError
-from .database import Database
 
 
-class Rescue:
-    """A file of JSON lines beside the ledger. It is only ever added to; the ledger takes its lines in when it can."""
+class RecoveredTask(NamedTuple):
+    """A task id that the ledger may have missed: of which record, and when it was received (seconds since 1970)."""
+
+    record_id: int
+    task_id: str
+    at: float
+
+
+class RecoveryLog:
+    """A file of JSON lines beside the ledger. Lines are only ever appended: two processes may replay them at once, and
+    a third may be appending."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def keep(self, row_id: int, task_id: str, at: float) -> None:
+    def append(self, record_id: int, task_id: str, at: float) -> None:
         """Put a task id on disk.
 
         Raises:
-            LedgerError: not even that is possible; the text holds the task id.
+            LedgerError: not even that is possible; the message contains the task id.
         """
-        line = json.dumps({"row": row_id, "task_id": task_id, "at": at}) + "\n"
+        line = json.dumps({"row": record_id, "task_id": task_id, "at": at}) + "\n"
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with os.fdopen(descriptor, "a", encoding="utf-8") as file:
@@ -31,30 +41,23 @@ class Rescue:
                 os.fsync(file.fileno())
         except OSError as error:
             raise LedgerError(
-                f"Task {task_id} was paid for and could not be written down ({error.strerror or error}). Keep this "
-                "task id and paste it into Wan 2.7 Wait for Video. Then make ComfyUI's user directory writable and see "
-                "that its disk has room."
+                f"Task {task_id} was paid for and could not be recorded ({error.strerror or error}). Keep this task id "
+                "and paste it into Wan 2.7 Wait for Video. Then make ComfyUI's user directory writable and make sure "
+                "that its disk has free space."
             ) from error
 
-    def fold_in(self, database: Database) -> None:
-        """Write the kept ids into the ledger. Lines it has already change nothing, so none is ever removed: two
-        processes may do this at once, and a third may be adding.
-
-        The time must fit as well: the row numbers of a ledger that was begun anew mean other tasks.
-        """
+    def replay(self) -> Iterator[RecoveredTask]:
+        """Yield every task id in the log. Lines that are not readable are skipped."""
         try:
             lines = self._path.read_text(encoding="utf-8").splitlines()
         except OSError:
             return
-        for line in lines:
-            try:
-                kept = json.loads(line)
-                values = (str(kept["task_id"]), float(kept["at"]), int(kept["row"]), float(kept["at"]))
-            except (ValueError, KeyError, TypeError):
-                continue
-            with database.writing() as db:
-                db.execute(
-                    "UPDATE tasks SET state = 'submitted', task_id = ?, submitted_at = ?, reason = '' "
-                    "WHERE id = ? AND task_id IS NULL AND post_started_at <= ? AND state IN ('intent', 'unknown')",
-                    values,
-                )
+        yield from filter(None, map(_parse, lines))
+
+
+def _parse(line: str) -> RecoveredTask | None:
+    try:
+        entry = json.loads(line)
+        return RecoveredTask(int(entry["row"]), str(entry["task_id"]), float(entry["at"]))
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -10,14 +10,6 @@ APPLICATION_ID = 0x57414E32
 Migration = Sequence[str]
 """SQL statements that lead from one version to the next, run in one transaction."""
 
-STATES = ("intent", "submitted", "succeeded", "saved", "failed", "unknown")
-"""intent     reserved; post_started_at tells whether the POST may have left
-submitted  the service took it: task_id is known
-succeeded  the video is ready at result_url
-saved      the video is at file
-failed     ended without a video, or refused, or never sent
-unknown    the POST may have arrived, its answer was lost"""
-
 _VERSION_1: Migration = (
     """
     CREATE TABLE tasks (
@@ -73,8 +65,8 @@ _VERSION_1: Migration = (
 )
 
 _VERSION_2: Migration = (
-    # Of what there is before, only the files are known; a request that makes the same file is found by that.
-    "ALTER TABLE uploads ADD COLUMN content TEXT NOT NULL DEFAULT ''",  # what the file shows, whoever encoded it
+    # Of earlier uploads and tasks only the files are known. A request that makes the same file is found by that.
+    "ALTER TABLE uploads ADD COLUMN content TEXT NOT NULL DEFAULT ''",  # decoded media, whichever encoder
     "UPDATE uploads SET content = sha256",
     "ALTER TABLE tasks ADD COLUMN file_fingerprint TEXT NOT NULL DEFAULT ''",  # media by the bytes of their files
     "UPDATE tasks SET file_fingerprint = fingerprint",
@@ -82,6 +74,5 @@ _VERSION_2: Migration = (
 )
 
 MIGRATIONS: tuple[Migration, ...] = (_VERSION_1, _VERSION_2)
-"""Step i leads from version i to i + 1; version 0 is an empty file. Steps that shipped never change."""
-
-VERSION = len(MIGRATIONS)
+"""Step i leads from version i to i + 1; version 0 is an empty file. Published steps never change, comments included:
+SQLite stores the text that created a table."""

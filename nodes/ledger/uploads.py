@@ -1,16 +1,15 @@
-"""What was uploaded where: lets an upload be used again, and gives a request its media by content."""
+"""The uploads of this installation: lets them be used again, and identifies the media of a request by content."""
 
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
 from .database import Database
 
 KEEP_SECONDS = 30 * 86_400
-"""Forget expired uploads after a month: until then a cached URL in a graph still leads to its content."""
+"""Expired uploads are forgotten after a month: until then a cached URL in a graph still leads to its content."""
 
 
 @dataclass(frozen=True)
@@ -18,13 +17,13 @@ class Upload:
     """A file behind a URL. The URL can be signed, so it never shows in a repr.
 
     Attributes:
-        url: "" where only the content of a data URI is remembered.
+        url: "" if only the content of a data URI is remembered.
         sha256: of the file, in hex.
-        content: SHA-256 of what the file shows; the same for files that different encoders made of one source.
+        content: SHA-256 of the decoded media; the same for files that different encoders made of one source.
         kind: "image", "audio" or "video".
         storage: name of the storage that has it.
-        expires_at: seconds since 1970, None where it does not end.
-        seconds: length of a sound or clip.
+        expires_at: seconds since 1970, None if it does not expire.
+        seconds: length of audio or a clip.
     """
 
     url: str = field(repr=False)
@@ -32,8 +31,8 @@ class Upload:
     content: str
     kind: str
     storage: str
-    expires_at: float | None
-    seconds: float | None
+    expires_at: float | None = None
+    seconds: float | None = None
 
 
 class Uploads:
@@ -43,60 +42,43 @@ class Uploads:
         self._database = database
         self._clock = clock
 
-    def remember(
-        self,
-        url: str,
-        *,
-        sha256: str,
-        content: str,
-        kind: str,
-        storage: str,
-        expires_at: float | None,
-        seconds: float | None,
-    ) -> None:
+    def add(self, upload: Upload) -> None:
         """Remember an upload; a newer one under the same URL replaces it.
 
-        Of a data URI only hashes are kept: it is megabytes long, and carries its file with it.
+        Only hashes are kept of a data URI: it is megabytes long, and contains its file anyway.
         """
         now = self._clock()
+        url = "" if upload.url.startswith("data:") else upload.url
+        values = {**vars(upload), "url": url, "url_hash": _hash(upload.url), "created_at": now}
         with self._database.writing() as db:
             db.execute("DELETE FROM uploads WHERE expires_at < ?", (now - KEEP_SECONDS,))
             db.execute(
                 "INSERT OR REPLACE INTO uploads (url_hash, url, sha256, content, kind, storage, expires_at, seconds, "
-                "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    _key(url),
-                    "" if url.startswith("data:") else url,
-                    sha256,
-                    content,
-                    kind,
-                    storage,
-                    expires_at,
-                    seconds,
-                    now,
-                ),
+                "created_at) VALUES (:url_hash, :url, :sha256, :content, :kind, :storage, :expires_at, :seconds, "
+                ":created_at)",
+                values,
             )
 
     def find(self, sha256: str, storage: str, min_life_seconds: float) -> Upload | None:
-        """The upload of this file that lives longest, if it lives long enough."""
+        """Return the upload of this file to this storage that lives longest, if its URL lives at least this long."""
+        return self._one(
+            "SELECT * FROM uploads WHERE sha256 = ? AND storage = ? AND url != '' "
+            "AND (expires_at IS NULL OR expires_at >= ?) ORDER BY expires_at IS NULL DESC, expires_at DESC LIMIT 1",
+            (sha256, storage, self._clock() + min_life_seconds),
+        )
+
+    def by_url(self, url: str) -> Upload | None:
+        """Return the upload behind a URL, None if it was not uploaded from here.
+
+        Expired uploads count: the content behind a URL does not change.
+        """
+        return self._one("SELECT * FROM uploads WHERE url_hash = ?", (_hash(url),))
+
+    def _one(self, sql: str, values: tuple[object, ...]) -> Upload | None:
         with self._database.reading() as db:
-            row = db.execute(
-                "SELECT * FROM uploads WHERE sha256 = ? AND storage = ? AND url != '' "
-                "AND (expires_at IS NULL OR expires_at >= ?) ORDER BY expires_at IS NULL DESC, expires_at DESC LIMIT 1",
-                (sha256, storage, self._clock() + min_life_seconds),
-            ).fetchone()
-        return None if row is None else _upload(row)
-
-    def of_url(self, url: str) -> Upload | None:
-        """What is behind a URL, as far as it was uploaded from here. Expired ones count: content does not change."""
-        with self._database.reading() as db:
-            row = db.execute("SELECT * FROM uploads WHERE url_hash = ?", (_key(url),)).fetchone()
-        return None if row is None else _upload(row)
+            row = db.execute(sql, values).fetchone()
+        return None if row is None else Upload(**{column.name: row[column.name] for column in fields(Upload)})
 
 
-def _upload(row: sqlite3.Row) -> Upload:
-    return Upload(**{field.name: row[field.name] for field in fields(Upload)})
-
-
-def _key(url: str) -> str:
+def _hash(url: str) -> str:
     return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()

@@ -79,7 +79,7 @@ from .thumbnails import Thumbnails
 from .views import GROUPS, key_view, limits_view, status_view, task_view
 
 if TYPE_CHECKING:
-    from ..ledger.records import TaskRow
+    from ..ledger import TaskRecord
 
 log = logging.getLogger(__name__)
 
@@ -188,10 +188,9 @@ class Panel:
         text = request.query.get("text", "").strip()[:200]
 
         def read() -> dict[str, Any]:
-            browse = services.open_ledger().browse
             below = None if before is None else int(before)
-            page = browse.page(before=below, limit=int(limit), states=GROUPS[group], text=text)
-            return {"tasks": [self._view(row) for row in page.rows], "total": page.total, "before": page.before}
+            page = services.open_ledger().page(before=below, limit=int(limit), states=GROUPS[group], text=text)
+            return {"tasks": [self._view(row) for row in page.records], "total": page.total, "before": page.before}
 
         return json_response(await asyncio.to_thread(read))
 
@@ -268,12 +267,12 @@ class Panel:
         """Return the data of the event wan27.tasks for rows that changed."""
         totals = _totals()
         return {
-            "tasks": [self._view(row) for row in services.open_ledger().browse.rows(sorted(ids))],
+            "tasks": [self._view(row) for row in services.open_ledger().records(sorted(ids))],
             "spent_today_usd": totals["spent_today"],
             "total": totals["tasks"],
         }
 
-    def _view(self, row: TaskRow) -> dict[str, Any]:
+    def _view(self, row: TaskRecord) -> dict[str, Any]:
         latest = self.announcer.latest(row.task_id)
         return task_view(row, latest, output_dir=services.output_dir(), folders=_folders())
 
@@ -298,7 +297,7 @@ def _with_json_errors(handler: Handler) -> Handler:
 
 def _totals() -> dict[str, Any]:
     ledger = services.open_ledger()
-    return {"spent_today": round(ledger.spent("")[1], 6), "tasks": ledger.browse.page(limit=1).total}
+    return {"spent_today": round(ledger.spent("")[1], 6), "tasks": ledger.page(limit=1).total}
 
 
 def _current_key() -> dict[str, Any]:
@@ -308,8 +307,8 @@ def _current_key() -> dict[str, Any]:
         return key_view("", local=True)
 
 
-def _find_row(request: web.Request) -> TaskRow | None:
-    found = services.open_ledger().browse.rows([int(request.match_info["id"])])
+def _find_row(request: web.Request) -> TaskRecord | None:
+    found = services.open_ledger().records([int(request.match_info["id"])])
     return found[0] if found else None
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..ledger.records import TaskRow
+    from ..ledger import TaskRecord
 
 SIDE = 320
 """Pixels of the longer side: twice the size in the panel, for screens with two pixels per CSS pixel."""
@@ -22,7 +22,7 @@ KEPT = 5000
 FOLDER = "posters"
 
 
-def video_file(row: TaskRow, output_dir: Path) -> Path | None:
+def video_file(row: TaskRecord, output_dir: Path) -> Path | None:
     """Return the video of a task, or None if it is not saved, was deleted, or is outside the output folder."""
     if row.state != "saved" or not row.file:
         return None
@@ -38,7 +38,7 @@ class Thumbnails:
     def __init__(self) -> None:
         self._lock = threading.Lock()
 
-    def get(self, row: TaskRow, *, output_dir: Path, folder: Path) -> Path | None:
+    def get(self, row: TaskRecord, *, output_dir: Path, folder: Path) -> Path | None:
         """Return a JPEG of the video's first frame, or None if the task has no video. Blocks while it decodes.
 
         Args:

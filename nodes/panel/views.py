@@ -11,16 +11,17 @@ from urllib.parse import urlsplit
 from ..config.reader import KEY_VARIABLE
 from ..core import limits
 from ..core.redaction import redact_locations
+from ..ledger import RUNNING_STATES
 from .thumbnails import video_file
 
 if TYPE_CHECKING:
     from ..config.settings import Settings
-    from ..ledger.records import State, TaskRow
+    from ..ledger import State, TaskRecord
     from ..runner.models import Progress
 
 GROUPS: Mapping[str, tuple[State, ...]] = {
     "all": (),
-    "running": ("intent", "submitted", "succeeded"),
+    "running": RUNNING_STATES,
     "saved": ("saved",),
     "failed": ("failed", "unknown"),
 }
@@ -33,7 +34,7 @@ PROMPT_CHARS = 400
 
 
 def task_view(
-    row: TaskRow, progress: Progress | None, *, output_dir: Path, folders: Iterable[Path] = ()
+    row: TaskRecord, progress: Progress | None, *, output_dir: Path, folders: Iterable[Path] = ()
 ) -> dict[str, Any]:
     """Return one task."""
     video = video_file(row, output_dir)

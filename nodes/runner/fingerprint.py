@@ -1,4 +1,4 @@
-"""When two requests are the same request."""
+"""Decides when two requests are the same request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import base64
 import binascii
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
@@ -16,45 +15,39 @@ from ..api.request import MEDIA_FIELDS, VideoRequest
 from .models import Order, service_of
 
 MediaOf = Callable[[str], "str | None"]
-"""From a URL, or data URI, of an upload to a SHA-256 that stands for the medium, None where it is not known. Which one
-makes the fingerprint: that of what the medium shows, or that of its file."""
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+"""Returns a SHA-256 that identifies the media file behind a URL or data URI, None if it is unknown. Which one decides
+the kind of fingerprint: the hash of the decoded content, or that of the file."""
 
 
 def fingerprint(order: Order, media_of: MediaOf) -> str:
-    """A SHA-256 that equal requests to the same service share.
+    """Return a SHA-256 that equal requests to the same service share.
 
-    Equal means: the same text and values, and the same media, wherever they were uploaded to. A medium that was not
-    uploaded from here counts by its bytes where they are in the request, else by its URL. on_repeat, prompt and node do
-    not count.
+    Equal means: the same text and values, and the same media, wherever they were uploaded to. A media file that was not
+    uploaded from here is identified by its bytes if they are in the request, else by its URL. on_repeat, prompt_id and
+    node_id do not count.
     """
-    canonical = {"service": service_of(order.connection), **_values(order.request, content_of(order, media_of))}
+    canonical = {"service": service_of(order.connection), **_values(order.request, _media(order, media_of))}
     return _digest(json.dumps(canonical, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode())
 
 
-def stored_request(order: Order, media_of: MediaOf) -> str:
-    """The request as JSON for the ledger: media by content, and where that is unknown by a URL without its query.
+def stored_request(order: Order, media_of: MediaOf) -> dict[str, Any]:
+    """Return the request for the ledger: media by content, and if that is unknown by a URL without its query.
 
-    Signed URLs let their reader in, so the query (where signatures are) never reaches the disk.
+    Whoever has a signed URL can read the file, so the query, which contains the signature, is never stored.
     """
     content = {
         field: value if value.startswith("sha256:") else f"{_without_query(value[4:])}#{_digest(value.encode())[:16]}"
-        for field, value in content_of(order, media_of).items()
+        for field, value in _media(order, media_of).items()
     }
-    text = json.dumps(_values(order.request, content), sort_keys=True, ensure_ascii=False)
-    # Half a surrogate pair can come out of a workflow's JSON, and goes into no database.
-    return text.encode("utf-8", "replace").decode()
+    return _values(order.request, content)
 
 
-def content_of(order: Order, media_of: MediaOf) -> dict[str, str]:
-    """For each medium "sha256:…", or "url:…" where its content is not known."""
-    return {field: _content(order.media.get(field), url, media_of) for field, url in order.request.media().items()}
+def _media(order: Order, media_of: MediaOf) -> dict[str, str]:
+    """Return for each media field "sha256:…", or "url:…" if the content is unknown."""
+    return {field: _content(url, media_of) for field, url in order.request.media().items()}
 
 
-def _content(given: str | None, url: str, media_of: MediaOf) -> str:
-    if given is not None and _SHA256.fullmatch(given):
-        return f"sha256:{given}"
+def _content(url: str, media_of: MediaOf) -> str:
     if known := media_of(url):
         return f"sha256:{known}"
     return f"sha256:{_digest(_data_of(url))}" if url.startswith("data:") else f"url:{url}"
@@ -69,7 +62,7 @@ def _data_of(uri: str) -> bytes:
 
 
 def _values(request: VideoRequest, media: Mapping[str, str]) -> dict[str, Any]:
-    """What is really sent: unset fields left out, whether they are None or ""."""
+    """Return what is really sent: unset fields are left out, whether they are None or ""."""
     values = {item.name: getattr(request, item.name) for item in fields(request) if item.name not in MEDIA_FIELDS}
     return {name: value for name, value in {**values, **media}.items() if value is not None and value != ""}
 

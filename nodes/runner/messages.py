@@ -1,4 +1,4 @@
-"""The longer things the runner says to the person at the graph."""
+"""The longer messages of the runner for the person at the graph."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import time
 from collections.abc import Mapping
 
 from ..core.errors import E, reworded
-from ..ledger.records import TaskRow
+from ..ledger import TaskRecord
 
 
-def doubtful(rows: Mapping[int, TaskRow], total: int) -> str:
-    """Why a batch with requests in state `unknown` is refused. `rows` by index in the batch."""
-    first = min(rows)
-    row = rows[first]
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.post_started_at or row.created_at))
+def unresolved(records: Mapping[int, TaskRecord], total: int) -> str:
+    """Explain why a batch with requests in state `unknown` is refused. `records` by index in the batch."""
+    first = min(records)
+    record = records[first]
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.post_started_at or record.created_at))
     which = "This request" if total == 1 else f"Request {first + 1} of {total}"
-    if len(rows) > 1:
-        which = f"{which} (and {len(rows) - 1} more of this batch)"
+    if len(records) > 1:
+        which = f"{which} (and {len(records) - 1} more of this batch)"
     text = (
-        f"{which} was sent on {when} and may have been accepted and billed, but its answer was lost: {row.reason} "
+        f"{which} was sent on {when} and may have been accepted and billed, but its answer was lost: {record.reason} "
         "Nothing was sent now, so that you do not pay twice. Look into the service's own list of tasks: if the task is "
         "there, paste its task id into Wan 2.7 Wait for Video. If it is not, or you accept to pay again, set on_repeat "
         "to submit_again, queue once, and set it back to reuse."
@@ -31,12 +31,12 @@ def doubtful(rows: Mapping[int, TaskRow], total: int) -> str:
     return text
 
 
-def just_lost(reason: str) -> str:
+def answer_lost(reason: str) -> str:
     """The POST of a moment ago may have arrived."""
     return (
-        f"{reason} The request may have been accepted and billed all the same, so it is not sent again by itself. Look "
-        "into the service's own list of tasks: if the task is there, paste its task id into Wan 2.7 Wait for Video. If "
-        "it is not, set on_repeat to submit_again to send the request once more."
+        f"{reason} The request may have been accepted and billed all the same, so it is not sent again automatically. "
+        "Look into the service's own list of tasks: if the task is there, paste its task id into Wan 2.7 Wait for "
+        "Video. If it is not, set on_repeat to submit_again to send the request once more."
     )
 
 
@@ -45,8 +45,8 @@ def withdrawn() -> str:
     return "The run ended before this request was sent; it was withdrawn and costs nothing."
 
 
-def waited_long_enough(task_id: str, minutes: float) -> str:
-    """A wait ran into its timeout."""
+def wait_timed_out(task_id: str, minutes: float) -> str:
+    """A wait reached its timeout."""
     return (
         f"Task {task_id} was not finished after {minutes:g} minutes. It goes on, and its video is fetched when it is "
         "ready: queue again to collect it, or raise timeout_minutes."
@@ -54,7 +54,7 @@ def waited_long_enough(task_id: str, minutes: float) -> str:
 
 
 def goes_on(task_id: str) -> str:
-    """Nobody waits for the task any more."""
+    """The node stopped waiting for the task."""
     return f"Task {task_id} goes on, and its video is fetched when it is ready: queue again to collect it."
 
 
@@ -68,62 +68,65 @@ def sent_goes_on(requests: int) -> str:
 
 
 def file_changed(file: str, instead: str) -> str:
-    """A video is fetched again beside its file, which somebody has changed."""
-    return f"{file} was changed since it was saved and stays as it is; the video as it was made goes to {instead}"
+    """A video is fetched again, beside its file, which the user has changed."""
+    return f"{file} was changed since it was saved and stays as it is; the original video is saved as {instead}"
 
 
-def video_gone(row: TaskRow, why: str, *, changed: bool) -> str:
-    """A finished task whose video cannot be had any more. changed: its file is there, and is not what was saved."""
+def video_gone(record: TaskRecord, why: str, *, changed: bool) -> str:
+    """The video of a finished task is no longer available. changed: its file exists, but is not what was saved."""
     if changed:
-        was = f"Its file {row.file} was changed since it was saved and is no longer the video that was made"
+        was = f"Its file {record.file} was changed since it was saved and is no longer the original video"
         advice = "Put the original back, load the changed file with ComfyUI's Load Video"
     else:
-        was = f"Its file {row.file} is no longer in the output folder" if row.file else "It was not fetched in time"
+        was = (
+            f"Its file {record.file} is no longer in the output folder" if record.file else "It was not fetched in time"
+        )
         advice = "Put the file back"
     return (
-        f"Task {row.task_id} is finished and paid for, but its video is gone. {was}, and the service does not give it "
-        f"out again ({why}). {advice}, or set on_repeat to submit_again to pay for a new one."
+        f"Task {record.task_id} is finished and paid for, but its video is gone. {was}, and the service does not "
+        f"return it again ({why}). {advice}, or set on_repeat to submit_again to pay for a new one."
     )
 
 
-def no_video(task_id: str, why: str) -> str:
-    """Each link of a finished task led to something else."""
+def not_a_video(task_id: str, why: str) -> str:
+    """Every link of a finished task led to something else."""
     return (
-        f"Task {task_id} is finished and paid for, but each link that the service gave for it led to something else. "
-        f"{why} Queue again later to ask for a fresh link; if it stays so, tell the service's support the task id."
+        f"Task {task_id} is finished and paid for, but every link that the service returned for it led to something "
+        f"else. {why} Queue again later to ask for a fresh link; if that does not help, give the task id to the "
+        "service's support."
     )
 
 
-def forgotten(said: str) -> str:
-    """A task that was paid for, and the service does not know it."""
+def task_forgotten(said: str) -> str:
+    """The service does not know a task that was paid for."""
     return (
         f"{said} This task was submitted from here. If the key is still that of the same account, the service has "
         "forgotten the task: set on_repeat to submit_again to pay for a new one."
     )
 
 
-def elsewhere(task_id: str, service: str, current: str) -> str:
+def other_connection(task_id: str, connection: str, current: str) -> str:
     """The task belongs to a connection that is not set."""
     return (
-        f"Task {task_id} belongs to {service}, and the settings say {current}. Change connection in config.toml back "
-        "to collect its video."
+        f"Task {task_id} belongs to {connection}, and the settings say {current}. Change connection in config.toml "
+        "back to collect its video."
     )
 
 
-def failed_before(task_id: str, reason: str) -> str:
+def task_failed(task_id: str, reason: str) -> str:
     """The service reported the task as failed, now or earlier."""
     said = sentence(reason or "no reason was given")
     return f"Task {task_id} failed at the service: {said} Queue again to submit a new one."
 
 
 def sentence(text: str) -> str:
-    """With a full stop at its end, whatever the service put there."""
+    """Return the text with a full stop at its end, unless it ends like a sentence already."""
     text = text.strip()
     return text if text.endswith((".", "!", "?", "。")) else f"{text}."
 
 
 def in_batch(error: E, index: int, total: int) -> E:
-    """The error with the number of its item in front. A copy: others may be waiting for the same one."""
+    """Return the error with the number of its item in front. It is a copy: other callers may get the same error."""
     if total == 1:
         return error
     return reworded(error, f"Request {index + 1} of {total}: {error}")

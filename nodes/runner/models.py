@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,38 +13,27 @@ from ..core.limits import OnRepeat
 
 
 @dataclass(frozen=True)
-class Origin:
-    """The prompt and the node a task came from; for the person who reads the ledger."""
+class Order:
+    """A request for one video.
 
+    Attributes:
+        request: what to ask for; already checked.
+        connection: the service to ask.
+        on_repeat: "reuse" finds the task of an equal request; "submit_again" always makes another.
+        prompt_id: of the queued prompt; its nodes share the budget of one run.
+        node_id: of the node that asks; for the person who reads the ledger.
+    """
+
+    request: VideoRequest = field(repr=False)
+    connection: Connection
+    on_repeat: OnRepeat = "reuse"
     prompt_id: str = ""
     node_id: str = ""
 
 
 @dataclass(frozen=True)
-class Order:
-    """One video to be had.
-
-    Attributes:
-        request: what to ask for; already checked.
-        connection: where.
-        media: for each media field what is known of its content: a SHA-256 in hex, or the URL. Fields left out are
-            looked up in the ledger's uploads.
-        on_repeat: "reuse" finds the task an equal request made; "submit_again" always makes another.
-        origin: where it comes from.
-        clip_seconds: length of the clip behind first_clip_url, where known.
-    """
-
-    request: VideoRequest = field(repr=False)
-    connection: Connection
-    media: Mapping[str, str] = field(default_factory=dict, repr=False)
-    on_repeat: OnRepeat = "reuse"
-    origin: Origin = Origin()
-    clip_seconds: float | None = None
-
-
-@dataclass(frozen=True)
 class Submitted:
-    """The task that will bring the video. `note` is a sentence for the node, "" where there is nothing to say."""
+    """The task that will deliver the video. `note` is a sentence for the node, "" if there is nothing to say."""
 
     task_id: str
     estimated_cost: float
@@ -57,13 +46,13 @@ class Progress:
     """How far a task is.
 
     Attributes:
-        state: "queued", "processing", "downloading" or "waiting" (the service cannot be reached just now).
+        state: "queued", "processing", "downloading" or "waiting" (the service cannot be reached at the moment).
         seconds: since the task was submitted, or since it was first seen.
         progress_percent: 0-100 or None.
         eta_seconds: the service's guess or None.
         downloaded_bytes: of the video so far.
-        total_bytes: of the video, None where not known yet.
-        note: what is in the way, "" mostly.
+        total_bytes: of the video, None if not known yet.
+        note: what is in the way, usually "".
     """
 
     state: str
@@ -75,14 +64,18 @@ class Progress:
     note: str = ""
 
 
+OnProgress = Callable[[str, Progress], None]
+"""Receives a task id and the progress of that task."""
+
+
 @dataclass(frozen=True)
 class Finished:
-    """A video on disk. `info` is JSON-ready and has no absolute path and no URL in it."""
+    """A video on disk. `info` is JSON-ready and contains no absolute path and no URL."""
 
     path: Path
     info: dict[str, Any]
 
 
 def service_of(connection: Connection) -> str:
-    """Which service a task lives at. The sandbox's port changes with each start, so its name stands for it."""
+    """Return which service a task lives at. The sandbox's port changes with each start, so its name stands for it."""
     return connection.name if connection.is_sandbox else f"{connection.name} {connection.base_url.rstrip('/').lower()}"

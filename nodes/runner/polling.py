@@ -1,4 +1,4 @@
-"""Asking how far a task is, until it has ended."""
+"""Polls tasks until they have ended."""
 
 from __future__ import annotations
 
@@ -18,99 +18,93 @@ from ..config.settings import Polling
 from ..core.backoff import LONGEST_RETRY_AFTER, Backoff, jitter
 from ..core.errors import RateLimitError, TaskErrorReported, TaskNotFoundError, WaitTimeoutError, Wan27Error
 from ..core.limits import TASK_QUERY_HOURS
-from ..ledger.ledger import Ledger
-from ..ledger.records import TaskRow
+from ..ledger import TaskRecord
 from . import messages
-from .models import Finished, Progress, service_of
-from .rate_limiter import Limiter
+from .models import Finished, OnProgress, Progress, service_of
+from .rate_limiter import POLLS_PER_MINUTE, RateLimiter
 
 log = logging.getLogger(__name__)
 
 NOT_FOUND_GRACE_SECONDS = 60.0
 """A task that was submitted this recently may not be known everywhere at the service yet."""
 NOT_FOUND_IN_A_ROW = 3
-"""An older one is given up after so many answers of this kind."""
+"""An older task is given up after this many answers of this kind."""
 
 FAILURES_IN_A_ROW = 5
-"""A task counts as failed after so many errors that say so instead of a state. One alone comes with the service's own
-trouble (it is a 5xx), and to believe it too early would have the task paid for again; the pauses between them grow."""
-
-OnUpdate = Callable[[Progress], None]
-
-Observer = Callable[[str, Progress], None]
-"""Told the task id and how far it is, of every task; unlike a listener it does not count as somebody who waits."""
+"""A task counts as failed after this many errors that report a failure instead of a state. A single one can come from
+the service's own trouble (it is a 5xx), and believing it too early would pay for the task again. The pauses between
+them grow."""
 
 
-class Task:
-    """A task being followed. `outcome` brings its video to whoever waits, on any loop."""
+class TrackedTask:
+    """A task that is being polled or fetched. `outcome` delivers its video to the waiting callers, on any event loop.
 
-    def __init__(self, task_id: str, connection: Connection, observer: Observer | None = None) -> None:
+    Args:
+        on_progress: receives the progress of the task as well, but does not count as a waiting caller.
+    """
+
+    def __init__(self, task_id: str, connection: Connection, on_progress: OnProgress | None) -> None:
         self.task_id = task_id
         self.connection = connection
         self.outcome: Future[Finished] = Future()
-        self.listeners: list[OnUpdate] = []
-        self._observer = observer
+        self.waiting: list[Callable[[Progress], None]] = []
+        """The callbacks of the callers that wait for it."""
         self.began_at: float | None = None
         self.latest: Progress | None = None
-        self.tried: set[str] = set()
-        """Old links that were tried."""
+        self.tried_links: set[str] = set()
+        """Recorded links that were tried."""
+        self._on_progress = on_progress
 
-    def tell(self, progress: Progress) -> None:
-        """Tell all listeners. One that fails is its own trouble and keeps nothing from the others."""
+    def report(self, progress: Progress) -> None:
+        """Pass on the progress. A callback that fails does not affect the others."""
         self.latest = progress
-        told: list[OnUpdate] = list(self.listeners)
-        if self._observer is not None:
-            told.append(partial(self._observer, self.task_id))
-        for listener in told:
+        callbacks = list(self.waiting)
+        if self._on_progress is not None:
+            callbacks.append(partial(self._on_progress, self.task_id))
+        for callback in callbacks:
             try:
-                listener(progress)
+                callback(progress)
             except Exception:  # noqa: PERF203
-                log.debug("A listener of task %s failed.", self.task_id, exc_info=True)
+                log.debug("A progress callback of task %s failed.", self.task_id, exc_info=True)
 
 
 class Poller:
-    """Asks about tasks, all together under the rate of their service.
+    """Polls tasks, all together below the rate of their service; services on loopback have no limit.
 
     Args:
-        ledger: for its clock.
         http: shared client.
-        polling: read at each poll, so that changed settings count at once.
-        per_minute: for all tasks of one service together; services on loopback have no limit.
-        backoff: pauses after trouble.
+        polling: pauses; can be replaced at any time, which counts from the next poll on.
+        backoff: pauses after an error.
+        now: returns seconds since 1970.
     """
 
     def __init__(
-        self,
-        ledger: Ledger,
-        http: httpx.AsyncClient,
-        polling: Callable[[], Polling],
-        per_minute: float,
-        backoff: Backoff,
+        self, http: httpx.AsyncClient, polling: Polling, *, backoff: Backoff, now: Callable[[], float]
     ) -> None:
-        self._backoff = backoff
-        self._ledger, self._http, self._polling, self._per_minute = ledger, http, polling, per_minute
-        self._limiters: dict[str, Limiter] = {}
+        self.polling = polling
+        self._http, self._backoff, self._now = http, backoff, now
+        self._limiters: dict[str, RateLimiter] = {}
 
-    async def until_ended(self, task: Task, row: TaskRow | None) -> TaskResult:
-        """Ask until the task has ended. Trouble on the way only makes it slower.
+    async def until_ended(self, task: TrackedTask, record: TaskRecord | None) -> TaskResult:
+        """Poll until the task has ended. Errors on the way only make it slower.
 
         Args:
-            task: who is told.
-            row: of the ledger; None for a task it never saw.
+            task: receives the progress.
+            record: of the ledger; None for a task that the ledger does not know.
 
         Raises:
             TaskNotFoundError: the account has no such task.
-            ServiceError: the service refuses to answer, such as for a bad key. The task goes on.
+            ServiceError: the service refuses to answer, for example because of a wrong key. The task goes on.
         """
         client = ServiceClient(task.connection, self._http)
         polls = failures = missing = reported = 0
         while True:
-            await self._limiter(task.connection).turn()
+            await self._limiter(task.connection).wait()
             try:
                 result = await client.result(task.task_id)
             except TaskNotFoundError:
                 missing += 1
-                if not self._may_still_appear(row, missing, polls):
+                if not self._may_still_appear(record, missing, polls):
                     raise
                 pause = self._pause(missing, None)
             except Wan27Error as error:
@@ -119,64 +113,63 @@ class Poller:
                 failures += 1
                 reported = reported + 1 if isinstance(error, TaskErrorReported) else 0
                 if reported == FAILURES_IN_A_ROW:
-                    if row is not None and row.state != "submitted":
+                    if record is not None and record.state != "submitted":
                         raise  # it was finished once: this is about something else
                     return TaskResult(task.task_id, TaskState.FAILED, reason=str(error))
-                pause = self._after_trouble(task, error, failures)
+                pause = self._pause_after_error(task, error, failures)
             else:
                 polls, failures, missing, reported = polls + 1, 0, 0, 0
                 if result.state.ended:
                     return result
-                self._tell(task, result)
+                self._report(task, result)
                 pause = self._pause(polls, result.eta_seconds)
             self._give_up_if_too_old(task)
             await asyncio.sleep(pause)
 
-    async def rest(self) -> None:
-        """The longest pause between two polls."""
-        await asyncio.sleep(self._polling().longest_seconds)
+    async def longest_pause(self) -> None:
+        """Sleep as long as the longest pause between two polls."""
+        await asyncio.sleep(self.polling.longest_seconds)
 
-    def _may_still_appear(self, row: TaskRow | None, missing: int, polls: int) -> bool:
-        if row is None and polls == 0:
-            return False  # a pasted id: most likely a wrong one
-        if row is not None and row.state != "submitted":
-            return False  # the service knew it once; it has forgotten
-        young = row is not None and self._ledger.now() - row.began_at < NOT_FOUND_GRACE_SECONDS
+    def _may_still_appear(self, record: TaskRecord | None, missing: int, polls: int) -> bool:
+        if record is None and polls == 0:
+            return False  # a pasted id, most likely a wrong one
+        if record is not None and record.state != "submitted":
+            return False  # the service knew it once and has forgotten it
+        young = record is not None and self._now() - record.began_at < NOT_FOUND_GRACE_SECONDS
         return young or missing < NOT_FOUND_IN_A_ROW
 
     def _pause(self, polls: int, eta_seconds: float | None) -> float:
-        polling = self._polling()
         return pause_before_next_poll(
             polls,
-            first_seconds=polling.first_seconds,
-            longest_seconds=polling.longest_seconds,
+            first_seconds=self.polling.first_seconds,
+            longest_seconds=self.polling.longest_seconds,
             eta_seconds=eta_seconds,
             roll=jitter(),
         )
 
-    def _after_trouble(self, task: Task, error: Wan27Error, failures: int) -> float:
+    def _pause_after_error(self, task: TrackedTask, error: Wan27Error, failures: int) -> float:
         asked = min(getattr(error, "retry_after", None) or 0.0, LONGEST_RETRY_AFTER)
         if isinstance(error, RateLimitError):
-            self._limiter(task.connection).hold(max(asked, self._polling().first_seconds))
-        self._tell(task, None, note=str(error))
+            self._limiter(task.connection).pause(max(asked, self.polling.first_seconds))
+        self._report(task, None, note=str(error))
         return max(asked, self._pause(1, None), self._backoff.bound(failures) * jitter())
 
-    def _give_up_if_too_old(self, task: Task) -> None:
-        """Nobody waits and the service has long forgotten it: no reason to ask for ever."""
-        age = self._ledger.now() - (task.began_at or self._ledger.now())
-        if not task.listeners and age > TASK_QUERY_HOURS * 3600:
-            raise WaitTimeoutError(messages.waited_long_enough(task.task_id, round(age / 60)))
+    def _give_up_if_too_old(self, task: TrackedTask) -> None:
+        """Stop polling a task that no caller waits for and that the service has long forgotten."""
+        age = self._now() - (task.began_at or self._now())
+        if not task.waiting and age > TASK_QUERY_HOURS * 3600:
+            raise WaitTimeoutError(messages.wait_timed_out(task.task_id, round(age / 60)))
 
-    def _limiter(self, connection: Connection) -> Limiter:
-        per_minute = None if connection.on_loopback else self._per_minute
-        return self._limiters.setdefault(service_of(connection), Limiter(per_minute))
+    def _limiter(self, connection: Connection) -> RateLimiter:
+        per_minute = None if connection.on_loopback else POLLS_PER_MINUTE
+        return self._limiters.setdefault(service_of(connection), RateLimiter(per_minute))
 
-    def _tell(self, task: Task, result: TaskResult | None, *, note: str = "") -> None:
-        began = task.began_at or (seconds(result.submitted_at_ms) if result else None) or self._ledger.now()
-        task.tell(
+    def _report(self, task: TrackedTask, result: TaskResult | None, *, note: str = "") -> None:
+        began = task.began_at or (seconds(result.submitted_at_ms) if result else None) or self._now()
+        task.report(
             Progress(
                 state=result.state.value if result else "waiting",
-                seconds=max(0.0, self._ledger.now() - began),
+                seconds=max(0.0, self._now() - began),
                 progress_percent=result.progress_percent if result else None,
                 eta_seconds=result.eta_seconds if result else None,
                 note=note,
@@ -185,5 +178,5 @@ class Poller:
 
 
 def seconds(milliseconds: int | None) -> float | None:
-    """Seconds since 1970 from the service's milliseconds."""
+    """Return seconds since 1970 from the service's milliseconds."""
     return milliseconds / 1000 if milliseconds else None

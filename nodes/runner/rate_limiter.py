@@ -1,4 +1,4 @@
-"""Keeps all tasks together under the rate of the service."""
+"""Keeps the calls of all tasks together below the rate of the service."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import time
 from collections.abc import Awaitable, Callable
 
 POLLS_PER_MINUTE = 60.0
-"""Own choice: the vendor's own tool asks 20 times a minute for one task, and tells no limit for these calls."""
+"""Own choice: the vendor's own tool polls one task 20 times a minute, and no limit is documented for these calls."""
 
 BURST = 5
-"""Calls that may go at once after a quiet time."""
+"""Calls that may go out at once after a quiet time."""
 
 
-class Limiter:
-    """Hands out turns, first come first served, evenly spaced; nobody gets one while the service asked for a pause.
+class RateLimiter:
+    """Spaces calls evenly, first come, first served. None goes out while the service asked for a pause.
 
     Args:
-        per_minute: turns a minute; None for no limit, as on this machine.
+        per_minute: calls a minute; None for no limit, as on this machine.
         clock, sleep: for tests.
     """
 
@@ -31,17 +31,17 @@ class Limiter:
         self._spacing = 60.0 / per_minute if per_minute else 0.0
         self._clock, self._sleep = clock, sleep
         self._next = float("-inf")
-        self._held_until = float("-inf")
+        self._paused_until = float("-inf")
 
-    async def turn(self) -> None:
-        """Wait for a turn. One that is cancelled meanwhile is lost, which only makes the others a little later."""
+    async def wait(self) -> None:
+        """Wait until the next call may go out. If it is cancelled, its slot is lost, which only delays the others."""
         now = self._clock()
-        # A quiet time saves up a few turns, so that a single task is never kept waiting.
+        # A quiet time saves up a few calls, so that a single task never waits.
         mine = max(self._next, now - (BURST - 1) * self._spacing)
         self._next = mine + self._spacing
-        while (wait := max(mine, self._held_until) - self._clock()) > 0:
-            await self._sleep(wait)
+        while (seconds := max(mine, self._paused_until) - self._clock()) > 0:
+            await self._sleep(seconds)
 
-    def hold(self, seconds: float) -> None:
-        """The service asked for a pause: no turn for this long, whoever waits."""
-        self._held_until = max(self._held_until, self._clock() + seconds)
+    def pause(self, seconds: float) -> None:
+        """Let no call out for this long: the service asked for it."""
+        self._paused_until = max(self._paused_until, self._clock() + seconds)

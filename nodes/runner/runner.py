@@ -1,7 +1,7 @@
-"""The runner: everything that is paid for happens here, whatever becomes of the node that asked.
+"""The background runner: everything that costs money happens here, whatever becomes of the node that asked.
 
-One for a process, with one thread, one event loop and one set of HTTP connections. Nodes ask and wait; leaving early
-costs them nothing and stops nothing that was paid for.
+There is one in a process, with one thread, one event loop and one set of HTTP connections. Nodes ask and wait. Leaving
+early costs them nothing and stops nothing that was paid for.
 """
 
 from __future__ import annotations
@@ -9,48 +9,52 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import logging
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
+
+from ..api.client import ServiceClient
 from ..api.connection import Connection
-from ..api.download import remove_leftovers
-from ..api.retry import FREE_BACKOFF, NOT_DELIVERED_BACKOFF, RATE_LIMIT_BACKOFF
+from ..api.retry import FREE_BACKOFF, NOT_DELIVERED_BACKOFF
 from ..api.task import check_task_id
 from ..config.settings import Budget, Polling
 from ..core.backoff import Backoff
-from ..core.errors import OutcomeUnknownError, WaitTimeoutError, Wan27Error
-from ..core.event_loop import BackgroundLoop, result_of, run_blocking
-from ..core.limits import TASK_QUERY_HOURS
+from ..core.errors import WaitTimeoutError, Wan27Error
+from ..core.event_loop import BackgroundLoop, result_of
 from ..core.redaction import suppress_url_logs
-from ..ledger.ledger import Ledger
+from ..ledger import Ledger
 from . import messages
-from .models import Finished, Order, Progress, Submitted
-from .output_files import FOLDER
-from .polling import Observer, Task
-from .rate_limiter import POLLS_PER_MINUTE
-from .stalled_tasks import RESCAN_SECONDS
-from .tracking import ConnectionFor, Desk, Setup, Ticket
+from .fetching import ResultFetcher
+from .models import Finished, OnProgress, Order, Progress, Submitted
+from .polling import Poller, TrackedTask
+from .stalled_tasks import SCAN_SECONDS
+from .submission import Sender
+from .tracking import ConnectionFor, Tracker
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+_ON_THIS_MACHINE = ("all://127.0.0.1", "all://localhost", "all://[::1]")
+"""Never through a proxy of the environment."""
 
 
 class Runner:
-    """Submits, waits and fetches, in the background.
+    """Submits requests, waits for their tasks and fetches the videos, in the background.
 
     Args:
-        ledger: of this process.
+        ledger: of this process; closed with the runner.
         output_dir: ComfyUI's output folder; videos go to wan27/ below it.
         polling: seconds between polls.
         budget: limits in USD; requests to a sandbox do not count.
-        connection_for: for tasks that are picked up again; may block.
-        polls_per_minute: for all tasks together, where the service is not on this machine.
-        not_delivered, rate_limit: how long a request that was surely not taken is tried again.
-        free: pauses of polls and downloads after trouble.
-        rescan_seconds: between two looks for tasks that were given up.
+        connection_for: for tasks that are resumed; may block. None: tasks are not resumed.
+        on_progress: receives the progress of every task, on the runner's thread; must return at once.
+        not_delivered: how long to keep trying when a request certainly did not arrive.
+        free: pauses of polls and downloads after an error.
+        scan_seconds: time between two scans for tasks that were given up.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -61,56 +65,63 @@ class Runner:
         polling: Polling,
         budget: Budget,
         connection_for: ConnectionFor | None = None,
-        polls_per_minute: float = POLLS_PER_MINUTE,
+        on_progress: OnProgress | None = None,
         not_delivered: Backoff = NOT_DELIVERED_BACKOFF,
-        rate_limit: Backoff = RATE_LIMIT_BACKOFF,
         free: Backoff = FREE_BACKOFF,
-        rescan_seconds: float = RESCAN_SECONDS,
+        scan_seconds: float = SCAN_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._setup = Setup(
-            ledger,
-            output_dir,
-            polling,
-            budget,
-            connection_for,
-            polls_per_minute,
-            not_delivered,
-            rate_limit,
-            free,
-            rescan_seconds,
-        )
+        context = httpx.create_ssl_context()
+        direct: dict[str, httpx.AsyncBaseTransport | None] = dict.fromkeys(_ON_THIS_MACHINE)
+        self._http = httpx.AsyncClient(verify=context, mounts=direct, limits=httpx.Limits(max_connections=40))
+        # Each POST opens a connection of its own: a pooled one that the other side has closed meanwhile shows it only
+        # after the request was sent, and leaves the outcome of a paid request unknown.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._submit_http = httpx.AsyncClient(verify=context, mounts=direct, limits=limits)
         self._ledger = ledger
+        self._poller = Poller(self._http, polling, backoff=free, now=ledger.now)
+        self._tracker = Tracker(
+            ledger,
+            Sender(ledger, self._client_for, not_delivered=not_delivered, clock=clock),
+            ResultFetcher(ledger, self._http, output_dir, self._poller, backoff=free),
+            budget,
+            connection_for=connection_for,
+            on_progress=on_progress,
+            scan_seconds=scan_seconds,
+        )
         self._background = BackgroundLoop("wan27-runner")
-        self._desk: Desk | None = None
+
+    def _client_for(self, order: Order) -> ServiceClient:
+        return ServiceClient(order.connection, self._http, submit_http=self._submit_http)
+
+    @property
+    def running(self) -> bool:
+        """Whether the background thread is alive."""
+        return self._background.running
 
     def configure(self, *, polling: Polling, budget: Budget) -> None:
-        """Take over changed settings; they count from the next poll and the next claim on."""
-        self._setup.polling, self._setup.budget = polling, budget
+        """Apply changed settings; they count from the next poll and the next batch on."""
+        self._poller.polling, self._tracker.budget = polling, budget
 
-    def observe(self, observer: Observer) -> None:
-        """Have `observer` told how far each task is, from now on; on the runner's thread, so it must return at once."""
-        self._setup.observer = observer
-
-    async def submit_batch(self, orders: Sequence[Order], *, run_id: str) -> list[Submitted]:
-        """The tasks of the orders, in their order: found in the ledger, or made. From any event loop.
+    async def submit_batch(self, orders: Sequence[Order]) -> list[Submitted]:
+        """Return the tasks of the orders, in their order: found in the ledger, or submitted. From any event loop.
 
         The budget of all is reserved before the first POST. Cancelling the await withdraws what was not sent yet;
         what is on its way or beyond goes on.
 
         Args:
-            orders: checked already.
-            run_id: of the queued prompt; its nodes share the budget of one run.
+            orders: checked already, and all of the same prompt.
 
         Raises:
             BudgetError, LedgerError: nothing was sent.
-            OutcomeUnknownError: an equal request was, or this one is, lost on its way; it may be billed.
-            NotDeliveredError, ServiceError: not made, not billed. Others of the batch may be: they go on.
+            OutcomeUnknownError: the answer to this request, or to an equal one before, was lost; it may be billed.
+            NotDeliveredError, ServiceError: not accepted, not billed. Others of the batch may be: they go on.
         """
-        ticket = Ticket(run_id)
+        submitting = self._call(self._tracker.submit, list(orders))
         try:
-            return await result_of(self._call(self._submit, list(orders), ticket))
+            return await result_of(submitting)
         finally:
-            self._background.post(ticket.leave)
+            submitting.cancel()
 
     async def wait(
         self,
@@ -120,92 +131,63 @@ class Runner:
         on_update: Callable[[Progress], None],
         timeout_seconds: float | None = None,
     ) -> Finished:
-        """The video of a task, fetched now or earlier. From any event loop; ends at once when it is cancelled.
+        """Return the video of a task, fetched now or earlier. From any event loop; cancelling ends the wait at once.
 
         Args:
             task_id: of any task of the account, whether this ledger knows it or not.
             connection: the one that is set.
-            on_update: called on the runner's thread.
+            on_update: receives the progress, on the runner's thread.
             timeout_seconds: None waits for ever.
 
         Raises:
-            RequestError: task_id is none.
+            RequestError: task_id is not a task id.
             WaitTimeoutError: the task goes on.
             TaskFailedError, DownloadError, ServiceError, LedgerError: see there.
         """
         task_id = check_task_id(task_id)
-        task = await result_of(self._call(self._follow, task_id, connection))
-        task.listeners.append(on_update)
+        task = await result_of(self._call(self._track, task_id, connection))
+        task.waiting.append(on_update)
         if task.latest is not None:
             on_update(task.latest)
         try:
             return await result_of(task.outcome, timeout_seconds)
         except asyncio.TimeoutError:
-            raise WaitTimeoutError(
-                messages.waited_long_enough(task_id, round((timeout_seconds or 0) / 60, 2))
-            ) from None
+            minutes = round((timeout_seconds or 0) / 60, 2)
+            raise WaitTimeoutError(messages.wait_timed_out(task_id, minutes)) from None
         finally:
-            task.listeners.remove(on_update)
+            task.waiting.remove(on_update)
+
+    async def _track(self, task_id: str, connection: Connection) -> TrackedTask:
+        return self._tracker.track(task_id, connection)
 
     def resume_unfinished(self) -> None:
-        """Go on with what was left unfinished, in the background. Returns at once; trouble goes to the log."""
+        """Continue with what was left unfinished, in the background. Returns at once; errors go to the log."""
         with contextlib.suppress(Wan27Error):
-            self._call(self._resume)
+            self._call(self._tracker.resume_unfinished)
 
     def close(self, timeout: float = 5.0) -> None:
-        """End. Waits for POSTs that are on their way, at most `timeout` seconds: their answers are worth money."""
+        """Stop. Waits at most `timeout` seconds for POSTs that are on their way: their answers are worth money."""
         if self._background.started:
             with contextlib.suppress(Exception):
-                self._call(self._wind_up, timeout).result(timeout + 2.0)
+                self._call(self._close, timeout).result(timeout + 2.0)
             self._background.stop(2.0)
             atexit.unregister(self.close)
         self._ledger.close()
+
+    async def _close(self, timeout: float) -> None:
+        await self._tracker.close(timeout)
+        await self._http.aclose()
+        await self._submit_http.aclose()
 
     def _call(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Future[T]:
         if not self._background.started:
             atexit.register(self.close)
         try:
-            with suppress_url_logs():  # inherited by the call and all tasks it starts: the URLs of results are signed
-                return self._background.call(function(*args))
+            with suppress_url_logs():  # by the call and the tasks it starts: the URLs of results are signed
+                return self._background.call(self._on_loop(function, *args))
         except RuntimeError as error:
             raise WaitTimeoutError("ComfyUI is shutting down; nothing was sent.") from error
 
-    # On the runner's loop ---------------------------------------------------------------------------------------
-
-    def _open_desk(self) -> Desk:
-        if self._desk is None:
-            self._desk = Desk(self._setup)
-        return self._desk
-
-    async def _submit(self, orders: list[Order], ticket: Ticket) -> list[Submitted]:
-        desk = self._open_desk()
-        places = await desk.claim(orders, ticket)
-        outcomes = await asyncio.gather(
-            *(desk.settle(order, place, ticket) for order, place in zip(orders, places, strict=True)),
-            return_exceptions=True,
-        )
-        errors = [(i, outcome) for i, outcome in enumerate(outcomes) if isinstance(outcome, BaseException)]
-        if errors:
-            # The one that may have cost money is the one to know about.
-            index, error = min(errors, key=lambda item: not isinstance(item[1], OutcomeUnknownError))
-            raise messages.in_batch(error, index, len(orders))
-        return [outcome for outcome in outcomes if isinstance(outcome, Submitted)]
-
-    async def _follow(self, task_id: str, connection: Connection) -> Task:
-        return self._open_desk().follow(task_id, connection)
-
-    async def _resume(self) -> None:
-        desk = self._open_desk()
-        try:
-            await run_blocking(self._ledger.recover)
-            rows = await run_blocking(self._ledger.unfinished, TASK_QUERY_HOURS * 3600.0)
-            for row in rows:
-                await desk.resume(row)
-            await run_blocking(self._ledger.tidy)
-            await run_blocking(remove_leftovers, self._setup.output_dir / FOLDER, self._ledger.alive)
-        except Wan27Error as error:
-            log.warning("Wan 2.7: unfinished tasks could not be picked up: %s", error)
-
-    async def _wind_up(self, timeout: float) -> None:
-        if self._desk is not None:
-            await self._desk.close(timeout)
+    async def _on_loop(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        self._tracker.start()
+        return await function(*args)

@@ -1,4 +1,4 @@
-"""Looking again for tasks that were given up: a bad key, a full disk or a locked ledger may be mended by now."""
+"""Looks again for tasks that were given up: a wrong key, a full disk or a locked ledger may be fixed by now."""
 
 from __future__ import annotations
 
@@ -8,61 +8,60 @@ from collections.abc import Awaitable, Callable
 
 from ..core.event_loop import run_blocking
 from ..core.limits import TASK_QUERY_HOURS
-from ..ledger.ledger import Ledger
-from ..ledger.records import TaskRow
+from ..ledger import Ledger, TaskRecord
 
 log = logging.getLogger(__name__)
 
-RESCAN_SECONDS = 180.0
-"""Own choice: links live for an hour, so a video is still there after a few looks; a look reads one table."""
+SCAN_SECONDS = 180.0
+"""Own choice: links live for an hour, so a video is still there after a few scans; a scan reads one table."""
 
 LONGEST_PAUSE = 16
-"""Rounds. What fails each time is asked for more and more seldom, down to about once an hour."""
+"""Scans. A task that fails every time is tried less and less often, down to about once an hour."""
 
 
-class Rescan:
-    """Picks up this process's unfinished tasks that nobody follows. Lives on the runner's loop.
+class StalledTaskScanner:
+    """Resumes this process's unfinished tasks that are not tracked.
 
     Args:
         ledger: has the tasks.
-        is_followed: whether somebody is at it.
-        resume: goes on with a task, where its connection is the one that is set.
-        every_seconds: between two looks.
+        is_tracked: whether a task is being taken care of.
+        resume: continues with a task if its connection is the one that is set.
+        every_seconds: time between two scans.
     """
 
     def __init__(
         self,
         ledger: Ledger,
-        is_followed: Callable[[TaskRow], bool],
-        resume: Callable[[TaskRow], Awaitable[None]],
+        is_tracked: Callable[[TaskRecord], bool],
+        resume: Callable[[TaskRecord], Awaitable[None]],
         every_seconds: float,
     ) -> None:
-        self._ledger, self._is_followed, self._resume = ledger, is_followed, resume
+        self._ledger, self._is_tracked, self._resume = ledger, is_tracked, resume
         self._every_seconds = every_seconds
         self._pauses: dict[int, tuple[int, int]] = {}
-        """By row: rounds to let pass, and how many those were the last time."""
+        """By record: scans to skip, and how many were skipped the last time."""
 
     async def run(self) -> None:
-        """Look, again and again, until it is cancelled."""
+        """Scan again and again, until it is cancelled."""
         while True:
             await asyncio.sleep(self._every_seconds)
             try:
-                await self._look()
-            except Exception as error:  # whatever it is, the next look may go well
-                log.debug("Wan 2.7: no look at unfinished tasks now: %s", error)
+                await self._scan()
+            except Exception as error:  # whatever it is, the next scan may succeed
+                log.debug("Wan 2.7: unfinished tasks could not be scanned: %s", error)
 
-    async def _look(self) -> None:
-        rows = await run_blocking(self._ledger.unfinished, TASK_QUERY_HOURS * 3600.0)
-        self._pauses = {row.id: self._pauses[row.id] for row in rows if row.id in self._pauses}
-        for row in rows:
-            if not self._is_followed(row) and self._is_due(row.id):
-                await self._resume(row)
+    async def _scan(self) -> None:
+        records = await run_blocking(self._ledger.take_over_unfinished, TASK_QUERY_HOURS * 3600.0)
+        self._pauses = {record.id: self._pauses[record.id] for record in records if record.id in self._pauses}
+        for record in records:
+            if not self._is_tracked(record) and self._is_due(record.id):
+                await self._resume(record)
 
-    def _is_due(self, row_id: int) -> bool:
-        left, last = self._pauses.get(row_id, (0, 0))
+    def _is_due(self, record_id: int) -> bool:
+        left, last = self._pauses.get(record_id, (0, 0))
         if left > 0:
-            self._pauses[row_id] = (left - 1, last)
+            self._pauses[record_id] = (left - 1, last)
             return False
         pause = min(last * 2 + 1, LONGEST_PAUSE)
-        self._pauses[row_id] = (pause, pause)
+        self._pauses[record_id] = (pause, pause)
         return True

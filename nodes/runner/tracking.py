@@ -1,258 +1,252 @@
-"""The desk of the runner: where orders become rows, rows become tasks, and tasks are followed."""
+"""Event-loop side of the runner: reserves requests, submits them and tracks their tasks."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
-import httpx
-
-from ..api.client import ServiceClient
 from ..api.connection import Connection
-from ..config.settings import Budget, Polling
-from ..core.backoff import Backoff
-from ..core.errors import LedgerError, OutcomeUnknownError, WaitTimeoutError
+from ..config.settings import Budget
+from ..core.errors import LedgerError, OutcomeUnknownError, WaitTimeoutError, Wan27Error
 from ..core.event_loop import result_of, run_blocking
-from ..ledger.ledger import InDoubt, Ledger
-from ..ledger.records import Claim, Claimed, TaskRow
+from ..core.limits import TASK_QUERY_HOURS
+from ..ledger import Ledger, TaskRecord, UnresolvedRequestsError
 from . import messages
-from .fetching import Follower
+from .fetching import ResultFetcher
 from .fingerprint import fingerprint, stored_request
-from .models import Order, Submitted, service_of
-from .polling import Observer, Poller, Task
-from .stalled_tasks import Rescan
-from .submission import Sender, Sending, WithdrawnError
+from .models import OnProgress, Order, Submitted, service_of
+from .polling import TrackedTask
+from .stalled_tasks import StalledTaskScanner
+from .submission import Sender, Submission, WithdrawnError
 
 log = logging.getLogger(__name__)
 
 ConnectionFor = Callable[[str, str], "Connection | None"]
-"""From the name and base URL of a task's connection to one that can be used now, or None."""
-
-_ON_THIS_MACHINE = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-"""Never through a proxy of the environment."""
+"""Returns a connection that can be used now for the name and base URL of a task's connection, or None."""
 
 OTHER_PROCESS_SECONDS = 0.5
 """Between two looks at what another process does with a request."""
 
 
-@dataclass
-class Setup:
-    """What a runner was made with; see `Runner`. polling and budget change with the settings."""
+class Tracker:
+    """All submissions and tasks of a runner. Used on the runner's event loop only.
 
-    ledger: Ledger
-    output_dir: Path
-    polling: Polling
-    budget: Budget
-    connection_for: ConnectionFor | None
-    polls_per_minute: float
-    not_delivered: Backoff
-    rate_limit: Backoff
-    free: Backoff
-    rescan_seconds: float
-    observer: Observer | None = None
+    Args:
+        ledger: records everything.
+        sender: sends the requests.
+        fetcher: waits for the tasks and fetches their videos.
+        budget: limits in USD; can be replaced at any time, which counts from the next batch on.
+        connection_for: for tasks that are resumed; may block. None: tasks are not resumed.
+        on_progress: receives the progress of every task.
+        scan_seconds: time between two scans for stalled tasks.
+    """
 
-
-@dataclass
-class Ticket:
-    """A caller of submit_batch: what it waits for, and whether it is still there."""
-
-    run_id: str
-    sendings: list[Sending] = field(default_factory=list)
-    left: bool = False
-
-    def add(self, sending: Sending) -> None:
-        sending.join()
-        self.sendings.append(sending)
-        if self.left:
-            self.sendings.pop().leave()
-
-    def leave(self) -> None:
-        self.left = True
-        while self.sendings:
-            self.sendings.pop().leave()
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an order stands: its row, whether it was made for it, and who sends it from here, if anybody does."""
-
-    row: TaskRow
-    new: bool
-    sending: Sending | None
-
-
-class Desk:
-    """What lives on the runner's loop: clients, sendings, tasks. Made on it, used on it only."""
-
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
-        self._ledger = setup.ledger
-        context = httpx.create_ssl_context()
-        direct: dict[str, httpx.AsyncBaseTransport | None] = dict.fromkeys(_ON_THIS_MACHINE)
-        self._http = httpx.AsyncClient(verify=context, mounts=direct, limits=httpx.Limits(max_connections=40))
-        # A pooled connection that the other side closed meanwhile shows it only after the request was sent, and that
-        # leaves a paid request in doubt: each POST gets a connection of its own.
-        self._submit_http = httpx.AsyncClient(
-            verify=context, mounts=direct, limits=httpx.Limits(max_keepalive_connections=0)
-        )
-        self._sender = Sender(
-            self._ledger, self._client, not_delivered=setup.not_delivered, rate_limit=setup.rate_limit
-        )
-        poller = Poller(self._ledger, self._http, lambda: setup.polling, setup.polls_per_minute, setup.free)
-        self._follower = Follower(self._ledger, self._http, setup.output_dir, poller, setup.free)
+    def __init__(
+        self,
+        ledger: Ledger,
+        sender: Sender,
+        fetcher: ResultFetcher,
+        budget: Budget,
+        *,
+        connection_for: ConnectionFor | None,
+        on_progress: OnProgress | None,
+        scan_seconds: float,
+    ) -> None:
+        self.budget = budget
+        self._ledger, self._sender, self._fetcher = ledger, sender, fetcher
+        self._connection_for, self._on_progress = connection_for, on_progress
+        self._scanner = StalledTaskScanner(ledger, self._is_tracked, self._resume, scan_seconds)
         self._claiming = asyncio.Lock()
-        self._sendings: dict[int, Sending] = {}
-        self._tasks: dict[tuple[str, str], Task] = {}
+        self._submissions: dict[int, Submission] = {}
+        """By the id of their record."""
+        self._tasks: dict[tuple[str, str], TrackedTask] = {}
+        """By service and task id."""
         self._jobs: dict[asyncio.Task[None], bool] = {}
         """Everything that runs; True for POSTs."""
         self._closing = False
-        self._start(Rescan(self._ledger, self._follows, self.resume, setup.rescan_seconds).run(), is_post=False)
 
-    def _client(self, order: Order) -> ServiceClient:
-        return ServiceClient(order.connection, self._http, submit_http=self._submit_http)
+    def start(self) -> None:
+        """Start to scan for stalled tasks; does nothing the second time."""
+        if not self._jobs and not self._closing:
+            self._start(self._scanner.run(), is_post=False)
 
-    # Claim and settle -------------------------------------------------------------------------------------------
+    # Submitting -----------------------------------------------------------------------------------------------------
 
-    async def claim(self, orders: Sequence[Order], ticket: Ticket) -> list[Place]:
-        """Reserve rows for all orders, and start to send those that are new."""
+    async def submit(self, orders: Sequence[Order]) -> list[Submitted]:
+        """Find or make the tasks of a batch; see `Runner.submit_batch`.
+
+        Cancelling withdraws what was not sent yet, unless another caller wants it too.
+        """
+        joined: dict[int, Submission] = {}
+        try:
+            claimed = await self._claim(orders, joined)
+            outcomes = await asyncio.gather(
+                *(self._settle(order, *one, joined) for order, one in zip(orders, claimed, strict=True)),
+                return_exceptions=True,
+            )
+        finally:
+            for submission in joined.values():
+                submission.leave()
+        errors = [(i, outcome) for i, outcome in enumerate(outcomes) if isinstance(outcome, BaseException)]
+        if errors:
+            # The one that may have cost money is the one to know about.
+            index, error = min(errors, key=lambda item: not isinstance(item[1], OutcomeUnknownError))
+            raise messages.in_batch(error, index, len(orders))
+        return [outcome for outcome in outcomes if isinstance(outcome, Submitted)]
+
+    async def _claim(self, orders: Sequence[Order], joined: dict[int, Submission]) -> list[tuple[TaskRecord, bool]]:
+        """Reserve records for all orders, and start to send the new ones. Their submissions are added to `joined`.
+
+        Returns: for each order its record, and whether it is new.
+        """
         async with self._claiming:
-            if ticket.left:
-                raise WithdrawnError(messages.withdrawn())
             if self._closing:
                 raise WaitTimeoutError("ComfyUI is shutting down; nothing was sent.")
+            reserving = asyncio.ensure_future(self._reserve(orders, joined))
             try:
-                claims = await run_blocking(lambda: [_claim(order, self._ledger, ticket.run_id) for order in orders])
-                claimed = await run_blocking(self._ledger.claim, claims, self._setup.budget)
-            except InDoubt as doubt:
-                raise OutcomeUnknownError(messages.doubtful(doubt.rows, len(orders))) from None
-            except LedgerError as error:
-                raise LedgerError(f"{error} Nothing was sent.") from error
-            return [self._place(order, answer, ticket) for order, answer in zip(orders, claimed, strict=True)]
+                return await asyncio.shield(reserving)
+            finally:
+                # A cancelled caller still has to know which submissions to leave.
+                await asyncio.wait({reserving})
 
-    def _place(self, order: Order, claimed: Claimed, ticket: Ticket) -> Place:
-        if claimed.new:
-            self._send(Sending(claimed.row, order))
-        sending = self._sendings.get(claimed.row.id)
-        if sending is not None:
-            ticket.add(sending)
-        return Place(claimed.row, claimed.new, sending)
+    async def _reserve(self, orders: Sequence[Order], joined: dict[int, Submission]) -> list[tuple[TaskRecord, bool]]:
+        try:
+            claimed = await run_blocking(self._claim_records, orders)
+        except UnresolvedRequestsError as error:
+            raise OutcomeUnknownError(messages.unresolved(error.records, len(orders))) from None
+        except LedgerError as error:
+            raise LedgerError(f"{error} Nothing was sent.") from error
+        for order, (record, is_new) in zip(orders, claimed, strict=True):
+            if is_new:
+                self._send(Submission(record, order))
+            submission = self._submissions.get(record.id)
+            if submission is not None and record.id not in joined:
+                submission.join()
+                joined[record.id] = submission
+        return claimed
 
-    def _send(self, sending: Sending) -> None:
-        self._sendings[sending.row.id] = sending
+    def _claim_records(self, orders: Sequence[Order]) -> list[tuple[TaskRecord, bool]]:
+        records = [_record_of(order, self._ledger) for order in orders]
+        return self._ledger.claim(records, reuse=[order.on_repeat == "reuse" for order in orders], budget=self.budget)
+
+    def _send(self, submission: Submission) -> None:
+        self._submissions[submission.record.id] = submission
 
         async def work() -> None:
             try:
-                await self._sender.run(sending)
+                await self._sender.run(submission)
             finally:
-                self._sendings.pop(sending.row.id, None)
-            if sending.task_id.exception() is None:
-                self.follow(sending.task_id.result(), sending.order.connection)
+                self._submissions.pop(submission.record.id, None)
+            if submission.task_id.exception() is None:
+                self.track(submission.task_id.result(), submission.order.connection)
 
         self._start(work(), is_post=True)
 
-    async def settle(self, order: Order, place: Place, ticket: Ticket) -> Submitted:
-        """The task of an order that has its place: sent from here, by another process, or long ago."""
-        while True:
+    async def _settle(self, order: Order, record: TaskRecord, is_new: bool, joined: dict[int, Submission]) -> Submitted:
+        """Return the task of an order that has its record: submitted from here, by another process, or long ago."""
+        while not (found := await self._with_task_id(record, joined)):
+            [(record, is_new)] = await self._claim([order], joined)
+        task_id = found.task_id or ""
+        if found.state != "saved":
+            self.track(task_id, order.connection)
+        if is_new:
+            return Submitted(task_id, found.estimate or 0.0, reused=False)
+        return Submitted(task_id, 0.0, reused=True, note="already submitted; on_repeat submit_again makes another")
+
+    async def _with_task_id(self, record: TaskRecord, joined: dict[int, Submission]) -> TaskRecord | None:
+        """Return the record once it has a task id, None if the request has to be claimed again."""
+        submission = joined.get(record.id)
+        if submission is not None:
             try:
-                row = await self._task_of(place, ticket)
+                task_id = await result_of(submission.task_id)
             except WithdrawnError:
-                if ticket.left:
-                    raise
-                row = None  # somebody else gave it up just now
-            if row is not None and row.task_id:
-                return self._submitted(order, row, new=place.new)
-            [place] = await self.claim([order], ticket)
+                return None  # it was too late to join
+            return replace(record, state="submitted", task_id=task_id)
+        return await self._from_other_process(record) if record.state == "intent" else record
 
-    async def _task_of(self, place: Place, ticket: Ticket) -> TaskRow | None:
-        """The row once it has a task id; None where it turned out to be free for a new claim."""
-        if place.sending is not None:
-            task_id = await result_of(place.sending.task_id)
-            return replace(place.row, state="submitted", task_id=task_id)
-        if place.row.state != "intent":
-            return place.row
-        return await self._from_elsewhere(place.row, ticket)
-
-    async def _from_elsewhere(self, row: TaskRow, ticket: Ticket) -> TaskRow | None:
+    async def _from_other_process(self, record: TaskRecord) -> TaskRecord | None:
         """Wait for an intent that is not being sent from here: another process has it, or it was just settled."""
         while True:
-            await run_blocking(self._ledger.recover, [row.fingerprint])
-            row = await run_blocking(self._ledger.row, row.id)
-            if row.state == "intent" and row.owner == self._ledger.token and row.id not in self._sendings:
-                # Its end could not be written down when it happened.
-                await run_blocking(self._ledger.abandon, row.id)
+            await run_blocking(self._ledger.recover, [record.fingerprint])
+            record = await run_blocking(self._ledger.get, record.id)
+            if record.state == "intent" and self._is_abandoned(record):
+                # Its outcome could not be recorded when it was known.
+                await run_blocking(self._ledger.abandon, record.id)
                 continue
-            if row.state == "unknown":
-                raise OutcomeUnknownError(messages.doubtful({0: row}, 1))
-            if row.state != "intent":
-                return None if row.state == "failed" else row
-            if ticket.left:
-                raise WithdrawnError(messages.withdrawn())
+            if record.state == "unknown":
+                raise OutcomeUnknownError(messages.unresolved({0: record}, 1))
+            if record.state != "intent":
+                return None if record.state == "failed" else record
             await asyncio.sleep(OTHER_PROCESS_SECONDS)
 
-    def _submitted(self, order: Order, row: TaskRow, *, new: bool) -> Submitted:
-        task_id = row.task_id or ""
-        if row.state != "saved":
-            self.follow(task_id, order.connection)
-        note = "" if new else "already paid for; on_repeat submit_again makes another"
-        # What is used again costs nothing more.
-        return Submitted(task_id, (row.estimate or 0.0) if new else 0.0, not new, note)
+    def _is_abandoned(self, record: TaskRecord) -> bool:
+        return record.owner == self._ledger.process_lock.token and record.id not in self._submissions
 
-    # Tasks ------------------------------------------------------------------------------------------------------
+    # Tracking -------------------------------------------------------------------------------------------------------
 
-    def follow(self, task_id: str, connection: Connection) -> Task:
-        """The task, being followed from now on if it was not yet."""
+    def track(self, task_id: str, connection: Connection) -> TrackedTask:
+        """Return the task; starts to track it unless that is being done already."""
         key = (service_of(connection), task_id)
         task = self._tasks.get(key)
         if task is None:
-            task = self._tasks[key] = Task(task_id, connection, self._setup.observer)
+            task = self._tasks[key] = TrackedTask(task_id, connection, self._on_progress)
             self._start(self._until_done(key, task), is_post=False)
         return task
 
-    def _follows(self, row: TaskRow) -> bool:
-        return (row.service, row.task_id) in self._tasks
+    def _is_tracked(self, record: TaskRecord) -> bool:
+        return (record.service, record.task_id) in self._tasks
 
-    async def _until_done(self, key: tuple[str, str], task: Task) -> None:
+    async def _until_done(self, key: tuple[str, str], task: TrackedTask) -> None:
         try:
-            await self._follower.run(task)
+            await self._fetcher.run(task)
         finally:
-            # Once it has ended, the ledger knows the answer; a failure may be gone the next time.
+            # From now on the ledger knows the answer. A failure may be gone the next time.
             self._tasks.pop(key, None)
 
-    async def resume(self, row: TaskRow) -> None:
-        """Go on with a task that nobody follows any more, where its connection is still the one that is set."""
-        resolver = self._setup.connection_for
-        if resolver is None or not row.task_id:
+    async def resume_unfinished(self) -> None:
+        """Continue with the tasks that earlier processes left unfinished, and clean up after them."""
+        try:
+            await run_blocking(self._ledger.recover)
+            for record in await run_blocking(self._ledger.take_over_unfinished, TASK_QUERY_HOURS * 3600.0):
+                await self._resume(record)
+            await run_blocking(self._ledger.process_lock.remove_stale)
+            await run_blocking(self._fetcher.remove_leftovers)
+        except Wan27Error as error:
+            log.warning("Wan 2.7: unfinished tasks could not be resumed: %s", error)
+
+    async def _resume(self, record: TaskRecord) -> None:
+        """Continue with a task that is not tracked, if its connection is still the one that is set."""
+        if self._connection_for is None or not record.task_id:
             return
         try:
-            connection = await run_blocking(resolver, row.connection, row.base_url)
+            connection = await run_blocking(self._connection_for, record.connection, record.base_url)
         except Exception as error:
-            log.warning("Wan 2.7: task %s is not picked up: %s", row.task_id, error)
+            log.warning("Wan 2.7: task %s is not resumed: %s", record.task_id, error)
             return
-        if connection is not None and service_of(connection) == row.service:
-            log.info("Wan 2.7: going on with task %s", row.task_id)
-            self.follow(row.task_id, connection)
+        if connection is not None and service_of(connection) == record.service:
+            log.info("Wan 2.7: resuming task %s", record.task_id)
+            self.track(record.task_id, connection)
 
-    # The end ----------------------------------------------------------------------------------------------------
+    # The end --------------------------------------------------------------------------------------------------------
 
-    def _start(self, work: Any, *, is_post: bool) -> None:
-        job: asyncio.Task[None] = asyncio.ensure_future(work)
+    def _start(self, work: Coroutine[Any, Any, None], *, is_post: bool) -> None:
+        job = asyncio.ensure_future(work)
         self._jobs[job] = is_post
         job.add_done_callback(self._ended)
 
     def _ended(self, job: asyncio.Task[None]) -> None:
         self._jobs.pop(job, None)
         if not job.cancelled() and (error := job.exception()) is not None:
-            log.error("Wan 2.7: the background runner met something unexpected.", exc_info=error)
+            log.error("Wan 2.7: unexpected error in the background runner.", exc_info=error)
 
     async def close(self, timeout: float) -> None:
-        """Withdraw what was not sent, let POSTs come back, drop the rest: the ledger knows how to go on."""
+        """Withdraw what was not sent, let POSTs return, drop the rest: the ledger knows how to continue."""
         self._closing = True
-        for sending in list(self._sendings.values()):
-            sending.abort()
+        for submission in list(self._submissions.values()):
+            submission.abort()
         for job in [job for job, is_post in self._jobs.items() if not is_post]:
             job.cancel()
         posts = [job for job, is_post in self._jobs.items() if is_post]
@@ -263,26 +257,24 @@ class Desk:
             job.cancel()
         if rest:
             await asyncio.wait(rest, timeout=1.0)
-        await self._http.aclose()
-        await self._submit_http.aclose()
 
 
-def _claim(order: Order, ledger: Ledger, run_id: str) -> Claim:
-    uploads = {url: upload for url in order.request.media().values() if (upload := ledger.media_of(url))}
-    shown = {url: upload.content for url, upload in uploads.items()}
+def _record_of(order: Order, ledger: Ledger) -> TaskRecord:
+    """Return the record that the ledger is asked for. May block."""
+    uploads = {url: upload for url in order.request.media().values() if (upload := ledger.uploads.by_url(url))}
+    contents = {url: upload.content for url, upload in uploads.items()}
     files = {url: upload.sha256 for url, upload in uploads.items()}
     connection = order.connection
-    return Claim(
-        fingerprint=fingerprint(order, shown.get),
+    return TaskRecord(
+        fingerprint=fingerprint(order, contents.get),
         file_fingerprint=fingerprint(order, files.get),
-        reuse=order.on_repeat == "reuse",
         service=service_of(connection),
         connection=connection.name,
         base_url=connection.base_url,
-        request=stored_request(order, shown.get),
+        request=stored_request(order, contents.get),
         estimate=connection.estimate(order.request),
         counted=not connection.is_sandbox,
-        run_id=run_id,
-        prompt_id=order.origin.prompt_id,
-        node_id=order.origin.node_id,
+        run_id=order.prompt_id,
+        prompt_id=order.prompt_id,
+        node_id=order.node_id,
     )

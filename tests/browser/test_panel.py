@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from nodes.ledger.ledger import Ledger
+from nodes.ledger import Ledger
 from tests.browser.panel import Panel, panel_in
 from tests.conftest import Measured
 from tests.host.comfy import ComfyUI
@@ -211,7 +211,7 @@ def test_panel_opens_thousands_of_rows_in_less_than_a_second(panel: Panel, which
 
 
 def _hide_all(ledger: Ledger) -> None:
-    with ledger._database.writing() as db:
+    with ledger.database.writing() as db:
         db.execute("CREATE TABLE IF NOT EXISTS put_aside AS SELECT * FROM tasks")
         db.execute("DELETE FROM tasks")
 
@@ -227,7 +227,7 @@ def _fill(ledger: Ledger) -> None:
         )
         for number in range(ROWS)
     ]
-    with ledger._database.writing() as db:
+    with ledger.database.writing() as db:
         db.executemany(
             "INSERT INTO tasks (fingerprint, state, task_id, service, connection, base_url, request, counted, owner, "
             "created_at) VALUES ('', ?, ?, 'sandbox', 'sandbox', '', ?, 0, '', ?)",
@@ -236,7 +236,7 @@ def _fill(ledger: Ledger) -> None:
 
 
 def _show_all(ledger: Ledger) -> None:
-    with ledger._database.writing() as db:
+    with ledger.database.writing() as db:
         db.execute("DELETE FROM tasks")
         db.execute("INSERT INTO tasks SELECT * FROM put_aside")
         db.execute("DROP TABLE put_aside")

@@ -12,7 +12,7 @@ import pytest
 
 from nodes.comfy import node_cache, upload_pipeline
 from nodes.core.errors import StorageError
-from nodes.ledger.ledger import Ledger
+from nodes.ledger import Ledger
 from nodes.media.files import MediaError, MediaFile, describe, new_path
 from nodes.storage.base import StoredUrl
 
@@ -183,7 +183,7 @@ def test_another_storage_gets_its_own_copy(place: Place, services: Any) -> None:
 
 def test_the_length_of_a_clip_can_be_found_by_its_url(services: Any) -> None:
     (url,) = send(maker(b"clip", seconds=3.5))
-    upload = services.ledger.media_of(url)
+    upload = services.ledger.uploads.by_url(url)
     assert (upload.seconds, upload.storage) == (3.5, "place")
 
 

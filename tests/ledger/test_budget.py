@@ -6,7 +6,7 @@ import pytest
 
 from nodes.config.settings import Budget
 from nodes.core.errors import BudgetError
-from nodes.ledger.budget import check, check_certain, day_start
+from nodes.ledger.budget import check, day_start
 
 LIMITS = Budget(per_run_usd=10.0, per_day_usd=50.0)
 
@@ -39,13 +39,14 @@ def test_limits(cost: float, run: float, day: float, setting: str | None) -> Non
     assert f"${cost:.2f}" in text
 
 
-def test_what_is_certain_when_a_prompt_is_queued() -> None:
-    check_certain([], budget=LIMITS, spent_today=1000.0)
-    check_certain([5.0, 5.0], budget=LIMITS)
+def test_check_without_a_run() -> None:
+    """What is certain when a prompt is queued: no run has spent anything yet."""
+    check(0.0, budget=LIMITS, spent_today=1000.0, videos=0)
+    check(10.0, budget=LIMITS, spent_today=0.0, videos=2)
     with pytest.raises(BudgetError, match=r"3 new videos would cost about \$15.00"):
-        check_certain([5.0] * 3, budget=LIMITS)
+        check(15.0, budget=LIMITS, spent_today=0.0, videos=3)
     with pytest.raises(BudgetError, match="per_day_usd"):
-        check_certain([5.0], budget=LIMITS, spent_today=46.0)
+        check(5.0, budget=LIMITS, spent_today=46.0, videos=1)
 
 
 def test_a_day_begins_at_local_midnight() -> None:

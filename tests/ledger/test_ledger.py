@@ -8,30 +8,37 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from nodes.config.settings import Budget
 from nodes.core.errors import BudgetError, LedgerError
-from nodes.ledger.claims import InDoubt
+from nodes.ledger import Ledger, TaskRecord, UnresolvedRequestsError, Upload
 from nodes.ledger.database import Database
-from nodes.ledger.ledger import Ledger
-from nodes.ledger.records import Claim, Claimed
-from nodes.ledger.schema import MIGRATIONS, VERSION
+from nodes.ledger.schema import MIGRATIONS
 from nodes.runner.output_files import finished
 
 REPO = Path(__file__).resolve().parents[2]
 
 
-def claim(fingerprint: str = "f", **values: Any) -> Claim:
-    service = ("novita https://x", "novita", "https://x")
-    made = Claim(fingerprint, f"file {fingerprint}", True, *service, "{}", 1.0, True, "run", "prompt", "node")
+def wanted(fingerprint: str = "f", **values: Any) -> TaskRecord:
+    """A request, as the runner asks the ledger for its record."""
+    made = TaskRecord(
+        "novita https://x", "novita", "https://x", fingerprint, f"file {fingerprint}", estimate=1.0, counted=True,
+        run_id="run", prompt_id="prompt", node_id="node",
+    )  # fmt: skip
     return replace(made, **values)
 
 
-def claimed(ledger: Ledger, *claims: Claim, budget: Budget | None = None) -> list[Claimed]:
-    return ledger.claim(claims or [claim()], budget)
+class Claimed(NamedTuple):
+    row: TaskRecord
+    new: bool
+
+
+def claimed(ledger: Ledger, *records: TaskRecord, reuse: bool = True, budget: Budget | None = None) -> list[Claimed]:
+    records = records or (wanted(),)
+    return [Claimed(*one) for one in ledger.claim(records, reuse=[reuse] * len(records), budget=budget)]
 
 
 @pytest.fixture
@@ -56,8 +63,8 @@ def other(path: Path) -> Iterator[Ledger]:
 
 
 def adopt(ledger: Ledger, task_id: str = "t") -> int:
-    values = {"service": "novita https://x", "connection": "novita", "base_url": "https://x", "began_at": 1.0}
-    return ledger.adopt(task_id, **values).id  # type: ignore[arg-type]
+    task = TaskRecord("novita https://x", "novita", "https://x", state="submitted", task_id=task_id, submitted_at=1.0)
+    return ledger.adopt(task).id
 
 
 def test_only_its_owner_can_read_it(ledger: Ledger, path: Path) -> None:
@@ -68,7 +75,7 @@ def test_only_its_owner_can_read_it(ledger: Ledger, path: Path) -> None:
 
 def test_every_commit_is_flushed_with_its_directory(ledger: Ledger) -> None:
     claimed(ledger)
-    with ledger._database.reading() as db:
+    with ledger.database.reading() as db:
         assert db.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
         assert db.execute("PRAGMA synchronous").fetchone()[0] == 3  # EXTRA
 
@@ -88,7 +95,7 @@ def test_an_intent_belongs_to_one_process_while_it_lives(ledger: Ledger, other: 
 
 def test_an_intent_that_was_never_sent_is_free_after_its_process(ledger: Ledger, other: Ledger) -> None:
     [mine] = claimed(ledger)
-    ledger._presence.hide()
+    ledger.process_lock.release()
     [theirs] = claimed(other)
     assert theirs.new
     assert theirs.row.id != mine.row.id
@@ -100,20 +107,20 @@ def test_an_intent_that_was_never_sent_is_free_after_its_process(ledger: Ledger,
 def test_an_intent_that_is_known_by_its_files_only_is_settled_as_well(ledger: Ledger, other: Ledger) -> None:
     [mine] = claimed(ledger)
     ledger.begin_post(mine.row.id)
-    ledger._presence.hide()
-    with pytest.raises(InDoubt):
-        claimed(other, claim("seen anew", file_fingerprint="file f"))
-    assert other.row(mine.row.id).state == "unknown"
+    ledger.process_lock.release()
+    with pytest.raises(UnresolvedRequestsError):
+        claimed(other, wanted("seen anew", file_fingerprint="file f"))
+    assert other.get(mine.row.id).state == "unknown"
 
 
 def test_an_intent_that_may_have_been_sent_is_in_doubt_after_its_process(ledger: Ledger, other: Ledger) -> None:
     [mine] = claimed(ledger)
     ledger.begin_post(mine.row.id)
-    ledger._presence.hide()
-    with pytest.raises(InDoubt) as caught:
-        claimed(other, claim("new"), claim())
-    assert list(caught.value.rows) == [1]
-    assert other.row(mine.row.id).state == "unknown"
+    ledger.process_lock.release()
+    with pytest.raises(UnresolvedRequestsError) as caught:
+        claimed(other, wanted("new"), wanted())
+    assert list(caught.value.records) == [1]
+    assert other.get(mine.row.id).state == "unknown"
     assert other.spent("run")[0] == 1.0  # nothing was made for the rest of the batch
     ledger.record_task(mine.row.id, "late")  # the answer came after all
     assert claimed(other)[0].row.task_id == "late"
@@ -122,8 +129,8 @@ def test_an_intent_that_may_have_been_sent_is_in_doubt_after_its_process(ledger:
 def test_the_mark_is_taken_back_when_nothing_arrived(ledger: Ledger, other: Ledger) -> None:
     [mine] = claimed(ledger)
     ledger.begin_post(mine.row.id)
-    ledger.post_did_not_arrive(mine.row.id)
-    ledger._presence.hide()
+    ledger.post_not_delivered(mine.row.id)
+    ledger.process_lock.release()
     assert claimed(other)[0].new
 
 
@@ -140,8 +147,8 @@ def test_the_mark_is_taken_back_when_nothing_arrived(ledger: Ledger, other: Ledg
     ],
 )
 def test_which_of_several_equal_requests_is_used_again(ledger: Ledger, states: list[str], found: str | None) -> None:
-    ids = [claimed(ledger, claim(reuse=False))[0].row.id for _ in states]
-    with ledger._database.writing() as db:
+    ids = [claimed(ledger, reuse=False)[0].row.id for _ in states]
+    with ledger.database.writing() as db:
         db.executemany("UPDATE tasks SET state = ? WHERE id = ?", list(zip(states, ids, strict=True)))
     [again] = claimed(ledger)
     assert again.new is (found is None)
@@ -150,11 +157,12 @@ def test_which_of_several_equal_requests_is_used_again(ledger: Ledger, states: l
 
 def test_budget_is_reserved_together_or_not_at_all(ledger: Ledger) -> None:
     budget = Budget(per_run_usd=2.5, per_day_usd=100)
-    claimed(ledger, claim("a"), claim("b"), claim("a"), budget=budget)
+    claimed(ledger, wanted("a"), wanted("b"), wanted("a"), budget=budget)
     assert ledger.spent("run") == (2.0, 2.0)
     with pytest.raises(BudgetError):
-        claimed(ledger, claim("c"), budget=budget)
-    claimed(ledger, claim("a"), claim("c", counted=False), claim("d", run_id="next"), budget=budget)
+        claimed(ledger, wanted("c"), budget=budget)
+    later = [wanted("a"), wanted("c", counted=False), wanted("d")]
+    claimed(ledger, *(replace(record, run_id="next") for record in later), budget=budget)
     assert ledger.spent("run") == (2.0, 3.0)
 
 
@@ -171,10 +179,10 @@ def test_yesterday_does_not_count_today(path: Path) -> None:
 
 def test_processes_side_by_side_share_each_request_once(path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from nodes.ledger.ledger import Ledger; "
-        "from tests.ledger.test_ledger import claim\n"
+        "import sys; from pathlib import Path; from nodes.ledger import Ledger; "
+        "from tests.ledger.test_ledger import wanted\n"
         f"ledger = Ledger(Path({str(path)!r}))\n"
-        "print(sum(ledger.claim([claim(str(i))], None)[0].new for i in range(25)), flush=True)\n"
+        "print(sum(ledger.claim([wanted(str(i))], reuse=[True], budget=None)[0][1] for i in range(25)), flush=True)\n"
         "sys.stdin.read()"
     )
     workers = [
@@ -190,25 +198,25 @@ def test_processes_side_by_side_share_each_request_once(path: Path) -> None:
 def test_a_reason_with_half_a_character_is_written_down(ledger: Ledger) -> None:
     failed, doubtful = adopt(ledger), claimed(ledger)[0].row.id
     ledger.fail(failed, "said \ud83d", billed=True)
-    ledger.doubt(doubtful, "said \ud83d")
-    assert [ledger.row(row_id).reason for row_id in (failed, doubtful)] == ["said ?", "said ?"]
+    ledger.mark_unknown(doubtful, "said \ud83d")
+    assert [ledger.get(row_id).reason for row_id in (failed, doubtful)] == ["said ?", "said ?"]
 
 
 def test_a_time_that_is_none_is_left_out(ledger: Ledger, tmp_path: Path) -> None:
     row_id = adopt(ledger)
     values = {"url": "https://x/v.mp4", "expires_at": None, "seed": None, "executed_at": 1.0}
     ledger.record_result(row_id, **values, completed_at=1e22)  # type: ignore[arg-type]
-    times = finished(ledger.row(row_id), tmp_path).info["times"]
+    times = finished(ledger.get(row_id), tmp_path).info["times"]
     assert (times["executed"], times["completed"]) == ("1970-01-01T00:00:01Z", None)
 
 
 def test_unfinished_tasks_go_to_one_living_process(ledger: Ledger, other: Ledger) -> None:
     adopt(ledger, "young")
-    assert [row.task_id for row in ledger.unfinished(60)] == ["young"]
-    assert other.unfinished(60) == []
-    ledger._presence.hide()
-    assert [row.task_id for row in other.unfinished(60)] == ["young"]
-    assert other.unfinished(-1) == []
+    assert [row.task_id for row in ledger.take_over_unfinished(60)] == ["young"]
+    assert other.take_over_unfinished(60) == []
+    ledger.process_lock.release()
+    assert [row.task_id for row in other.take_over_unfinished(60)] == ["young"]
+    assert other.take_over_unfinished(-1) == []
 
 
 # --- files that cannot be used ------------------------------------------------------------------------------------
@@ -221,7 +229,7 @@ def broken(path: Path, kind: str) -> None:
         return
     good = Ledger(path)
     for number in range(40):
-        claimed(good, claim(f"fingerprint number {number}" * 10))
+        claimed(good, wanted(f"fingerprint number {number}" * 10))
     good.close()
     content = bytearray(path.read_bytes())
     if kind == "truncated":
@@ -252,7 +260,7 @@ def test_a_file_that_cannot_be_trusted_is_left_alone(path: Path, kind: str, text
         lambda: claimed(ledger),
         ledger.recover,
         lambda: ledger.find("t", ""),
-        lambda: ledger.media_of("u"),
+        lambda: ledger.uploads.by_url("u"),
     ):
         with pytest.raises(LedgerError, match=text):
             attempt()
@@ -261,7 +269,7 @@ def test_a_file_that_cannot_be_trusted_is_left_alone(path: Path, kind: str, text
 
 
 def test_a_locked_file_is_an_error_and_works_again_afterwards(ledger: Ledger, path: Path) -> None:
-    claimed(ledger, claim("first"))
+    claimed(ledger, wanted("first"))
     blocked = Ledger(path, busy_seconds=0.05)
     with sqlite3.connect(path, isolation_level=None) as holder:
         holder.execute("BEGIN EXCLUSIVE")
@@ -287,12 +295,12 @@ def test_a_read_only_file(ledger: Ledger, path: Path) -> None:
     ledger.close()
     path.chmod(0o400)
     with pytest.raises(LedgerError, match="writable"):
-        claimed(ledger, claim("new"))
+        claimed(ledger, wanted("new"))
 
 
 def test_a_file_that_became_read_only_under_way(ledger: Ledger) -> None:
     [mine] = claimed(ledger)
-    with ledger._database.reading() as db:
+    with ledger.database.reading() as db:
         db.execute("PRAGMA query_only = ON")
     with pytest.raises(LedgerError, match="Make the file and its folder writable"):
         ledger.begin_post(mine.row.id)
@@ -347,33 +355,33 @@ def columns(database: Database) -> set[str]:
 
 
 def test_an_older_file_is_brought_up_to_date_and_kept(ledger: Ledger, path: Path) -> None:
-    claimed(ledger, claim("old"))
+    claimed(ledger, wanted("old"))
     ledger.close()
     newer = Database(path, migrations=NEXT)
     assert "colour" in columns(newer)
     with newer.reading() as db:
         assert db.execute("SELECT fingerprint, colour FROM tasks").fetchone()[:] == ("old", "grey")
     newer.close()
-    copy = path.with_name(f"ledger.version{VERSION}.sqlite3")
+    copy = path.with_name(f"ledger.version{len(MIGRATIONS)}.sqlite3")
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with sqlite3.connect(copy) as db:
         assert db.execute("SELECT fingerprint FROM tasks").fetchone() == ("old",)
 
 
 def test_a_migration_that_fails_changes_nothing(ledger: Ledger, path: Path) -> None:
-    claimed(ledger, claim("old"))
+    claimed(ledger, wanted("old"))
     ledger.close()
     wrong = (*MIGRATIONS, ("ALTER TABLE tasks ADD COLUMN colour TEXT", "THIS IS NO SQL"))
     with pytest.raises(LedgerError):
         columns(Database(path, migrations=wrong))
     assert "colour" not in columns(Database(path))
-    assert claimed(ledger, claim("old"))[0].new is False
+    assert claimed(ledger, wanted("old"))[0].new is False
 
 
 def test_a_new_file_has_the_newest_version(ledger: Ledger) -> None:
     claimed(ledger)
-    with ledger._database.reading() as db:
-        assert db.execute("PRAGMA user_version").fetchone()[0] == VERSION
+    with ledger.database.reading() as db:
+        assert db.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS)
 
 
 # --- uploads ------------------------------------------------------------------------------------------------------
@@ -384,11 +392,10 @@ def test_uploads(path: Path) -> None:
     ledger = Ledger(path, clock=lambda: now[0])
 
     def remember(url: str, expires_at: float | None, storage: str = "s3", sha256: str = "aa") -> None:
-        facts = {"sha256": sha256, "content": f"what {sha256} shows", "kind": "video", "storage": storage}
-        ledger.remember_upload(url, **facts, expires_at=expires_at, seconds=3.5)  # type: ignore[arg-type]
+        ledger.uploads.add(Upload(url, sha256, f"what {sha256} shows", "video", storage, expires_at, 3.5))
 
     def found(min_life: float, storage: str = "s3") -> str | None:
-        upload = ledger.upload_for("aa", storage, min_life)
+        upload = ledger.uploads.find("aa", storage, min_life)
         return None if upload is None else upload.url
 
     remember("https://a", 1100.0)
@@ -400,17 +407,17 @@ def test_uploads(path: Path) -> None:
     remember("data:image/png;base64,AAAA", None, storage="inline")
     assert found(0, "inline") is None  # megabytes are not kept
     for url in ("https://a", "data:image/png;base64,AAAA"):
-        upload = ledger.media_of(url)
+        upload = ledger.uploads.by_url(url)
         assert upload is not None
         assert (upload.sha256, upload.content) == ("aa", "what aa shows")
         assert (upload.seconds, upload.kind, upload.storage) == (3.5, "video", "s3" if upload.url else "inline")
         assert url not in repr(upload)
     remember("https://a", 1300.0, sha256="bb")
-    again = ledger.media_of("https://a")
+    again = ledger.uploads.by_url("https://a")
     assert again is not None
     assert again.sha256 == "bb"
-    assert ledger.media_of("https://never") is None
+    assert ledger.uploads.by_url("https://never") is None
     now[0] += 90 * 86_400
     remember("https://d", None)
-    assert ledger.media_of("https://a") is None
+    assert ledger.uploads.by_url("https://a") is None
     ledger.close()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from nodes.ledger import Ledger, Upload
 from nodes.ledger.database import Database
-from nodes.ledger.ledger import Ledger
 from nodes.ledger.schema import MIGRATIONS
 from nodes.runner.fingerprint import fingerprint
 from nodes.runner.models import service_of
@@ -51,12 +51,12 @@ def test_nothing_is_lost(path: Path) -> None:
     ledger = Ledger(path)
 
     row = ledger.find("paid-for", "novita https://x")
-    upload = ledger.media_of(URL)
+    upload = ledger.uploads.by_url(URL)
 
     assert row is not None and upload is not None
     assert (row.fingerprint, row.state, row.file, row.request) == ("old", "saved", "wan27/a.mp4", {"prompt": "waves"})
     assert (upload.sha256, upload.content, upload.url) == (FILE, FILE, URL)
-    assert ledger.upload_for(FILE, "s3", 10**9) == upload
+    assert ledger.uploads.find(FILE, "s3", 10**9) == upload
     ledger.close()
     with sqlite3.connect(path) as db:
         for table, rows in before.items():
@@ -75,8 +75,7 @@ def test_what_the_first_version_paid_for_is_found_with_today_s_encoder_and_the_n
     first_version(path, fingerprint(order, {URL: FILE}.get), service_of(connection), connection.base_url)
 
     def upload(url: str, sha256: str) -> None:
-        facts = {"content": SHOWN, "kind": "image", "storage": "s3", "expires_at": None}
-        house.ledger_in_use.remember_upload(url, sha256=sha256, **facts)  # type: ignore[arg-type]
+        house.ledger_in_use.uploads.add(Upload(url, sha256, SHOWN, "image", "s3"))
 
     upload(URL, FILE)
     [today] = asyncio.run(house.submit(order))

@@ -22,8 +22,7 @@ from aiohttp.test_utils import make_mocked_request
 from nodes import services
 from nodes.config.settings import Budget
 from nodes.core.errors import DownloadError
-from nodes.ledger.ledger import Ledger
-from nodes.ledger.records import Claim
+from nodes.ledger import Ledger, TaskRecord
 from nodes.panel.access import is_local, refusal
 from nodes.panel.routes import Panel
 
@@ -82,21 +81,21 @@ class Host:
         return self.ask(method, path, headers=self.own_page, content=json.dumps(body or {}))
 
     def task(self, prompt: str, *, connection: str = "novita", estimate: float = 0.5) -> int:
-        claim = Claim(
+        wanted = TaskRecord(
             fingerprint=prompt,
             file_fingerprint=prompt,
-            reuse=True,
             service=connection,
             connection=connection,
             base_url="https://api.example",
-            request=json.dumps({"prompt": prompt, "duration": 5, "resolution": "720P"}, ensure_ascii=False),
+            request={"prompt": prompt, "duration": 5, "resolution": "720P"},
             estimate=estimate,
             counted=connection != "sandbox",
             run_id="run",
             prompt_id="prompt",
             node_id="7",
         )
-        row_id = self.ledger.claim([claim], Budget(1000, 1000))[0].row.id
+        [(record, _)] = self.ledger.claim([wanted], reuse=[True], budget=Budget(1000, 1000))
+        row_id = record.id
         self.ledger.begin_post(row_id)
         self.ledger.record_task(row_id, f"task-{row_id}")
         return row_id

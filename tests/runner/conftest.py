@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from nodes.api.request import VideoRequest
 from nodes.config.settings import Budget, Polling
 from nodes.core.backoff import Backoff
 from nodes.core.limits import OnRepeat
-from nodes.ledger.ledger import Ledger
+from nodes.ledger import Ledger
 from nodes.runner.models import Finished, Order, Progress, Submitted
 from nodes.runner.runner import Runner
 from tests.service import Service
@@ -49,7 +50,7 @@ class House:
         return Ledger(self.folder / "user" / "ledger.sqlite3", **options)
 
     def start(self, *, budget: Budget = PLENTY, **options: Any) -> Runner:
-        self.ledger_in_use = self.ledger()
+        self.ledger_in_use = self.ledger(clock=options.pop("wall_clock", time.time))
         self.runner = Runner(
             ledger=self.ledger_in_use,
             output_dir=self.output,
@@ -63,7 +64,7 @@ class House:
         self.runners.append(self.runner)
         return self.runner
 
-    def order(self, seed: int = 1, on_repeat: OnRepeat = "reuse", **fields: Any) -> Order:
+    def order(self, seed: int = 1, on_repeat: OnRepeat = "reuse", prompt_id: str = "run", **fields: Any) -> Order:
         values = {
             "prompt": "waves",
             "image_url": "https://x.test/a.png",
@@ -71,27 +72,26 @@ class House:
             "resolution": "720P",
             "seed": seed,
         }
-        return Order(VideoRequest(**{**values, **fields}), self.connection, on_repeat=on_repeat)
+        return Order(VideoRequest(**{**values, **fields}), self.connection, on_repeat, prompt_id)
 
-    async def submit(self, *orders: Order, run_id: str = "run") -> list[Submitted]:
-        return await self.runner.submit_batch(orders or [self.order()], run_id=run_id)
+    async def submit(self, *orders: Order) -> list[Submitted]:
+        return await self.runner.submit_batch(orders or [self.order()])
 
     async def wait(
         self, task_id: str, on_update: Callable[[Progress], None] = lambda _: None, timeout: float | None = 30
     ) -> Finished:
         return await self.runner.wait(task_id, connection=self.connection, on_update=on_update, timeout_seconds=timeout)
 
-    async def make(self, *orders: Order, run_id: str = "run") -> list[Finished]:
+    async def make(self, *orders: Order) -> list[Finished]:
         """What a graph does: submit, wait."""
-        submitted = await self.submit(*orders, run_id=run_id)
+        submitted = await self.submit(*orders)
         return await asyncio.gather(*(self.wait(item.task_id) for item in submitted))
 
-    def run(self, *orders: Order, run_id: str = "run") -> list[Finished]:
-        return asyncio.run(self.make(*orders, run_id=run_id))
+    def run(self, *orders: Order) -> list[Finished]:
+        return asyncio.run(self.make(*orders))
 
     def states(self) -> list[str]:
-        with self.ledger()._database.reading() as db:
-            return [row[0] for row in db.execute("SELECT state FROM tasks ORDER BY id")]
+        return [record.state for record in reversed(self.ledger().page(limit=200).records)]
 
     def close(self) -> None:
         for runner in self.runners:

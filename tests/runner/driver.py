@@ -24,7 +24,7 @@ from nodes.api.request import VideoRequest
 from nodes.config.settings import Budget, Polling
 from nodes.core.backoff import Backoff
 from nodes.core.errors import Wan27Error
-from nodes.ledger.ledger import Ledger
+from nodes.ledger import Ledger
 from nodes.runner.models import Order
 from nodes.runner.runner import Runner
 
@@ -74,7 +74,7 @@ def order(base_url: str, seed: int) -> Order:
 
 
 async def graph(runner: Runner, wanted: Order) -> dict[str, Any]:
-    [submitted] = await runner.submit_batch([wanted], run_id="run")
+    [submitted] = await runner.submit_batch([wanted])
     finished = await runner.wait(
         submitted.task_id, connection=wanted.connection, on_update=lambda _: None, timeout_seconds=60
     )

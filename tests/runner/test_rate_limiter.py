@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 
-from nodes.runner.rate_limiter import BURST, Limiter
+from nodes.runner.rate_limiter import BURST, RateLimiter
 
 
 class Clock:
@@ -30,19 +30,19 @@ class Clock:
         self.now = end
 
 
-def turns(limiter: Limiter, clock: Clock, tasks: int, seconds: float, hold: float = 0.0) -> list[tuple[float, int]]:
+def turns(limiter: RateLimiter, clock: Clock, tasks: int, seconds: float, hold: float = 0.0) -> list[tuple[float, int]]:
     """When each of some tasks that ask again and again gets its turns."""
     got: list[tuple[float, int]] = []
 
     async def ask(number: int) -> None:
         while True:
-            await limiter.turn()
+            await limiter.wait()
             got.append((clock.now - 1000.0, number))
 
     async def main() -> None:
         asking = [asyncio.ensure_future(ask(number)) for number in range(tasks)]
         if hold:
-            limiter.hold(hold)
+            limiter.pause(hold)
         await clock.run(seconds)
         for task in asking:
             task.cancel()
@@ -53,7 +53,7 @@ def turns(limiter: Limiter, clock: Clock, tasks: int, seconds: float, hold: floa
 
 def test_all_tasks_together_stay_under_the_rate() -> None:
     clock = Clock()
-    got = turns(Limiter(60, clock=lambda: clock.now, sleep=clock.sleep), clock, tasks=7, seconds=60)
+    got = turns(RateLimiter(60, clock=lambda: clock.now, sleep=clock.sleep), clock, tasks=7, seconds=60)
     assert 60 <= len(got) <= 60 + BURST
     counts = [sum(number == task for _, number in got) for task in range(7)]
     assert max(counts) - min(counts) <= BURST + 1  # first come, first served; the first may use what was saved up
@@ -61,18 +61,18 @@ def test_all_tasks_together_stay_under_the_rate() -> None:
 
 def test_a_pause_the_service_asked_for_holds_everybody() -> None:
     clock = Clock()
-    got = turns(Limiter(60, clock=lambda: clock.now, sleep=clock.sleep), clock, tasks=3, seconds=60, hold=30)
+    got = turns(RateLimiter(60, clock=lambda: clock.now, sleep=clock.sleep), clock, tasks=3, seconds=60, hold=30)
     assert min(at for at, _ in got) >= 30
 
 
 def test_without_a_rate_only_a_pause_counts() -> None:
     clock = Clock()
-    limiter = Limiter(None, clock=lambda: clock.now, sleep=clock.sleep)
-    asyncio.run(asyncio.wait_for(limiter.turn(), 5))
-    limiter.hold(10)
+    limiter = RateLimiter(None, clock=lambda: clock.now, sleep=clock.sleep)
+    asyncio.run(asyncio.wait_for(limiter.wait(), 5))
+    limiter.pause(10)
 
     async def main() -> None:
-        task = asyncio.ensure_future(limiter.turn())
+        task = asyncio.ensure_future(limiter.wait())
         await clock.run(9.9)
         assert not task.done()
         await clock.run(0.2)

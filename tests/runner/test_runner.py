@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -177,12 +176,9 @@ def test_refused_connections_are_tried_again_until_one_is_accepted(house: House,
     assert service.count["submit"] == 1
 
 
-def test_the_wait_for_a_slot_takes_nothing_from_the_time_for_retries(
-    house: House, service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_wait_for_a_slot_takes_nothing_from_the_time_for_retries(house: House, service: Service) -> None:
     later = [0.0]
-    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later[0])
-    monkeypatch.setattr("nodes.runner.submission.time", clock)
+    house.start(clock=lambda: time.monotonic() + later[0])
     service.faults(*at("submit", "rate_limit", skip=4, count=2, retry_after=0))
 
     async def graph() -> None:
@@ -232,7 +228,6 @@ def test_cancelling_withdraws_what_was_not_sent(house: House, service: Service) 
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await soon(lambda: house.runner._desk is not None)
         service.answer.set()
         await soon(lambda: sorted(set(house.states())) == ["failed", "saved"])
 
@@ -362,14 +357,13 @@ def test_a_pasted_id_that_nobody_knows(house: House, service: Service) -> None:
 
 def test_a_task_that_the_service_forgot(house: House, service: Service) -> None:
     now = [1e9]
-    house.ledger_in_use._clock = lambda: now[0]
+    house.start(wall_clock=lambda: now[0])
     service.faults(*at("result", "processing", count=None))
     asyncio.run(house.submit())
     house.runner.close(1.0)
     now[0] += 3600
     service.faults(*at("result", "not_found", count=3))
-    house.start()
-    house.ledger_in_use._clock = lambda: now[0]
+    house.start(wall_clock=lambda: now[0])
     with pytest.raises(TaskNotFoundError, match=r"forgotten.*submit_again"):
         house.run()
     assert len(service.accepted()) == 1
@@ -382,8 +376,7 @@ def test_a_task_that_the_sandbox_forgot_is_made_again(house: House, service: Ser
     house.runner.close(1.0)
     service.faults()
     service.forget()
-    house.start()
-    house.ledger_in_use._clock = lambda: time.time() + 3600
+    house.start(wall_clock=lambda: time.time() + 3600)
     with pytest.raises(TaskFailedError, match="sandbox has forgotten"):
         house.run()
     house.run()
@@ -484,13 +477,13 @@ def test_budget_of_a_run_counts_all_its_nodes_and_items(house: House, service: S
 
     async def graph() -> None:
         outcomes = await asyncio.gather(
-            *(house.submit(house.order(seed=seed), run_id="one") for seed in range(4)), return_exceptions=True
+            *(house.submit(house.order(seed=seed, prompt_id="one")) for seed in range(4)), return_exceptions=True
         )
         assert [isinstance(outcome, BudgetError) for outcome in outcomes].count(True) == 2
         with pytest.raises(BudgetError, match=r"\$0\.60.*\$0\.50.*per_run_usd.*config\.toml"):
-            await house.submit(*(house.order(seed=seed) for seed in range(10, 13)), run_id="two")
-        await house.submit(house.order(seed=0), house.order(seed=1), run_id="one")  # paid for already
-        await house.submit(house.order(seed=20), run_id="three")
+            await house.submit(*(house.order(seed=seed, prompt_id="two") for seed in range(10, 13)))
+        await house.submit(*(house.order(seed=seed, prompt_id="one") for seed in range(2)))  # nothing new
+        await house.submit(house.order(seed=20, prompt_id="three"))
 
     asyncio.run(graph())
     assert service.count["submit"] == 3
@@ -498,17 +491,17 @@ def test_budget_of_a_run_counts_all_its_nodes_and_items(house: House, service: S
 
 def test_budget_of_the_day(house: House, service: Service) -> None:
     house.start(budget=Budget(per_run_usd=100, per_day_usd=0.5))
-    house.run(house.order(seed=1), run_id="a")
+    house.run(house.order(seed=1, prompt_id="a"))
     service.faults(*at("submit", "lost_answer"))
     with pytest.raises(OutcomeUnknownError):
-        house.run(house.order(seed=2), run_id="b")
+        house.run(house.order(seed=2, prompt_id="b"))
     with pytest.raises(BudgetError, match=r"\$0\.40 were used today.*per_day_usd"):
-        house.run(house.order(seed=3), run_id="c")
+        house.run(house.order(seed=3, prompt_id="c"))
     assert service.count["submit"] == 2
 
 
 def test_a_ledger_that_cannot_be_used_stops_everything(house: House, service: Service) -> None:
-    path = house.ledger().path
+    path = house.ledger().database.path
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"this is no database, but somebody may want it back" * 100)
     before = path.read_bytes()
@@ -530,7 +523,7 @@ def test_what_an_earlier_process_left_is_picked_up(house: House, service: Servic
 
 def test_a_task_that_was_given_up_is_looked_for_again(house: House, service: Service) -> None:
     service.faults(*at("result", "unauthorized", count=3))
-    house.start(rescan_seconds=0.05)
+    house.start(scan_seconds=0.05)
     asyncio.run(house.submit())  # and nobody waits
     asyncio.run(soon(lambda: house.states() == ["saved"]))
     assert service.fault_hits()[0]["hits"] == 3
@@ -549,24 +542,23 @@ def test_a_task_is_picked_up_once_its_connection_is_set(house: House, service: S
         asked.append(name)
         return connection if len(asked) > 2 else None
 
-    house.start(rescan_seconds=0.05, connection_for=connection_for).resume_unfinished()
+    house.start(scan_seconds=0.05, connection_for=connection_for).resume_unfinished()
     asyncio.run(soon(lambda: house.states() == ["saved"]))
 
 
 def test_looking_again_writes_nothing_and_ends_with_the_runner(house: House, service: Service) -> None:
-    house.start(rescan_seconds=0.01)
+    house.start(scan_seconds=0.01)
     house.run()
-    ledger = house.ledger_in_use.path
+    ledger = house.ledger_in_use.database.path
     looked: list[float] = []
-    unfinished = house.ledger_in_use.unfinished
+    unfinished = house.ledger_in_use.take_over_unfinished
     before = ledger.stat().st_mtime_ns
-    house.ledger_in_use.unfinished = lambda age: looked.append(age) or unfinished(age)  # type: ignore[method-assign,func-returns-value]
+    house.ledger_in_use.take_over_unfinished = lambda age: looked.append(age) or unfinished(age)  # type: ignore[method-assign,func-returns-value]
     asyncio.run(soon(lambda: len(looked) > 3))
     assert ledger.stat().st_mtime_ns == before
-    background = house.runner._background
-    assert background.running
+    assert house.runner.running
     house.runner.close(1.0)
-    assert not background.running
+    assert not house.runner.running
 
 
 def test_closing_lets_a_post_come_back(house: House, service: Service) -> None:

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from nodes.config.settings import Budget
 from nodes.core.errors import BudgetError
-from nodes.ledger.ledger import Ledger
-from nodes.ledger.records import Claim
+from nodes.ledger import Ledger, TaskRecord
 
 
 @pytest.fixture
@@ -17,11 +15,12 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def _claim(ledger: Ledger, prompt: str, *, estimate: float = 0.5) -> int:
-    claim = Claim(
-        prompt, prompt, True, "sandbox", "sandbox", "http://127.0.0.1:1", json.dumps({"prompt": prompt}), estimate,
-        True, "run", "", "",
+    wanted = TaskRecord(
+        "sandbox", "sandbox", "http://127.0.0.1:1", prompt, prompt, request={"prompt": prompt}, estimate=estimate,
+        counted=True,
     )  # fmt: skip
-    return ledger.claim([claim], Budget(100, 1))[0].row.id
+    [(record, _)] = ledger.claim([wanted], reuse=[True], budget=Budget(100, 1))
+    return record.id
 
 
 def _submitted(ledger: Ledger, prompt: str) -> int:
@@ -36,9 +35,9 @@ def test_pages_go_from_the_newest_to_the_oldest(ledger: Ledger) -> None:
 
     seen, before = [], None
     while True:
-        page = ledger.browse.page(before=before, limit=3)
+        page = ledger.page(before=before, limit=3)
         assert page.total == 7
-        seen.append([row.id for row in page.rows])
+        seen.append([row.id for row in page.records])
         before = page.before
         if before is None:
             break
@@ -62,28 +61,28 @@ def test_text_is_looked_for_as_it_is(ledger: Ledger, text: str, found: set[str])
     for prompt in ("A lake", "100% snow_white", "一只猫", "failing"):
         _submitted(ledger, prompt)
 
-    assert {row.request["prompt"] for row in ledger.browse.page(text=text).rows} == found
+    assert {row.request["prompt"] for row in ledger.page(text=text).records} == found
 
 
 def test_states_narrow_the_page(ledger: Ledger) -> None:
     running, failing = _submitted(ledger, "running"), _submitted(ledger, "failing")
     ledger.fail(failing, "no", billed=True)
 
-    assert [row.id for row in ledger.browse.page(states=["failed"]).rows] == [failing]
-    assert [row.id for row in ledger.browse.page(states=["submitted", "saved"]).rows] == [running]
-    assert [row.id for row in ledger.browse.rows([running, 999])] == [running]
+    assert [row.id for row in ledger.page(states=["failed"]).records] == [failing]
+    assert [row.id for row in ledger.page(states=["submitted", "saved"]).records] == [running]
+    assert [row.id for row in ledger.records([running, 999])] == [running]
 
 
-def test_a_listener_hears_of_what_was_committed_and_of_nothing_else(ledger: Ledger) -> None:
-    first = _submitted(ledger, "before anybody listened")
-    heard: list[set[int]] = []
-    ledger.listen(lambda ids: heard.append(set(ids)))
+def test_on_change_gets_what_was_committed_and_nothing_else(ledger: Ledger) -> None:
+    first = _submitted(ledger, "in another process")
+    changes: list[set[int]] = []
+    watched = Ledger(ledger.database.path, on_change=lambda ids: changes.append(set(ids)))
 
-    second = _submitted(ledger, "new")
-    ledger.fail(first, "no", billed=True)
+    second = _submitted(watched, "new")
+    watched.fail(first, "no", billed=True)
     with pytest.raises(BudgetError):
-        _claim(ledger, "too much", estimate=2.0)
-    ledger.close()
-    ledger.fail(second, "after the file was opened again", billed=True)
+        _claim(watched, "too much", estimate=2.0)
+    watched.close()
+    watched.fail(second, "after the file was opened again", billed=True)
 
-    assert heard == [{second}, {second}, {second}, {first}, {second}]
+    assert changes == [{second}, {second}, {second}, {first}, {second}]
