@@ -1,8 +1,4 @@
-"""The offline stand-in for the remote service.
-
-`Sandbox(state_dir).start()` listens on loopback and returns its base URL; `python -m nodes.sandbox` does so by hand.
-Importing this package is cheap: aiohttp, PyAV and Pillow are loaded when the first sandbox starts.
-"""
+"""An offline stand-in for the remote service: `Sandbox(state_dir).start()`, or `python -m nodes.sandbox`."""
 
 from __future__ import annotations
 

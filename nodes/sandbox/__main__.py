@@ -1,4 +1,4 @@
-"""`python -m nodes.sandbox`: the sandbox by hand. Prints its base URL on one line and runs until it is interrupted."""
+"""`python -m nodes.sandbox`: run a sandbox, print its base URL on one line, and stop at an interrupt."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .server import Sandbox
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until SIGINT or SIGTERM; returns the exit code."""
+    """Run until SIGINT or SIGTERM; return the exit code."""
     default = SandboxOptions()
     parser = argparse.ArgumentParser(prog="python -m nodes.sandbox", description="Offline stand-in for the service.")
-    parser.add_argument("--state-dir", type=Path, help="where tasks and files are kept (default: a new temporary one)")
+    parser.add_argument("--state-dir", type=Path, help="directory for tasks and files (default: a temporary one)")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
     for name, help_text in (
-        ("task-seconds", "least time of a task"),
-        ("queue-seconds", "time in the queue before it"),
+        ("task-seconds", "shortest time of a task"),
+        ("queue-seconds", "time in the queue before that"),
         ("fps", "frame rate of the videos, 1-60"),
-        ("result-ttl-seconds", "life of the URL of a result"),
+        ("result-ttl-seconds", "lifetime of the URL of a result"),
         ("requests-per-minute", "polls of one key, 429 beyond"),
-        ("upload-expires", "life of the URL of an upload, in seconds"),
+        ("upload-expires", "lifetime of the URL of an upload, in seconds"),
     ):
         value = getattr(default, name.replace("-", "_"))
         kind = float if isinstance(value, float) else int
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="wan27-sandbox-") as temporary:
         sandbox = Sandbox(state_dir or Path(temporary), host=host, port=port, options=options)
         print(sandbox.start(), flush=True)
-        # with a timeout, because Windows does not interrupt an endless wait
+        # with a timeout, because Windows does not interrupt a wait without one
         while not ended.wait(0.5):
             pass
         sandbox.stop()

@@ -1,4 +1,4 @@
-"""Gets the media of a request. Only from loopback: the sandbox does not reach the internet."""
+"""Fetching the media of a request, from loopback only: the sandbox does not reach the internet."""
 
 from __future__ import annotations
 
@@ -8,26 +8,20 @@ import hashlib
 import time
 from urllib.parse import urlsplit
 
-from ..core import limits
 from ..core.addresses import is_loopback
+from .inspect import BOUNDS
 from .store import Store
 
 UPLOAD_PATH = "/sandbox/media/"
-_LIMITS = {
-    "image_url": limits.IMAGE.max_bytes,
-    "last_frame_url": limits.IMAGE.max_bytes,
-    "first_clip_url": limits.CLIP.max_bytes,
-    "driving_audio_url": limits.AUDIO.max_bytes,
-}
 _UNABLE = "InvalidParameter.DataInspection: Unable to download the media resource during the data inspection process."
 
 
 class FetchError(Exception):
-    """The medium could not be had; the text is the reason the task fails with."""
+    """A media file could not be fetched. The task fails with this text."""
 
 
 def upload_token(url: str) -> str | None:
-    """The token in a URL of an upload, by whichever sandbox on this machine; None for every other URL."""
+    """Return the token in the URL of an upload to any sandbox on this machine; None for every other URL."""
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -39,7 +33,7 @@ def upload_token(url: str) -> str | None:
 
 
 def decode_data_uri(uri: str) -> bytes:
-    """The content of a data URI in base64; ValueError where it is none."""
+    """Return the content of a base64 data URI; raise ValueError if it is not valid."""
     try:
         return base64.b64decode(uri.split(",", 1)[1], validate=True)
     except (binascii.Error, IndexError) as error:
@@ -47,13 +41,13 @@ def decode_data_uri(uri: str) -> bytes:
 
 
 async def fetch(store: Store, field: str, url: str) -> str:
-    """Bring a medium into the store.
+    """Fetch a media file into the store.
 
     Returns:
         Its SHA-256.
 
     Raises:
-        FetchError: not on this machine, not there, expired, or too large to be read on.
+        FetchError: not on this machine, missing, expired, or above the size limit.
     """
     host = urlsplit(url).hostname
     if not is_loopback(host):
@@ -63,7 +57,7 @@ async def fetch(store: Store, field: str, url: str) -> str:
         )
     entry = store.upload(upload_token(url) or "")
     if entry is not None:
-        # by its token, not by HTTP: after a restart the port in the URL is not ours any more
+        # by its token, not by HTTP: after a restart the port in the URL may belong to another program
         if entry["expires"] < time.time() or not store.media(entry["sha256"]).exists():
             raise FetchError(f"{_UNABLE} ({field}: the URL has expired)")
         return str(entry["sha256"])
@@ -73,7 +67,7 @@ async def fetch(store: Store, field: str, url: str) -> str:
 async def _download(store: Store, field: str, url: str) -> str:
     import httpx
 
-    digest, size, limit = hashlib.sha256(), 0, _LIMITS[field]
+    digest, size, limit = hashlib.sha256(), 0, BOUNDS[field].max_bytes
     temporary = store.temporary()
     try:
         async with (

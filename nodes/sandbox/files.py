@@ -1,4 +1,4 @@
-"""Small files that several processes share: locks that die with their owner, and writes that are whole or absent."""
+"""Files that several processes share: locks that end with their process, and atomic writes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ else:
 
 
 class FileLock:
-    """An exclusive lock on a file, held by an open handle: the system releases it when the process dies."""
+    """An exclusive lock on a file, held by an open handle: the system releases it when the process ends."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._handle: int | None = None
 
     def try_acquire(self) -> bool:
-        """Take the lock without waiting; False where somebody else, or another object here, holds it."""
+        """Take the lock without waiting; return False if another process, or another object here, holds it."""
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if sys.platform == "win32":
@@ -40,7 +40,7 @@ class FileLock:
         return True
 
     def release(self) -> None:
-        """Give the lock back; nothing happens where it is not held."""
+        """Release the lock, if it is held."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
@@ -48,11 +48,11 @@ class FileLock:
 
 @contextlib.contextmanager
 def locked(path: Path, *, timeout: float = 10.0) -> Iterator[None]:
-    """Hold the lock on `path`; TimeoutError where it cannot be had in time."""
+    """Hold the lock on `path`; raise TimeoutError if it is not free in time."""
     lock, end = FileLock(path), time.monotonic() + timeout
     while not lock.try_acquire():
         if time.monotonic() > end:
-            raise TimeoutError(f"another process holds {path} for more than {timeout:g} s")
+            raise TimeoutError(f"another process has held {path} for more than {timeout:g} s")
         time.sleep(0.01)
     try:
         yield
@@ -61,7 +61,7 @@ def locked(path: Path, *, timeout: float = 10.0) -> Iterator[None]:
 
 
 def replace(source: Path, target: Path) -> None:
-    """Rename over `target`. Windows refuses while a reader has it open, so it is tried for a moment."""
+    """Rename over `target`. Windows refuses while a reader has it open, so try for a moment."""
     for _ in range(20):
         with contextlib.suppress(PermissionError):
             source.replace(target)
@@ -71,7 +71,7 @@ def replace(source: Path, target: Path) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that a reader sees as it was before or as it is after, never in between."""
+    """Write a file so that a reader sees either its old or its new content."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         temporary.write_bytes(data)
@@ -81,12 +81,12 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON in one piece."""
+    """Write JSON atomically."""
     write_atomically(path, json.dumps(value, ensure_ascii=False, indent=1).encode())
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a JSON file; None where there is none or it cannot be read."""
+    """Return the object in a JSON file; None if the file is missing or broken."""
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -95,6 +95,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def remove(path: Path) -> None:
-    """Delete a file, if it can be deleted; Windows keeps files that somebody reads, the next round gets them."""
+    """Delete a file if possible. Windows keeps files that are being read; the next prune deletes them."""
     with contextlib.suppress(OSError):
         path.unlink()

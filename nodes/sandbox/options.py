@@ -1,4 +1,4 @@
-"""What can be set about a sandbox."""
+"""The options of a sandbox."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ class SandboxOptions:
     """Settings of one sandbox process. Times are seconds.
 
     Attributes:
-        task_seconds: least time a task is PROCESSING, however fast it was rendered; tasks run side by side.
+        task_seconds: shortest time a task is PROCESSING, however fast it was rendered. Tasks run at the same time.
         queue_seconds: time a task is QUEUED before that.
         fps: frame rate of the rendered videos, 1-60. A low rate makes tests cheap.
-        result_ttl_seconds: how long the URL of a result lives; every answer on a finished task holds a fresh one.
+        result_ttl_seconds: lifetime of the URL of a result; every poll of a finished task returns a new one.
         requests_per_minute: answer 429 with Retry-After when one key polls more often. None: no limit.
-        upload_expires: how long the URL of an upload lives.
+        upload_expires: lifetime of the URL of an upload.
         max_upload_bytes: larger uploads are refused with 413. Above every limit of the service on purpose, so that
-            files which are too large for the service can be tried.
-        max_body_bytes: largest body of a request; two inline images of 20 MB fit in.
+            files that are too large for the service can be tried.
+        max_body_bytes: largest body of a request; two inline images of 20 MB fit.
         keep_seconds: state older than this is deleted; the service's own limit is 24 h.
         max_state_bytes: the oldest state is deleted beyond this size.
         workers: videos rendered at the same time.

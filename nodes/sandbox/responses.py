@@ -1,4 +1,4 @@
-"""The JSON the service answers with."""
+"""The JSON of the service's answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiohttp import web
 TASK_TYPE = "WAN_2_7_I2V"
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, raised
+class ResponseError(Exception):
     """The request is answered with an error in the vendor's shape."""
 
     def __init__(self, status: int, reason: str, message: str, *, headers: Mapping[str, str] | None = None) -> None:
@@ -26,7 +26,7 @@ class Refusal(Exception):  # noqa: N818 - an answer, raised
 
 
 def task_answer(task: dict[str, Any], *, video_url: str, ttl_seconds: int) -> dict[str, Any]:
-    """What the service says about a task now. `video_url` is used for a finished one only."""
+    """Return the answer about a task at this moment. `video_url` is used if the task is finished."""
     now = time.time() * 1000
     status, progress, eta = _progress(task, now)
     done = status == "TASK_STATUS_SUCCEED"
@@ -56,7 +56,7 @@ def task_answer(task: dict[str, Any], *, video_url: str, ttl_seconds: int) -> di
 
 
 def _progress(task: dict[str, Any], now: float) -> tuple[str, int, int]:
-    """Status, progress in percent, seconds left."""
+    """Return the status, the progress in percent and the seconds left."""
     started, ready = task["started_ms"], task["ready_ms"]
     left = max(0, math.ceil((ready - now) / 1000))
     if now < started:

@@ -1,7 +1,7 @@
-"""The rules of a request body that the service checks at once, before a task is made.
+"""The rules of a request body that the service checks at once, before it creates a task.
 
-Written from the service's documentation and apart from the client's own checks on purpose: a mistake in one of the two
-shows as a difference. The figures come from `nodes/core/limits.py`.
+Written from the service's documentation, and apart from the client's own checks on purpose: a mistake in one of the two
+shows as a difference. The numbers come from `nodes/core/limits.py`.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ _DATA_URI = re.compile(r"data:image/[a-z0-9.+-]+;base64,[A-Za-z0-9+/]+={0,2}", r
 
 
 class BodyError(ValueError):
-    """The body breaks a rule; the text says which one."""
+    """The body breaks a rule; the text names it."""
 
 
 def parse_body(raw: bytes) -> dict[str, Any]:
     """Decode and check the body of a submit.
 
     Returns:
-        The fields as they were sent; nothing is filled in.
+        The fields as they were sent, without defaults.
 
     Raises:
-        BodyError: no JSON object, or a rule is broken.
+        BodyError: not a JSON object, or a rule is broken.
     """
     try:
         body = json.loads(raw, object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -62,7 +62,7 @@ def parse_body(raw: bytes) -> dict[str, Any]:
 
 
 def check_body(body: dict[str, Any]) -> None:
-    """Raise BodyError where a decoded body breaks a rule."""
+    """Raise BodyError if a decoded body breaks a rule."""
     for name, value in body.items():
         _check_type(name, value)
     _check_length(body, "prompt", limits.PROMPT_CHARS)
@@ -71,12 +71,11 @@ def check_body(body: dict[str, Any]) -> None:
     _check_range(body, "seed", limits.SEED)
     if body.get("resolution", "720P") not in limits.RESOLUTIONS:
         raise BodyError(f"resolution must be one of {', '.join(limits.RESOLUTIONS)}, got {body['resolution']!r}")
-    for name in MEDIA:
-        if name in body:
-            _check_url(name, body[name])
-    given = {name for name in MEDIA if name in body}
-    if given not in LEGAL_MEDIA:
-        raise BodyError(_illegal(given))
+    given = [name for name in MEDIA if name in body]
+    for name in given:
+        _check_url(name, body[name])
+    if set(given) not in LEGAL_MEDIA:
+        raise BodyError(_illegal(set(given)))
 
 
 def _check_type(name: str, value: Any) -> None:
@@ -84,12 +83,12 @@ def _check_type(name: str, value: Any) -> None:
         raise BodyError(f"unknown field {name!r}")
     if value is None or value == "":
         raise BodyError(f"{name} is {json.dumps(value)}: leave an unset field out of the body")
-    # bool is a kind of int for Python, never for JSON
+    # bool is an int in Python, but not in JSON
     if type(value) is not TYPES[name]:
         wanted = {str: "a string", int: "an integer", bool: "a boolean"}[TYPES[name]]
         raise BodyError(f"{name} must be {wanted}, got {json.dumps(value)[:60]}")
     if isinstance(value, str) and any(0xD800 <= ord(character) <= 0xDFFF for character in value):
-        raise BodyError(f"{name} holds half of a surrogate pair, which is no character")
+        raise BodyError(f"{name} holds half of a surrogate pair, which is not a character")
 
 
 def _check_length(body: dict[str, Any], name: str, limit: int) -> None:
@@ -139,4 +138,4 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> Any:
-    raise BodyError(f"{name} is no JSON number")
+    raise BodyError(f"{name} is not a JSON number")

@@ -3,14 +3,14 @@
     state_dir/
       secret               signs the URLs of results
       media/SHA256         files by content
-      uploads/TOKEN.json   what an upload URL leads to, and until when
+      uploads/TOKEN.json   the file of an upload URL, and when it expires
       tasks/ID.json        one task
-      results/KEY.mp4      videos by what they were rendered from
-      owners/ID.lock       held by every living sandbox process
+      results/KEY.mp4      videos, named by what they were rendered from
+      owners/ID.lock       locked by each running sandbox process
       temporary/           files being written
 
-Several processes may use one directory: every file is written in one piece and renamed, and what needs more than that
-happens under a lock.
+Several processes may use one directory: every file is written to a temporary name and renamed, and what needs
+more than that happens under a lock.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .files import FileLock, locked, read_json, remove, replace, write_atomicall
 
 _FOLDERS = ("media", "uploads", "tasks", "results", "owners", "temporary")
 _GRACE_SECONDS = 900.0
-"""Files younger than this are never swept: their user may be about to write down that it needs them."""
+"""Files younger than this are never deleted: what refers to them may not be written yet."""
 
 
 class Store:
@@ -45,18 +45,18 @@ class Store:
         self._secret = self._load_secret()
 
     def open(self) -> None:
-        """Say that this process lives; its unfinished tasks are nobody else's from now on."""
+        """Lock the owner file of this process, so that no other process takes over its tasks."""
         with self.exclusive():
             if not self._own_lock.try_acquire():
-                raise RuntimeError(f"the owner file of this sandbox is taken: {self.owner}")
+                raise RuntimeError(f"another sandbox holds the owner file {self.owner}")
 
     def close(self) -> None:
-        """Give up what this process owns."""
+        """Release the owner file."""
         self._own_lock.release()
         remove(self.root / "owners" / f"{self.owner}.lock")
 
     def alive(self, owner: str) -> bool:
-        """Whether the process with this owner id, this one or another, still runs."""
+        """Return whether the process with this owner id still runs."""
         if owner == self.owner:
             return True
         path = self.root / "owners" / f"{Path(owner).name}.lock"
@@ -71,18 +71,18 @@ class Store:
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Only one process at a time is in here."""
+        """Lock the directory against other processes."""
         with locked(self.root / "state.lock"):
             yield
 
     # --- files by content
 
     def temporary(self) -> Path:
-        """A name for a file that is being written."""
+        """Return a new path for a file that is being written."""
         return self.root / "temporary" / uuid.uuid4().hex
 
     def keep(self, temporary: Path, sha256: str) -> Path:
-        """Move a complete file to its place by content."""
+        """Move a complete file to its place in media/."""
         target = self.media(sha256)
         with contextlib.suppress(OSError):
             os.utime(target)
@@ -93,7 +93,7 @@ class Store:
         return target
 
     def keep_bytes(self, data: bytes) -> str:
-        """Store bytes; returns their SHA-256."""
+        """Store bytes; return their SHA-256."""
         sha256 = hashlib.sha256(data).hexdigest()
         temporary = self.temporary()
         temporary.write_bytes(data)
@@ -101,24 +101,24 @@ class Store:
         return sha256
 
     def media(self, sha256: str) -> Path:
-        """Where the file with this content lies, if it does."""
+        """Return the path of the file with this content, whether it exists or not."""
         return self.root / "media" / sha256
 
     def result(self, key: str) -> Path:
-        """Where the video of this identity lies, if it does."""
+        """Return the path of the video with this key, whether it exists or not."""
         return self.root / "results" / f"{key}.mp4"
 
     # --- uploads
 
     def add_upload(self, *, name: str, sha256: str, size: int, mime: str, seconds: float) -> str:
-        """Note an upload; returns the unguessable token of its URL."""
+        """Record an upload; return the unguessable token of its URL."""
         token = secrets.token_urlsafe(24)
         entry = {"name": name, "sha256": sha256, "size": size, "mime": mime, "created": time.time()}
         write_json(self.root / "uploads" / f"{token}.json", {**entry, "expires": time.time() + seconds})
         return token
 
     def upload(self, token: str) -> dict[str, Any] | None:
-        """What is known of an upload, also of an expired one; None for an unknown token."""
+        """Return the record of an upload, even if it has expired; None for an unknown token."""
         if not token.replace("-", "").replace("_", "").isalnum() or len(token) > 64:
             return None
         return read_json(self.root / "uploads" / f"{token}.json")
@@ -126,11 +126,11 @@ class Store:
     # --- tasks
 
     def write_task(self, task: dict[str, Any]) -> None:
-        """Write down the state of a task."""
+        """Write a task."""
         write_json(self.root / "tasks" / f"{task['task_id']}.json", task)
 
     def task(self, task_id: str) -> dict[str, Any] | None:
-        """The task as it was written last, by whichever process; None where there is none."""
+        """Return a task as any process wrote it last; None if it does not exist."""
         try:
             canonical = str(uuid.UUID(task_id))
         except ValueError:
@@ -138,12 +138,12 @@ class Store:
         return read_json(self.root / "tasks" / f"{canonical}.json") if canonical == task_id else None
 
     def tasks(self) -> list[dict[str, Any]]:
-        """All tasks there are."""
+        """Return all tasks."""
         found = (read_json(path) for path in (self.root / "tasks").glob("*.json"))
         return [task for task in found if task is not None]
 
     def adopt(self, task_id: str) -> dict[str, Any] | None:
-        """Take over an unfinished task whose process is gone; None where there is nothing to take over."""
+        """Take over an unfinished task whose process is gone; return None for every other task."""
         with self.exclusive():
             task = self.task(task_id)
             if task is None or task["outcome"] or self.alive(task["owner"]):
@@ -155,7 +155,7 @@ class Store:
     # --- signatures
 
     def sign(self, text: str) -> str:
-        """A signature only this state directory can make."""
+        """Return a signature that only this state directory can make."""
         return hmac.new(self._secret, text.encode(), "sha256").hexdigest()[:32]
 
     def _load_secret(self) -> bytes:
@@ -169,7 +169,7 @@ class Store:
     # --- pruning
 
     def prune(self, keep_seconds: float, max_bytes: int) -> None:
-        """Delete what is too old, then the oldest of what is too much, then files nobody refers to."""
+        """Delete what is too old, then the oldest of what is too much, then files that nothing refers to."""
         with self.exclusive():
             now = time.time()
             for path in (self.root / "uploads").glob("*.json"):
@@ -178,7 +178,7 @@ class Store:
                     remove(path)
             for task in self.tasks():
                 if task["submitted_ms"] / 1000 + keep_seconds < now and self._idle(task):
-                    self._remove_task(task)
+                    remove(self.root / "tasks" / f"{task['task_id']}.json")
             self._shrink(max_bytes)
             self._sweep(now)
             for path in (self.root / "owners").glob("*.lock"):
@@ -186,9 +186,6 @@ class Store:
 
     def _idle(self, task: dict[str, Any]) -> bool:
         return bool(task["outcome"]) or not self.alive(task["owner"])
-
-    def _remove_task(self, task: dict[str, Any]) -> None:
-        remove(self.root / "tasks" / f"{task['task_id']}.json")
 
     def _shrink(self, max_bytes: int) -> None:
         files = [path for folder in ("media", "results") for path in (self.root / folder).iterdir()]
@@ -207,7 +204,7 @@ class Store:
             if total <= max_bytes:
                 return
             remove(path)
-            # counted once, though others may refer to it as well: the sweep keeps it then, the next round goes on
+            # a file that others refer to is counted here but kept by the sweep; the next prune continues
             total -= sum(sizes.pop(name, 0) for name in owned)
 
     def _sweep(self, now: float) -> None:

@@ -1,4 +1,4 @@
-"""The life of a task: media fetched and checked, video rendered, the time it has to take waited for."""
+"""The life of a task: fetch and check the media, render the video, wait until its time is over."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from ..core import limits
 from ..core.event_loop import run_blocking
 from .fetch import FetchError, decode_data_uri, fetch
-from .inspect import Facts, MediaRefused, inspect_media
+from .inspect import Facts, InvalidMediaError, inspect_media
 from .options import SandboxOptions
 from .rules import MEDIA
 from .store import Store
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Tasks:
-    """All tasks this process works on. Lives in one event loop."""
+    """All tasks this process works on, in one event loop."""
 
     def __init__(self, store: Store, options: SandboxOptions) -> None:
         self._store, self._options = store, options
@@ -75,13 +75,13 @@ class Tasks:
         return task
 
     def start(self, task: Task) -> None:
-        """Work on a task from now on."""
+        """Start working on a task."""
         running = asyncio.get_running_loop().create_task(self._work(task))
         self._running[task["task_id"]] = running
         running.add_done_callback(lambda _: self._running.pop(task["task_id"], None))
 
     def resume(self) -> None:
-        """Go on with what earlier processes left unfinished."""
+        """Continue what earlier processes left unfinished."""
         for task in self._store.tasks():
             self.take_over(task)
 
@@ -104,7 +104,7 @@ class Tasks:
             await asyncio.wait(self._blocking, timeout=2.0)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Do heavy work in a thread, of which `workers` run at the same time. Close waits for it to stop."""
+        """Run heavy work in a thread; at most `workers` of them run at the same time. `close` waits for it."""
         async with self._workers:
             future = asyncio.ensure_future(run_blocking(work))
             self._blocking.add(future)
@@ -112,21 +112,21 @@ class Tasks:
             return await asyncio.shield(future)
 
     def closing(self) -> bool:
-        """Whether heavy work has to stop."""
+        """Return whether heavy work has to stop."""
         return self._closing.is_set()
 
     async def _work(self, task: Task) -> None:
-        from .render.render import RenderCancelled
+        from .render.render import RenderCancelledError
 
         try:
             await self.make(task)
             await until(task["ready_ms"])
             self._finish(task, "succeed", "")
-        except RenderCancelled:
+        except RenderCancelledError:
             return
         except FetchError as error:
             self._finish(task, "failed", str(error))
-        except MediaRefused as error:
+        except InvalidMediaError as error:
             self._finish(task, "failed", f"InvalidParameter: {error}")
         except Exception as error:
             log.exception("sandbox task %s failed", task["task_id"])
@@ -136,8 +136,8 @@ class Tasks:
         """Fetch and check the media, and render the video.
 
         Raises:
-            FetchError, MediaRefused: the task fails for this reason.
-            RenderCancelled: the sandbox is being stopped.
+            FetchError, InvalidMediaError: the task fails for this reason.
+            RenderCancelledError: the sandbox is being stopped.
         """
         for field, url in task["urls"].items():
             if field not in task["media"]:
@@ -154,7 +154,7 @@ class Tasks:
         clip = facts.get("first_clip_url")
         duration = task["request"].get("duration", limits.DEFAULT_DURATION_SECONDS)
         if clip and (clip.seconds or 0) >= duration:
-            raise MediaRefused(
+            raise InvalidMediaError(
                 f"duration is {duration} s and the clip is {clip.seconds:.3f} s long: duration is the whole output, "
                 "the clip included, and must be longer than the clip"
             )
@@ -204,7 +204,7 @@ class Tasks:
 
 
 def result_key(task: Task) -> str:
-    """Identity of the video: the request with media by content, the seed used, the rate."""
+    """Return the identity of a video: the request with its media by content, the seed used, the frame rate."""
     from .render.render import VERSION
 
     parts = {name: task[name] for name in ("request", "media", "seed", "fps")}

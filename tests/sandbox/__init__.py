@@ -1,1 +1,1 @@
-"""The stand-in for the remote service, over real loopback where it has to do with HTTP."""
+"""Tests of the sandbox. Everything about HTTP is tested over real loopback."""

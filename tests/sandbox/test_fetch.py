@@ -43,7 +43,7 @@ def files() -> Iterator[str]:
     thread.join()
 
 
-def test_another_server_on_loopback(client: Client, files: str) -> None:
+def test_fetch_from_another_server_on_loopback(client: Client, files: str) -> None:
     assert client.video_url({"image_url": f"{files}/a.png"})
     assert client.video_url({"image_url": f"{files}/a.png".replace("127.0.0.1", "localhost")})
 
@@ -57,11 +57,11 @@ def test_another_server_on_loopback(client: Client, files: str) -> None:
         ("/huge.png", "InvalidParameter: image_url has more than 20000000 bytes"),
     ],
 )
-def test_what_cannot_be_had(client: Client, files: str, path: str, start: str) -> None:
+def test_fetch_failure_is_the_reason_of_the_task(client: Client, files: str, path: str, start: str) -> None:
     assert client.reason({"image_url": files + path}).startswith(start)
 
 
-def test_a_server_that_is_not_there(client: Client) -> None:
+def test_fetch_from_a_closed_port_fails(client: Client) -> None:
     assert client.reason({"image_url": "http://127.0.0.1:9/a.png"}).startswith(UNABLE)
 
 
@@ -76,13 +76,13 @@ def test_a_server_that_is_not_there(client: Client) -> None:
         "http://0.0.0.0/a.png",
     ],
 )
-def test_nothing_beyond_this_machine(client: Client, url: str) -> None:
+def test_fetch_refuses_other_machines(client: Client, url: str) -> None:
     reason = client.reason({"image_url": url})
     assert reason.startswith(UNABLE)
     assert "does not reach the internet" in reason
 
 
-def test_an_upload_that_has_expired(run: Callable[..., Client]) -> None:
+def test_fetch_of_an_expired_upload_fails(run: Callable[..., Client]) -> None:
     client = run(upload_expires=-1)
     url = client.upload("a.png", flat(240, 240))
     assert client.download(url).status_code == 403

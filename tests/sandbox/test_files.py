@@ -12,7 +12,7 @@ from nodes.sandbox.files import FileLock, locked, read_json, remove, write_atomi
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_a_lock_has_one_holder(tmp_path: Path) -> None:
+def test_lock_has_one_holder(tmp_path: Path) -> None:
     first, second = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
     assert first.try_acquire()
     assert not second.try_acquire()
@@ -22,12 +22,12 @@ def test_a_lock_has_one_holder(tmp_path: Path) -> None:
     second.release()
 
 
-def test_waiting_for_a_lock_ends(tmp_path: Path) -> None:
+def test_locked_gives_up_after_its_timeout(tmp_path: Path) -> None:
     with locked(tmp_path / "lock"), pytest.raises(TimeoutError), locked(tmp_path / "lock", timeout=0.05):
         pass
 
 
-def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
+def test_lock_ends_with_its_process(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from nodes.sandbox.files import FileLock\n"
         "lock = FileLock(Path(sys.argv[1])); print(lock.try_acquire(), flush=True); time.sleep(60)"
@@ -44,7 +44,7 @@ def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
     lock.release()
 
 
-def test_a_reader_sees_one_version_or_the_other(tmp_path: Path) -> None:
+def test_write_atomically_shows_one_version_or_the_other(tmp_path: Path) -> None:
     path = tmp_path / "file"
     versions = [bytes([letter]) * 200_000 for letter in b"ab"]
     write_atomically(path, versions[0])
@@ -63,7 +63,7 @@ def test_a_reader_sees_one_version_or_the_other(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
-def test_json_and_what_is_none(tmp_path: Path) -> None:
+def test_read_json_returns_none_for_broken_files(tmp_path: Path) -> None:
     write_json(tmp_path / "a", {"text": "猫"})
     assert read_json(tmp_path / "a") == {"text": "猫"}
     for broken in (b"", b"[1]", b"{", b"\xff"):

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from nodes.core import limits
-from nodes.sandbox.inspect import MediaRefused, inspect_media, sniff
+from nodes.sandbox.inspect import InvalidMediaError, inspect_media, sniff
 from tests.media_files import audio_mp4_bytes, clip_bytes, flat, gradient, image_bytes, mp3_bytes, wav_bytes
 
 
@@ -40,7 +40,7 @@ def half(data: bytes) -> bytes:
         (padded(flat(240, 240), limits.IMAGE.max_bytes), "png"),
     ],
 )
-def test_images_inside_the_limits(data: bytes, kind: str, field: str) -> None:
+def test_inspect_accepts_images_inside_the_limits(data: bytes, kind: str, field: str) -> None:
     facts = inspect_media(data, field)
     assert (facts.kind, facts.format, facts.size) == ("image", kind, len(data))
 
@@ -67,23 +67,23 @@ def test_images_inside_the_limits(data: bytes, kind: str, field: str) -> None:
         (clip_bytes(2), "not a JPEG"),
     ],
 )
-def test_images_outside_the_limits(data: bytes, word: str) -> None:
-    with pytest.raises(MediaRefused, match=word):
+def test_inspect_refuses_images_outside_the_limits(data: bytes, word: str) -> None:
+    with pytest.raises(InvalidMediaError, match=word):
         inspect_media(data, "image_url")
 
 
-def test_a_turned_photo_is_measured_upright() -> None:
+def test_inspect_measures_a_rotated_photo_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     facts = inspect_media(image_bytes(gradient(300, 400), "JPEG", exif=exif), "image_url")
     assert (facts.width, facts.height) == (400, 300)
 
 
-def test_the_content_counts_and_not_the_name(tmp_path: Path) -> None:
+def test_inspect_goes_by_content_not_by_name(tmp_path: Path) -> None:
     path = tmp_path / "picture.mp4"
     path.write_bytes(flat(240, 240))
     assert inspect_media(path, "image_url").format == "png"
-    with pytest.raises(MediaRefused, match="not an mp4"):
+    with pytest.raises(InvalidMediaError, match="not an mp4"):
         inspect_media(path, "first_clip_url")
 
 
@@ -99,7 +99,7 @@ def test_the_content_counts_and_not_the_name(tmp_path: Path) -> None:
         padded(wav_bytes(2.0), limits.AUDIO.max_bytes),
     ],
 )
-def test_audio_inside_the_limits(data: bytes) -> None:
+def test_inspect_accepts_audio_inside_the_limits(data: bytes) -> None:
     facts = inspect_media(data, "driving_audio_url")
     assert facts.kind == "audio"
     assert facts.seconds is not None
@@ -120,8 +120,8 @@ def test_audio_inside_the_limits(data: bytes) -> None:
         (b"no sound at all", "not a wav or mp3"),
     ],
 )
-def test_audio_outside_the_limits(data: bytes, word: str) -> None:
-    with pytest.raises(MediaRefused, match=word):
+def test_inspect_refuses_audio_outside_the_limits(data: bytes, word: str) -> None:
+    with pytest.raises(InvalidMediaError, match=word):
         inspect_media(data, "driving_audio_url")
 
 
@@ -138,7 +138,7 @@ def test_audio_outside_the_limits(data: bytes, word: str) -> None:
         clip_bytes(2.0, width=4096, height=512, fps=2),
     ],
 )
-def test_clips_inside_the_limits(data: bytes) -> None:
+def test_inspect_accepts_clips_inside_the_limits(data: bytes) -> None:
     facts = inspect_media(data, "first_clip_url")
     assert facts.kind == "video"
     assert facts.seconds in (2.0, 10.0)
@@ -158,12 +158,12 @@ def test_clips_inside_the_limits(data: bytes) -> None:
         (b"#EXTM3U\nhttp://127.0.0.1/secret\n", "not an mp4 or mov"),
     ],
 )
-def test_clips_outside_the_limits(data: bytes, word: str) -> None:
-    with pytest.raises(MediaRefused, match=word):
+def test_inspect_refuses_clips_outside_the_limits(data: bytes, word: str) -> None:
+    with pytest.raises(InvalidMediaError, match=word):
         inspect_media(data, "first_clip_url")
 
 
-def test_the_size_of_a_clip_is_limited_before_it_is_read(tmp_path: Path) -> None:
+def test_inspect_checks_the_size_of_a_clip_before_reading_it(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     data = clip_bytes(2.0)
     for size, problem in ((limits.CLIP.max_bytes, False), (limits.CLIP.max_bytes + 1, True)):
@@ -173,14 +173,14 @@ def test_the_size_of_a_clip_is_limited_before_it_is_read(tmp_path: Path) -> None
             file.write((size - len(data)).to_bytes(4, "big") + b"free")
             file.truncate(size)
         if problem:
-            with pytest.raises(MediaRefused, match="100000001 bytes"):
+            with pytest.raises(InvalidMediaError, match="100000001 bytes"):
                 inspect_media(path, "first_clip_url")
         else:
             assert inspect_media(path, "first_clip_url").size == size
 
 
-def test_an_mp4_without_a_picture_is_no_clip() -> None:
-    with pytest.raises(MediaRefused, match="no video stream"):
+def test_inspect_refuses_an_mp4_without_video() -> None:
+    with pytest.raises(InvalidMediaError, match="no video stream"):
         inspect_media(audio_mp4_bytes(2.0), "first_clip_url")
 
 
@@ -188,5 +188,5 @@ def test_an_mp4_without_a_picture_is_no_clip() -> None:
     ("head", "kind"),
     [(b"", ""), (b"\xff", ""), (b"\xff\xfb\x90\x00", "mp3"), (b"\xff\xd8\xff\xe0", "jpeg"), (b"BM", "bmp")],
 )
-def test_sniff(head: bytes, kind: str) -> None:
+def test_sniff_knows_short_heads(head: bytes, kind: str) -> None:
     assert sniff(head) == kind

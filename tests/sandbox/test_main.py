@@ -24,7 +24,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_prints_its_url_and_runs_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+def test_main_prints_its_url_and_runs_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     process = start("--state-dir", str(tmp_path / "state"), "--task-seconds", "0", "--fps", "2")
     assert process.stdout is not None
     url = process.stdout.readline().strip()
@@ -53,7 +53,7 @@ def test_main_state_survives_a_kill(tmp_path: Path) -> None:
     second.communicate(timeout=20)
 
 
-def test_wrong_options() -> None:
+def test_main_refuses_wrong_options() -> None:
     process = start("--fps", "100")
     _, err = process.communicate(timeout=20)
     assert process.returncode == 2

@@ -36,7 +36,7 @@ def check(body: Any) -> None:
         {**FIRST, "last_frame_url": "data:image/jpeg;base64,/9j/"},
     ],
 )
-def test_accepts(body: dict[str, Any]) -> None:
+def test_rules_accept(body: dict[str, Any]) -> None:
     check(body)
 
 
@@ -92,7 +92,7 @@ def test_accepts(body: dict[str, Any]) -> None:
         (None, "object"),
     ],
 )
-def test_refuses(body: Any, word: str) -> None:
+def test_rules_refuse(body: Any, word: str) -> None:
     with pytest.raises(BodyError, match=word.replace("[", r"\[")):
         check(body)
 
@@ -114,7 +114,7 @@ def test_refuses(body: Any, word: str) -> None:
         "watermark",
     ],
 )
-def test_unset_fields_have_to_be_left_out(field: str, value: str | None) -> None:
+def test_rules_refuse_null_and_empty_fields(field: str, value: str | None) -> None:
     with pytest.raises(BodyError, match=f"{field} is .*leave an unset field out"):
         check({**FIRST, field: value})
 
@@ -131,6 +131,6 @@ def test_unset_fields_have_to_be_left_out(field: str, value: str | None) -> None
         b"[" * 100_000,
     ],
 )
-def test_what_is_no_plain_json_is_refused(raw: bytes) -> None:
+def test_rules_refuse_invalid_json(raw: bytes) -> None:
     with pytest.raises(BodyError):
         parse_body(raw)

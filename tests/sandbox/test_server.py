@@ -28,7 +28,7 @@ def running() -> list[str]:
     return [thread.name for thread in mine if thread.name.startswith("wan27-sandbox")]
 
 
-def test_start_and_stop(tmp_path: Path) -> None:
+def test_sandbox_starts_and_stops(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path)
     assert sandbox.base_url == ""
     url = sandbox.start()
@@ -45,7 +45,7 @@ def test_start_and_stop(tmp_path: Path) -> None:
     sandbox.stop()
 
 
-def test_several_threads_start_one(tmp_path: Path) -> None:
+def test_sandbox_started_by_several_threads_runs_once(tmp_path: Path) -> None:
     sandbox, urls = Sandbox(tmp_path), []
     threads = [threading.Thread(target=lambda: urls.append(sandbox.start())) for _ in range(4)]
     for thread in threads:
@@ -58,7 +58,7 @@ def test_several_threads_start_one(tmp_path: Path) -> None:
     assert running() == []
 
 
-def test_a_port_of_choice(tmp_path: Path) -> None:
+def test_sandbox_port_can_be_chosen(tmp_path: Path) -> None:
     first = Sandbox(tmp_path)
     port = int(first.start().rpartition(":")[2])
     with pytest.raises(OSError, match=str(port)):
@@ -70,25 +70,25 @@ def test_a_port_of_choice(tmp_path: Path) -> None:
     assert running() == []
 
 
-def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
+def test_sandbox_refuses_an_unwritable_directory(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OSError, match="file"):
         Sandbox(tmp_path / "file").start()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.1", "example.com", "::"])
-def test_loopback_only(tmp_path: Path, host: str) -> None:
+def test_sandbox_listens_on_loopback_only(tmp_path: Path, host: str) -> None:
     with pytest.raises(ValueError, match="loopback"):
         Sandbox(tmp_path, host=host)
 
 
 @pytest.mark.parametrize("wrong", [{"fps": 0}, {"fps": 61}, {"task_seconds": -1}, {"queue_seconds": -1}])
-def test_options_are_checked(wrong: dict[str, int]) -> None:
+def test_options_outside_their_ranges_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"fps|negative"):
         SandboxOptions(**wrong)
 
 
-def test_importing_is_cheap() -> None:
+def test_sandbox_import_loads_nothing_heavy() -> None:
     code = (
         "import sys, nodes.sandbox; print([m for m in ('aiohttp', 'av', 'PIL', 'numpy', 'httpx') if m in sys.modules])"
     )
@@ -96,7 +96,7 @@ def test_importing_is_cheap() -> None:
     assert shown.stdout.strip() == "[]"
 
 
-def test_a_program_that_forgets_to_stop_it_ends_all_the_same(tmp_path: Path) -> None:
+def test_sandbox_that_was_not_stopped_does_not_keep_the_process_alive(tmp_path: Path) -> None:
     code = "import sys; from nodes.sandbox import Sandbox; print(Sandbox(sys.argv[1]).start())"
     shown = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True

@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def make_task(store: Store, *, age: float = 0.0, outcome: str = "succeed", owner: str = "", size: int = 100) -> str:
-    """A task with a medium and a result of its own."""
+    """Create a task with a media file and a result of its own."""
     task_id = str(uuid.uuid4())
     medium = store.keep_bytes(task_id.encode() * (size // 36 + 1))
     store.result(task_id).write_bytes(bytes(size))
@@ -54,7 +54,7 @@ def kept(store: Store) -> int:
     return sum(len(list((store.root / folder).iterdir())) for folder in ("media", "results"))
 
 
-def test_what_is_old_goes_and_what_is_young_stays(store: Store) -> None:
+def test_prune_deletes_old_tasks(store: Store) -> None:
     old, young = make_task(store, age=DAY + 60), make_task(store, age=DAY - 60)
     prune(store)
     assert store.task(old) is None
@@ -63,7 +63,7 @@ def test_what_is_old_goes_and_what_is_young_stays(store: Store) -> None:
     assert not store.result(old).exists()
 
 
-def test_what_is_worked_on_stays(store: Store) -> None:
+def test_prune_keeps_running_tasks(store: Store) -> None:
     running = make_task(store, age=2 * DAY, outcome="")
     abandoned = make_task(store, age=2 * DAY, outcome="", owner=uuid.uuid4().hex)
     prune(store, max_bytes=0)
@@ -72,7 +72,7 @@ def test_what_is_worked_on_stays(store: Store) -> None:
     assert store.task(abandoned) is None
 
 
-def test_the_oldest_goes_when_there_is_too_much(store: Store) -> None:
+def test_prune_deletes_the_oldest_beyond_the_size_limit(store: Store) -> None:
     ids = [make_task(store, age=10_000 - index * 1000, size=36_000) for index in range(4)]
     prune(store, max_bytes=150_000)
     assert [store.task(task_id) is not None for task_id in ids] == [False, False, True, True]
@@ -80,7 +80,7 @@ def test_the_oldest_goes_when_there_is_too_much(store: Store) -> None:
     assert [store.task(task_id) is not None for task_id in ids] == [False, False, True, True]
 
 
-def test_uploads_expire_and_take_their_file_along(store: Store) -> None:
+def test_prune_deletes_expired_uploads_with_their_files(store: Store) -> None:
     def upload(data: bytes, seconds: float) -> tuple[str, str]:
         sha256 = store.keep_bytes(data)
         os.utime(store.media(sha256), (time.time() - 2000, time.time() - 2000))
@@ -95,13 +95,13 @@ def test_uploads_expire_and_take_their_file_along(store: Store) -> None:
     assert store.media(alive_file).exists()
 
 
-def test_fresh_files_are_not_swept_before_they_are_noted(store: Store) -> None:
+def test_prune_keeps_new_files_that_nothing_refers_to_yet(store: Store) -> None:
     sha256 = store.keep_bytes(b"just arrived")
     prune(store)
     assert store.media(sha256).exists()
 
 
-def test_a_broken_file_is_no_task(store: Store) -> None:
+def test_task_from_a_broken_file_is_none(store: Store) -> None:
     task_id = make_task(store)
     (store.root / "tasks" / f"{task_id}.json").write_bytes(b'{"task_id"')
     assert store.task(task_id) is None
@@ -114,11 +114,11 @@ def test_ids_never_become_paths(store: Store, name: str) -> None:
     assert store.upload(name) is None
 
 
-def test_the_secret_survives_and_is_one_for_all(store: Store, tmp_path: Path) -> None:
+def test_secret_is_shared_by_all_stores_of_a_directory(store: Store, tmp_path: Path) -> None:
     assert Store(tmp_path).sign("x") == store.sign("x") != Store(tmp_path / "other").sign("x")
 
 
-def test_an_owner_is_known_to_live_until_it_is_killed(store: Store) -> None:
+def test_owner_is_alive_until_its_process_is_killed(store: Store) -> None:
     code = (
         "import sys, time; from pathlib import Path; from nodes.sandbox.store import Store\n"
         "s = Store(Path(sys.argv[1])); s.open(); print(s.owner, flush=True); time.sleep(60)"

@@ -15,7 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from nodes.sandbox.fetch import UPLOAD_PATH, decode_data_uri, upload_token
-from nodes.sandbox.responses import Refusal
+from nodes.sandbox.responses import ResponseError
 from nodes.sandbox.routes.service import RESULT_PATH, SUBMIT_PATH
 from nodes.sandbox.rules import MEDIA, parse_body
 from nodes.sandbox.store import Store
@@ -232,18 +232,18 @@ def _error_answer(fault: Fault, failed: str) -> web.Response | None:
     if fault.kind == "rate_limit":
         wait = values["retry_after"]
         headers = {} if wait is None else {"Retry-After": str(wait)}
-        return Refusal(429, "RATE_LIMIT_EXCEEDED", "set by a test", headers=headers).response()
+        return ResponseError(429, "RATE_LIMIT_EXCEEDED", "set by a test", headers=headers).response()
     if fault.kind == "server_error":
-        return Refusal(500, failed, "set by a test").response()
+        return ResponseError(500, failed, "set by a test").response()
     if fault.kind == "unavailable":
         return web.Response(status=503, text="<html><body>503 Service Unavailable</body></html>")
     if fault.kind in _ERRORS:
-        return Refusal(*_ERRORS[fault.kind], "set by a test").response()
+        return ResponseError(*_ERRORS[fault.kind], "set by a test").response()
     if fault.kind == "error" and values["nested"]:
         body = {"error": {"message": values["message"], "code": values["reason"]}}
         return web.json_response(body, status=values["status"])
     if fault.kind == "error":
-        return Refusal(values["status"], values["reason"], values["message"]).response()
+        return ResponseError(values["status"], values["reason"], values["message"]).response()
     return None
 
 
@@ -290,7 +290,7 @@ def _download_answer(fault: Fault, request: web.Request, data: bytes) -> web.Res
 async def _handled(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except Refusal as refusal:
+    except ResponseError as refusal:
         return refusal.response()
 
 

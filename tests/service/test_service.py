@@ -11,7 +11,7 @@ from tests.service.client import Client
 from tests.service.service import Service, mp4
 
 
-def test_posts_are_all_there_in_order(client: Client, image_url: str) -> None:
+def test_posts_are_listed_in_order(client: Client, image_url: str) -> None:
     accepted = client.submit({"image_url": image_url, "prompt": "x" * 1000})
     client.post({})
     client.post({"image_url": image_url}, headers={"Authorization": "Bearer bad-key"})

@@ -1,1 +1,1 @@
-"""Renders the stand-in video of a sandbox task."""
+"""Rendering of the stand-in video of a task."""

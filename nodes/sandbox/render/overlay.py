@@ -1,4 +1,4 @@
-"""What is burned into the generated part: the word SANDBOX, a time code, the beginning of the prompt."""
+"""What is drawn on the generated frames: the word SANDBOX, a time code, the beginning of the prompt."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .picture import Picture
+from .frame import Frame
 
 _WHITE, _BLACK, _NEUTRAL = 235, 16, 128
 Mask = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class Stamp:
-    """White text with a dark edge, ready to be laid over a picture: luma and opacity (0..1), both [h, w], even."""
+    """White text with a dark edge, as luma and opacity (0..1), both [h, w] with even sides."""
 
     def __init__(self, text: str, size: int) -> None:
         font = ImageFont.load_default(size)
@@ -29,22 +29,22 @@ class Stamp:
         self._luma = _BLACK + np.asarray(ink, np.float32) * ((_WHITE - _BLACK) / 255)
         self._mask: Mask = np.asarray(whole, np.float32) / np.float32(255)
 
-    def draw(self, picture: Picture, x: float, y: float, opacity: float) -> None:
-        """Lay the text with its upper left corner at (x, y); what does not fit in is cut off at the right and below."""
+    def draw(self, frame: Frame, x: float, y: float, opacity: float) -> None:
+        """Draw the text with its upper left corner at (x, y), cut off at the right and bottom edge of the frame."""
         left, top = max(0, int(x)) // 2 * 2, max(0, int(y)) // 2 * 2
-        width, height = min(self.width, picture.width - left), min(self.height, picture.height - top)
+        width, height = min(self.width, frame.width - left), min(self.height, frame.height - top)
         if width < 2 or height < 2 or opacity <= 0:
             return
         mask = self._mask[:height, :width] * min(1.0, opacity)
-        _mix(picture.y[top : top + height, left : left + width], self._luma[:height, :width], mask)
+        _mix(frame.y[top : top + height, left : left + width], self._luma[:height, :width], mask)
         quads = (mask[0::2, 0::2] + mask[1::2, 0::2] + mask[0::2, 1::2] + mask[1::2, 1::2]) / 4
         area = (slice(top // 2, top // 2 + height // 2), slice(left // 2, left // 2 + width // 2))
-        _mix(picture.u[area], _NEUTRAL, quads)
-        _mix(picture.v[area], _NEUTRAL, quads)
+        _mix(frame.u[area], _NEUTRAL, quads)
+        _mix(frame.v[area], _NEUTRAL, quads)
 
 
 class Overlay:
-    """Draws on the frames of one video. The text moves, so that motion can be seen in a still picture, too."""
+    """Draws on the frames of one video. The text moves, so that a video of a still image has motion too."""
 
     def __init__(self, width: int, height: int, *, fps: int, frames: int, prompt: str, watermark: bool) -> None:
         self._width, self._height, self._fps, self._frames = width, height, fps, frames
@@ -54,24 +54,24 @@ class Overlay:
         self._prompt = Stamp(snippet, self._small) if snippet else None
         self._mark = Stamp("Wan 2.7 sandbox", max(10, self._small * 3 // 4)) if watermark else None
 
-    def draw(self, picture: Picture, index: int, opacity: float) -> None:
-        """Burn everything into frame `index` (0-based) of the video."""
+    def draw(self, frame: Frame, index: int, opacity: float) -> None:
+        """Draw everything but the watermark on frame `index` (0-based) of the video."""
         if opacity <= 0:
             return
         seconds = index / self._fps
         swing = 0.5 + 0.5 * math.sin(seconds * 1.2)
         x, y = (self._width - self._word.width) * swing, self._height * 0.62
-        self._word.draw(picture, x, y, opacity)
+        self._word.draw(frame, x, y, opacity)
         code = Stamp(f"{seconds:06.3f} s   {index + 1}/{self._frames}", self._small)
-        code.draw(picture, self._small, self._small, opacity)
+        code.draw(frame, self._small, self._small, opacity)
         if self._prompt:
-            self._prompt.draw(picture, self._small, self._small * 2.5, opacity)
+            self._prompt.draw(frame, self._small, self._small * 2.5, opacity)
 
-    def draw_mark(self, picture: Picture, opacity: float) -> None:
-        """The watermark of the service, at its place."""
+    def draw_mark(self, frame: Frame, opacity: float) -> None:
+        """Draw the watermark in its corner."""
         if self._mark:
             right, below = self._width - self._mark.width, self._height - self._mark.height
-            self._mark.draw(picture, right - self._small // 2, below - self._small // 2, opacity)
+            self._mark.draw(frame, right - self._small // 2, below - self._small // 2, opacity)
 
 
 def _mix(area: Any, over: Any, mask: Mask) -> None:
@@ -79,6 +79,6 @@ def _mix(area: Any, over: Any, mask: Mask) -> None:
 
 
 def _printable(text: str, limit: int = 48) -> str:
-    """What the default font has glyphs for, on one line."""
+    """Return what the default font has glyphs for, on one line."""
     line = " ".join("".join(character if " " <= character < "\x7f" else " " for character in text).split())
     return line if len(line) <= limit else line[: limit - 3] + "..."

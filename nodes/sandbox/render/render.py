@@ -1,4 +1,4 @@
-"""Draws the video that the service would have made, and encodes it."""
+"""Drawing and encoding of the stand-in video."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from typing import Any
 import av
 import numpy as np
 
+from .frame import Frame, Zoom, blended, load_frame
 from .overlay import Overlay
-from .picture import Picture, Zoom, blended, load_picture
-from .soundtrack import Recording, Sequence, Tone, Track, has_sound, sound_rate
+from .soundtrack import Recording, Sequence, Tone, Track, audio_rate, has_audio
 
 VERSION = 1
-"""Part of the identity of a result: goes up with every change of what is drawn."""
+"""Part of the identity of a result. Increase it with every change of what is drawn."""
 _AAC_FRAME = 1024
 _EDGE_QUANTISER = 8
-"""Of the first and the last frame, which are compared with their inputs: about 44 dB even for noise."""
+"""Quantiser of the first and last frame, which must match their inputs: about 44 dB even for noise."""
 
 
-class RenderCancelled(Exception):  # noqa: N818 - it is no error
+class RenderCancelledError(Exception):
     """The sandbox is being stopped."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything a video depends on; the same job gives the same bytes.
+    """Everything a video depends on: the same job produces the same bytes.
 
-    Exactly one of image and clip is set. width and height are multiples of 16, duration is seconds.
+    Either image or clip is set. width and height are multiples of 16, duration is in seconds.
     """
 
     width: int
@@ -50,40 +50,40 @@ class Job:
 
     @property
     def frames(self) -> int:
-        """Number of frames of the video."""
+        """Return the number of frames of the video."""
         return self.duration * self.fps
 
     @property
     def head(self) -> int:
-        """Number of frames that are the clip's own; at least one frame is new."""
+        """Return the number of frames from the clip; at least one frame is new."""
         return min(round(self.clip_seconds * self.fps), self.frames - 1) if self.clip else 0
 
 
 def render(job: Job, target: Path, *, cancelled: Callable[[], bool] | None = None) -> None:
-    """Write `job` to `target` as mp4: H.264 yuv420p BT.709 and AAC stereo, index at the front.
+    """Write a job to `target` as mp4: H.264 yuv420p BT.709 and AAC stereo, index at the front.
 
-    Works frame by frame: memory does not grow with the duration. Blocks for about the length of the video in CPU
-    time or less; the heavy parts release the GIL.
+    Works frame by frame: memory does not grow with the duration. Takes at most about the length of the video in CPU
+    time; the heavy parts release the GIL.
 
     Raises:
-        RenderCancelled: `cancelled` said so; `target` is not complete.
+        RenderCancelledError: `cancelled` returned True; `target` is incomplete.
     """
-    rate = sound_rate(job.audio or (job.clip if job.clip and has_sound(job.clip) else None))
+    rate = audio_rate(job.audio or (job.clip if job.clip and has_audio(job.clip) else None))
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(target), "w", format="mp4", options=options) as container:
         video = _add_video(container, job)
-        sound = container.add_stream("aac", rate=rate, layout="stereo", options={"b": "192000"})
+        audio = container.add_stream("aac", rate=rate, layout="stereo", options={"b": "192000"})
         soundtrack = _Soundtrack(job, rate)
-        for index, picture in enumerate(_pictures(job)):
+        for index, frame in enumerate(_frames(job)):
             if cancelled and cancelled():
-                raise RenderCancelled
-            frame = av.VideoFrame.from_ndarray(picture.data, format="yuv420p")
-            frame.pts, frame.time_base = index, Fraction(1, job.fps)
-            container.mux(video.encode(frame))
+                raise RenderCancelledError
+            raw = av.VideoFrame.from_ndarray(frame.data, format="yuv420p")
+            raw.pts, raw.time_base = index, Fraction(1, job.fps)
+            container.mux(video.encode(raw))
             for part in soundtrack.until(Fraction(index + 1, job.fps)):
-                container.mux(sound.encode(part))
+                container.mux(audio.encode(part))
         container.mux(video.encode(None))
-        container.mux(sound.encode(None))
+        container.mux(audio.encode(None))
 
 
 def _add_video(container: Any, job: Job) -> Any:
@@ -96,7 +96,7 @@ def _add_video(container: Any, job: Job) -> Any:
     stream.time_base = Fraction(1, job.fps)
     context = stream.codec_context
     context.gop_size = 2 * job.fps
-    # zones with several threads do not give the same bytes twice; and two videos are rendered side by side anyway
+    # with several threads, zones do not produce the same bytes twice; and two videos are rendered at once anyway
     context.thread_count = 1
     context.color_primaries = context.color_trc = context.colorspace = 1  # BT.709
     context.color_range = 1  # limited
@@ -104,20 +104,20 @@ def _add_video(container: Any, job: Job) -> Any:
 
 
 class _Soundtrack:
-    """Hands out the sound of a job in frames for the encoder, exactly as long as the video."""
+    """The audio of a job in frames for the encoder, exactly as long as the video."""
 
     def __init__(self, job: Job, rate: int) -> None:
         self._rate, self._position, self._total = rate, 0, job.duration * rate
         tone: Track = Tone(job.seed, rate)
         if job.audio:
             self._track: Track = Recording(job.audio, rate)
-        elif job.clip and has_sound(job.clip):
+        elif job.clip and has_audio(job.clip):
             self._track = Sequence(Recording(job.clip, rate), round(job.head * rate / job.fps), tone)
         else:
             self._track = tone
 
     def until(self, time: Fraction) -> Iterator[av.AudioFrame]:
-        """All frames that begin before `time` seconds."""
+        """Yield all frames that begin before `time` seconds."""
         end = min(math.ceil(time * self._rate), self._total)
         while self._position < end:
             count = min(_AAC_FRAME, self._total - self._position)
@@ -129,15 +129,15 @@ class _Soundtrack:
             yield frame
 
 
-def _pictures(job: Job) -> Iterator[Picture]:
-    """The frames of the video in order."""
+def _frames(job: Job) -> Iterator[Frame]:
+    """Yield the frames of the video."""
     overlay = Overlay(job.width, job.height, fps=job.fps, frames=job.frames, prompt=job.prompt, watermark=job.watermark)
-    picture: Picture | None = None
-    for index, picture in enumerate(_clip_pictures(job)):
-        shown = picture.copy() if job.watermark else picture
+    frame: Frame | None = None
+    for index, frame in enumerate(_clip_frames(job)):
+        shown = frame.copy() if job.watermark else frame
         overlay.draw_mark(shown, _opacity(index, job.frames, job.fps))
         yield shown
-    first = load_picture(job.image, job.width, job.height) if job.image else picture
+    first = load_frame(job.image, job.width, job.height) if job.image else frame
     assert first is not None
     new = job.frames - job.head
     for step, drawn in enumerate(_motion(job, first, new)):
@@ -146,8 +146,8 @@ def _pictures(job: Job) -> Iterator[Picture]:
         yield drawn
 
 
-def _motion(job: Job, first: Picture, count: int) -> Iterator[Picture]:
-    """`count` frames that begin on `first` (after it, where it was the clip's) and end on the last image, if any."""
+def _motion(job: Job, first: Frame, count: int) -> Iterator[Frame]:
+    """Yield `count` frames from `first` (which a clip has shown already) to the last image, if any."""
     random = Random(job.seed)  # noqa: S311 - a camera move, not a secret
     center = (random.uniform(0.3, 0.7), random.uniform(0.3, 0.7))
     rate = 0.1 / max(count, 2 * job.fps)
@@ -156,7 +156,7 @@ def _motion(job: Job, first: Picture, count: int) -> Iterator[Picture]:
     if job.last_image is None:
         yield from (start.at(step + after) for step in range(count))
         return
-    end = Zoom(load_picture(job.last_image, job.width, job.height), rate=rate, center=center)
+    end = Zoom(load_frame(job.last_image, job.width, job.height), rate=rate, center=center)
     for step in range(count):
         way = (step + after) / max(1, count - 1 + after)
         share = min(1.0, max(0.0, way * 3 - 1))
@@ -168,11 +168,11 @@ def _motion(job: Job, first: Picture, count: int) -> Iterator[Picture]:
             yield blended(start.at(step + after), end.at(count - 1 - step), share)
 
 
-def _clip_pictures(job: Job) -> Iterator[Picture]:
-    """The clip at the size and rate of the output, job.head frames of it; the last one is held where it is short."""
+def _clip_frames(job: Job) -> Iterator[Frame]:
+    """Yield job.head frames of the clip at the size and rate of the output. The end of a short clip is repeated."""
     if job.clip is None:
         return
-    shown: Picture | None = None
+    shown: Frame | None = None
     count = 0
     with av.open(str(job.clip), format="mov") as container:
         stream = container.streams.video[0]
@@ -181,7 +181,7 @@ def _clip_pictures(job: Job) -> Iterator[Picture]:
         for frame in container.decode(stream):
             time = frame.time or 0.0
             begin = time if begin is None else begin
-            # what was shown up to this frame fills the output up to its time
+            # the frame before this one fills the output up to its time
             while shown is not None and count < job.head and count / job.fps < time - begin - 1e-6:
                 yield shown
                 count += 1
@@ -193,28 +193,28 @@ def _clip_pictures(job: Job) -> Iterator[Picture]:
         count += 1
 
 
-def _scaled(frame: av.VideoFrame, width: int, height: int) -> Picture:
-    turns = int(getattr(frame, "rotation", 0) or 0) // 90 % 4
+def _scaled(decoded: av.VideoFrame, width: int, height: int) -> Frame:
+    turns = int(getattr(decoded, "rotation", 0) or 0) // 90 % 4
     size = (height, width) if turns % 2 else (width, height)
-    planar = frame.reformat(
+    planar = decoded.reformat(
         width=size[0],
         height=size[1],
         format="yuv420p",
-        # said aloud, because older releases of PyAV do not look at the tags; untagged is BT.601 for FFmpeg
-        src_colorspace={1: "ITU709", 7: "SMPTE240M"}.get(int(frame.colorspace), "ITU601"),
-        src_color_range="JPEG" if int(frame.color_range) == 2 else "MPEG",
+        # explicit, because older releases of PyAV ignore the tags; FFmpeg takes untagged video for BT.601
+        src_colorspace={1: "ITU709", 7: "SMPTE240M"}.get(int(decoded.colorspace), "ITU601"),
+        src_color_range="JPEG" if int(decoded.color_range) == 2 else "MPEG",
         dst_colorspace="ITU709",
         dst_color_range="MPEG",
         interpolation="BICUBIC",
     )
-    picture = Picture(planar.to_ndarray().astype(np.uint8, copy=False))
+    frame = Frame(planar.to_ndarray().astype(np.uint8, copy=False))
     if not turns:
-        return picture
-    planes = [np.rot90(plane, turns).reshape(-1, width) for plane in (picture.y, picture.u, picture.v)]
-    return Picture(np.concatenate(planes).astype(np.uint8))
+        return frame
+    planes = [np.rot90(plane, turns).reshape(-1, width) for plane in (frame.y, frame.u, frame.v)]
+    return Frame(np.concatenate(planes).astype(np.uint8))
 
 
 def _opacity(index: int, count: int, fps: int) -> float:
-    """Of the overlay: nothing on the first and the last of `count` frames, a short fade beside them."""
+    """Return the opacity of the overlay: 0 on the first and last of `count` frames, with a short fade next to them."""
     ramp = max(1, round(min(0.4 * fps, count / 4)))
     return min(1.0, index / ramp, (count - 1 - index) / ramp)

@@ -1,4 +1,4 @@
-"""What is to be heard: the driving audio, the sound of the clip, or a soft tone where nothing else sounds."""
+"""The audio of the video: the driving audio, the audio of the clip, or a soft tone."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _FADE_SECONDS = 0.25
 
 
 class Track(Protocol):
-    """A sound that is read from its beginning on and never ends."""
+    """Endless audio, read from its beginning."""
 
     def read(self, count: int) -> Samples:
-        """The next `count` samples, float32 [2, count]."""
+        """Return the next `count` samples, float32 [2, count]."""
 
 
 class Tone:
@@ -45,7 +45,7 @@ class Tone:
 
 
 class Recording:
-    """The sound of a file from its sample 0 on, as stereo at `rate`; silence after its end."""
+    """The audio of a file from its sample 0 on, as stereo at `rate`, followed by silence."""
 
     def __init__(self, path: Path, rate: int) -> None:
         self._chunks = _decoded(path, rate)
@@ -64,13 +64,9 @@ class Recording:
         self._rest = whole[:, count:]
         return whole[:, :count]
 
-    def close(self) -> None:
-        """Let go of the file."""
-        self._chunks.close()  # type: ignore[attr-defined]
-
 
 class Sequence:
-    """One track for its first `count` samples, another one after that."""
+    """`count` samples of one track, followed by another track."""
 
     def __init__(self, first: Track, count: int, then: Track) -> None:
         self._first, self._left, self._then = first, count, then
@@ -84,8 +80,8 @@ class Sequence:
         return np.concatenate(parts, axis=1) if parts else np.zeros((2, 0), np.float32)
 
 
-def sound_rate(path: Path | None) -> int:
-    """Sample rate of the output: 44100 where the source has it, 48000 for everything else."""
+def audio_rate(path: Path | None) -> int:
+    """Return the sample rate of the output: 44100 if the source has it, otherwise 48000."""
     import av
 
     if path is None:
@@ -95,8 +91,8 @@ def sound_rate(path: Path | None) -> int:
         return 44_100 if found and found[0].rate == 44_100 else 48_000
 
 
-def has_sound(path: Path) -> bool:
-    """Whether the file has a stream of sound."""
+def has_audio(path: Path) -> bool:
+    """Return whether the file has an audio stream."""
     import av
 
     with av.open(str(path), format=_format(path)) as container:
@@ -110,7 +106,7 @@ def _decoded(path: Path, rate: int) -> Iterator[Samples]:
         stream = container.streams.audio[0]
         mono = stream.channels == 1
         resampler = av.AudioResampler(format="fltp", layout="mono" if mono else "stereo", rate=rate)
-        # the sound of a clip may start after its picture; an mp3 counts from before its first sample
+        # the audio of a clip may start after its video; an mp3 counts from before its first sample
         begin: float | None = (container.start_time or 0) / 1_000_000
         for frame in container.decode(stream):
             if begin is not None and frame.time is not None:
@@ -124,12 +120,12 @@ def _decoded(path: Path, rate: int) -> Iterator[Samples]:
 
 
 def _stereo(samples: Any) -> Samples:
-    # by hand for mono: the resampler would take 3 dB off
+    # not by the resampler, which would make mono 3 dB quieter
     return np.repeat(samples, 2, axis=0) if samples.shape[0] == 1 else samples
 
 
 def _format(path: Path) -> str:
-    """Name of the demuxer, from the content: FFmpeg must not guess, a playlist could name other files."""
+    """Return the demuxer for the content. FFmpeg must not guess: a playlist could name other files."""
     with path.open("rb") as file:
         kind = sniff(file.read(16))
     return {"mp4": "mov"}.get(kind, kind)

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from ...core.addresses import is_loopback
 from ..options import SandboxOptions
-from ..responses import Refusal
+from ..responses import ResponseError
 from ..store import Store
 from ..tasks import Tasks
 from .results import Results
@@ -34,23 +34,25 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         if not is_loopback(_host(request.host)):
             # DNS rebinding: the name of a web page that resolves to this machine is still in the Host header
-            raise Refusal(403, "API_NOT_ALLOWED", "the sandbox answers on loopback names only")
+            raise ResponseError(403, "API_NOT_ALLOWED", "the sandbox answers on loopback names only")
         origin = request.headers.get("Origin")
-        if origin and request.method not in ("GET", "HEAD") and not is_loopback(_host(origin.split("//")[-1])):
-            raise Refusal(403, "API_NOT_ALLOWED", "not from this origin")
+        writes = request.method not in ("GET", "HEAD")
+        if writes and origin is not None and not is_loopback(_host(origin.split("//")[-1])):
+            raise ResponseError(403, "API_NOT_ALLOWED", "not from this origin")
         return await handler(request)
-    except Refusal as refusal:
+    except ResponseError as refusal:
         return refusal.response()
     except web.HTTPException as problem:
+        reason, message = "INVALID_REQUEST_BODY", problem.text or problem.reason
         if problem.status in (404, 405):
-            return Refusal(problem.status, "API_NOT_FOUND", f"no route {request.method} {request.path}").response()
-        return Refusal(problem.status, "INVALID_REQUEST_BODY", problem.text or problem.reason).response()
+            reason, message = "API_NOT_FOUND", f"no route {request.method} {request.path}"
+        return ResponseError(problem.status, reason, message).response()
     except ConnectionError:
         raise
     except Exception as problem:
         log.exception("the sandbox failed at %s %s", request.method, request.path)
         message = f"the sandbox failed: {type(problem).__name__}: {problem}"
-        return Refusal(500, "INTERNAL_ERROR", message).response()
+        return ResponseError(500, "INTERNAL_ERROR", message).response()
 
 
 def _host(value: str) -> str:

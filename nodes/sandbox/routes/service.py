@@ -11,7 +11,7 @@ from aiohttp import web
 
 from ...core.event_loop import run_blocking
 from ..options import SandboxOptions
-from ..responses import Refusal, task_answer
+from ..responses import ResponseError, task_answer
 from ..rules import parse_body
 from ..store import Store
 from ..tasks import Tasks
@@ -43,14 +43,14 @@ class Service:
         key = _key(request)
         if request.content_type != "application/json":
             message = f"Content-Type must be application/json, got {request.content_type}"
-            raise Refusal(400, "INVALID_REQUEST_BODY", message)
+            raise ResponseError(400, "INVALID_REQUEST_BODY", message)
         try:
             body = await run_blocking(parse_body, raw)
             if key in _POOR_KEYS:
-                raise Refusal(_POOR_KEYS[key], "BILLING_BALANCE_NOT_ENOUGH", "the balance is not enough")
+                raise ResponseError(_POOR_KEYS[key], "BILLING_BALANCE_NOT_ENOUGH", "the balance is not enough")
             task = await run_blocking(self._tasks.create, body)
         except ValueError as problem:
-            raise Refusal(400, "INVALID_REQUEST_BODY", str(problem)) from None
+            raise ResponseError(400, "INVALID_REQUEST_BODY", str(problem)) from None
         self._tasks.start(task)
         return web.json_response({"task_id": task["task_id"]})
 
@@ -59,10 +59,10 @@ class Service:
         self._count_poll(_key(request))
         task_id = request.query.get("task_id", "")
         if not task_id:
-            raise Refusal(400, "INVALID_REQUEST_BODY", "task_id is required")
+            raise ResponseError(400, "INVALID_REQUEST_BODY", "task_id is required")
         task = self._store.task(task_id)
         if task is None:
-            raise Refusal(404, "TASK_NOT_FOUND", f"no task {task_id[:64]}")
+            raise ResponseError(404, "TASK_NOT_FOUND", f"no task {task_id[:64]}")
         self._tasks.take_over(task)
         ttl = self._options.result_ttl_seconds
         return web.json_response(task_answer(task, video_url=self._video_url(request, task, ttl), ttl_seconds=ttl))
@@ -87,7 +87,7 @@ class Service:
             polls.popleft()
         if len(polls) >= limit:
             headers = {"Retry-After": str(math.ceil(polls[0] + 60 - now))}
-            raise Refusal(429, "RATE_LIMIT_EXCEEDED", "too many requests, try again later", headers=headers)
+            raise ResponseError(429, "RATE_LIMIT_EXCEEDED", "too many requests, try again later", headers=headers)
         polls.append(now)
 
 
@@ -96,7 +96,7 @@ def _key(request: web.Request) -> str:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     key = key.strip()
     if scheme.lower() != "bearer" or not key:
-        raise Refusal(401, "MISSING_API_KEY", "send the header Authorization: Bearer KEY")
+        raise ResponseError(401, "MISSING_API_KEY", "send the header Authorization: Bearer KEY")
     if key in _BAD_KEYS:
-        raise Refusal(_BAD_KEYS[key], "INVALID_API_KEY", "the API key is not valid")
+        raise ResponseError(_BAD_KEYS[key], "INVALID_API_KEY", "the API key is not valid")
     return key

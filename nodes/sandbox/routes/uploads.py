@@ -10,7 +10,7 @@ from aiohttp import web
 
 from ..fetch import UPLOAD_PATH
 from ..options import SandboxOptions
-from ..responses import Refusal
+from ..responses import ResponseError
 from ..store import Store
 
 _MIME = {
@@ -50,7 +50,7 @@ class Uploads:
                     size += len(chunk)
                     if size > self._options.max_upload_bytes:
                         limit = self._options.max_upload_bytes
-                        raise Refusal(413, "FILE_TOO_LARGE", f"the file has more than {limit} bytes")
+                        raise ResponseError(413, "FILE_TOO_LARGE", f"the file has more than {limit} bytes")
                     digest.update(chunk)
                     file.write(chunk)
             sha256 = digest.hexdigest()
@@ -67,9 +67,9 @@ class Uploads:
         """Return the file, whole or by Range. Answers 404 for an unknown URL, 403 for an expired one."""
         entry = self._store.upload(request.match_info["token"])
         if entry is None:
-            raise Refusal(404, "FILE_NOT_FOUND", "no file has this URL")
+            raise ResponseError(404, "FILE_NOT_FOUND", "no file has this URL")
         path = self._store.media(entry["sha256"])
         if entry["expires"] < time.time() or not path.exists():
-            raise Refusal(403, "URL_EXPIRED", "the URL has expired")
+            raise ResponseError(403, "URL_EXPIRED", "the URL has expired")
         headers = {"Content-Type": entry["mime"], "X-Content-Type-Options": "nosniff"}
         return web.FileResponse(path, headers=headers)

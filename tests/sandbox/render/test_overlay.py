@@ -3,17 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nodes.sandbox.render.frame import Frame
 from nodes.sandbox.render.overlay import Overlay, Stamp
-from nodes.sandbox.render.picture import Picture
 
 
-def grey(width: int, height: int) -> Picture:
-    return Picture(np.full((height * 3 // 2, width), 100, np.uint8))
+def grey(width: int, height: int) -> Frame:
+    return Frame(np.full((height * 3 // 2, width), 100, np.uint8))
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 720), (2704, 336), (336, 2704), (320, 240)])
 @pytest.mark.parametrize("prompt", ["", "a cat", "猫が走る", "x" * 5000, "line\nbreak\t\0"])
-def test_it_fits_into_every_size(width: int, height: int, prompt: str) -> None:
+def test_overlay_fits_every_size(width: int, height: int, prompt: str) -> None:
     overlay = Overlay(width, height, fps=30, frames=450, prompt=prompt, watermark=True)
     for index in (1, 200, 449):
         picture = grey(width, height)
@@ -25,7 +25,7 @@ def test_it_fits_into_every_size(width: int, height: int, prompt: str) -> None:
         assert changed[height // 2 :].any()
 
 
-def test_nothing_is_drawn_at_opacity_zero() -> None:
+def test_overlay_draws_nothing_at_opacity_zero() -> None:
     overlay = Overlay(320, 240, fps=30, frames=60, prompt="a", watermark=True)
     picture = grey(320, 240)
     overlay.draw(picture, 10, 0.0)
@@ -34,13 +34,13 @@ def test_nothing_is_drawn_at_opacity_zero() -> None:
 
 
 @pytest.mark.parametrize(("x", "y"), [(-50, -50), (300, 10), (10, 230), (319, 239), (5000, 5000)])
-def test_a_stamp_beyond_the_edge_is_cut_off(x: int, y: int) -> None:
+def test_stamp_beyond_the_edge_is_cut_off(x: int, y: int) -> None:
     picture = grey(320, 240)
     Stamp("SANDBOX", 40).draw(picture, x, y, 1.0)
     assert picture.data.shape == (360, 320)
 
 
-def test_letters_are_white_on_black_and_without_colour() -> None:
+def test_stamp_is_white_on_black_without_colour() -> None:
     picture = grey(320, 240)
     Stamp("SANDBOX", 60).draw(picture, 20, 50, 1.0)
     assert picture.y.max() == 235

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nodes.sandbox.render.render import Job, RenderCancelled, render
+from nodes.sandbox.render.render import Job, RenderCancelledError, render
 from nodes.sandbox.render.size import output_size
 from tests.media_files import clip_bytes, gradient, image_bytes, photo, sweep, wav_bytes
 from tests.media_reading import audio_of, frames_of, psnr, scaled
@@ -34,7 +34,7 @@ def first_frame(folder: Path, **changes: object) -> Job:
     return replace(SMALL, image=saved(folder, "first.png", image_bytes(gradient(320, 240))), **changes)
 
 
-def test_it_is_the_kind_of_file_the_service_gives_out(tmp_path: Path, target: Path) -> None:
+def test_render_writes_the_format_of_the_service(tmp_path: Path, target: Path) -> None:
     render(first_frame(tmp_path, fps=30, width=336, height=256), target)
     with av.open(str(target)) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
@@ -63,7 +63,7 @@ def test_it_is_the_kind_of_file_the_service_gives_out(tmp_path: Path, target: Pa
     ],
     ids=["portrait photo", "gradient", "1080P photo", "8:1 photo"],
 )
-def test_it_begins_and_ends_on_its_pictures(
+def test_render_starts_and_ends_on_its_images(
     tmp_path: Path, target: Path, first: Image.Image, last: Image.Image, resolution: str
 ) -> None:
     width, height = output_size(*first.size, resolution)
@@ -85,17 +85,17 @@ def test_it_begins_and_ends_on_its_pictures(
     assert psnr(frames[-1], scaled(last, frames[-1])) >= 34
 
 
-def test_something_moves_and_it_says_sandbox(tmp_path: Path, target: Path) -> None:
+def test_render_moves_and_shows_the_word_sandbox(tmp_path: Path, target: Path) -> None:
     render(first_frame(tmp_path), target)
     frames = frames_of(target)
     assert min(np.abs(a.astype(int) - b).mean() for a, b in pairwise(frames)) > 0.05
-    # white letters on black edges, where the gradient has neither
+    # white letters on black edges; the gradient has neither
     middle = frames[10].reshape(-1, 3)
     assert (middle.min(axis=1) > 220).mean() > 0.01
     assert (middle.max(axis=1) < 30).mean() > 0.01
 
 
-def test_the_watermark_is_in_its_corner(tmp_path: Path, target: Path) -> None:
+def test_render_draws_the_watermark_in_its_corner(tmp_path: Path, target: Path) -> None:
     job = first_frame(tmp_path)
     shots = []
     for watermark in (False, True):
@@ -107,7 +107,7 @@ def test_the_watermark_is_in_its_corner(tmp_path: Path, target: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{}, {"watermark": True}, {"fps": 5}])
-def test_the_same_job_gives_the_same_bytes(tmp_path: Path, change: dict[str, object]) -> None:
+def test_render_same_job_same_bytes(tmp_path: Path, change: dict[str, object]) -> None:
     job = first_frame(tmp_path, **change)
     files = [tmp_path / f"{number}.mp4" for number in range(3)]
     for path in files:
@@ -115,7 +115,7 @@ def test_the_same_job_gives_the_same_bytes(tmp_path: Path, change: dict[str, obj
     assert len({path.read_bytes() for path in files}) == 1
 
 
-def test_another_seed_gives_another_video(tmp_path: Path, target: Path) -> None:
+def test_render_another_seed_another_video(tmp_path: Path, target: Path) -> None:
     job = first_frame(tmp_path)
     render(job, target)
     before = target.read_bytes()
@@ -128,7 +128,7 @@ def shades(count: int, width: int = 320, height: int = 240) -> list[Image.Image]
 
 
 @pytest.mark.parametrize("clip_fps", [10, 20, 5])
-def test_it_goes_on_from_the_clip(tmp_path: Path, target: Path, clip_fps: int) -> None:
+def test_render_continues_the_clip(tmp_path: Path, target: Path, clip_fps: int) -> None:
     pictures = shades(2 * clip_fps)
     clip = saved(tmp_path, "clip.mp4", clip_bytes(2, fps=clip_fps, images=pictures))
     last = image_bytes(Image.new("RGB", (320, 240), "navy"))
@@ -140,12 +140,12 @@ def test_it_goes_on_from_the_clip(tmp_path: Path, target: Path, clip_fps: int) -
     assert len(frames) == 40
     for index in range(20):
         assert psnr(frames[index], scaled(pictures[index * clip_fps // 10], frames[index])) > 34, index
-    # new frames begin where the clip ended, and not by its last frame once more with text on it
+    # new frames continue from the end of the clip and do not repeat its last frame with text on it
     assert psnr(frames[20], scaled(pictures[-1], frames[20])) > 30
     assert psnr(frames[-1], scaled(Image.new("RGB", (1, 1), "navy"), frames[-1])) > 34
 
 
-def test_the_sound_of_the_clip_is_kept(tmp_path: Path, target: Path) -> None:
+def test_render_keeps_the_audio_of_the_clip(tmp_path: Path, target: Path) -> None:
     clip = saved(tmp_path, "clip.mp4", clip_bytes(2, with_audio=True))
     render(replace(SMALL, duration=3, clip=clip, clip_seconds=2.0), target)
     samples, rate = audio_of(target)
@@ -154,7 +154,7 @@ def test_the_sound_of_the_clip_is_kept(tmp_path: Path, target: Path) -> None:
     assert samples[0, round(2.5 * rate) : 3 * rate].std() > 0.005
 
 
-def test_a_turned_clip_is_shown_upright(tmp_path: Path, target: Path) -> None:
+def test_render_shows_a_rotated_clip_upright(tmp_path: Path, target: Path) -> None:
     left_dark = Image.new("RGB", (320, 240), "white")
     left_dark.paste("black", (0, 0, 160, 240))
     data = clip_bytes(2, images=[left_dark] * 20)
@@ -174,14 +174,14 @@ MATRIX_CLOCKWISE = (0, ONE, 0, -ONE, 0, 0, 0, 0, 0x40000000)
 
 
 def likeness(first: np.ndarray, second: np.ndarray) -> float:
-    """Correlation of two sounds without moving them: 1 only where they are aligned to the sample."""
+    """Return the correlation of two waveforms as they are: 1 only if they are aligned to the sample."""
     length = min(len(first), len(second))
     return float(np.corrcoef(first[:length], second[:length])[0, 1])
 
 
 @pytest.mark.parametrize("rate", [8000, 44100, 48000])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_the_driving_audio_is_carried_from_its_first_sample(
+def test_render_carries_the_driving_audio_from_its_first_sample(
     tmp_path: Path, target: Path, rate: int, channels: int
 ) -> None:
     audio = saved(tmp_path, "a.wav", wav_bytes(3, rate=rate, channels=channels))
@@ -195,7 +195,7 @@ def test_the_driving_audio_is_carried_from_its_first_sample(
         assert channel[: len(expected)].std() == pytest.approx(expected.std(), rel=0.05)
 
 
-def test_audio_that_is_too_short_ends_in_silence(tmp_path: Path, target: Path) -> None:
+def test_render_fills_short_audio_with_silence(tmp_path: Path, target: Path) -> None:
     audio = saved(tmp_path, "a.wav", wav_bytes(2))
     render(first_frame(tmp_path, duration=3, audio=audio), target)
     samples, rate = audio_of(target)
@@ -205,7 +205,7 @@ def test_audio_that_is_too_short_ends_in_silence(tmp_path: Path, target: Path) -
     assert np.abs(rest).max() < 1e-3
 
 
-def test_without_audio_there_is_a_soft_tone_of_full_length(tmp_path: Path, target: Path) -> None:
+def test_render_without_audio_has_a_soft_tone_of_full_length(tmp_path: Path, target: Path) -> None:
     render(first_frame(tmp_path), target)
     samples, rate = audio_of(target)
     assert 2 * rate <= samples.shape[1] < 2 * rate + 2048
@@ -224,13 +224,13 @@ def test_without_audio_there_is_a_soft_tone_of_full_length(tmp_path: Path, targe
     ],
     ids=["grey", "palette", "16 bits", "CMYK", "WEBP with alpha", "BMP"],
 )
-def test_pictures_of_every_kind(tmp_path: Path, target: Path, data: bytes) -> None:
+def test_render_reads_every_kind_of_image(tmp_path: Path, target: Path, data: bytes) -> None:
     with Image.open(BytesIO(data)) as image:
         grey = 0 if image.mode == "P" else 128
     render(replace(SMALL, fps=2, image=saved(tmp_path, "picture", data)), target)
     assert frames_of(target)[0].mean() == pytest.approx(grey, abs=3)
 
 
-def test_it_stops_when_it_is_told_to(tmp_path: Path, target: Path) -> None:
-    with pytest.raises(RenderCancelled):
+def test_render_stops_when_cancelled(tmp_path: Path, target: Path) -> None:
+    with pytest.raises(RenderCancelledError):
         render(first_frame(tmp_path), target, cancelled=lambda: True)

@@ -21,13 +21,13 @@ from nodes.sandbox.render.size import output_size
         ((1001, 8000), "1080P", (496, 4064)),
     ],
 )
-def test_size_follows_the_input(source: tuple[int, int], resolution: str, expected: tuple[int, int]) -> None:
+def test_output_size_follows_the_input(source: tuple[int, int], resolution: str, expected: tuple[int, int]) -> None:
     assert output_size(*source, resolution) == expected
 
 
 @pytest.mark.parametrize("resolution", ["720P", "1080P"])
 @pytest.mark.parametrize("width", range(240, 8001, 333))
-def test_sides_are_on_the_grid_and_the_area_is_near_the_tier(width: int, resolution: str) -> None:
+def test_output_size_is_on_the_grid_and_near_the_area_of_the_tier(width: int, resolution: str) -> None:
     area = {"720P": 921_600, "1080P": 2_073_600}[resolution]
     for height in range(max(240, -(-width // 8)), min(8000, width * 8) + 1, 487):
         out_width, out_height = output_size(width, height, resolution)

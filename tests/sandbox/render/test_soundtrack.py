@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nodes.sandbox.render.soundtrack import Recording, Sequence, Tone, has_sound, sound_rate
+from nodes.sandbox.render.soundtrack import Recording, Sequence, Tone, audio_rate, has_audio
 from tests.media_files import clip_bytes, mp3_bytes, sweep, wav_bytes
 
 
@@ -15,7 +15,7 @@ def saved(folder: Path, data: bytes) -> Path:
     return path
 
 
-def test_a_tone_is_soft_endless_and_depends_on_the_seed_only() -> None:
+def test_tone_is_soft_endless_and_depends_on_the_seed_only() -> None:
     whole = Tone(5, 48000).read(96000)
     assert whole.dtype == np.float32
     track = Tone(5, 48000)
@@ -32,9 +32,9 @@ def test_a_tone_is_soft_endless_and_depends_on_the_seed_only() -> None:
     [(wav_bytes(2, rate=48000), 48000), (wav_bytes(2, rate=44100, channels=2), 44100), (mp3_bytes(2), 44100)],
     ids=["mono wav", "stereo wav", "mp3"],
 )
-def test_a_recording_begins_at_its_first_sample_at_full_volume(tmp_path: Path, data: bytes, rate: int) -> None:
+def test_recording_starts_at_its_first_sample_at_full_volume(tmp_path: Path, data: bytes, rate: int) -> None:
     path = saved(tmp_path, data)
-    assert sound_rate(path) == rate
+    assert audio_rate(path) == rate
     samples = Recording(path, rate).read(2 * rate)
     expected = sweep(1, rate, 2)[0]
     assert samples.shape == (2, 2 * rate)
@@ -42,33 +42,33 @@ def test_a_recording_begins_at_its_first_sample_at_full_volume(tmp_path: Path, d
         assert np.abs(channel - expected)[100:-100].max() < 0.05
 
 
-def test_a_recording_is_followed_by_silence(tmp_path: Path) -> None:
+def test_recording_is_followed_by_silence(tmp_path: Path) -> None:
     track = Recording(saved(tmp_path, wav_bytes(2)), 8000)
     assert np.abs(track.read(16000)).max() > 0.4
     assert not track.read(5000).any()
     assert track.read(0).shape == (2, 0)
 
 
-def test_more_than_two_channels_become_two(tmp_path: Path) -> None:
+def test_recording_with_six_channels_becomes_stereo(tmp_path: Path) -> None:
     samples = Recording(saved(tmp_path, wav_bytes(2, channels=6)), 8000).read(1000)
     assert samples.shape == (2, 1000)
     assert samples.any()
 
 
-def test_one_after_the_other(tmp_path: Path) -> None:
+def test_sequence_plays_one_track_after_the_other(tmp_path: Path) -> None:
     track = Sequence(Recording(saved(tmp_path, wav_bytes(2)), 8000), 8000, Tone(1, 8000))
     samples = np.concatenate([track.read(3000) for _ in range(5)], axis=1)
     assert np.abs(samples[0, :8000] - sweep(1, 8000, 1)[0]).max() < 0.01
     assert np.abs(samples[:, 8000:] - Tone(1, 8000).read(7000)).max() < 1e-6
 
 
-def test_clips_with_and_without_sound(tmp_path: Path) -> None:
-    assert has_sound(saved(tmp_path, clip_bytes(2, with_audio=True)))
-    assert not has_sound(saved(tmp_path, clip_bytes(2)))
-    assert sound_rate(None) == 48000
+def test_has_audio_tells_clips_with_audio_from_silent_ones(tmp_path: Path) -> None:
+    assert has_audio(saved(tmp_path, clip_bytes(2, with_audio=True)))
+    assert not has_audio(saved(tmp_path, clip_bytes(2)))
+    assert audio_rate(None) == 48000
 
 
-def test_sound_that_starts_after_the_picture_stays_there(tmp_path: Path) -> None:
+def test_recording_keeps_a_delayed_start(tmp_path: Path) -> None:
     path = saved(tmp_path, clip_bytes(3, with_audio=True, audio_delay=0.5))
     samples = np.abs(Recording(path, 48000).read(72000)[0])
     # mp4 keeps the delay in whole milliseconds

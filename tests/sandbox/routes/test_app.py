@@ -7,12 +7,12 @@ from tests.service.client import Client
 
 @pytest.mark.parametrize("path", ["/sandbox/media/token/a.png", "/result/a.mp4", "/openapi/v1/billing/balance/detail"])
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8188", "192.168.0.5", ""])
-def test_only_loopback_names_are_answered(client: Client, path: str, host: str) -> None:
+def test_app_refuses_other_host_names(client: Client, path: str, host: str) -> None:
     assert client.http.get(path, headers={"Host": host}).status_code == 403
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:9", "[::1]:80"])
-def test_loopback_names(client: Client, host: str) -> None:
+def test_app_answers_loopback_names(client: Client, host: str) -> None:
     assert client.http.get("/openapi/v1/billing/balance/detail", headers={"Host": host}).status_code == 200
 
 

@@ -17,7 +17,7 @@ def video(shared: Client) -> tuple[str, bytes]:
     return url, shared.download(url).content
 
 
-def test_ranges(client: Client, video: tuple[str, bytes]) -> None:
+def test_result_is_sent_by_range(client: Client, video: tuple[str, bytes]) -> None:
     url, data = video
     got = client.download(url, headers={"Range": "bytes=1000-1999"})
     assert (got.status_code, got.content) == (206, data[1000:2000])
@@ -26,11 +26,13 @@ def test_ranges(client: Client, video: tuple[str, bytes]) -> None:
     assert got.headers["Content-Range"] == f"bytes 5000-{len(data) - 1}/{len(data)}"
 
 
-def test_the_key_does_not_belong_here(client: Client, video: tuple[str, bytes]) -> None:
+def test_result_refuses_the_api_key(client: Client, video: tuple[str, bytes]) -> None:
     assert client.download(video[0], headers={"Authorization": "Bearer some-key"}).status_code == 400
 
 
-def test_urls_are_signed_and_expire(run: Callable[..., Client], client: Client, video: tuple[str, bytes]) -> None:
+def test_result_urls_are_signed_and_expire(
+    run: Callable[..., Client], client: Client, video: tuple[str, bytes]
+) -> None:
     url = httpx.URL(video[0])
     later = url.copy_merge_params({"expires": str(int(url.params["expires"]) + 1)})
     for wrong in (later, url.copy_with(query=None), url.copy_merge_params({"signature": "0" * 32})):
@@ -43,7 +45,7 @@ def test_urls_are_signed_and_expire(run: Callable[..., Client], client: Client, 
     assert short.download(str(url)).status_code == 403
 
 
-def test_every_answer_has_a_fresh_url(run: Callable[..., Client]) -> None:
+def test_result_url_is_new_in_every_answer(run: Callable[..., Client]) -> None:
     client = run(result_ttl_seconds=2)
     task_id = client.submit({"image_url": client.upload("a.png", flat(240, 240))})
     first = client.finished(task_id)["videos"][0]

@@ -26,7 +26,7 @@ def problem(answer: httpx.Response, status: int, reason: str) -> str:
     return body["message"]
 
 
-def test_a_task_from_submit_to_video(client: Client, image_url: str) -> None:
+def test_task_from_submit_to_video(client: Client, image_url: str) -> None:
     answer = client.post({"image_url": image_url, "duration": 2, "resolution": "720P", "seed": 42})
     assert answer.status_code == 200
     assert list(answer.json()) == ["task_id"]
@@ -50,7 +50,7 @@ def test_a_task_from_submit_to_video(client: Client, image_url: str) -> None:
     assert (data.status_code, data.headers["Content-Type"], data.content[4:8]) == (200, "video/mp4", b"ftyp")
 
 
-def test_what_is_left_out_has_the_documented_default(client: Client, image_url: str) -> None:
+def test_submit_uses_the_documented_defaults(client: Client, image_url: str) -> None:
     task_id = client.post({"image_url": image_url}).json()["task_id"]
     result = client.finished(task_id)
     assert 0 <= int(result["extra"]["seed"]) <= 2147483647
@@ -63,7 +63,7 @@ def test_what_is_left_out_has_the_documented_default(client: Client, image_url: 
         assert (stream.width, stream.height, stream.frames) == (1648, 1232, 5 * 2)
 
 
-def test_a_task_waits_runs_and_takes_its_time(run: Callable[..., Client]) -> None:
+def test_task_is_queued_then_processed_for_its_time(run: Callable[..., Client]) -> None:
     client = run(queue_seconds=0.6, task_seconds=0.6)
     task_id = client.submit({"image_url": client.upload("a.png", flat(240, 240))})
     seen: list[tuple[str, int, int]] = []
@@ -94,7 +94,7 @@ def test_a_task_waits_runs_and_takes_its_time(run: Callable[..., Client]) -> Non
         ({"Authorization": "Bearer bad-key-403"}, 403, "INVALID_API_KEY"),
     ],
 )
-def test_keys_are_asked_for_everywhere(client: Client, headers: dict[str, str], status: int, reason: str) -> None:
+def test_key_is_required_everywhere(client: Client, headers: dict[str, str], status: int, reason: str) -> None:
     body = {"image_url": "https://example.com/a.png"}
     problem(client.post(body, headers=headers), status, reason)
     problem(client.poll(str(uuid.uuid4()), headers=headers), status, reason)
@@ -103,7 +103,7 @@ def test_keys_are_asked_for_everywhere(client: Client, headers: dict[str, str], 
 
 
 @pytest.mark.parametrize(("key", "status"), [("no-balance", 400), ("no-balance-403", 403)])
-def test_a_key_without_balance(client: Client, key: str, status: int) -> None:
+def test_key_without_balance_is_refused(client: Client, key: str, status: int) -> None:
     headers = {"Authorization": f"Bearer {key}"}
     answer = client.post({"image_url": "https://example.com/a.png"}, headers=headers)
     problem(answer, status, "BILLING_BALANCE_NOT_ENOUGH")
@@ -111,27 +111,27 @@ def test_a_key_without_balance(client: Client, key: str, status: int) -> None:
     assert balance["availableBalance"] == "0"
 
 
-def test_balance(client: Client) -> None:
+def test_balance_is_in_documented_units(client: Client) -> None:
     balance = client.http.get("/openapi/v1/billing/balance/detail").json()
     assert set(balance) == {"availableBalance", "cashBalance", "creditLimit", "outstandingInvoices"}
     assert all(isinstance(value, str) and value.isdecimal() for value in balance.values())
 
 
 @pytest.mark.parametrize("task_id", [str(uuid.uuid4()), "no-such-task", "../secret", "a b", "x" * 300])
-def test_unknown_tasks(client: Client, task_id: str) -> None:
+def test_result_of_an_unknown_task_is_404(client: Client, task_id: str) -> None:
     problem(client.poll(task_id), 404, "TASK_NOT_FOUND")
 
 
-def test_a_result_needs_an_id(client: Client) -> None:
+def test_result_requires_an_id(client: Client) -> None:
     problem(client.http.get(RESULT_PATH), 400, "INVALID_REQUEST_BODY")
 
 
 @pytest.mark.parametrize("path", ["/v3/async/wan2.8-i2v", "/v3/async/wan2.7-i2v/x", "/"])
-def test_unknown_routes(client: Client, path: str) -> None:
+def test_unknown_routes_are_404(client: Client, path: str) -> None:
     problem(client.http.post(path, json={}), 404, "API_NOT_FOUND")
 
 
-def test_bodies_that_break_a_rule(client: Client) -> None:
+def test_submit_refuses_bodies_that_break_a_rule(client: Client) -> None:
     assert "required" in problem(client.post({}), 400, "INVALID_REQUEST_BODY")
     long = {"image_url": "https://example.com/a.png", "prompt": "猫" * 5001}
     assert "5001" in problem(client.post(long), 400, "INVALID_REQUEST_BODY")
@@ -149,7 +149,7 @@ def test_bodies_that_break_a_rule(client: Client) -> None:
     assert [(entry["status"], entry["accepted"], entry["task_id"]) for entry in log] == [(400, False, None)] * 5
 
 
-def test_a_body_beyond_all_measure(run: Callable[..., Client]) -> None:
+def test_submit_refuses_a_huge_body(run: Callable[..., Client]) -> None:
     client = run(max_body_bytes=10_000)
     problem(client.post({"image_url": "https://e.com/a", "prompt": "x" * 20_000}), 413, "INVALID_REQUEST_BODY")
     assert [entry["status"] for entry in client.service.posts()] == [413]
@@ -172,7 +172,7 @@ def inline(data: bytes, kind: str = "png") -> str:
     ],
     ids=" ".join,
 )
-def test_every_legal_combination(client: Client, media: dict[str, Any]) -> None:
+def test_submit_accepts_every_legal_combination_of_media(client: Client, media: dict[str, Any]) -> None:
     files = {"png": flat(320, 240), "wav": wav_bytes(2), "mp4": clip_bytes(2)}
     urls = {name: client.upload(f"a.{name}", data) for name, data in files.items()}
     urls["inline"] = inline(files["png"])
@@ -194,16 +194,14 @@ def test_every_legal_combination(client: Client, media: dict[str, Any]) -> None:
         ("first_clip_url", "a.mp4", clip_bytes(2.5), "longer than the clip"),
     ],
 )
-def test_media_are_checked_in_the_task(
-    client: Client, image_url: str, field: str, name: str, data: bytes, word: str
-) -> None:
+def test_task_checks_its_media(client: Client, image_url: str, field: str, name: str, data: bytes, word: str) -> None:
     body = {} if field in ("image_url", "first_clip_url") else {"image_url": image_url}
     reason = client.reason({**body, field: client.upload(name, data)})
     assert reason.startswith("InvalidParameter: ")
     assert word in reason
 
 
-def test_inline_images_are_checked_in_the_task(client: Client) -> None:
+def test_task_checks_inline_images(client: Client) -> None:
     assert "not a JPEG" in client.reason({"image_url": inline(b"no picture")})
 
 
@@ -212,7 +210,7 @@ def digest(client: Client, body: dict[str, Any]) -> str:
     return hashlib.sha256(client.download(client.video_url(body)).content).hexdigest()
 
 
-def test_media_without_a_lasting_url_are_not_mixed_up(client: Client, image_url: str) -> None:
+def test_media_are_identified_by_content(client: Client, image_url: str) -> None:
     same = {"image_url": image_url, "seed": 5}
     again = {"image_url": client.upload("other-name.png", flat(320, 240)), "seed": 5}
     inline_body = {"image_url": inline(flat(320, 240)), "seed": 5}
@@ -223,7 +221,7 @@ def test_media_without_a_lasting_url_are_not_mixed_up(client: Client, image_url:
     assert len({entry["task_id"] for entry in client.service.posts()}) == 4
 
 
-def test_same_request_same_bytes_in_another_sandbox(run: Callable[..., Client], tmp_path: Any) -> None:
+def test_video_has_the_same_bytes_in_another_sandbox(run: Callable[..., Client], tmp_path: Any) -> None:
     videos = []
     for name in ("one", "two"):
         client = run(state=tmp_path / name)
@@ -232,7 +230,7 @@ def test_same_request_same_bytes_in_another_sandbox(run: Callable[..., Client], 
     assert videos[0] == videos[1]
 
 
-def test_a_client_that_dies_before_the_answer_is_in_the_log(client: Client, image_url: str) -> None:
+def test_submit_of_a_client_that_dies_makes_a_task(client: Client, image_url: str) -> None:
     body = json.dumps({"image_url": image_url, "duration": 2, "resolution": "720P", "prompt": "gone"}).encode()
     url = httpx.URL(client.base_url)
     head = (
@@ -248,7 +246,7 @@ def test_a_client_that_dies_before_the_answer_is_in_the_log(client: Client, imag
     assert client.finished(log[0]["task_id"])["task"]["status"] == "TASK_STATUS_SUCCEED"
 
 
-def test_a_client_that_dies_before_its_body_is_complete_makes_no_task(client: Client) -> None:
+def test_submit_with_half_a_body_makes_no_task(client: Client) -> None:
     url = httpx.URL(client.base_url)
     head = (
         f"POST {SUBMIT_PATH} HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nAuthorization: Bearer k\r\n"
@@ -271,7 +269,7 @@ def test_polls_beyond_the_rate_are_refused(run: Callable[..., Client]) -> None:
     assert other.status_code == 200
 
 
-def test_many_tasks_run_side_by_side(run: Callable[..., Client]) -> None:
+def test_tasks_run_at_the_same_time(run: Callable[..., Client]) -> None:
     client = run(task_seconds=2)
     url = client.upload("a.png", flat(240, 240))
     ids = [client.submit({"image_url": url, "seed": seed}) for seed in range(4)]

@@ -10,7 +10,7 @@ import pytest
 from tests.service.client import Client
 
 
-def test_what_is_put_can_be_got(client: Client) -> None:
+def test_upload_can_be_fetched(client: Client) -> None:
     data = bytes(range(256)) * 2000
     answer = client.plain.put(f"{client.base_url}/sandbox/media/sound.wav", content=data)
     assert answer.status_code == 201
@@ -26,24 +26,24 @@ def test_what_is_put_can_be_got(client: Client) -> None:
     ("header", "span"),
     [("bytes=0-99", slice(0, 100)), ("bytes=900-", slice(900, None)), ("bytes=-10", slice(-10, None))],
 )
-def test_ranges(client: Client, header: str, span: slice) -> None:
+def test_upload_is_sent_by_range(client: Client, header: str, span: slice) -> None:
     data = bytes(range(250)) * 4
     got = client.download(client.upload("a.png", data), headers={"Range": header})
     assert (got.status_code, got.content) == (206, data[span])
     assert got.headers["Content-Range"].endswith("/1000")
 
 
-def test_a_range_outside_the_file(client: Client) -> None:
+def test_upload_range_outside_the_file_is_416(client: Client) -> None:
     got = client.download(client.upload("a.png", b"abc"), headers={"Range": "bytes=3-"})
     assert got.status_code == 416
 
 
-def test_head(client: Client) -> None:
+def test_upload_answers_head(client: Client) -> None:
     got = client.plain.head(client.upload("a.mp4", b"abc"))
     assert (got.status_code, got.headers["Content-Type"], got.headers["Content-Length"]) == (200, "video/mp4", "3")
 
 
-def test_urls_cannot_be_guessed(client: Client) -> None:
+def test_upload_urls_cannot_be_guessed(client: Client) -> None:
     first, second = client.upload("a.png", b"same"), client.upload("a.png", b"same")
     assert first != second
     token = first.split("/")[-2]
@@ -53,7 +53,7 @@ def test_urls_cannot_be_guessed(client: Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["..%2f..%2fsecret", "a b.html", "日本.svg", "x" * 500 + ".png"])
-def test_names_are_harmless(client: Client, name: str, tmp_path: Path) -> None:
+def test_upload_names_are_made_harmless(client: Client, name: str, tmp_path: Path) -> None:
     url = client.upload(name, b"<script>")
     assert "/.." not in url
     got = client.download(url)
@@ -62,7 +62,7 @@ def test_names_are_harmless(client: Client, name: str, tmp_path: Path) -> None:
     assert got.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_too_large(run: Callable[..., Client], tmp_path: Path) -> None:
+def test_upload_beyond_the_limit_is_refused(run: Callable[..., Client], tmp_path: Path) -> None:
     client = run(max_upload_bytes=1_000_000)
     client.upload("a.png", bytes(1_000_000))
 
@@ -76,7 +76,7 @@ def test_too_large(run: Callable[..., Client], tmp_path: Path) -> None:
     assert list((tmp_path / "state" / "temporary").iterdir()) == []
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(client: Client, run: Callable[..., Client], tmp_path: Path) -> None:
+def test_upload_that_breaks_off_leaves_nothing(client: Client, run: Callable[..., Client], tmp_path: Path) -> None:
     other = run()
 
     def chunks() -> Iterator[bytes]:

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nodes.sandbox.render.picture import Picture, Zoom, blended, from_rgb, load_picture, zoomed
+from nodes.sandbox.render.frame import Frame, Zoom, blended, from_rgb, load_frame, zoomed
 from tests.media_files import gradient, image_bytes, photo
 from tests.media_reading import psnr
 
 
-def rgb(picture: Picture) -> np.ndarray:
+def rgb(picture: Frame) -> np.ndarray:
     """Back through FFmpeg, as a decoder would."""
     frame = av.VideoFrame.from_ndarray(picture.data, format="yuv420p")
     return frame.reformat(format="rgb24", src_colorspace="ITU709", dst_colorspace="ITU601").to_ndarray()
@@ -20,7 +20,7 @@ def rgb(picture: Picture) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [(16, 16), (320, 240), (336, 272), (64, 528)])
 @pytest.mark.parametrize("make", [gradient, photo])
-def test_rgb_comes_back(make: object, size: tuple[int, int]) -> None:
+def test_from_rgb_is_reversible(make: object, size: tuple[int, int]) -> None:
     image = np.asarray(make(*size))
     picture = from_rgb(image)
     assert (picture.width, picture.height) == size
@@ -29,29 +29,29 @@ def test_rgb_comes_back(make: object, size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("colour", ["black", "white", "red", "lime", "blue", "grey"])
-def test_pure_colours(colour: str) -> None:
+def test_from_rgb_keeps_pure_colours(colour: str) -> None:
     image = np.asarray(Image.new("RGB", (32, 32), colour))
     assert np.abs(rgb(from_rgb(image)).astype(int) - image).max() <= 3
 
 
-def test_alpha_goes_on_white(tmp_path: Path) -> None:
+def test_load_frame_puts_alpha_on_white(tmp_path: Path) -> None:
     path = tmp_path / "a.webp"
     path.write_bytes(image_bytes(Image.new("RGBA", (240, 240), (0, 0, 0, 0)), "WEBP"))
-    assert load_picture(path, 240, 240).y.min() == 235
+    assert load_frame(path, 240, 240).y.min() == 235
 
 
-def test_a_turned_photo_is_upright(tmp_path: Path) -> None:
+def test_load_frame_turns_a_rotated_photo_upright(tmp_path: Path) -> None:
     image = Image.new("RGB", (480, 240), "white")
     image.paste("black", (0, 0, 240, 240))
     exif = Image.Exif()
     exif[0x0112] = 6
     path = tmp_path / "a.jpg"
     path.write_bytes(image_bytes(image, "JPEG", exif=exif))
-    picture = load_picture(path, 240, 480)
+    picture = load_frame(path, 240, 480)
     assert picture.y[:230].max() < 30 < 220 < picture.y[250:].min()
 
 
-def test_zoom_begins_with_the_picture_itself_and_goes_on_smoothly() -> None:
+def test_zoom_starts_with_the_frame_itself_and_is_smooth() -> None:
     picture = from_rgb(np.asarray(gradient(320, 240)))
     zoom = Zoom(picture, rate=0.002, center=(0.5, 0.5))
     shots = [zoom.at(index) for index in range(12)]
@@ -63,7 +63,7 @@ def test_zoom_begins_with_the_picture_itself_and_goes_on_smoothly() -> None:
     assert all(np.array_equal(backwards.at(index).data, shots[index].data) for index in reversed(range(12)))
 
 
-def test_what_is_given_out_may_be_drawn_on() -> None:
+def test_zoom_and_blended_return_copies() -> None:
     picture = from_rgb(np.asarray(gradient(320, 240)))
     before = picture.data.copy()
     zoom = Zoom(picture, rate=0.002, center=(0.5, 0.5))
@@ -73,6 +73,6 @@ def test_what_is_given_out_may_be_drawn_on() -> None:
     assert zoom.at(4).y.any()
 
 
-def test_blending() -> None:
+def test_blended_mixes_by_share() -> None:
     dark, light = from_rgb(np.zeros((32, 32, 3), np.uint8)), from_rgb(np.full((32, 32, 3), 255, np.uint8))
     assert [int(blended(dark, light, share).y[0, 0]) for share in (-1, 0, 0.5, 1, 2)] == [16, 16, 125, 235, 235]

@@ -1,4 +1,4 @@
-"""Pictures as the encoder wants them: planes of yuv420p, BT.709, limited range, in one array."""
+"""Video frames as the encoder takes them: yuv420p, BT.709, limited range."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..inspect import open_image
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 
-class Picture:
-    """One frame. `data` is uint8 [height*3/2, width]; y, u and v are views into it. Sides are multiples of 16."""
+class Frame:
+    """One frame. `data` is uint8 [height*3/2, width]; y, u and v are views of its planes. Sides are multiples of 16."""
 
     def __init__(self, data: Bytes) -> None:
         self.data = np.ascontiguousarray(data)
@@ -26,38 +26,38 @@ class Picture:
         self.u = self.data[height : height + quarter].reshape(height // 2, width // 2)
         self.v = self.data[height + quarter :].reshape(height // 2, width // 2)
 
-    def copy(self) -> Picture:
-        """A picture of its own, to be drawn on."""
-        return Picture(self.data.copy())
+    def copy(self) -> Frame:
+        """Return a copy that can be drawn on."""
+        return Frame(self.data.copy())
 
 
-def load_picture(path: Path, width: int, height: int) -> Picture:
-    """Read an image file, turn it upright, put it on white, scale it to width x height."""
+def load_frame(path: Path, width: int, height: int) -> Frame:
+    """Read an image file: apply its rotation, put it on white, scale it to width x height."""
     with open_image(path) as image:
         rgb = _to_rgb(ImageOps.exif_transpose(image))
     return from_rgb(np.asarray(rgb.resize((width, height), Image.Resampling.LANCZOS)))
 
 
-def from_rgb(rgb: Bytes) -> Picture:
-    """Convert uint8 [H, W, 3], sides multiples of 16, with exact rounding: frame 0 is compared with its input."""
+def from_rgb(rgb: Bytes) -> Frame:
+    """Convert uint8 [H, W, 3] with sides that are multiples of 16. Rounds exactly: frame 0 must match its input."""
     height, width, _ = rgb.shape
-    picture = Picture(np.empty((height * 3 // 2, width), np.uint8))
+    frame = Frame(np.empty((height * 3 // 2, width), np.uint8))
     for top in range(0, height, 256):
         rows = rgb[top : top + 256].astype(np.float32)
-        picture.y[top : top + 256] = 16.5 + _luma(rows) * (219 / 255)
+        frame.y[top : top + 256] = 16.5 + _luma(rows) * (219 / 255)
         # the mean of four pixels: decoders use one chroma sample for the whole square
         quads = (rows[0::2, 0::2] + rows[1::2, 0::2] + rows[0::2, 1::2] + rows[1::2, 1::2]) / 4
         luma = _luma(quads)
         half = slice(top // 2, top // 2 + 128)
-        picture.u[half] = 128.5 + (quads[..., 2] - luma) * (224 / 255 / 1.8556)
-        picture.v[half] = 128.5 + (quads[..., 0] - luma) * (224 / 255 / 1.5748)
-    return picture
+        frame.u[half] = 128.5 + (quads[..., 2] - luma) * (224 / 255 / 1.8556)
+        frame.v[half] = 128.5 + (quads[..., 0] - luma) * (224 / 255 / 1.5748)
+    return frame
 
 
-def zoomed(picture: Picture, factor: float, center: tuple[float, float]) -> Picture:
-    """The part of a picture around `center` (0..1), enlarged by `factor` (>= 1)."""
-    out = Picture(np.empty_like(picture.data))
-    for source, target in ((picture.y, out.y), (picture.u, out.u), (picture.v, out.v)):
+def zoomed(frame: Frame, factor: float, center: tuple[float, float]) -> Frame:
+    """Return a frame enlarged by `factor` (>= 1) around `center` (0..1)."""
+    out = Frame(np.empty_like(frame.data))
+    for source, target in ((frame.y, out.y), (frame.u, out.u), (frame.v, out.v)):
         height, width = source.shape
         left, top = (width - width / factor) * center[0], (height - height / factor) * center[1]
         box = (left, top, left + width / factor, top + height / factor)
@@ -66,40 +66,40 @@ def zoomed(picture: Picture, factor: float, center: tuple[float, float]) -> Pict
     return out
 
 
-def blended(first: Picture, second: Picture, share: float) -> Picture:
-    """`share` (0..1) of the second picture over the first one; a picture of its own in every case."""
+def blended(first: Frame, second: Frame, share: float) -> Frame:
+    """Return a new frame that shows `share` (0..1) of the second one over the first one."""
     if share <= 0:
         return first.copy()
     if share >= 1:
         return second.copy()
     mixed = Image.blend(Image.fromarray(first.data), Image.fromarray(second.data), share)
-    return Picture(np.array(mixed))
+    return Frame(np.array(mixed))
 
 
 class Zoom:
-    """A picture that comes slowly nearer. Index 0 is the picture itself, untouched.
+    """A slow zoom into a frame. Index 0 is the frame itself, untouched.
 
-    Every fourth step is computed and the ones between are blends: a quarter of the cost, and no visible difference
-    while the steps are small.
+    Every fourth step is computed and those between are blends: a quarter of the cost, and no visible difference while
+    the steps are small.
     """
 
     _STEP = 4
 
-    def __init__(self, picture: Picture, *, rate: float, center: tuple[float, float]) -> None:
-        self._picture, self._rate, self._center = picture, rate, center
-        self._keys: dict[int, Picture] = {0: picture}
+    def __init__(self, frame: Frame, *, rate: float, center: tuple[float, float]) -> None:
+        self._frame, self._rate, self._center = frame, rate, center
+        self._keys: dict[int, Frame] = {0: frame}
 
-    def at(self, index: int) -> Picture:
-        """The picture `index` (>= 0) steps in; a picture of its own."""
+    def at(self, index: int) -> Frame:
+        """Return a new frame, `index` (>= 0) steps in."""
         low = index // self._STEP * self._STEP
         if index == low:
             return self._key(low).copy()
         return blended(self._key(low), self._key(low + self._STEP), (index - low) / self._STEP)
 
-    def _key(self, index: int) -> Picture:
+    def _key(self, index: int) -> Frame:
         if index not in self._keys:
             near = {key: value for key, value in self._keys.items() if abs(key - index) <= self._STEP}
-            near[index] = zoomed(self._picture, 1 + self._rate * index, self._center) if index else self._picture
+            near[index] = zoomed(self._frame, 1 + self._rate * index, self._center) if index else self._frame
             self._keys = near
         return self._keys[index]
 
@@ -110,7 +110,7 @@ def _luma(rgb: Any) -> Any:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
-        # 16 bits of grey: Pillow's own conversion cuts off everything above 255
+        # 16-bit grey: Pillow's own conversion clips everything above 255
         image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) // 257).astype(np.uint8))
     if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
         front = image.convert("RGBA")
