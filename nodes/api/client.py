@@ -1,4 +1,4 @@
-"""The remote service over HTTP: submit, ask for a task, ask for the balance. No retries: those are the caller's."""
+"""The remote service over HTTP: submit a request, query a task or the balance. Retries are up to the caller."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .task import Balance, TaskResult
 T = TypeVar("T")
 
 TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=30.0)
-"""Seconds. Submitting an inline picture means up to 27 MB of body; the answer comes at once after that."""
+"""Seconds. A request with an inline image has up to 27 MB; the answer comes at once after that."""
 
 _NEVER_SENT = (
     httpx.ConnectError,
@@ -35,87 +35,84 @@ _NEVER_SENT = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
-"""Raised before a byte of the request left: it cannot have arrived."""
+"""Raised before the first byte of the request leaves: it cannot have arrived."""
 
 
 class ServiceClient:
-    """Speaks one connection's dialect through a shared httpx client.
+    """Speaks the dialect of a connection through a shared httpx client.
 
     Args:
-        connection: where to, and with which key.
-        http: shared client. The key is put on each request to base_url, never on the client,
-            so that it cannot go to another host; redirects are not followed.
-        submit_http: client for the paid call, best one that keeps no connections alive: a pooled connection that
-            the other side has closed meanwhile shows it only after sending, and leaves a paid request in doubt.
+        connection: the address and the key.
+        http: shared client. The key is added to each request to base_url, never to the client, so that it cannot
+            reach another host. Redirects are not followed.
+        submit_http: client for the paid call. It should keep no connections: if the server has closed a pooled one,
+            this shows only after sending, and the outcome of a paid request is unknown.
     """
 
     def __init__(
         self, connection: Connection, http: httpx.AsyncClient, *, submit_http: httpx.AsyncClient | None = None
     ) -> None:
         self._connection = connection
+        self._dialect = connection.dialect
         self._http = http
         self._submit_http = submit_http or http
-        # What the service says ends up in errors, the log, the ledger and the panel.
-        # The sandbox's key is an ordinary word.
+        # What the service says is shown in errors, the log, the ledger and the panel. The sandbox's key is a word.
         self._redactor = Redactor([] if connection.is_sandbox else [connection.api_key])
 
     async def submit(self, request: VideoRequest) -> str:
-        """POST a request, once, and return the task id. This is the call that costs money.
+        """POST a request once, and return the id of its task. This is the call that costs money.
 
         Raises:
-            NotDeliveredError: it surely never arrived.
-            OutcomeUnknownError: it may have arrived; never send it again without asking.
-            ServiceError: the service refused it (4xx); nothing was made. 5xx raise OutcomeUnknownError.
+            NotDeliveredError: it certainly did not arrive.
+            OutcomeUnknownError: it may have arrived, as after a 5xx: never send it again automatically.
+            ServiceError: the service refused it (4xx) and did not create a task.
         """
-        self._need_key()
-        call = self._connection.dialect.submit(request)
+        self._require_key()
         try:
-            response = await self._send(self._submit_http, call)
+            response = await self._send(self._submit_http, self._dialect.submit(request))
         except _NEVER_SENT as error:
-            raise NotDeliveredError(f"{self._where()} cannot be reached: {self._said(error)}.") from error
+            raise self._unreachable(error) from error
         except httpx.HTTPError as error:
             raise OutcomeUnknownError(
-                f"The request went out to {self._where()} and no answer came back: {self._said(error)}."
+                f"The request was sent to {self._service()} but no answer came back: {self._describe(error)}."
             ) from error
-        if response.status_code >= 500 or (response.status_code < 400 and not response.is_success):
-            failure = self._failure(response, submitting=True)
-            raise OutcomeUnknownError(f"It cannot be told whether a task was made. {failure}") from failure
         if not response.is_success:
-            raise self._failure(response, submitting=True)
+            failure = self._failure(response, submitting=True)
+            if 400 <= response.status_code < 500:
+                raise failure
+            raise OutcomeUnknownError(f"It is unknown whether a task was created. {failure}") from failure
         try:
-            return self._read(self._connection.dialect.task_id, self._json(response))
+            return self._read(self._dialect.task_id, self._json(response))
         except ServerError as error:
             raise OutcomeUnknownError(f"The request was accepted, but its task id is missing. {error}") from error
 
     async def result(self, task_id: str) -> TaskResult:
-        """Ask how far a task is.
+        """Query the state of a task.
 
         Raises:
-            NotDeliveredError: network trouble; asking again is free.
+            NotDeliveredError: the network failed; querying again is free.
             ServiceError: what the service said, such as TaskNotFoundError or RateLimitError.
         """
-        payload = await self._get(self._connection.dialect.result(task_id))
-        found = self._read(lambda answer: self._connection.dialect.task(answer, task_id), payload)
-        return replace(
-            found, reason=self._redactor.redact(found.reason), raw_status=self._redactor.redact(found.raw_status)
-        )
+        payload = await self._get(self._dialect.result(task_id))
+        found = self._read(lambda answer: self._dialect.task(answer, task_id), payload)
+        redact = self._redactor.redact
+        return replace(found, reason=redact(found.reason), raw_status=redact(found.raw_status))
 
     async def balance(self) -> Balance:
-        """Ask for the account's balance: free, and tells a good key from a bad one. Raises as `result`."""
-        payload = await self._get(self._connection.dialect.balance())
-        return self._read(self._connection.dialect.account, payload)
+        """Query the account's balance. This is free, and shows whether the key is valid. Raises as `result`."""
+        return self._read(self._dialect.account, await self._get(self._dialect.balance()))
 
     async def _get(self, call: Call) -> Any:
-        self._need_key()
+        self._require_key()
         try:
             response = await self._send(self._http, call)
         except httpx.HTTPError as error:
-            raise NotDeliveredError(f"{self._where()} cannot be reached: {self._said(error)}.") from error
+            raise self._unreachable(error) from error
         if not response.is_success:
             raise self._failure(response, submitting=False)
         payload = self._json(response)
         if payload is None:
-            raise ServerError(f"{self._where()} sent something that is no JSON.", status=response.status_code)
+            raise ServerError(f"{self._service()} sent something that is not JSON.", status=response.status_code)
         return payload
 
     async def _send(self, http: httpx.AsyncClient, call: Call) -> httpx.Response:
@@ -129,9 +126,9 @@ class ServiceClient:
             follow_redirects=False,
         )
 
-    def _failure(self, response: httpx.Response, *, submitting: bool) -> Exception:
+    def _failure(self, response: httpx.Response, *, submitting: bool) -> ServiceError:
         return self._redacted(
-            self._connection.dialect.error(
+            self._dialect.error(
                 response.status_code,
                 self._json(response),
                 submitting=submitting,
@@ -140,7 +137,7 @@ class ServiceClient:
         )
 
     def _json(self, response: httpx.Response) -> Any:
-        """The answer without the key, None where it is no JSON."""
+        """Return the answer without the key, or None if it is not JSON."""
         try:
             return self._redactor.redact_json(response.json())
         except (ValueError, RecursionError):
@@ -157,16 +154,18 @@ class ServiceClient:
         redacted.reason = self._redactor.redact(error.reason)
         return redacted
 
-    def _said(self, error: Exception) -> str:
-        """The name of a transport error and its text."""
+    def _unreachable(self, error: Exception) -> NotDeliveredError:
+        return NotDeliveredError(f"{self._service()} cannot be reached: {self._describe(error)}.")
+
+    def _describe(self, error: Exception) -> str:
         return self._redactor.redact(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
-    def _need_key(self) -> None:
+    def _require_key(self) -> None:
         if not self._connection.api_key:
             raise AuthenticationError(
                 "No API key is set. Set api_key under [novita] in config.toml, or NOVITA_API_KEY; "
                 'connection = "sandbox" works without one.'
             )
 
-    def _where(self) -> str:
+    def _service(self) -> str:
         return f"The service at {self._connection.base_url}"

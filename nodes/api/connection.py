@@ -1,4 +1,4 @@
-"""A connection: which service, where, with which key, at which prices."""
+"""A connection: the service's address, dialect, key and prices."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from .request import VideoRequest
 
 @dataclass(frozen=True)
 class Connection:
-    """Where requests go. The key never shows in a repr.
+    """The destination of requests. The key never shows in a repr.
 
     Attributes:
         name: as in the setting `connection`.
         base_url: scheme and host, without a slash at the end.
         api_key: sent to base_url only.
-        prices: USD per second for each resolution.
+        prices: USD per second of video for each resolution.
+        dialect: how to speak to the service.
     """
 
     name: str
@@ -36,12 +37,12 @@ class Connection:
 
     @property
     def is_sandbox(self) -> bool:
-        """Whether nothing can be billed here."""
+        """Whether requests go to the sandbox, which bills nothing."""
         return self.name == "sandbox"
 
     @property
     def on_loopback(self) -> bool:
-        """Whether base_url is on this machine; only then may results come from this machine too."""
+        """Whether base_url is on this machine. Only then may results come from this machine too."""
         return is_loopback(urlsplit(self.base_url).hostname)
 
     def estimate(self, request: VideoRequest) -> float:
@@ -55,7 +56,7 @@ def estimated_cost(duration: int, resolution: str, prices: Mapping[str, float]) 
 
 
 def check_base_url(url: str) -> None:
-    """Refuse a base URL that would send the key in clear over a network, or that is no URL.
+    """Refuse a base URL that is not a URL, or that would send the key over a network in clear text.
 
     Raises:
         RequestError: naming the setting.
@@ -70,6 +71,6 @@ def check_base_url(url: str) -> None:
         raise RequestError(f"{where} is not a plain http(s) URL. The default is https://api.novita.ai.")
     if parts.scheme == "http" and not is_loopback(host):
         raise RequestError(
-            f"{where} is {parts.scheme}://{host}: the key would be readable on the way. Use https; "
-            "plain http is possible on loopback only."
+            f"{where} is http://{host}: the key would be readable on the way. Use https; plain http works on "
+            "loopback only."
         )

@@ -1,4 +1,4 @@
-"""What a dialect is: how to say submit, poll and balance to one kind of service, and how to read its answers."""
+"""The interface of a dialect: how to express calls to one kind of service, and how to read its answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .request import VideoRequest
 from .task import Balance, TaskResult
 
 Json = Any
-"""Decoded JSON of any shape; everything read from it is checked."""
+"""Decoded JSON of any shape. Everything that is read from it is checked."""
 
 
 @dataclass(frozen=True)
@@ -25,28 +25,28 @@ class Call:
 
 
 class Dialect(Protocol):
-    """Pure translation, no I/O. Nothing outside a dialect's module knows its vendor's paths and fields."""
+    """Pure translation without I/O. Nothing outside a dialect's module knows its vendor's paths and fields."""
 
     def submit(self, request: VideoRequest) -> Call:
-        """The paid call."""
+        """Return the paid call."""
 
     def task_id(self, payload: Json) -> str:
-        """The id in the answer to `submit`; raises ServerError where there is none."""
+        """Read the task id from the answer to `submit`. Raises ServerError if there is none."""
 
     def result(self, task_id: str) -> Call:
-        """The call that asks how far a task is."""
+        """Return the call that queries a task."""
 
     def task(self, payload: Json, task_id: str) -> TaskResult:
-        """The answer to `result`; raises ServerError where it is none."""
+        """Read the answer to `result`. Raises ServerError if it cannot be read."""
 
     def failure_advice(self, reason: str) -> str:
-        """What to do about the reason of a failed task, "" where nothing is known of it."""
+        """Return what to do about the reason of a failed task, or "" if the reason is not known."""
 
     def balance(self) -> Call:
-        """The free call that tells a good key from a bad one."""
+        """Return the free call that shows whether the key is valid."""
 
     def account(self, payload: Json) -> Balance:
-        """The answer to `balance`; raises ServerError where it is none."""
+        """Read the answer to `balance`. Raises ServerError if it cannot be read."""
 
     def error(self, status: int, payload: Json, *, submitting: bool, retry_after: float | None) -> ServiceError:
-        """The error for an answer that is not 2xx. payload is None where the body was no JSON."""
+        """Return the error for an answer that is not 2xx. `payload` is None if the body is not JSON."""

@@ -1,4 +1,4 @@
-"""One request for a video: its fields, and the rules that can be checked before it is sent."""
+"""A request for a video: its fields, and the rules that can be checked before it is sent."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from ..core import limits
 from ..core.errors import RequestError
 
 MEDIA_FIELDS = ("image_url", "last_frame_url", "first_clip_url", "driving_audio_url")
-"""The fields that carry the URL of a medium."""
+"""The fields that hold the URL of a media file."""
 
 
 @dataclass(frozen=True)
 class VideoRequest:
-    """A request in the service's own terms. None or "" means: leave the field out.
+    """A request in the service's own terms. A field that is None or "" is not sent.
 
     Attributes:
         prompt: 0-5000 characters.
         negative_prompt: 0-500 characters.
         image_url: first frame; excludes first_clip_url, one of the two is required.
         last_frame_url: last frame.
-        first_clip_url: clip to go on from, 2-10 s.
-        driving_audio_url: sound that drives lips and motion; not together with a clip.
+        first_clip_url: clip to continue, 2-10 s.
+        driving_audio_url: audio that drives lips and motion; not together with a clip.
         resolution: "720P" or "1080P"; sets the price.
-        duration: seconds of the whole output, 2-15, the clip included.
+        duration: seconds of the whole output, 2-15, including the clip.
         seed: 0-2147483647, None lets the service choose.
-        prompt_extend: let a language model rewrite short prompts.
-        watermark: put a mark into the bottom right corner.
+        prompt_extend: whether a language model rewrites short prompts.
+        watermark: whether a mark is put into the bottom right corner.
     """
 
     prompt: str | None = None
@@ -44,18 +44,18 @@ class VideoRequest:
     watermark: bool = False
 
     def media(self) -> dict[str, str]:
-        """The URLs that are set, by field name."""
+        """Return the URLs that are set, by field name."""
         values = ((field, getattr(self, field)) for field in MEDIA_FIELDS)
         return {field: value for field, value in values if value}
 
     def check(self, *, clip_seconds: float | None = None) -> None:
-        """Refuse what the service would refuse, or bill without a use.
+        """Refuse what the service would refuse, or bill without any use.
 
         Args:
-            clip_seconds: length of the clip behind first_clip_url, where it is known.
+            clip_seconds: length of the clip behind first_clip_url, if it is known.
 
         Raises:
-            RequestError: with every rule that is broken, one a line.
+            RequestError: names every broken rule, one per line.
         """
         problems = [*self._problems(), *_clip_problems(self, clip_seconds)]
         if problems:
@@ -70,7 +70,7 @@ class VideoRequest:
 
 
 def text_problems(*, prompt: str | None, negative_prompt: str | None) -> Iterator[str]:
-    """What is wrong with the lengths of the two prompts."""
+    """Yield what is wrong with the lengths of the two prompts."""
     for name, text, limit in (
         ("prompt", prompt, limits.PROMPT_CHARS),
         ("negative_prompt", negative_prompt, limits.NEGATIVE_PROMPT_CHARS),
@@ -83,14 +83,14 @@ def text_problems(*, prompt: str | None, negative_prompt: str | None) -> Iterato
 
 
 def combination_problems(fields: set[str]) -> Iterator[str]:
-    """What is wrong with the set of media fields that will be sent.
+    """Yield what is wrong with the set of media fields that will be sent.
 
-    Legal are a first frame alone, with audio, with a last frame, with both; and a clip alone or with a last frame.
+    A first frame may come alone, with audio, with a last frame, or with both; a clip alone or with a last frame.
     """
     image, clip = "image_url" in fields, "first_clip_url" in fields
     if image and clip:
         yield (
-            "image_url and first_clip_url are both set; a video starts either on a picture or on a clip. "
+            "image_url and first_clip_url are both set; a video starts from an image or from a clip. "
             "Unlink one of them."
         )
     if not image and not clip:
@@ -103,18 +103,18 @@ def combination_problems(fields: set[str]) -> Iterator[str]:
     if clip and "driving_audio_url" in fields:
         yield (
             "driving_audio_url cannot be used together with first_clip_url: the service takes audio only with a "
-            "first frame. Unlink the audio, or start from a picture."
+            "first frame. Unlink the audio, or start from an image."
         )
 
 
 def url_problems(field: str, url: str) -> Iterator[str]:
-    """What is wrong with one URL, as far as it shows without a look-up."""
+    """Yield what is wrong with a URL, as far as its text shows it."""
     shown = url if len(url) <= 80 else url[:77] + "..."
     if url.startswith("data:"):
         if not url.startswith("data:image/") or ";base64," not in url[:64]:
-            yield f"{field}: only images can be sent as a data URI, in base64; this starts with {url[:32]!r}."
+            yield f"{field}: only images can be sent as a data URI, in base64; this one starts with {url[:32]!r}."
         elif field not in ("image_url", "last_frame_url"):
-            yield f"{field}: a data URI is possible for images only. Use an upload node, or a public URL."
+            yield f"{field}: only images can be sent as a data URI. Use an upload node, or a public URL."
         return
     if any(character.isspace() or not character.isprintable() for character in url):
         yield f"{field}: {shown!r} contains spaces or control characters. Paste a plain http(s) URL."
@@ -133,9 +133,9 @@ def url_problems(field: str, url: str) -> Iterator[str]:
 
 
 def value_problems(resolution: object, duration: object, seed: object) -> Iterator[str]:
-    """What is wrong with the values that are not text and not media."""
+    """Yield what is wrong with resolution, duration and seed."""
     if resolution not in limits.RESOLUTIONS:
-        yield f"resolution is {resolution!r}; possible are {' and '.join(limits.RESOLUTIONS)}."
+        yield f"resolution is {resolution!r}; it must be {' or '.join(limits.RESOLUTIONS)}."
     low, high = limits.DURATION_SECONDS
     if type(duration) is not int or not low <= duration <= high:
         yield f"duration is {duration!r}; it must be a whole number of seconds from {low} to {high}."
@@ -150,5 +150,5 @@ def _clip_problems(request: VideoRequest, clip_seconds: float | None) -> Iterato
     if request.duration <= clip_seconds:
         yield (
             f"duration is {request.duration} s and the clip is {clip_seconds:.2f} s long. duration is the total "
-            "length, the clip included, so it must be longer than the clip. Raise duration, or shorten the clip."
+            "length including the clip, so it must be longer than the clip. Raise duration, or shorten the clip."
         )

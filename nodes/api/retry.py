@@ -1,13 +1,13 @@
-"""When to ask again. Pure policy: no clock, no randomness, no I/O, so that every rule stands in a table of tests.
+"""When to retry. Pure policy without clock, randomness and I/O, so that a table of tests can cover every rule.
 
-A call that costs money is judged by what the service may have done with it, not by how it failed:
+A call that costs money is classified by what the service may have done with it, not by how it failed:
 
-NOT_DELIVERED   not a byte of it arrived (refused connection, connect or pool timeout, proxy, DNS): again is safe
-RATE_LIMITED    turned away at the door (429): again is safe, after the time the service asks for
-REFUSED         read and refused for a reason (4xx): nothing was made, nothing billed, again would be refused again
-UNKNOWN         everything else, new kinds of errors included: it may have been accepted, so never again by itself
+NOT_DELIVERED   not a byte arrived (refused connection, connect or pool timeout, proxy, DNS): a retry is safe
+RATE_LIMITED    rejected before it was read (429): a retry is safe, after the time the service asks for
+REFUSED         read and refused for a reason (4xx): nothing was created or billed, a retry would be refused again
+UNKNOWN         everything else, including new kinds of errors: it may have been accepted, so it is never retried
 
-Free calls (polls, downloads) are asked again whatever happened, more slowly each time.
+Free calls (polls, downloads) are retried after any network or server trouble, with growing pauses.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class Delivery(Enum):
 
 
 _DOUBTFUL_STATUS = frozenset({408, 409, 425, 499})
-"""4xx that a server or something before it also gives when it did take the request: time ran out while it was read or
-answered (408, 499), a conflict with something just made (409), an early repeat (425)."""
+"""4xx statuses of a request that a server, or a proxy before it, may have accepted all the same: a timeout while it was
+read or answered (408, 499), a conflict with something just created (409), an early repeat (425)."""
 
 
 def judge(error: BaseException) -> Delivery:
-    """What may have become of the paid call that ended with this error."""
+    """Return what may have become of a paid call that ended with this error."""
     if isinstance(error, NotDeliveredError):
         return Delivery.NOT_DELIVERED
     if isinstance(error, OutcomeUnknownError):
@@ -51,14 +51,14 @@ def judge(error: BaseException) -> Delivery:
     if isinstance(error, ServiceError):
         return _judge_status(error)
     if isinstance(error, (RequestError, BudgetError, LedgerError, UnicodeError)):
-        return Delivery.REFUSED  # raised on this side while the request was put together
+        return Delivery.REFUSED  # raised here, before the request was sent
     return Delivery.UNKNOWN
 
 
 def _judge_status(error: ServiceError) -> Delivery:
     status = error.status
     if status is None:
-        # No answer was read: the key was missing on this side, or it is something nobody thought of.
+        # No answer was read: either no key is set here, or the error is of an unforeseen kind.
         return Delivery.REFUSED if isinstance(error, AuthenticationError) else Delivery.UNKNOWN
     if not 400 <= status < 500 or status in _DOUBTFUL_STATUS:
         return Delivery.UNKNOWN
@@ -66,19 +66,19 @@ def _judge_status(error: ServiceError) -> Delivery:
 
 
 def worth_asking_again(error: Exception) -> bool:
-    """Whether a free question may be answered later: trouble on the way, or a busy service."""
+    """Return whether a free call may succeed later: the network failed, or the service is busy."""
     if isinstance(error, (NotDeliveredError, RateLimitError, ServerError)):
         return True
     return isinstance(error, ServiceError) and error.status in _DOUBTFUL_STATUS
 
 
 NOT_DELIVERED_BACKOFF = Backoff(first_seconds=1.0, longest_seconds=15.0, budget_seconds=60.0)
-"""A minute rides out a reconnecting network; a service that is down for longer is worth a message."""
+"""A minute is enough for a network that reconnects. If it takes longer, the user should know."""
 
 RATE_LIMIT_BACKOFF = Backoff(first_seconds=5.0, longest_seconds=60.0, budget_seconds=1800.0)
-"""Limits are per minute. Half an hour lets a batch of 100 through a limit of 20 a minute six times over."""
+"""Limits are per minute. Half an hour is six times what a batch of 100 needs at 20 requests per minute."""
 
-FREE_BACKOFF = Backoff(first_seconds=2.0, longest_seconds=60.0, budget_seconds=float("inf"))
+FREE_BACKOFF = Backoff(first_seconds=2.0, longest_seconds=60.0)
 
 
 def pause_before_next_post(
@@ -91,16 +91,16 @@ def pause_before_next_post(
     not_delivered: Backoff = NOT_DELIVERED_BACKOFF,
     rate_limit: Backoff = RATE_LIMIT_BACKOFF,
 ) -> float | None:
-    """Seconds to wait before the paid call may be sent again, or None: it must not be.
+    """Return the seconds to wait before a paid call may be sent again, or None if it must not be.
 
     Args:
         delivery: what became of the last attempt.
-        attempt: number of that attempt among those that ended so, from 1.
+        attempt: number of that attempt among those with the same outcome, from 1.
         elapsed: seconds since the first of those began.
         retry_after: what the service asked for with a 429, or None.
         roll: a random number in [0, 1).
-        not_delivered: pauses where nothing arrived.
-        rate_limit: pauses after 429 without Retry-After, and the time budget of both.
+        not_delivered: pauses and time budget if nothing arrived.
+        rate_limit: pauses and time budget after 429.
     """
     if delivery is Delivery.NOT_DELIVERED:
         backoff, retry_after = not_delivered, None
@@ -120,16 +120,16 @@ def pause_before_next_poll(
     eta_seconds: float | None,
     roll: float,
 ) -> float:
-    """Seconds to the next question about a task that is not finished.
+    """Return the seconds to the next poll of an unfinished task.
 
-    Grows by half with each poll from first_seconds to longest_seconds. An eta moves the next poll to the moment the
-    task should be ready, but never closer than first_seconds nor beyond longest_seconds: etas are guesses.
+    The pause grows by half with each poll. An eta moves the next poll to the moment the task should be ready, but not
+    outside of the two settings: an eta is a guess.
 
     Args:
         polls: answers so far, from 1.
         first_seconds: setting polling.first_seconds.
         longest_seconds: setting polling.longest_seconds.
-        eta_seconds: the service's guess, None where it has none.
+        eta_seconds: the service's guess, None if it has none.
         roll: a random number in [0, 1); spreads the polls of a batch over a tenth of the pause.
     """
     pause = min(longest_seconds, first_seconds * 1.5 ** min(polls - 1, 60))

@@ -1,4 +1,4 @@
-"""A task as the service tells of it, in terms that no dialect owns."""
+"""The state of a task at the service, independent of any dialect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 
 class TaskState(str, Enum):
-    """Where a task stands. Anything the service invents later counts as PROCESSING: keep polling."""
+    """State of a task. A state that the service adds later counts as PROCESSING, so that polling continues."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
@@ -21,13 +21,13 @@ class TaskState(str, Enum):
 
     @property
     def ended(self) -> bool:
-        """Whether the service will not change it any more."""
+        """Whether the state is final."""
         return self in (TaskState.SUCCEEDED, TaskState.FAILED)
 
 
 @dataclass(frozen=True)
 class ResultVideo:
-    """A finished video. ttl_seconds is None where the service did not say how long the URL lives."""
+    """A finished video. `ttl_seconds` is None if the service does not say how long the URL is valid."""
 
     url: str
     ttl_seconds: int | None = None
@@ -35,9 +35,13 @@ class ResultVideo:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """One answer to "how far is this task?".
+    """One answer to a query for a task. Everything that may be None is None if the service does not say it.
 
-    progress_percent is 0-100 or None; eta_seconds is None where unknown; the *_ms are milliseconds since 1970 or None.
+    Attributes:
+        raw_status: the service's own word for `state`.
+        reason: why the task failed.
+        progress_percent: 0-100.
+        submitted_at_ms, executed_at_ms, completed_at_ms: milliseconds since 1970.
     """
 
     task_id: str
@@ -55,21 +59,19 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class Balance:
-    """What the account holds, in USD."""
+    """The account's balance in USD."""
 
     available_usd: float
-    cash_usd: float
-    credit_limit_usd: float
     outstanding_usd: float
 
 
 def check_task_id(text: object) -> str:
     """Return the task id without white space around it, or refuse it.
 
-    An id becomes part of a query and of file names, so it is matched before it is used anywhere.
+    An id becomes part of a query and of file names, so it is checked before it is used anywhere.
 
     Raises:
-        RequestError: empty, longer than 128 characters, or with characters no task id has.
+        RequestError: it is empty, longer than 128 characters, or has characters that no task id has.
     """
     shown = text if isinstance(text, str) else repr(text)
     candidate = shown.strip()
@@ -81,6 +83,6 @@ def check_task_id(text: object) -> str:
         )
     shown = candidate if len(candidate) <= 60 else candidate[:57] + "..."
     raise RequestError(
-        f"task_id {shown!r} is no task id: it has letters, digits and . _ : - only, at most 128 characters. "
+        f"task_id {shown!r} is not a valid task id (letters, digits and . _ : - only, at most 128). "
         "Copy it again from the info output of Wan 2.7 Wait for Video, or from the log."
     )

@@ -1,1 +1,1 @@
-"""Errors, limits, addresses, redaction and backoff: leaves that every other package may import."""
+"""Errors, limits, addresses, redaction, backoff and the event loop: leaves that every other package may import."""

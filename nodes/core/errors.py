@@ -1,24 +1,26 @@
-"""What can go wrong with the remote service, as one tree. Each error says what the service said and what to do.
+"""All errors that are meant for the user. Each says what was wrong, with the value and the limit, and what to do.
 
 Wan27Error
 ├── RequestError            refused here, before anything was sent (also a ValueError)
-├── BudgetError             a limit of `[budget]` would be passed
+├── BudgetError             a limit of `[budget]` would be exceeded
 ├── LedgerError             the record of paid tasks cannot be read or written
 ├── ServiceError            the service answered with an error
 │   ├── AuthenticationError     no key, a bad key, or a key without the right
 │   ├── BalanceError            the account is empty
 │   ├── ContentError            prompt or media were judged unsafe or protected
-│   ├── MediaRefusedError       a medium is outside the limits, or could not be fetched
+│   ├── MediaRefusedError       a media file is outside the limits, or could not be fetched
 │   ├── RateLimitError          too many requests
 │   ├── ModelNotFoundError      404 on submit: model retired, or wrong base URL
 │   ├── TaskNotFoundError       the account has no such task
 │   └── ServerError             5xx, or an answer that cannot be read
-│       └── TaskErrorReported       an error where a state was asked for: the task failed, or just the question
-├── NotDeliveredError       a request surely never arrived
-├── OutcomeUnknownError     a paid request may have arrived, its answer was lost
-├── TaskFailedError         the task itself ended without a video
-├── WaitTimeoutError        waiting ended, the task goes on
-└── DownloadError           the finished video could not be fetched
+│       └── TaskErrorReported       an error instead of a state: either the task failed, or only the query
+├── NotDeliveredError       a request certainly did not arrive
+├── OutcomeUnknownError     a paid request may have arrived, but its answer was lost
+├── TaskFailedError         the task ended without a video
+├── WaitTimeoutError        the wait ended, the task continues
+└── DownloadError           the finished video could not be downloaded
+
+StorageError and SettingsError stand beside it: they concern the user's own configuration.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ E = TypeVar("E", bound=BaseException)
 
 
 class Wan27Error(Exception):
-    """Base of everything this pack raises about the service. `str()` is the text for the person at the graph."""
+    """Base of all errors about the service. `str()` is the text for the user."""
 
 
 class RequestError(Wan27Error, ValueError):
@@ -38,11 +40,11 @@ class RequestError(Wan27Error, ValueError):
 
 
 class BudgetError(Wan27Error):
-    """Submitting would pass a limit of `[budget]`; nothing was sent."""
+    """Submitting would exceed a limit of `[budget]`; nothing was sent."""
 
 
 class LedgerError(Wan27Error):
-    """The ledger cannot be used, so nothing that costs money is sent."""
+    """The ledger cannot be read or written, so nothing that costs money is sent."""
 
 
 class ServiceError(Wan27Error):
@@ -50,8 +52,8 @@ class ServiceError(Wan27Error):
 
     Args:
         message: the whole text for the user.
-        status: HTTP status, or None where the error came inside a task.
-        reason: the service's own code such as "INVALID_API_KEY", "" where it gave none.
+        status: HTTP status, or None if no answer was read.
+        reason: the service's own code such as "INVALID_API_KEY", "" if it gave none.
         retry_after: seconds the service asked to wait, or None.
     """
 
@@ -70,7 +72,7 @@ class ServiceError(Wan27Error):
 
 
 class AuthenticationError(ServiceError):
-    """No key, a bad key, or a key without the right to this model."""
+    """There is no key, or it is invalid, or it may not use this model."""
 
 
 class BalanceError(ServiceError):
@@ -78,23 +80,23 @@ class BalanceError(ServiceError):
 
 
 class ContentError(ServiceError):
-    """The service judged prompt or media unsafe, or protected."""
+    """The service judged the prompt or a media file unsafe or protected."""
 
 
 class MediaRefusedError(ServiceError):
-    """A medium is outside the service's limits, or the service could not fetch it."""
+    """A media file is outside the service's limits, or the service could not fetch it."""
 
 
 class RateLimitError(ServiceError):
-    """Too many requests; `retry_after` says how long to wait where the service told."""
+    """Too many requests. `retry_after` is the time to wait, if the service named one."""
 
 
 class ModelNotFoundError(ServiceError):
-    """404 on submit: the model was retired there, or the base URL is wrong."""
+    """404 on submit: the model was retired, or the base URL is wrong."""
 
 
 class TaskNotFoundError(ServiceError):
-    """The account has no task with this id (any more)."""
+    """The account has no task with this id, or no longer has it."""
 
 
 class ServerError(ServiceError):
@@ -102,19 +104,19 @@ class ServerError(ServiceError):
 
 
 class TaskErrorReported(ServerError):  # noqa: N818 - it reports one
-    """Asked for a task, the service answers with an error that says the task failed, instead of with its state."""
+    """The service answered a query for a task with an error that says the task failed, instead of its state."""
 
 
 class NotDeliveredError(Wan27Error):
-    """The request surely never reached the service: sending it again cannot bill twice."""
+    """The request certainly did not reach the service: sending it again cannot bill twice."""
 
 
 class OutcomeUnknownError(Wan27Error):
-    """A paid request may have reached the service and its answer was lost. It is never repeated by itself."""
+    """A paid request may have reached the service, but its answer was lost. It is never repeated automatically."""
 
 
 class TaskFailedError(Wan27Error):
-    """The task ended without a video. `task_id` and `reason` are the service's."""
+    """The task ended without a video. `task_id` and `reason` come from the service."""
 
     def __init__(self, message: str, *, task_id: str = "", reason: str = "") -> None:
         super().__init__(message)
@@ -123,23 +125,26 @@ class TaskFailedError(Wan27Error):
 
 
 class WaitTimeoutError(Wan27Error):
-    """Waiting took longer than allowed. The task goes on; queueing again collects it."""
+    """The wait took longer than allowed. The task continues, and queueing again collects it."""
 
 
 class DownloadError(Wan27Error):
-    """The finished video could not be fetched, or what came is no video."""
+    """The finished video could not be downloaded, or the file is not a video."""
 
 
 class StorageError(Exception):
-    """A file could not be stored. Names the setting to change; never a secret."""
+    """A file could not be stored. The text names the setting to change, and never a secret."""
 
 
 class SettingsError(ValueError):
-    """A setting cannot be used. Names the setting, its value, the allowed values and where it stands."""
+    """A setting cannot be used. The text names it, its value, the allowed values and where it is set."""
 
 
 def reworded(error: E, text: str) -> E:
-    """Return a copy of an error with another text; class, attributes and cause stay. Others may hold the original."""
+    """Return a copy of an error with another text, but the same class, attributes and cause.
+
+    The original is left alone: others may hold it too.
+    """
     changed = copy.copy(error)
     changed.args = (text, *error.args[1:])
     changed.__cause__ = error.__cause__

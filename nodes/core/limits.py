@@ -1,10 +1,10 @@
 """Every number of the service and every list of choices, once. Nodes, tooltips, validation and sandbox read them here.
 
 Every bound is inclusive. Sides are pixels, lengths are seconds, sizes are bytes; `max_aspect` is the longer side
-divided by the shorter one. Media functions take the bounds as a parameter.
+divided by the shorter one. Media functions take the bounds as an argument.
 
-Source: the public documentation of Wan 2.7 image-to-video, as of 2026-11. MB are 10^6 bytes: the documentation
-does not say which megabyte it means, and the smaller one is accepted under both readings.
+Source: the public documentation of Wan 2.7 image-to-video, as of 2026-11. A MB has 10^6 bytes: the documentation does
+not say which megabyte it means, and the smaller one is valid under both readings.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The dialect of Novita AI's Wan 2.7 image-to-video API. Every path, field and code of that vendor stands here.
+"""The dialect of Novita AI's Wan 2.7 image-to-video API: all paths, fields and codes of this vendor.
 
 Source: the vendor's API reference for Wan 2.7 image-to-video, task results, balance and error codes.
 """
@@ -29,10 +29,10 @@ SUBMIT_PATH = "/v3/async/wan2.7-i2v"
 RESULT_PATH = "/v3/async/task-result"
 BALANCE_PATH = "/openapi/v1/billing/balance/detail"
 USD_UNITS = 10_000
-"""Balances are strings in units of 0.0001 USD."""
+"""A balance is a string in units of 0.0001 USD."""
 
 _LARGEST_SEED = 2**63 - 1
-"""Beyond what the service takes, and the most that SQLite holds."""
+"""More than the service accepts, and the largest number that SQLite can store."""
 _LATEST_MS = 4_102_444_800_000
 """The year 2100, in milliseconds."""
 _LONGEST_TTL = 10 * 366 * 86_400
@@ -49,60 +49,38 @@ _STATES = {
     "TASK_STATUS_CANCELED": TaskState.FAILED,
 }
 
+_KEY = "api_key under [novita] in config.toml, or NOVITA_API_KEY"
+_REFUSED_IMAGE = (MediaRefusedError, "Send the image through Wan 2.7 Upload Image (on_limit fit).")
+
 _ADVICE: dict[str, tuple[type[ServiceError], str]] = {
-    "MISSING_API_KEY": (AuthenticationError, "Set api_key under [novita] in config.toml, or NOVITA_API_KEY."),
-    "INVALID_API_KEY": (
-        AuthenticationError,
-        "Check api_key under [novita] in config.toml, or NOVITA_API_KEY.",
-    ),
-    "BILLING_AUTH_FAILED": (
-        AuthenticationError,
-        "Check api_key under [novita] in config.toml, or NOVITA_API_KEY, and that the account may be billed.",
-    ),
-    "FEATURE_NOT_ALLOWED": (AuthenticationError, "The account has no right to this feature; ask the vendor."),
-    "API_NOT_ALLOWED": (AuthenticationError, "The key has no right to this model; ask the vendor."),
-    "NEED_REAL_NAME_VERIFY": (AuthenticationError, "The vendor wants the account verified first."),
-    "BILLING_BALANCE_NOT_ENOUGH": (
-        BalanceError,
-        "Add credit to the account, or lower duration or resolution.",
-    ),
+    "MISSING_API_KEY": (AuthenticationError, f"Set {_KEY}."),
+    "INVALID_API_KEY": (AuthenticationError, f"Check {_KEY}."),
+    "BILLING_AUTH_FAILED": (AuthenticationError, f"Check {_KEY}, and that the account may be billed."),
+    "FEATURE_NOT_ALLOWED": (AuthenticationError, "The account may not use this feature; ask the vendor."),
+    "API_NOT_ALLOWED": (AuthenticationError, "The key may not use this model; ask the vendor."),
+    "NEED_REAL_NAME_VERIFY": (AuthenticationError, "The vendor requires the account to be verified first."),
+    "BILLING_BALANCE_NOT_ENOUGH": (BalanceError, "Add credit to the account, or lower duration or resolution."),
     "ILLEGAL_PROMPT": (ContentError, "The prompt was judged unsafe: reword it."),
-    "ILLEGAL_IMAGE_CONTENT": (ContentError, "A picture was judged unsafe: use another one."),
-    "IMAGE_FILE_EXCEEDS_MAX_SIZE": (
-        MediaRefusedError,
-        "Send the picture through Wan 2.7 Upload Image (on_limit fit).",
-    ),
-    "INVALID_IMAGE_FORMAT": (
-        MediaRefusedError,
-        "Send the picture through Wan 2.7 Upload Image (on_limit fit).",
-    ),
-    "IMAGE_EXCEEDS_MAX_RESOLUTION": (
-        MediaRefusedError,
-        "Send the picture through Wan 2.7 Upload Image (on_limit fit).",
-    ),
-    "INVALID_IMAGE_SIZE": (
-        MediaRefusedError,
-        "Send the picture through Wan 2.7 Upload Image (on_limit fit).",
-    ),
-    "INVALID_AUDIO_FILE": (MediaRefusedError, "Send the sound through Wan 2.7 Upload Audio (on_limit fit)."),
-    "TASK_NOT_FOUND": (
-        TaskNotFoundError,
-        "Check the task id and that the key is of the account that made it.",
-    ),
+    "ILLEGAL_IMAGE_CONTENT": (ContentError, "An image was judged unsafe: use another one."),
+    "IMAGE_FILE_EXCEEDS_MAX_SIZE": _REFUSED_IMAGE,
+    "INVALID_IMAGE_FORMAT": _REFUSED_IMAGE,
+    "IMAGE_EXCEEDS_MAX_RESOLUTION": _REFUSED_IMAGE,
+    "INVALID_IMAGE_SIZE": _REFUSED_IMAGE,
+    "INVALID_AUDIO_FILE": (MediaRefusedError, "Send the audio through Wan 2.7 Upload Audio (on_limit fit)."),
+    "TASK_NOT_FOUND": (TaskNotFoundError, "Check the task id, and that the key belongs to the account of the task."),
     "RATE_LIMIT_EXCEEDED": (RateLimitError, "Wait a minute, or send fewer requests at once."),
     "INVALID_REQUEST_BODY": (ServiceError, "The request breaks a rule of the service."),
 }
 
+_PUBLIC = "must be readable from the internet without a login"
 _TASK_REASONS = (
-    ("DataInspectionFailed", "Prompt, picture, sound or result were judged unsafe: change them."),
-    ("IPInfringementSuspect", "Prompt or media look like protected material: change them."),
-    (
-        "DataInspection",
-        "The service could not fetch a medium: its URL must be readable from the internet without login.",
-    ),
-    ("InvalidURL", "The service could not use a URL: it must be readable from the internet without login."),
-    ("InvalidParameter", "A value or a medium is outside the limits of the service."),
+    ("DataInspectionFailed", "The prompt, an image, the audio or the result was judged unsafe: change it."),
+    ("IPInfringementSuspect", "The prompt or a media file looks like protected material: change it."),
+    ("DataInspection", f"The service could not fetch a media file: its URL {_PUBLIC}."),
+    ("InvalidURL", f"The service could not use a URL: it {_PUBLIC}."),
+    ("InvalidParameter", "A value or a media file is outside the limits of the service."),
 )
+"""The first entry whose word is in the reason of a failed task applies."""
 
 
 class NovitaDialect:
@@ -127,7 +105,7 @@ class NovitaDialect:
         task, extra = _mapping(data.get("task")), _mapping(data.get("extra"))
         status = str(task.get("status") or "")
         if not status:
-            raise ServerError(f"The service's answer on task {task_id} has no status: {_short(payload)}.")
+            raise ServerError(f"The service's answer for task {task_id} has no status: {_short(payload)}.")
         times = _mapping(extra.get("debug_info"))
         return TaskResult(
             task_id=task_id,
@@ -151,11 +129,10 @@ class NovitaDialect:
 
     def account(self, payload: Json) -> Balance:
         data = _unwrapped(payload)
-        fields = ("availableBalance", "cashBalance", "creditLimit", "outstandingInvoices")
-        values = [_number(data.get(field)) for field in fields]
-        if values[0] is None:
-            raise ServerError(f"The service's answer on the balance cannot be read: {_short(payload)}.")
-        return Balance(*[(value or 0.0) / USD_UNITS for value in values])
+        available, outstanding = _number(data.get("availableBalance")), _number(data.get("outstandingInvoices"))
+        if available is None:
+            raise ServerError(f"The service's answer with the balance cannot be read: {_short(payload)}.")
+        return Balance(available / USD_UNITS, (outstanding or 0.0) / USD_UNITS)
 
     def error(self, status: int, payload: Json, *, submitting: bool, retry_after: float | None) -> ServiceError:
         reason, message = _reason_and_message(payload)
@@ -168,7 +145,7 @@ class NovitaDialect:
 
 
 def body(request: VideoRequest) -> dict[str, Json]:
-    """The flat JSON body. What is unset is left out, never sent as null or ""."""
+    """Return the flat JSON body. Fields that are not set are left out, never sent as null or ""."""
     fields: dict[str, Json] = {
         "prompt": request.prompt or None,
         "negative_prompt": request.negative_prompt or None,
@@ -185,11 +162,10 @@ def body(request: VideoRequest) -> dict[str, Json]:
 def _by_status(status: int, reason: str, submitting: bool) -> tuple[type[ServiceError], str]:
     if status == 404 and (submitting or reason == "API_NOT_FOUND"):
         return ModelNotFoundError, (
-            "Either the vendor retired this model, or base_url under [novita] in config.toml "
-            "(WAN27_NOVITA_BASE_URL) is wrong."
+            "The vendor retired this model, or base_url under [novita] in config.toml (WAN27_NOVITA_BASE_URL) is wrong."
         )
     if status >= 500:
-        return ServerError, "The service has a problem of its own; try again later."
+        return ServerError, "The service has an internal problem; try again later."
     alike = {
         401: "INVALID_API_KEY",
         402: "BILLING_BALANCE_NOT_ENOUGH",
@@ -224,7 +200,7 @@ def _videos(value: Json) -> tuple[ResultVideo, ...]:
 
 
 def _unwrapped(payload: Json) -> Mapping[str, Json]:
-    """Some published clients guard a {"data": {...}} around the answer."""
+    """Return an answer without the {"data": {...}} around it that some published clients expect."""
     data = _mapping(payload)
     inner = data.get("data")
     if isinstance(inner, Mapping) and "task" not in data and "task_id" not in data:
@@ -247,7 +223,7 @@ def _number(value: Json) -> float | None:
 
 
 def _integer(value: Json, most: int) -> int | None:
-    """A whole number from 0 to `most`; None for everything else, which has no meaning."""
+    """Return a whole number from 0 to `most`, and None for everything else, which has no meaning."""
     if isinstance(value, str) and value.strip().isdecimal() and len(value) <= 20:
         number: float | None = int(value)
     else:

@@ -186,8 +186,8 @@ def test_404_on_submit_means_retired_or_wrong_base_url(payload: Any) -> None:
 
 
 def test_the_balance_is_in_ten_thousandths_of_a_dollar() -> None:
-    account = DIALECT.account({"availableBalance": "123456", "cashBalance": "100000", "creditLimit": "", "x": 1})
-    assert (account.available_usd, account.cash_usd, account.credit_limit_usd) == (12.3456, 10.0, 0.0)
+    account = DIALECT.account({"availableBalance": "123456", "outstandingInvoices": "", "x": 1})
+    assert (account.available_usd, account.outstanding_usd) == (12.3456, 0.0)
     with pytest.raises(errors.ServerError):
         DIALECT.account({"availableBalance": "much"})
 
