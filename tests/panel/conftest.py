@@ -1,0 +1,122 @@
+"""The routes on a server of their own, with the folders of a ComfyUI."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiohttp import web
+
+from nodes import services
+from nodes.config.settings import Budget
+from nodes.ledger import Ledger, TaskRecord
+from nodes.panel.routes import Panel
+from tests.media_files import write_clip
+
+KEY = "sk-very-secret-0123456789"
+SIGNED = "https://bucket.example/result.mp4?signature=0123456789abcdef"
+
+
+class Host:
+    """The routes on a server of their own, with the folders of a ComfyUI."""
+
+    def __init__(self, folder: Path) -> None:
+        self.user, self.output = folder / "user", folder / "output"
+        self.user.mkdir()
+        self.output.mkdir()
+        self.events: list[str] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.url = self._do(self._start())
+
+    async def _start(self) -> str:
+        table = web.RouteTableDef()
+        Panel(lambda event, data: self.events.append(event), self._loop).add_routes(table)
+        app = web.Application()
+        app.add_routes(table)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        host, port = self._runner.addresses[0][:2]
+        return f"http://{host}:{port}"
+
+    def _do(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    def stop(self) -> None:
+        self._do(self._runner.cleanup())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def ledger(self) -> Ledger:
+        return services.open_ledger()
+
+    @property
+    def own_page(self) -> dict[str, str]:
+        return {"Origin": self.url, "Content-Type": "application/json"}
+
+    def ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        return httpx.request(method, self.url + path, trust_env=False, timeout=20, **arguments)
+
+    def get(self, path: str, **arguments: Any) -> Any:
+        return self.ask("GET", path, **arguments).raise_for_status().json()
+
+    def write(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        return self.ask(method, path, headers=self.own_page, content=json.dumps(body or {}))
+
+    def task(self, prompt: str, *, connection: str = "novita", estimate: float = 0.5) -> int:
+        wanted = TaskRecord(
+            fingerprint=prompt,
+            file_fingerprint=prompt,
+            service=connection,
+            connection=connection,
+            base_url="https://api.example",
+            request={"prompt": prompt, "duration": 5, "resolution": "720P"},
+            estimate=estimate,
+            counted=connection != "sandbox",
+            run_id="run",
+            prompt_id="prompt",
+            node_id="7",
+        )
+        [(record, _)] = self.ledger.claim([wanted], reuse=[True], budget=Budget(1000, 1000))
+        row_id = record.id
+        self.ledger.begin_post(row_id)
+        self.ledger.record_task(row_id, f"task-{row_id}")
+        return row_id
+
+    def saved(self, prompt: str, file: str = "wan27/a.mp4") -> int:
+        row_id = self.task(prompt)
+        path = self.output / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_clip(path, size=(640, 480), frames=8, fps=8)
+        self.ledger.record_result(row_id, url=SIGNED, expires_at=None, seed=3, executed_at=None, completed_at=None)
+        self.ledger.record_saved(
+            row_id,
+            file=file,
+            size=path.stat().st_size,
+            sha256=f"{row_id:064x}",
+            video={"seconds": 1.0, "size": [64, 48]},
+        )
+        return row_id
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    for name in ("NOVITA_API_KEY", "WAN27_CONNECTION", "WAN27_NOVITA_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    made = Host(tmp_path)
+    monkeypatch.setattr(services, "_process", services._Process())
+    monkeypatch.setattr(services, "user_dir", lambda: made.user)
+    monkeypatch.setattr(services, "output_dir", lambda: made.output)
+    yield made
+    made.stop()
+    services.open_ledger().close()

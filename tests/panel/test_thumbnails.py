@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from tests.media_files import write_clip
+from tests.panel.conftest import Host
+
+
+def test_task_saved_has_a_file_for_comfyuis_view_and_a_thumbnail(host: Host) -> None:
+    row_id = host.saved("done")
+
+    task = host.get(f"/wan27/tasks/{row_id}")
+    thumbnail = host.ask("GET", f"/wan27/posters/{row_id}?v={task['poster']}")
+
+    assert (task["state"], task["group"]) == ("saved", "saved")
+    assert task["file"] == {"filename": "a.mp4", "subfolder": "wan27", "type": "output"}
+    assert thumbnail.headers["Content-Type"] == "image/jpeg"
+    assert thumbnail.content[:2] == b"\xff\xd8"
+    assert len(thumbnail.content) < 20_000
+    assert len(list((host.user / "posters").iterdir())) == 1
+
+
+def test_thumbnail_is_refused_for_a_file_outside_the_output_folder(host: Host) -> None:
+    row_id = host.saved("inside")
+    write_clip(host.user / "secret.mp4", size=(640, 480), frames=8, fps=8)
+    host.ledger.record_saved(row_id, file="../user/secret.mp4", size=1, sha256="f" * 64, video={})
+
+    assert host.ask("GET", f"/wan27/posters/{row_id}").status_code == 404
+    assert host.get(f"/wan27/tasks/{row_id}")["file"] is None
+
+
+def test_thumbnail_of_a_broken_video_is_not_found(host: Host) -> None:
+    row_id = host.saved("broken")
+    (host.output / "wan27" / "a.mp4").write_bytes(b"no video")
+
+    assert host.ask("GET", f"/wan27/posters/{row_id}").status_code == 404
