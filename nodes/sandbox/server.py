@@ -47,7 +47,7 @@ class Sandbox:
         if not is_loopback(host):
             raise ValueError(f"the sandbox listens on loopback only, not on {host}")
         self.base_url = ""
-        """Where it listens, "" before the first start."""
+        """The address it listens on, "" before the first start."""
         self.options = options or SandboxOptions()
         self._state_dir, self._host, self._port = Path(state_dir), host, port
         self._starting = threading.Lock()

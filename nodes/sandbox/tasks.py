@@ -36,7 +36,7 @@ class Tasks:
         self._blocking: set[asyncio.Future[Any]] = set()
         self._workers = asyncio.Semaphore(options.workers)
         self._closing = threading.Event()
-        self._rendering: dict[str, asyncio.Lock] = {}
+        self._render_locks: dict[str, asyncio.Lock] = {}
 
     def create(self, body: dict[str, Any]) -> Task:
         """Create a task from a checked body and write it to disk. Can be called from any thread.
@@ -145,7 +145,7 @@ class Tasks:
         facts = await self.run(lambda: self._inspect(task))
         task["result"] = result_key(task)
         self._store.write_task(task)
-        lock = self._rendering.setdefault(task["result"], asyncio.Lock())
+        lock = self._render_locks.setdefault(task["result"], asyncio.Lock())
         async with lock:
             await self.run(lambda: self._render(task, facts))
 

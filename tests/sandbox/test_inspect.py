@@ -11,12 +11,12 @@ from tests.media_files import audio_mp4_bytes, clip_bytes, flat, gradient, image
 
 
 def padded(data: bytes, size: int) -> bytes:
-    """The same medium with bytes behind its end, which no reader minds."""
+    """Return a file with bytes after its end, which readers ignore."""
     return data + bytes(size - len(data))
 
 
 def half(data: bytes) -> bytes:
-    """A medium whose transfer broke off."""
+    """Return a file whose transfer broke off."""
     return data[: len(data) // 2]
 
 
@@ -80,7 +80,7 @@ def test_inspect_measures_a_rotated_photo_upright() -> None:
 
 
 def test_inspect_goes_by_content_not_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "picture.mp4"
+    path = tmp_path / "image.mp4"
     path.write_bytes(flat(240, 240))
     assert inspect_media(path, "image_url").format == "png"
     with pytest.raises(InvalidMediaError, match="not an mp4"):
@@ -117,7 +117,7 @@ def test_inspect_accepts_audio_inside_the_limits(data: bytes) -> None:
         (clip_bytes(2, with_audio=True), "not a wav or mp3"),
         (b"RIFF\x00\x00\x00\x00WAVEjunk", "driving_audio_url"),
         (b"ID3" + b"\0" * 500, "driving_audio_url"),
-        (b"no sound at all", "not a wav or mp3"),
+        (b"no audio at all", "not a wav or mp3"),
     ],
 )
 def test_inspect_refuses_audio_outside_the_limits(data: bytes, word: str) -> None:
@@ -169,7 +169,7 @@ def test_inspect_checks_the_size_of_a_clip_before_reading_it(tmp_path: Path) -> 
     for size, problem in ((limits.CLIP.max_bytes, False), (limits.CLIP.max_bytes + 1, True)):
         with path.open("wb") as file:
             file.write(data)
-            # a free box fills the file up; it costs no disk space
+            # a sparse free box fills the file and takes no disk space
             file.write((size - len(data)).to_bytes(4, "big") + b"free")
             file.truncate(size)
         if problem:

@@ -18,7 +18,7 @@ _others: set[threading.Thread] = set()
 
 @pytest.fixture(autouse=True)
 def _leave_others_alone() -> None:
-    """Sandboxes that fixtures of other tests keep for the whole session are none of these tests' business."""
+    """Ignore the sandboxes that fixtures of other tests keep for the whole session."""
     _others.clear()
     _others.update(threading.enumerate())
 

@@ -50,7 +50,7 @@ def prune(store: Store, **options: Any) -> None:
 
 
 def kept(store: Store) -> int:
-    """Number of files by content and results that are left."""
+    """Return how many media files and results are left."""
     return sum(len(list((store.root / folder).iterdir())) for folder in ("media", "results"))
 
 

@@ -31,7 +31,7 @@ def test_tasks_survive_a_restart_and_get_new_urls(run: Callable[..., Client]) ->
     assert after["videos"][0]["video_url"].startswith(second.base_url)
     assert second.download(after["videos"][0]["video_url"]).content == video
     assert [task["task_id"] for task in second.service.store.tasks()] == [task_id]
-    # the old URL of an upload still names the file, though nothing listens at its port any more
+    # the old URL of an upload still leads to its file, although nothing listens on its port any more
     assert second.video_url({"image_url": url})
 
 

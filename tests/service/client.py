@@ -1,4 +1,4 @@
-"""A client of the service without any cleverness, and fixtures that run services for it."""
+"""A plain HTTP client of the service, without retries, and the fixtures that run services for it."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _ERRORS = {
 
 
 class FaultInjection:
-    """A middleware for the sandbox's application, and what a test reads and sets of it."""
+    """A middleware for the sandbox's application, with what tests set and read."""
 
     store: Store
 
@@ -90,7 +90,7 @@ class FaultInjection:
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Handle a request as the faults say."""
+        """Handle a request, with the fault that hits it."""
         for place, method, path, handle in (
             ("submit", "POST", SUBMIT_PATH, self._submit),
             ("result", "GET", RESULT_PATH, self._result),
@@ -180,7 +180,7 @@ class FaultInjection:
         return await self._send(request, data, fault) if refusal is None else refusal
 
     async def _send(self, request: web.Request, data: bytes, fault: Fault | None) -> web.StreamResponse:
-        """Send a video, or what a fault leaves of it."""
+        """Send a video, shortened or slowed down by its fault."""
         kind, values = (fault.kind, fault.values) if fault else ("", {})
         start = 0 if kind == "ignore_range" else request.http_range.start or 0
         if start >= len(data):
@@ -271,7 +271,7 @@ def _change_status(result: dict[str, Any], status: str) -> None:
 
 
 def _download_answer(fault: Fault, request: web.Request, data: bytes) -> web.Response | None:
-    """Return the answer of the faults of a download that send something else than the video."""
+    """Return the answer of the faults of a download that send something other than the video."""
     if fault.kind == "expired":
         return web.Response(status=403, text="AccessDenied: Request has expired")
     if fault.kind in ("server_error", "unavailable"):

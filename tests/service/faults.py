@@ -122,8 +122,8 @@ class Fault:
     hits: int = 0
     random: Random = field(default_factory=Random, repr=False)
 
-    def strikes(self, prompt: str) -> bool:
-        """Return whether it hits this request, and count the request."""
+    def applies(self, prompt: str) -> bool:
+        """Return whether the fault hits this request, and count the request."""
         if self.prompt not in prompt or (self.count is not None and self.hits >= self.count):
             return False
         if self.skip > 0:
@@ -135,7 +135,7 @@ class Fault:
         return True
 
     def show(self) -> dict[str, Any]:
-        """Return it as a dictionary, with the number of hits."""
+        """Return the fault as a dictionary, with its number of hits."""
         common = {"at": self.at, "kind": self.kind, "count": self.count, "skip": self.skip, "hits": self.hits}
         chance = {"probability": self.probability, "seed": self.seed, "prompt": self.prompt}
         return {**common, **chance, **self.values}
@@ -149,7 +149,7 @@ class Faults:
         self._faults: list[Fault] = []
 
     def set(self, entries: Sequence[dict[str, Any]]) -> None:
-        """Replace the faults; ValueError says what is wrong with one."""
+        """Replace the faults; raise ValueError if one is wrong."""
         faults = [_parse(entry) for entry in entries]
         with self._lock:
             self._faults = faults
@@ -162,7 +162,7 @@ class Faults:
     def pick(self, at: str, prompt: str = "") -> Fault | None:
         """Return the first fault at this place that hits, if any."""
         with self._lock:
-            return next((fault for fault in self._faults if fault.at == at and fault.strikes(prompt)), None)
+            return next((fault for fault in self._faults if fault.at == at and fault.applies(prompt)), None)
 
 
 def at(place: str, *kinds: str, **values: Any) -> list[dict[str, Any]]:

@@ -19,9 +19,9 @@ from tests.service.fault_injection import FaultInjection
 
 KEY = "sk-test-key-0123456789"
 TASK_SECONDS = 1.0
-"""How long one task takes, however fast the machine is: rendering 2 s at 8 frames a second is quicker than that."""
+"""How long one task takes on any machine: rendering 2 s at 8 frames per second takes less than that."""
 FPS = 8
-"""Few frames: they take the time."""
+"""Low, because rendering time grows with the number of frames."""
 
 
 class Service(FaultInjection):
@@ -29,7 +29,7 @@ class Service(FaultInjection):
 
     Args:
         state: directory of the sandbox. Several services may share it.
-        rendered: False: tasks fetch no media and are finished at once; their videos have the boxes of an mp4 only.
+        rendered: if False, tasks fetch no media and finish at once, and their videos have only the boxes of an mp4.
         options: of the sandbox.
     """
 
@@ -42,14 +42,14 @@ class Service(FaultInjection):
         self.url = ""
 
     def start(self) -> Service:
-        """Listen, at the same address as before if it was started before."""
+        """Start listening; a service that was started before keeps its address."""
         port = int(self.url.rpartition(":")[2]) if self.url else 0
         self._sandbox = _FaultySandbox(self, self.state, port=port, options=self._options)
         self.url = self._sandbox.start()
         return self
 
     def stop(self) -> None:
-        """Stop listening: connections are refused."""
+        """Stop listening; connections are refused from now on."""
         for gate in self._gates:
             gate.set()
         if self._sandbox is not None:
@@ -78,7 +78,7 @@ class Service(FaultInjection):
         return self.store.result(task["result"]).read_bytes()
 
     def forget(self) -> None:
-        """Know no task any more."""
+        """Forget all tasks."""
         for task in self.store.tasks():
             (self.state / "tasks" / f"{task['task_id']}.json").unlink()
 

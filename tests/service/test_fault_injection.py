@@ -164,13 +164,13 @@ def test_upload_faults(client: Client) -> None:
 
 @pytest.fixture(scope="module")
 def video(shared: Client) -> tuple[str, bytes]:
-    """URL and content of a finished video."""
+    """Return the URL and the content of a finished video."""
     url = shared.video_url({"image_url": shared.upload("a.png", flat(320, 240)), "prompt": "a cat"})
     return url, shared.download(url).content
 
 
 def cut_off(client: Client, url: str, **headers: str) -> bytes:
-    """What arrives before the connection breaks."""
+    """Return what arrives before the connection breaks."""
     got = b""
     with pytest.raises(httpx.RemoteProtocolError), client.plain.stream("GET", url, headers=headers) as answer:
         for chunk in answer.iter_raw():

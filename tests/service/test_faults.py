@@ -10,7 +10,7 @@ from tests.service.faults import KINDS, Faults, at
 
 
 def hits(polls: int, **fault: Any) -> list[bool]:
-    """Which of some polls a fault hits."""
+    """Return which of some polls a fault hits."""
     faults = Faults()
     faults.set(at("result", "server_error", **fault))
     return [faults.pick("result") is not None for _ in range(polls)]

@@ -55,7 +55,7 @@ class Service:
         return web.json_response({"task_id": task["task_id"]})
 
     async def result(self, request: web.Request) -> web.Response:
-        """Return how far a task is, and where its video is."""
+        """Return the progress of a task, and the URL of its video once it is finished."""
         self._count_poll(_key(request))
         task_id = request.query.get("task_id", "")
         if not task_id:

@@ -12,20 +12,20 @@ from tests.media_files import gradient, image_bytes, photo
 from tests.media_reading import psnr
 
 
-def rgb(picture: Frame) -> np.ndarray:
-    """Back through FFmpeg, as a decoder would."""
-    frame = av.VideoFrame.from_ndarray(picture.data, format="yuv420p")
-    return frame.reformat(format="rgb24", src_colorspace="ITU709", dst_colorspace="ITU601").to_ndarray()
+def rgb(frame: Frame) -> np.ndarray:
+    """Convert back with FFmpeg, as a decoder does."""
+    raw = av.VideoFrame.from_ndarray(frame.data, format="yuv420p")
+    return raw.reformat(format="rgb24", src_colorspace="ITU709", dst_colorspace="ITU601").to_ndarray()
 
 
 @pytest.mark.parametrize("size", [(16, 16), (320, 240), (336, 272), (64, 528)])
 @pytest.mark.parametrize("make", [gradient, photo])
 def test_from_rgb_is_reversible(make: object, size: tuple[int, int]) -> None:
     image = np.asarray(make(*size))
-    picture = from_rgb(image)
-    assert (picture.width, picture.height) == size
-    assert picture.u.shape == picture.v.shape == (size[1] // 2, size[0] // 2)
-    assert psnr(rgb(picture), image) > (36 if size != (16, 16) else 24)
+    frame = from_rgb(image)
+    assert (frame.width, frame.height) == size
+    assert frame.u.shape == frame.v.shape == (size[1] // 2, size[0] // 2)
+    assert psnr(rgb(frame), image) > (36 if size != (16, 16) else 24)
 
 
 @pytest.mark.parametrize("colour", ["black", "white", "red", "lime", "blue", "grey"])
@@ -47,29 +47,29 @@ def test_load_frame_turns_a_rotated_photo_upright(tmp_path: Path) -> None:
     exif[0x0112] = 6
     path = tmp_path / "a.jpg"
     path.write_bytes(image_bytes(image, "JPEG", exif=exif))
-    picture = load_frame(path, 240, 480)
-    assert picture.y[:230].max() < 30 < 220 < picture.y[250:].min()
+    frame = load_frame(path, 240, 480)
+    assert frame.y[:230].max() < 30 < 220 < frame.y[250:].min()
 
 
 def test_zoom_starts_with_the_frame_itself_and_is_smooth() -> None:
-    picture = from_rgb(np.asarray(gradient(320, 240)))
-    zoom = Zoom(picture, rate=0.002, center=(0.5, 0.5))
+    frame = from_rgb(np.asarray(gradient(320, 240)))
+    zoom = Zoom(frame, rate=0.002, center=(0.5, 0.5))
     shots = [zoom.at(index) for index in range(12)]
-    assert np.array_equal(shots[0].data, picture.data)
+    assert np.array_equal(shots[0].data, frame.data)
     for index, shot in enumerate(shots[1:], 1):
-        exact = zoomed(picture, 1 + 0.002 * index, (0.5, 0.5))
+        exact = zoomed(frame, 1 + 0.002 * index, (0.5, 0.5))
         assert np.abs(shot.y.astype(int) - exact.y).max() <= 2
-    backwards = Zoom(picture, rate=0.002, center=(0.5, 0.5))
+    backwards = Zoom(frame, rate=0.002, center=(0.5, 0.5))
     assert all(np.array_equal(backwards.at(index).data, shots[index].data) for index in reversed(range(12)))
 
 
 def test_zoom_and_blended_return_copies() -> None:
-    picture = from_rgb(np.asarray(gradient(320, 240)))
-    before = picture.data.copy()
-    zoom = Zoom(picture, rate=0.002, center=(0.5, 0.5))
-    for shot in (zoom.at(0), zoom.at(4), blended(picture, picture, 0), blended(picture, picture, 1)):
+    frame = from_rgb(np.asarray(gradient(320, 240)))
+    before = frame.data.copy()
+    zoom = Zoom(frame, rate=0.002, center=(0.5, 0.5))
+    for shot in (zoom.at(0), zoom.at(4), blended(frame, frame, 0), blended(frame, frame, 1)):
         shot.data[:] = 0
-    assert np.array_equal(picture.data, before)
+    assert np.array_equal(frame.data, before)
     assert zoom.at(4).y.any()
 
 

@@ -129,8 +129,8 @@ def shades(count: int, width: int = 320, height: int = 240) -> list[Image.Image]
 
 @pytest.mark.parametrize("clip_fps", [10, 20, 5])
 def test_render_continues_the_clip(tmp_path: Path, target: Path, clip_fps: int) -> None:
-    pictures = shades(2 * clip_fps)
-    clip = saved(tmp_path, "clip.mp4", clip_bytes(2, fps=clip_fps, images=pictures))
+    images = shades(2 * clip_fps)
+    clip = saved(tmp_path, "clip.mp4", clip_bytes(2, fps=clip_fps, images=images))
     last = image_bytes(Image.new("RGB", (320, 240), "navy"))
     job = replace(
         SMALL, duration=4, clip=clip, clip_seconds=2.0, last_image=saved(tmp_path, "last.png", last), watermark=False
@@ -139,9 +139,9 @@ def test_render_continues_the_clip(tmp_path: Path, target: Path, clip_fps: int) 
     frames = frames_of(target)
     assert len(frames) == 40
     for index in range(20):
-        assert psnr(frames[index], scaled(pictures[index * clip_fps // 10], frames[index])) > 34, index
+        assert psnr(frames[index], scaled(images[index * clip_fps // 10], frames[index])) > 34, index
     # new frames continue from the end of the clip and do not repeat its last frame with text on it
-    assert psnr(frames[20], scaled(pictures[-1], frames[20])) > 30
+    assert psnr(frames[20], scaled(images[-1], frames[20])) > 30
     assert psnr(frames[-1], scaled(Image.new("RGB", (1, 1), "navy"), frames[-1])) > 34
 
 
@@ -163,7 +163,7 @@ def test_render_shows_a_rotated_clip_upright(tmp_path: Path, target: Path) -> No
     clip = saved(tmp_path, "clip.mp4", data[:at] + turned + data[at + len(plain) :])
     render(replace(SMALL, width=240, height=320, duration=3, clip=clip, clip_seconds=2.0), target)
     frame = frames_of(target)[5]
-    # turned clockwise, the left half is on top
+    # after a clockwise rotation, the left half is at the top
     assert frame[:150].mean() < 20
     assert frame[170:].mean() > 235
 
@@ -227,7 +227,7 @@ def test_render_without_audio_has_a_soft_tone_of_full_length(tmp_path: Path, tar
 def test_render_reads_every_kind_of_image(tmp_path: Path, target: Path, data: bytes) -> None:
     with Image.open(BytesIO(data)) as image:
         grey = 0 if image.mode == "P" else 128
-    render(replace(SMALL, fps=2, image=saved(tmp_path, "picture", data)), target)
+    render(replace(SMALL, fps=2, image=saved(tmp_path, "image", data)), target)
     assert frames_of(target)[0].mean() == pytest.approx(grey, abs=3)
 
 

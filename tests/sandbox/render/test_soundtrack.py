@@ -10,7 +10,7 @@ from tests.media_files import clip_bytes, mp3_bytes, sweep, wav_bytes
 
 
 def saved(folder: Path, data: bytes) -> Path:
-    path = folder / "sound"
+    path = folder / "audio"
     path.write_bytes(data)
     return path
 

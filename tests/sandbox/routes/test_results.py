@@ -12,7 +12,7 @@ from tests.service.client import Client
 
 @pytest.fixture(scope="module")
 def video(shared: Client) -> tuple[str, bytes]:
-    """URL and content of a finished video."""
+    """Return the URL and the content of a finished video."""
     url = shared.video_url({"image_url": shared.upload("a.png", flat(320, 240)), "prompt": "a cat"})
     return url, shared.download(url).content
 

@@ -18,7 +18,7 @@ from tests.service.client import Client
 
 
 def problem(answer: httpx.Response, status: int, reason: str) -> str:
-    """Check an error in the vendor's shape; returns its message."""
+    """Check an error in the vendor's shape; return its message."""
     assert answer.status_code == status, answer.text
     body = answer.json()
     assert set(body) == {"code", "reason", "message", "metadata"}
@@ -202,11 +202,11 @@ def test_task_checks_its_media(client: Client, image_url: str, field: str, name:
 
 
 def test_task_checks_inline_images(client: Client) -> None:
-    assert "not a JPEG" in client.reason({"image_url": inline(b"no picture")})
+    assert "not a JPEG" in client.reason({"image_url": inline(b"not an image")})
 
 
 def digest(client: Client, body: dict[str, Any]) -> str:
-    """Submit what has to work; returns the SHA-256 of its video."""
+    """Submit what has to work; return the SHA-256 of its video."""
     return hashlib.sha256(client.download(client.video_url(body)).content).hexdigest()
 
 

@@ -12,7 +12,7 @@ from tests.service.client import Client
 
 def test_upload_can_be_fetched(client: Client) -> None:
     data = bytes(range(256)) * 2000
-    answer = client.plain.put(f"{client.base_url}/sandbox/media/sound.wav", content=data)
+    answer = client.plain.put(f"{client.base_url}/sandbox/media/speech.wav", content=data)
     assert answer.status_code == 201
     upload = answer.json()
     assert upload["sha256"] == hashlib.sha256(data).hexdigest()
