@@ -1,9 +1,9 @@
-"""What a video file is, as far as it decides whether it can be sent as it is."""
+"""Inspection of a video file, as far as it decides whether the file can be sent as it is."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -19,17 +19,24 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 _CODECS = ("h264", "hevc")
-"""The service names containers only. These two are what every player reads in them; the rest is encoded again."""
+"""The service names containers only. Every player reads these two codecs in them; other codecs are encoded again."""
 _FOREIGN_BRANDS = ("3g", "m4a", "m4b", "f4v", "mjp2", "avif", "heic", "mif1")
 """Relatives of mp4 that call themselves something else."""
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """size: upright, with square pixels. start, end: of the part to use, in seconds of the file's clock. shortest,
-    longest: what a reader can take the file's length for, which depends on whether it goes by the pictures, by the
-    sound too, or by what the header says. tags: names of those that must not go along. reasons_to_encode: why it cannot
-    be sent as it is, limits aside."""
+    """What is known of a file without decoding more than its first frame.
+
+    Attributes:
+        size: upright, with square pixels.
+        start, end: of the part to use, in seconds on the file's clock.
+        shortest, longest: what readers can take the file's length for. It depends on whether they go by the video, also
+            by the audio, or by the header.
+        audio: sample rate and channels (1 or 2), or None.
+        tags: names of the tags that must not be sent.
+        reasons_to_encode: why the file cannot be sent as it is, limits aside.
+    """
 
     source: FileSource
     extension: str
@@ -41,19 +48,21 @@ class FileFacts:
     end: Fraction
     shortest: Fraction
     longest: Fraction
-    sound: tuple[int, int] | None
+    audio: tuple[int, int] | None
     tags: tuple[str, ...]
-    reasons_to_encode: list[str] = field(default_factory=list)
+    reasons_to_encode: list[str]
 
     @property
     def seconds(self) -> Fraction:
+        """Length of the part to use."""
         return self.end - self.start
 
 
 def inspect_file(source: FileSource, trim: tuple[float, float]) -> FileFacts:
-    """Look at a file without decoding more than its first frame. trim: start and duration that a VIDEO was cut to.
+    """Inspect a file. trim: start and duration that a VIDEO was cut to.
 
-    Raises MediaError where it cannot be read or has no video stream.
+    Raises:
+        MediaError: it cannot be read or has no video stream.
     """
     name = name_of(source)
     reasons: list[str] = []
@@ -67,32 +76,32 @@ def inspect_file(source: FileSource, trim: tuple[float, float]) -> FileFacts:
             reasons.append(f"its video is {codec}, only H.264 and HEVC are sure to be read")
         fps = plausible_fps(stream.average_rate or stream.guessed_rate)
         said = Fraction(container.duration or 0, 1_000_000)
-        pictures = stream.duration * stream.time_base if stream.duration and stream.time_base else None
-        sound, tags = _sound(container), tags_of(container)
+        video_said = stream.duration * stream.time_base if stream.duration and stream.time_base else None
+        audio, tags = _audio_format(container), tags_of(container)
         first = _first_frame(container, stream, name)
-        size, rotation, squeezed = _upright_size(first, stream)
+        size, rotation, square = _upright_size(first, stream)
         start = (first.pts or 0) * (first.time_base or Fraction(0))
-        if squeezed:
+        if not square:
             reasons.append("its pixels are not square")
     end = end_of(source, start, fps)
     if trim != (0.0, 0.0):
         reasons.append("it is a part of its file")
         start, end = _trimmed(start, end, trim)
-        said, pictures = end - start, None
+        said, video_said = end - start, None
     return FileFacts(
-        source,
-        extension or "mp4",
-        size_of(source),
-        size,
-        rotation,
-        fps,
-        start,
-        end,
-        min(pictures or end - start, end - start),
-        max(said, pictures or said, end - start),
-        sound,
-        tags,
-        reasons,
+        source=source,
+        extension=extension or "mp4",
+        byte_size=size_of(source),
+        size=size,
+        rotation=rotation,
+        fps=fps,
+        start=start,
+        end=end,
+        shortest=min(video_said or end - start, end - start),
+        longest=max(said, video_said or said, end - start),
+        audio=audio,
+        tags=tags,
+        reasons_to_encode=reasons,
     )
 
 
@@ -104,12 +113,12 @@ def _trimmed(start: Fraction, end: Fraction, trim: tuple[float, float]) -> tuple
 
 
 def _codec(stream: VideoStream) -> str:
-    """What it is coded in, not which decoder reads it (older PyAV knows only that)."""
+    """Return the codec, and not which decoder reads it (older PyAV knows only that)."""
     context = stream.codec_context
     return str(getattr(context.codec, "canonical_name", context.name))
 
 
-def _sound(container: InputContainer) -> tuple[int, int] | None:
+def _audio_format(container: InputContainer) -> tuple[int, int] | None:
     stream = audio_stream(container)
     if stream is None or not stream.codec_context.channels:
         return None
@@ -117,30 +126,26 @@ def _sound(container: InputContainer) -> tuple[int, int] | None:
 
 
 def _extension(container: InputContainer) -> str:
-    """ "mp4", "mov", or "" for another container. FFmpeg reads the whole family with one demuxer."""
-    if not is_mp4(container):
-        return ""
+    """Return "mp4", "mov", or "" for another container. FFmpeg reads the whole family with one demuxer."""
     brand = container.metadata.get("major_brand", "").strip().lower()
-    if brand.startswith(_FOREIGN_BRANDS):
+    if not is_mp4(container) or brand.startswith(_FOREIGN_BRANDS):
         return ""
     return "mov" if brand in ("qt", "") else "mp4"
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, name: str) -> VideoFrame:
-    first = None
     with suppress(*unreadable()):
-        first = next(container.decode(stream), None)
-    if first is None:
-        raise MediaError(f"{name} holds no frame that can be decoded. It may be damaged.")
-    return first
+        for frame in container.decode(stream):
+            return frame
+    raise MediaError(f"{name} holds no frame that can be decoded. It may be damaged.")
 
 
 def _upright_size(frame: VideoFrame, stream: VideoStream) -> tuple[tuple[int, int], int, bool]:
-    """Size as it is seen, degrees to turn by, and whether the pixels are not square."""
-    aspect = stream.sample_aspect_ratio
+    """Return the size as it is seen, the degrees to rotate by, and whether the pixels are square."""
     width, height = frame.width, frame.height
-    squeezed = bool(aspect and aspect > 0 and aspect != 1)
-    if squeezed and aspect:
+    aspect = stream.sample_aspect_ratio
+    square = not aspect or aspect <= 0 or aspect == 1
+    if aspect and not square:
         width = max(2, round(width * aspect))
     rotation = rotation_of(frame)
-    return ((height, width) if rotation % 180 else (width, height)), rotation, squeezed
+    return ((height, width) if rotation % 180 else (width, height)), rotation, square

@@ -1,14 +1,13 @@
-"""Any video frame to the one form the encoder takes: yuv420p, bt709, limited range, upright, even sides."""
+"""Conversion of any video frame to the form the encoder takes: yuv420p, bt709, limited range, upright, even sides."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...core.limits import ClipBounds, within_aspect
-from ..image.pixels import fitted_size
+from ..image.pixels import fitted_size, sides_inside
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -16,64 +15,57 @@ if TYPE_CHECKING:
 
 _BT709, _BT601 = 1, 5
 _LIMITED = 1
-# libswscale's SWS_LANCZOS and SWS_ACCURATE_RND; PyAV has a name for the second only since 18.
 _LANCZOS, _ACCURATE_RND = 0x200, 0x40000
-# FFmpeg's AVColorSpace to what its scaler knows. Untagged (2) counts as BT.601, as in every decoder that ComfyUI uses:
-# the clip then shows the colours that the graph shows.
+"""libswscale's SWS_LANCZOS and SWS_ACCURATE_RND; PyAV has a name for the second only since 18."""
 _MATRIX = {1: _BT709, 4: 4, 7: 7, 9: 9, 10: 9}
+"""FFmpeg's AVColorSpace to what its scaler knows. Untagged (2) counts as BT.601, as in every decoder that ComfyUI uses,
+so the clip shows the colours that the graph shows."""
 
 
 def target_size(width: int, height: int, bounds: ClipBounds) -> tuple[int, int]:
-    """The even size to encode an upright picture of that size in: the same, less an odd row or column, or scaled.
+    """Return the even size to encode an upright frame in: the same, less an odd row or column, or scaled.
 
-    Raises MediaError where the bounds leave none.
+    Raises:
+        MediaError: the bounds leave none.
     """
     even = width // 2 * 2, height // 2 * 2
-    if inside(*even, bounds) and max(width, height) <= bounds.max_side:
+    if (
+        sides_inside(*even, bounds)
+        and within_aspect(*even, bounds.max_aspect)
+        and max(width, height) <= bounds.max_side
+    ):
         return even
     return fitted_size(width, height, bounds, even=True)
 
 
-def inside(width: int, height: int, bounds: ClipBounds) -> bool:
-    """Whether a picture of that size is within the limits."""
-    return (
-        bounds.min_side <= min(width, height)
-        and max(width, height) <= bounds.max_side
-        and within_aspect(width, height, bounds.max_aspect)
-    )
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What is to be done to each frame. size: of the result. rotation: degrees counterclockwise, as PyAV gives it."""
-
-    size: tuple[int, int]
-    rotation: int = 0
-
-    def cuts(self, width: int, height: int) -> bool:
-        """Whether an upright picture of that size only loses an odd row or column, if anything, and is not scaled."""
-        return 0 <= width - self.size[0] <= 1 and 0 <= height - self.size[1] <= 1
-
-
 class Shaper:
-    """Converts frame after frame. One swscale thread: the encoder has the other cores."""
+    """Converts frame after frame, with one swscale thread: the encoder has the other cores.
 
-    def __init__(self, shape: Shape) -> None:
+    Args:
+        size: width and height of the result.
+        rotation: degrees counterclockwise, as PyAV gives it.
+    """
+
+    def __init__(self, size: tuple[int, int], rotation: int = 0) -> None:
         from av.video.reformatter import VideoReformatter
 
-        self._shape = shape
+        self.size = size
+        self._rotation = rotation
         self._reformatter = VideoReformatter()
         self._threads: dict[str, int] = {"threads": 1}
 
+    def crops(self, width: int, height: int) -> bool:
+        """Return whether an upright frame of that size loses at most an odd row or column, and is not scaled."""
+        return 0 <= width - self.size[0] <= 1 and 0 <= height - self.size[1] <= 1
+
     def __call__(self, frame: VideoFrame) -> VideoFrame:
-        shape = self._shape
-        stored = frame.width, frame.height
-        turned = shape.rotation % 180 != 0
-        if not shape.cuts(*(stored[::-1] if turned else stored)):
-            stored = shape.size[::-1] if turned else shape.size
-        frame = self._reformat(frame, *stored)
-        if shape.rotation % 360 or (frame.width, frame.height) != shape.size:
-            frame = _upright(frame, shape)
+        width, height = frame.width, frame.height
+        turned = self._rotation % 180 != 0
+        if not self.crops(*((height, width) if turned else (width, height))):
+            width, height = self.size[::-1] if turned else self.size
+        frame = self._reformat(frame, width, height)
+        if self._rotation % 360 or (frame.width, frame.height) != self.size:
+            frame = self._upright(frame)
         return frame
 
     def _reformat(self, frame: VideoFrame, width: int, height: int) -> VideoFrame:
@@ -99,25 +91,24 @@ class Shaper:
             self._threads = {}  # PyAV before 15 has no such argument
             return self._reformatter.reformat(frame, **options)  # type: ignore[arg-type]
 
+    def _upright(self, frame: VideoFrame) -> VideoFrame:
+        """Return the frame rotated and cropped to the size, plane by plane."""
+        from av import VideoFrame as Frame
+
+        width, height = self.size
+        result = Frame(width, height, "yuv420p")
+        for index in range(3):
+            half = 2 if index else 1
+            source = plane_of(frame, index, -(-frame.width // half), -(-frame.height // half))
+            turned = np.rot90(source, self._rotation // 90)
+            plane_of(result, index, width // half, height // half)[...] = turned[: height // half, : width // half]
+        return result
+
 
 def plane_of(frame: VideoFrame, index: int, width: int, height: int, channels: int = 1) -> NDArray[np.uint8]:
-    """A view on the bytes of one plane, [height, width] or [height, width, channels], rows padded as FFmpeg wants."""
+    """Return a view on the bytes of one plane, [height, width] or [height, width, channels], rows padded by FFmpeg."""
     plane = frame.planes[index]
     shape = (height, width) if channels == 1 else (height, width, channels)
     strides = (plane.line_size, 1) if channels == 1 else (plane.line_size, channels, 1)
     view: NDArray[np.uint8] = np.ndarray(shape, np.uint8, buffer=memoryview(plane), strides=strides)
     return view
-
-
-def _upright(frame: VideoFrame, shape: Shape) -> VideoFrame:
-    """Turned by its rotation and cropped to the size, plane by plane."""
-    from av import VideoFrame as Frame
-
-    width, height = shape.size
-    result = Frame(width, height, "yuv420p")
-    for index in range(3):
-        half = 2 if index else 1
-        source = plane_of(frame, index, -(-frame.width // half), -(-frame.height // half))
-        turned = np.rot90(source, shape.rotation // 90)
-        plane_of(result, index, width // half, height // half)[...] = turned[: height // half, : width // half]
-    return result

@@ -1,11 +1,10 @@
-"""H.264 and AAC into an mp4, frame by frame."""
+"""Encoding of frames and samples into an mp4 with H.264 and AAC."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,37 +23,36 @@ _BT709, _LIMITED = 1, 1
 
 
 def aac_rate(rate: int) -> int:
-    """The sample rate to use for a sound of this rate: the same where every player takes it, else 48 kHz."""
+    """Return the sample rate to use for audio of this rate: the same if every player takes it, else 48 kHz."""
     return rate if rate in _AAC_RATES else _AAC_RATES[0]
 
 
 class ClipWriter:
     """Writes one mp4 with the index in front. Frames are yuv420p of one even size at a constant rate.
 
-    crf: x264's quality, 17 is close to visually lossless, +6 halves the size. sound: (rate, channels) or None.
+    Args:
+        crf: x264's quality: 17 is close to visually lossless, +6 halves the size.
+        audio: sample rate and channels (1 or 2), or None.
     """
 
     def __init__(
-        self, path: Path, *, size: tuple[int, int], fps: Fraction, crf: int, sound: tuple[int, int] | None
+        self, path: Path, *, size: tuple[int, int], fps: Fraction, crf: int, audio: tuple[int, int] | None
     ) -> None:
         import av
 
         self.bytes_written = 0
-        self._frames = 0
-        self._samples = 0
+        self._frames = self._samples = 0
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
         self._video = self._container.add_stream("libx264", rate=fps, options={**_X264, "crf": str(crf)})
         self._video.width, self._video.height = size
         self._video.pix_fmt = "yuv420p"
-        self._video.time_base = 1 / fps
         context = self._video.codec_context
-        context.time_base = 1 / fps
+        self._time_base = self._video.time_base = context.time_base = 1 / fps
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _LIMITED
-        self._time_base = 1 / fps
         self._audio = None
-        if sound is not None:
-            self._rate, channels = sound
+        if audio is not None:
+            self._rate, channels = audio
             self._layout = "mono" if channels == 1 else "stereo"
             self._audio = self._container.add_stream("aac", rate=self._rate)
             self._audio.layout = self._layout
@@ -63,9 +61,7 @@ class ClipWriter:
     def __enter__(self) -> ClipWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         try:
             if kind is None:
                 self._mux(self._video.encode(None))
@@ -75,17 +71,17 @@ class ClipWriter:
             self._container.close()
 
     def write_frame(self, frame: VideoFrame) -> None:
-        """The next frame. The same object may be written again, to stand longer."""
-        # A decoder's frame says what it was coded as, and x264 would obey: of a format that has key frames only, each
-        # would be one again.
+        """Write the next frame. The same object may be written again, to stand longer."""
+        # A decoder's frame says how it was coded, and x264 would obey: each frame of a format that has key frames only
+        # would become a key frame again.
         frame.pict_type = 0  # NONE, which has a name of its own in some versions only
         frame.pts = self._frames
         frame.time_base = self._time_base
         self._frames += 1
         self._mux(self._video.encode(frame))
 
-    def write_sound(self, samples: Samples) -> None:
-        """The next samples, float32 [channels, T]."""
+    def write_audio(self, samples: Samples) -> None:
+        """Write the next samples, float32 [channels, T]."""
         import av
 
         if self._audio is None or samples.shape[1] == 0:
