@@ -61,16 +61,16 @@ def check_base_url(url: str) -> None:
     Raises:
         RequestError: naming the setting.
     """
-    where = "base_url under [novita] in config.toml (or WAN27_NOVITA_BASE_URL)"
+    setting = "base_url under [novita] in config.toml (or WAN27_NOVITA_BASE_URL)"
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
     if not host or parts.scheme not in ("http", "https") or parts.username or parts.query or parts.fragment:
-        raise RequestError(f"{where} is not a plain http(s) URL. The default is https://api.novita.ai.")
+        raise RequestError(f"{setting} is not a plain http(s) URL. The default is https://api.novita.ai.")
     if parts.scheme == "http" and not is_loopback(host):
         raise RequestError(
-            f"{where} is http://{host}: the key would be readable on the way. Use https; plain http works on "
+            f"{setting} is http://{host}: the key would be readable on the way. Use https; plain http works on "
             "loopback only."
         )

@@ -256,7 +256,7 @@ def remove_leftovers(
     """Delete the temporary files of processes that ended.
 
     Args:
-        folder: where the videos are.
+        folder: the folder of the videos.
         is_alive: whether the process with this owner name still runs.
         of: only those of this final name.
         older_than_seconds: younger files are kept, as `is_alive` may not know their owner.
@@ -328,6 +328,6 @@ def _disk_error(error: OSError, folder: Path) -> DownloadError:
     else:
         problem, advice = f"The video could not be written to {folder.name}", "Make the folder writable"
     return DownloadError(
-        f"{problem} in the output folder ({error.strerror or error}). {advice} and queue again: the task is paid for, "
-        "and its video will be downloaded."
+        f"{problem} in the output folder ({error.strerror or error}). {advice} and queue again: the task is paid "
+        "for, and its video will be downloaded."
     )

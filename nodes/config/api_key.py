@@ -28,15 +28,15 @@ _LINE = re.compile(rf"^[ \t]*{_KEY}[ \t]*=")
 _VALUE = re.compile(r"""=[ \t]*("(?:[^"\\]|\\.)*"|'[^']*')(?P<rest>.*)$""")
 
 
-def check_characters(key: str, where: str) -> None:
-    """Refuse a key with characters that cannot be in a header. `where` names the setting; the key is not repeated.
+def check_characters(key: str, label: str) -> None:
+    """Refuse a key with characters that cannot be in a header. `label` names the setting; the key is not repeated.
 
     Raises:
         SettingsError: naming the setting.
     """
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise SettingsError(
-            f"{where} contains characters that no API key has (spaces, line breaks, other scripts). Copy the key again."
+            f"{label} contains characters that no API key has (spaces, line breaks, other scripts). Copy the key again."
         )
 
 

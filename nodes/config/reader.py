@@ -15,7 +15,7 @@ KEY_VARIABLE = "NOVITA_API_KEY"
 
 
 class Reader:
-    """Checks the type and range of values. A subclass knows where they are set.
+    """Checks the type and range of values. A subclass looks them up.
 
     Attributes:
         error: what a refusal raises.
@@ -27,7 +27,7 @@ class Reader:
         """Return a value as it is, or None if it is not set."""
         raise NotImplementedError
 
-    def where(self, key: str) -> str:
+    def label(self, key: str) -> str:
         """Return how to name a setting in a message to the user."""
         raise NotImplementedError
 
@@ -37,7 +37,7 @@ class Reader:
         if value is None:
             return default
         if not isinstance(value, str):
-            raise self.error(f"{self.where(key)} must be text in quotes.")
+            raise self.error(f"{self.label(key)} must be text in quotes.")
         return value.strip()
 
     def choice(self, key: str, options: tuple[str, ...], default: str) -> str:
@@ -45,7 +45,7 @@ class Reader:
         value = self.value(key)
         value = default if value is None else value.strip() if isinstance(value, str) else value
         if value not in options:
-            raise self.error(f"{self.where(key)} is {value!r}; it must be one of {', '.join(options)}.")
+            raise self.error(f"{self.label(key)} is {value!r}; it must be one of {', '.join(options)}.")
         return str(value)
 
     def number(self, key: str, default: float, *, low: float | None = 0.0, high: float = math.inf) -> float:
@@ -60,7 +60,7 @@ class Reader:
         if not (math.isfinite(number) and (number > 0 if low is None else number >= low) and number <= high):
             limits = "above 0" if low is None else f"of at least {low:g}"
             limits += f" and at most {high:g}" if high < math.inf else ""
-            raise self.error(f"{self.where(key)} is {value!r}; it must be a number {limits}.")
+            raise self.error(f"{self.label(key)} is {value!r}; it must be a number {limits}.")
         return number
 
 
@@ -98,8 +98,8 @@ class SettingsReader(Reader):
                 return None
         return value
 
-    def where(self, key: str) -> str:
-        """See `Reader.where`."""
+    def label(self, key: str) -> str:
+        """See `Reader.label`."""
         if self._is_in_environment(key):
             return f"The environment variable {_variable(key)}"
         return f"{key} in {self._path}"

@@ -105,7 +105,7 @@ def load_settings(user_dir: Path, environ: Mapping[str, str]) -> Settings:
 
 def _read_novita(reader: SettingsReader) -> Novita:
     api_key = reader.text("novita.api_key")
-    check_characters(api_key, reader.where("novita.api_key"))
+    check_characters(api_key, reader.label("novita.api_key"))
     return Novita(
         api_key=api_key,
         base_url=reader.text("novita.base_url", Novita.base_url).rstrip("/"),

@@ -1,4 +1,4 @@
-"""The tables below [storage]: which keys they have, where a value may come from, and how each is checked.
+"""The tables below [storage]: their keys, the sources of a value, and how each is checked.
 
 A value comes from WAN27_STORAGE_<KIND>_<KEY>, else from config.toml. For s3 the variables of the AWS tools fill in what
 is set in neither. A key and its secret always come from the same source, so that those of two accounts never mix.
@@ -88,8 +88,8 @@ class Options(Reader):
         """See `Reader.value`."""
         return self._values.get(key, self._defaults.get(key))
 
-    def where(self, key: str) -> str:
-        """See `Reader.where`."""
+    def label(self, key: str) -> str:
+        """See `Reader.label`."""
         variable = f" (or WAN27_STORAGE_{self._kind.upper()}_{key.upper()})" if key in SCALARS[self._kind] else ""
         return f"{key} under [storage.{self._kind}]{variable}"
 
@@ -101,7 +101,7 @@ class Options(Reader):
         """Return a text that must be set. `what` says what it is, such as "a bucket"."""
         value = self.text(key)
         if not value:
-            raise StorageError(f'storage.kind = "{self._kind}" needs {what}: set {self.where(key)} in config.toml.')
+            raise StorageError(f'storage.kind = "{self._kind}" needs {what}: set {self.label(key)} in config.toml.')
         return value
 
     def hours(self, *, high: float = 24 * 365) -> float:
@@ -112,11 +112,11 @@ class Options(Reader):
         """Return a table of text: the defaults, and what is set, which wins over them."""
         value = self._values.get(key, {})
         if not isinstance(value, Mapping):
-            raise StorageError(f'{self.where(key)} must be a table such as {{ name = "text" }}.')
+            raise StorageError(f'{self.label(key)} must be a table such as {{ name = "text" }}.')
         merged: dict[str, str] = dict(self._defaults.get(key, {}))
         for name, content in value.items():
             if isinstance(content, bool) or not isinstance(content, (str, int, float)):
-                raise StorageError(f"{self.where(key)}: the value of {name!r} must be text in quotes.")
+                raise StorageError(f"{self.label(key)}: the value of {name!r} must be text in quotes.")
             merged[str(name)] = str(content)
         return merged
 
@@ -135,9 +135,9 @@ class Options(Reader):
         except ValueError:
             good = False
         if not good or any(character.isspace() or not character.isprintable() for character in url):
-            raise StorageError(f"{self.where(key)} is not an http(s) URL such as https://example.com/files.")
+            raise StorageError(f"{self.label(key)} is not an http(s) URL such as https://example.com/files.")
         if parts.username or parts.password:
-            raise StorageError(f"{self.where(key)} contains a user name or a password, which others would see.")
+            raise StorageError(f"{self.label(key)} contains a user name or a password, which others would see.")
         if parts.query and not query:
-            raise StorageError(f"{self.where(key)} must end before the question mark.")
+            raise StorageError(f"{self.label(key)} must end before the question mark.")
         return url

@@ -118,7 +118,7 @@ def _is_allowed(address: IPv4Address | IPv6Address, *, https: bool, allow_loopba
 
 
 def _embedded(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """Return the IPv4 address that an IPv6 address stands for, if any: this is where the packets arrive."""
+    """Return the IPv4 address that an IPv6 address stands for, if any: the packets arrive there."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return address.ipv4_mapped

@@ -137,7 +137,7 @@ class StorageError(Exception):
 
 
 class SettingsError(ValueError):
-    """A setting cannot be used. The text names it, its value, the allowed values and where it is set."""
+    """A setting cannot be used. The text names it, its value, the allowed values and the file or variable."""
 
 
 def reworded(error: E, text: str) -> E:

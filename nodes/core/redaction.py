@@ -20,6 +20,7 @@ URL_LOGGERS = ("httpx", "httpcore", "httpcore.http11", "httpcore.http2", "httpco
 a logger does not apply to its children, so each is named."""
 
 _URL = re.compile(r"(?:https?|data):[^\s\"'<>]+", re.IGNORECASE)
+_LOGIN = re.compile("//[^/@]*@")
 _PATH = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?[\\/](?:[^\\/\s\"':;,]+[\\/])+([^\\/\s\"':;,]*)")
 
 
@@ -36,8 +37,8 @@ class Redactor:
         self._forms = sorted((form for form in forms if len(form) >= SHORTEST_SECRET), key=len, reverse=True)
 
     def redact(self, text: str) -> str:
-        """Return the text without the secrets, and its links without query and fragment: those may be signed."""
-        return _URL.sub(lambda found: re.split("[?#]", found[0], maxsplit=1)[0], self._without_secrets(text))
+        """Return the text without the secrets, and its links without login, query and fragment: they may be signed."""
+        return _URL.sub(lambda found: _unsigned(found[0]), self._without_secrets(text))
 
     def redact_json(self, value: Any) -> Any:
         """Return decoded JSON without the secrets, and with text that can be encoded as UTF-8.
@@ -65,6 +66,10 @@ class Redactor:
         for form in self._forms:
             text = text.replace(form, "•••")
         return text
+
+
+def _unsigned(url: str) -> str:
+    return _LOGIN.sub("//", url.partition("?")[0].partition("#")[0])
 
 
 def _encodings(secret: str) -> Iterator[str]:

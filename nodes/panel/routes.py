@@ -70,8 +70,8 @@ from ..core.errors import LedgerError, SettingsError, Wan27Error
 from ..core.redaction import redact_locations
 from ..storage.comfyui import FOLDER as MEDIA_FOLDER
 from ..storage.comfyui import ROUTE as MEDIA_ROUTE
-from ..storage.comfyui import find as find_media
-from ..storage.comfyui import remove_ended
+from ..storage.comfyui import find_file as find_media
+from ..storage.comfyui import remove_expired
 from .access import Handler, is_local, json_response, problem, read_route, write_route
 from .events import Announcer, SendEvent
 from .thumbnails import FOLDER as THUMBNAIL_FOLDER
@@ -113,7 +113,7 @@ def register_routes() -> None:
         return
     server = PromptServer.instance
     with contextlib.suppress(OSError):
-        remove_ended(services.user_dir() / MEDIA_FOLDER)
+        remove_expired(services.user_dir() / MEDIA_FOLDER)
     panel = Panel(server.send_sync, server.loop)
     panel.add_routes(server.routes)
     services.watch(panel.announcer.rows_changed, panel.announcer.progressed)

@@ -1,4 +1,4 @@
-"""What every storage does: take a file, give back a URL that the service can fetch, and say when it ends."""
+"""The interface of a storage: it takes a file and returns a URL that the service can fetch, and when it expires."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ..core.errors import StorageError
 from ..media.files import MediaFile
 
 Progress = Callable[[int, int], None]
-"""Called with bytes sent and bytes in all."""
+"""Called with the bytes sent and the bytes in all."""
 
 CHUNK_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True)
 class StoredUrl:
-    """Where a file can be fetched. The URL may be signed, so it never shows in a repr.
+    """The address of a stored file. The URL may be signed, so it never shows in a repr.
 
     Attributes:
         url: http(s) URL, or a data URI.
-        expires_at: seconds since 1970, or None where it does not end.
+        expires_at: seconds since 1970, or None if the URL does not expire.
     """
 
     url: str = field(repr=False)
@@ -34,7 +34,7 @@ class Storage(Protocol):
 
     @property
     def name(self) -> str:
-        """Tells this place from every other one; what was stored under another name is not found here."""
+        """Identifies this place: a file that was stored under another name is not found here."""
 
     @property
     def privacy_notice(self) -> str:
@@ -44,19 +44,19 @@ class Storage(Protocol):
         """Store a file.
 
         Raises:
-            StorageError: what failed, and which setting to change.
+            StorageError: says what failed and which setting to change.
         """
 
 
 async def read_chunks(file: MediaFile, on_progress: Progress | None = None) -> AsyncGenerator[bytes, None]:
-    """A file in chunks, read off the event loop, so that no upload holds a whole clip in memory.
+    """Yield a file in chunks, read in a thread, so that no upload holds a whole clip in memory.
 
     Raises:
-        StorageError: the file is no longer as long as it was when it was looked at.
+        StorageError: the file has changed its size since it was described.
         OSError: it cannot be read.
     """
     sent = 0
-    # Opened on the loop: a thread that is still opening when the upload is cancelled would leave it open.
+    # Opened on the event loop: if the upload is cancelled while a thread opens the file, it stays open.
     with file.path.open("rb") as opened:
         while chunk := await asyncio.to_thread(opened.read, CHUNK_BYTES):
             sent += len(chunk)
@@ -66,4 +66,4 @@ async def read_chunks(file: MediaFile, on_progress: Progress | None = None) -> A
             if on_progress is not None:
                 on_progress(sent, file.size)
     if sent != file.size:
-        raise StorageError(f"{file.path.name} changed while it was sent. Run the node again.")
+        raise StorageError(f"{file.path.name} changed while it was being sent. Run the node again.")

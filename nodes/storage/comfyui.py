@@ -1,8 +1,8 @@
-"""This ComfyUI gives the files out itself: for one that can be reached from the internet, as on a rented GPU.
+"""Lets this ComfyUI serve the files itself, if it can be reached from the internet, as on a rented GPU.
 
-A file is reachable under its name alone, `<end>-<random>.<ending>`, with 192 random bits in it, until the time that the
-name says. The folder of these files is all there is to know about them, so links survive a restart, and another
-process such as the check command can put files as well. The route is in nodes/panel/public_media.py.
+The name of a file, `<expiry>-<random>.<extension>`, has 192 random bits and says until when the file is served. There
+is no other state, so links survive a restart, and another process such as the check command can add files too. The
+route is in nodes/panel/routes.py.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ class ComfyStorage:
 
     Args:
         values: the table [storage.comfyui].
-        directory: the pack's own folder. The user's file may be changed or deleted after the upload, hence the copy.
+        directory: the pack's own folder. The file is copied, as the user may change or delete it after the upload.
 
     Raises:
-        StorageError: naming the setting that is missing or cannot be used.
+        StorageError: names the setting that is missing or cannot be used.
     """
 
     privacy_notice = ""
 
     def __init__(self, values: Mapping[str, Any], directory: Path) -> None:
         options = Options("comfyui", values)
-        what = "the address under which this ComfyUI can be reached from the internet"
+        what = "the address at which this ComfyUI can be reached from the internet"
         url = options.check_url("public_url", options.require("public_url", what), query=False)
         self._base_url = url.rstrip("/").removesuffix("/api")
         self._hours = options.hours()
@@ -58,51 +58,51 @@ class ComfyStorage:
     async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
         """See `Storage.put`."""
         if file.extension not in MIME:
-            raise StorageError(f"A .{file.extension} file cannot be given out; possible are {', '.join(MIME)}.")
+            raise StorageError(f"A .{file.extension} file cannot be served; it must be one of {', '.join(MIME)}.")
         expires_at = int(time.time() + self._hours * 3600)
         name = f"{expires_at}-{secrets.token_hex(24)}.{file.extension}"
         part = self._folder / f"{name}.part"
-        trouble = ""
+        problem = ""
         try:
             await asyncio.to_thread(self._prepare)
             await _copy(file, part, on_progress)
             part.replace(self._folder / name)
         except OSError as error:
-            trouble = error.strerror or type(error).__name__
+            problem = error.strerror or type(error).__name__
         finally:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
-        if trouble:
-            raise StorageError(f"The file cannot be put into {self._folder}: {trouble}.")
+        if problem:
+            raise StorageError(f"The file cannot be copied to {self._folder}: {problem}.")
         return StoredUrl(f"{self._base_url}{ROUTE}{name}", float(expires_at))
 
     def _prepare(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        remove_ended(self._folder)
+        remove_expired(self._folder)
 
 
 async def _copy(file: MediaFile, target: Path, on_progress: Progress | None) -> None:
-    # Opened on the loop: a thread that is still opening when this is cancelled would leave the file behind.
+    # Opened on the event loop: if this is cancelled while a thread opens the file, it stays behind.
     with target.open("xb") as copy:
         async with aclosing(read_chunks(file, on_progress)) as chunks:
             async for chunk in chunks:
                 await asyncio.to_thread(copy.write, chunk)
 
 
-def find(folder: Path, name: str) -> tuple[Path, str] | None:
-    """The file and MIME type for the last part of a URL, or None: never was, has ended, or is no name of ours."""
+def find_file(folder: Path, name: str) -> tuple[Path, str] | None:
+    """Return the file and MIME type for the last part of a URL, or None if there is none, or it has expired."""
     match = _NAME.fullmatch(name)
     if match is None or int(match[1]) <= time.time():
         return None
     path = folder / name
-    # A link in the folder could lead anywhere.
+    # A symbolic link in the folder could lead anywhere.
     if path.is_symlink() or not path.is_file():
         return None
     return path, MIME[match[2]]
 
 
-def remove_ended(folder: Path) -> None:
-    """Delete what nobody can ask for any more, and what an interrupted process left half written."""
+def remove_expired(folder: Path) -> None:
+    """Delete the files that have expired, and partial files of an interrupted process."""
     now = time.time()
     for path in folder.iterdir() if folder.is_dir() else ():
         match = _NAME.fullmatch(path.name.removesuffix(".part"))

@@ -1,6 +1,6 @@
-"""Sending a file over HTTP: streamed from disk, tried again as long as it makes sense, and silent about addresses.
+"""Sends a file over HTTP: streamed from disk, retried within limits, and without its address in the log.
 
-An upload costs nothing and its name is new every time, so it may be sent again whatever became of the first one.
+An upload costs nothing and its name is new every time, so it may be repeated whatever became of the first attempt.
 """
 
 from __future__ import annotations
@@ -22,83 +22,82 @@ TIMEOUT = httpx.Timeout(connect=10.0, read=120.0, write=60.0, pool=10.0)
 
 ATTEMPTS = 4
 BACKOFF = Backoff(first_seconds=1.0, longest_seconds=30.0, longest_retry_after=30.0)
-"""Short, because the user is waiting: after four attempts the error says what to change."""
-ANSWER_BYTES = 256 * 1024
+"""Short, because the user is waiting, and can change the setting that the error names."""
+
+RESPONSE_BYTES = 256 * 1024
 USER_AGENT = "wan27-video"
 
-_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
-
-Body = Callable[[], AsyncGenerator[bytes, None]]
+_TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One request that carries a file. Address, headers and body may hold secrets and never show in a repr.
+    """One request that carries a file. Its address, headers and body may hold secrets and never show in a repr.
 
-    `body` makes the content anew for every attempt; `size` is its length in bytes.
+    Attributes:
+        body: returns the content from its start, once for every attempt.
+        size: length of the content in bytes.
     """
 
     method: str
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
-    body: Body = field(repr=False)
+    body: Callable[[], AsyncGenerator[bytes, None]] = field(repr=False)
     size: int
-
-    @property
-    def host(self) -> str:
-        return urlsplit(self.url).hostname or ""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the server said; at most `ANSWER_BYTES` of it."""
+class UploadResponse:
+    """What the server said; at most `RESPONSE_BYTES` of it."""
 
     status: int
     headers: httpx.Headers = field(repr=False)
     text: str = field(repr=False)
 
 
-async def send(upload: Upload, *, setting: str, attempts: int = ATTEMPTS, backoff: Backoff = BACKOFF) -> Answer:
-    """Send a file and return the answer, whatever its status. Redirects are not followed.
+async def send(upload: Upload, *, setting: str, attempts: int = ATTEMPTS, backoff: Backoff = BACKOFF) -> UploadResponse:
+    """Send a file and return the response, whatever its status. Redirects are not followed.
 
     Cancelling closes the connection and the file at once.
 
     Args:
-        setting: which setting to name when the host cannot be reached.
-        attempts: how often at most. Network trouble and the statuses 408, 425, 429 and 5xx are tried again.
+        upload: what to send.
+        setting: the setting to name if the host cannot be reached.
+        attempts: the highest number of attempts. Network errors and the statuses 408, 425, 429 and 5xx are retried.
         backoff: pauses between the attempts.
 
     Raises:
-        StorageError: no attempt brought an answer, or the file cannot be read.
+        StorageError: no attempt brought a response, or the file cannot be read.
     """
-    trouble = ""
-    answer: Answer | None = None
+    problem = ""
+    response: UploadResponse | None = None
     # A new client each time: ComfyUI runs every prompt in an event loop of its own.
     async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False, headers={"User-Agent": USER_AGENT}) as http:
         for attempt in range(attempts):
             if attempt:
-                retry_after = retry_after_seconds(answer.headers.get("Retry-After")) if answer else None
+                retry_after = retry_after_seconds(response.headers.get("Retry-After")) if response else None
                 await asyncio.sleep(backoff.pause(attempt, jitter(), retry_after))
-            answer = None
+            response = None
             try:
-                answer = await _once(http, upload)
+                response = await _attempt(http, upload)
             except httpx.RequestError as error:
-                trouble = f"{type(error).__name__} {error}".strip()
+                problem = f"{type(error).__name__} {error}".strip()
             except (httpx.InvalidURL, ValueError) as error:
-                trouble = type(error).__name__
+                problem = type(error).__name__
                 break
             except OSError as error:
-                # Raised below, outside of this block: a chained exception would carry the request along.
-                trouble = f"the file cannot be read ({error.strerror})"
+                # Raised below, outside of this block: a chained exception would hold the request.
+                problem = f"the file cannot be read ({error.strerror})"
                 break
-            if answer is not None and answer.status not in _AGAIN:
-                return answer
-    if answer is not None:
-        return answer
-    raise StorageError(f"The file did not reach {upload.host}: {trouble}. Check {setting}, and the network.")
+            if response is not None and response.status not in _TEMPORARY:
+                return response
+    if response is not None:
+        return response
+    host = urlsplit(upload.url).hostname
+    raise StorageError(f"The file did not reach {host}: {problem}. Check {setting}, and the network.")
 
 
-async def _once(http: httpx.AsyncClient, upload: Upload) -> Answer:
+async def _attempt(http: httpx.AsyncClient, upload: Upload) -> UploadResponse:
     headers = {**upload.headers, "Content-Length": str(upload.size)}
     data = b""
     with suppress_url_logs():
@@ -108,7 +107,6 @@ async def _once(http: httpx.AsyncClient, upload: Upload) -> Answer:
         ):
             async for part in response.aiter_bytes():
                 data += part
-                if len(data) >= ANSWER_BYTES:
+                if len(data) >= RESPONSE_BYTES:
                     break
-    text = data[:ANSWER_BYTES].decode("utf-8", "replace")
-    return Answer(response.status_code, response.headers, text)
+    return UploadResponse(response.status_code, response.headers, data[:RESPONSE_BYTES].decode("utf-8", "replace"))

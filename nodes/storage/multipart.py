@@ -1,4 +1,4 @@
-"""A form with one file in it (RFC 7578), streamed: httpx would read the file on the event loop."""
+"""A form with one file (RFC 7578), streamed: httpx would read the file on the event loop."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ class Form:
 
     Args:
         fields: the other fields, sent before the file.
-        file_field: name of the file's field.
-        name: file name in the form.
+        file_field: name of the field that holds the file.
+        name: name of the file in the form.
+        file: the file.
     """
 
     def __init__(self, fields: Mapping[str, str], file_field: str, name: str, file: MediaFile) -> None:
@@ -37,7 +38,7 @@ class Form:
         self.size = len(self._head) + file.size + len(self._tail)
 
     async def body(self, on_progress: Progress | None = None) -> AsyncGenerator[bytes, None]:
-        """The bytes. Progress counts those of the file."""
+        """Yield the bytes. `on_progress` counts those of the file."""
         yield self._head
         async with aclosing(read_chunks(self._file, on_progress)) as chunks:
             async for chunk in chunks:

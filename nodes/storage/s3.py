@@ -1,7 +1,7 @@
-"""Any S3-compatible bucket. Objects stay private; what is given out are links that are signed for a time.
+"""Any S3-compatible bucket. Objects stay private: the service gets links that are signed for a limited time.
 
-obstore signs; the bytes go over the same streaming upload as everywhere else. One PUT is atomic, so that an upload that
-is interrupted leaves nothing behind: no half object, no parts of one that cost storage for ever.
+obstore signs; the bytes go through the same streaming upload as in every other storage. One PUT is atomic, so an
+interrupted upload leaves neither a partial object nor parts that are billed for ever.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from ..core.errors import StorageError
 from ..core.redaction import Redactor
 from ..media.files import MediaFile
 from .base import Progress, StoredUrl, read_chunks
-from .http_upload import BACKOFF, Answer, Upload, send
+from .http_upload import BACKOFF, Upload, UploadResponse, send
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
 LONGEST_HOURS = 24 * 7
-"""Signature Version 4 takes no more: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html"""
+"""The maximum of Signature Version 4: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html"""
 
 PUT_MINUTES = 15
-"""How long the link for the upload itself is valid."""
+"""Validity of the link for the upload itself."""
 
 MOST_SKEW_SECONDS = 15 * 60
-"""S3 refuses requests whose date is further off: RequestTimeTooSkewed."""
+"""S3 refuses requests with a larger clock difference: RequestTimeTooSkewed."""
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _PREFIX = re.compile(r"[A-Za-z0-9!_.*'()/-]*")
@@ -43,14 +43,14 @@ _VIRTUAL_HOSTS = (".aliyuncs.com",)
 
 
 class S3Storage:
-    """Puts files into one bucket.
+    """Uploads to one bucket.
 
     Args:
-        values: the table [storage.s3], AWS variables merged in.
+        values: the table [storage.s3], with the AWS variables merged in.
         backoff: pauses between the attempts of an upload.
 
     Raises:
-        StorageError: naming the setting that is missing or cannot be used, or the command that installs obstore.
+        StorageError: names the setting that is missing or cannot be used, or the command that installs obstore.
     """
 
     privacy_notice = ""
@@ -60,7 +60,9 @@ class S3Storage:
         self._options, self._backoff = options, backoff
         self._bucket = options.require("bucket", "a bucket")
         if not _BUCKET.fullmatch(self._bucket):
-            raise StorageError(f"{options.where('bucket')} is {self._bucket!r}; a bucket is named like my-bucket.")
+            raise StorageError(
+                f"{options.label('bucket')} is {self._bucket!r}; it must be the name of a bucket, such as my-bucket."
+            )
         self._key_id = options.require("access_key_id", "a key (AWS_ACCESS_KEY_ID works too)")
         self._secret = options.require("secret_access_key", "the secret of the key (AWS_SECRET_ACCESS_KEY works too)")
         self._token = options.text("session_token")
@@ -79,27 +81,27 @@ class S3Storage:
         return f"s3 {self._endpoint or 'aws ' + self._region} {self._bucket}/{self._prefix}"
 
     async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
-        """See `Storage.put`. Sends one PUT, so files end at 5 GB: far above what the service takes."""
+        """See `Storage.put`. One PUT carries at most 5 GB, far more than the service accepts."""
         key = f"{self._prefix}{secrets.token_hex(16)}.{file.extension}"
         signed = await self._sign("PUT", key, timedelta(minutes=PUT_MINUTES))
         upload = Upload("PUT", signed, {"Content-Type": file.mime}, lambda: read_chunks(file, on_progress), file.size)
-        answer = await send(upload, setting=self._options.where("endpoint"), backoff=self._backoff)
-        skew = _skew_seconds(answer)
-        # A link that is signed by a clock ahead of the bucket's is refused until then, although the PUT may pass.
-        if answer.status != 200 or abs(skew) > MOST_SKEW_SECONDS:
-            raise StorageError(self._refusal(answer, skew))
+        response = await send(upload, setting=self._options.label("endpoint"), backoff=self._backoff)
+        skew = _skew_seconds(response)
+        # A link that is signed by a clock ahead of the bucket's is refused for that time, although the PUT may succeed.
+        if response.status != 200 or abs(skew) > MOST_SKEW_SECONDS:
+            raise StorageError(self._refusal(response, skew))
         expires_at = time.time() + self._hours * 3600
         return StoredUrl(await self._sign("GET", key, timedelta(hours=self._hours)), expires_at)
 
     async def _sign(self, method: str, key: str, valid: timedelta) -> str:
         obstore = _import_obstore()
-        trouble = ""
+        problem = ""
         try:
             url: str = await obstore.sign_async(self._store(), method, key, valid)
         except (obstore.exceptions.BaseError, ValueError) as error:
-            trouble = self._redactor.excerpt(str(error))
-        if trouble:  # outside of the handler: the chained exception would show what it was called with
-            raise StorageError(f"No link to the bucket could be signed: {trouble}. Check [storage.s3].")
+            problem = self._redactor.excerpt(str(error))
+        if problem:  # outside of the handler: a chained exception would show its arguments
+            raise StorageError(f"No link to the bucket could be signed: {problem}. Check [storage.s3].")
         return url
 
     def _store(self) -> S3Store:
@@ -132,42 +134,44 @@ class S3Storage:
         if "://" not in endpoint:
             endpoint = f"https://{endpoint}"
         endpoint = self._options.check_url("endpoint", endpoint, query=False).rstrip("/")
-        # Some consoles show the address with the bucket at the end.
+        # Some consoles show the address followed by the bucket.
         return endpoint.removesuffix(f"/{self._bucket}")
 
     def _read_prefix(self, prefix: str) -> str:
         prefix = prefix.strip("/")
         if not _PREFIX.fullmatch(prefix) or ".." in prefix or "//" in prefix:
-            raise StorageError(f"{self._options.where('prefix')} is {prefix!r}; use letters, digits, -, _, . and /.")
+            raise StorageError(
+                f"{self._options.label('prefix')} is {prefix!r}; it may contain letters, digits, -, _, . and /."
+            )
         return f"{prefix}/" if prefix else ""
 
-    def _refusal(self, answer: Answer, skew: float) -> str:
-        """What went wrong, and the setting to change. https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
-        code, where = _tag(answer.text, "Code"), self._options.where
+    def _refusal(self, response: UploadResponse, skew: float) -> str:
+        """Return what went wrong and the setting to change. https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+        code, label = _tag(response.text, "Code"), self._options.label
         if abs(skew) > MOST_SKEW_SECONDS or code == "RequestTimeTooSkewed":
             return (
                 f"The clock of this computer is {abs(skew) / 60:.0f} minutes {'behind' if skew > 0 else 'ahead of'} "
                 "that of the bucket, so signed links are refused. Set the computer's clock."
             )
         place = f"The bucket {self._bucket!r} at {self._endpoint or 'AWS'}"
-        said = self._redactor.excerpt(f"{answer.status} {code} {_tag(answer.text, 'Message')}")
-        region = _tag(answer.text, "Region") or answer.headers.get("x-amz-bucket-region", "")
+        said = self._redactor.excerpt(f"{response.status} {code} {_tag(response.text, 'Message')}")
+        region = _tag(response.text, "Region") or response.headers.get("x-amz-bucket-region", "")
         advice = {
-            "NoSuchBucket": f"There is no such bucket. Check {where('bucket')} and {where('endpoint')}.",
-            "InvalidBucketName": f"Check {where('bucket')}.",
-            "InvalidAccessKeyId": f"No such key there. Check {where('access_key_id')} and {where('endpoint')}.",
-            "SignatureDoesNotMatch": f"Check {where('secret_access_key')}: it is not that of {where('access_key_id')}.",
-            "AccessDenied": f"The key under {where('access_key_id')} needs the rights to put and to get objects there.",
-            "ExpiredToken": f"Check {where('session_token')}: it has ended.",
-            "InvalidToken": f"Check {where('session_token')}.",
-            "SecondLevelDomainForbidden": f'Set {where("addressing")} to "virtual".',
-            "NoSuchKey": f"Check {where('endpoint')} and {where('addressing')}.",
+            "NoSuchBucket": f"The bucket does not exist. Check {label('bucket')} and {label('endpoint')}.",
+            "InvalidBucketName": f"Check {label('bucket')}.",
+            "InvalidAccessKeyId": f"The key does not exist. Check {label('access_key_id')} and {label('endpoint')}.",
+            "SignatureDoesNotMatch": f"Check {label('secret_access_key')}: it must belong to {label('access_key_id')}.",
+            "AccessDenied": f"The key under {label('access_key_id')} needs the rights to put and to get objects.",
+            "ExpiredToken": f"Check {label('session_token')}: it has expired.",
+            "InvalidToken": f"Check {label('session_token')}.",
+            "SecondLevelDomainForbidden": f'Set {label("addressing")} to "virtual".',
+            "NoSuchKey": f"Check {label('endpoint')} and {label('addressing')}.",
         }.get(code)
-        if advice is None and (region or code.startswith("Authorization") or 300 <= answer.status < 400):
+        if advice is None and (region or code.startswith("Authorization") or 300 <= response.status < 400):
             to = f" to {self._redactor.excerpt(region)!r}" if region else ""
-            advice = f"Set {where('region')}{to}, and check {where('endpoint')}."
+            advice = f"Set {label('region')}{to}, and check {label('endpoint')}."
         if advice is None and not code:
-            advice = f"That is no answer of S3. Check {where('endpoint')}."
+            advice = f"This is not an answer of S3. Check {label('endpoint')}."
         return f"{place} refused the file ({said.strip()}). {advice or 'Check [storage.s3], or try again later.'}"
 
 
@@ -187,14 +191,14 @@ def _import_obstore() -> Any:
 
 
 def _tag(xml: str, name: str) -> str:
-    """The text of one element. No parser: an answer of a stranger is not worth the risks of XML."""
+    """Return the text of one element. Parsing XML of an unknown server is not worth its risks."""
     found = re.search(rf"<{name}>([^<]{{1,300}})</{name}>", xml)
     return found[1].strip() if found else ""
 
 
-def _skew_seconds(answer: Answer) -> float:
-    """How far the server's clock is ahead of ours; 0 where it does not say."""
+def _skew_seconds(response: UploadResponse) -> float:
+    """Return by how many seconds the server's clock is ahead of ours; 0 if it does not say."""
     try:
-        return parsedate_to_datetime(answer.headers.get("Date", "")).timestamp() - time.time()
+        return parsedate_to_datetime(response.headers.get("Date", "")).timestamp() - time.time()
     except (TypeError, ValueError):
         return 0.0

@@ -1,4 +1,4 @@
-"""The sandbox keeps its own files: for building graphs without any storage set up."""
+"""Stores files in the sandbox, so that graphs can be built without setting up a storage."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ UPLOAD_PATH = "/sandbox/media/"
 
 
 class SandboxStorage:
-    """Puts files into a sandbox.
+    """Uploads to a sandbox.
 
     Args:
-        base_url: of a running sandbox, on loopback.
+        base_url: address of a running sandbox, on loopback.
     """
 
     privacy_notice = ""
@@ -28,7 +28,7 @@ class SandboxStorage:
 
     @property
     def name(self) -> str:
-        """Includes the port: what an earlier sandbox took is not taken for granted."""
+        """Includes the port, as another sandbox may not have the files."""
         return f"sandbox {self._base_url}"
 
     async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:

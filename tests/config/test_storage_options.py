@@ -21,7 +21,7 @@ def test_every_value_has_a_variable_that_wins(kind: str, key: str, tmp_path: Pat
     text = f'[storage.{kind}]\n{key} = "from the file"\n'
     assert options(tmp_path, kind, text)[key] == "from the file"
     variable = f"WAN27_STORAGE_{kind}_{key}".upper()
-    assert variable in Options(kind, {}).where(key)
+    assert variable in Options(kind, {}).label(key)
     assert options(tmp_path, kind, text, **{variable: "from outside"})[key] == "from outside"
     assert options(tmp_path, kind, **{variable: "from outside"})[key] == "from outside"
 

@@ -39,8 +39,8 @@ def test_redactor_excerpt_is_short_and_printable() -> None:
     assert shown.startswith("line one [31mline two") and len(shown) == 200 and shown.isprintable()
 
 
-def test_redactor_removes_the_query_of_links_but_not_from_json() -> None:
-    text = "get https://a.example/x.png?sig=1#top now, or https://b.example/y"
+def test_redactor_removes_login_and_query_of_links_but_not_from_json() -> None:
+    text = "get https://me:pw@a.example/x.png?sig=1#top now, or https://b.example/y#a"
     assert Redactor([]).redact(text) == "get https://a.example/x.png now, or https://b.example/y"
     assert Redactor([]).redact_json({"url": "https://a.example/x?sig=1"}) == {"url": "https://a.example/x?sig=1"}
 

@@ -12,7 +12,7 @@ import pytest
 
 from nodes.core.errors import StorageError
 from nodes.media.files import MIME
-from nodes.storage.comfyui import FOLDER, ROUTE, ComfyStorage, find, remove_ended
+from nodes.storage.comfyui import FOLDER, ROUTE, ComfyStorage, find_file, remove_expired
 from tests.media_files import large_file, media_file
 from tests.storage.servers import hours_left
 
@@ -25,7 +25,7 @@ def test_put_and_find(tmp_path: Path) -> None:
     base, _, name = stored.url.rpartition("/")
     assert f"{base}/" == f"https://pod-8188.proxy.example{ROUTE}"
     assert hours_left(stored.expires_at) == pytest.approx(24, abs=0.01)
-    found = find(tmp_path / "user" / FOLDER, name)
+    found = find_file(tmp_path / "user" / FOLDER, name)
     assert found is not None
     path, mime = found
     assert mime == "image/png" and path.read_bytes() == file.path.read_bytes()
@@ -49,7 +49,7 @@ def test_what_is_not_given_out(tmp_path: Path) -> None:
     (folder / f"{end}-{'a' * 48}.png").symlink_to(tmp_path / "config.toml")
     (folder / f"{end}-{'b' * 48}.png").mkdir()
     (folder / f"{name}.part").write_bytes(b"half")
-    assert find(folder, name)
+    assert find_file(folder, name)
     others = [
         "",
         ".",
@@ -68,8 +68,8 @@ def test_what_is_not_given_out(tmp_path: Path) -> None:
         name.upper(),
         name.replace(".png", ".html"),
     ]
-    assert [other for other in others if find(folder, other)] == []
-    assert find(tmp_path / "not there", name) is None
+    assert [other for other in others if find_file(folder, other)] == []
+    assert find_file(tmp_path / "not there", name) is None
 
 
 def test_an_ended_file_is_not_found_and_then_removed(tmp_path: Path) -> None:
@@ -83,10 +83,10 @@ def test_an_ended_file_is_not_found_and_then_removed(tmp_path: Path) -> None:
         (folder / name).write_bytes(b"x")
         os.utime(folder / name, (now - age, now - age))
     (folder / "something else").write_bytes(b"x")
-    assert find(folder, ended) is None and find(folder, live)
-    remove_ended(folder)
+    assert find_file(folder, ended) is None and find_file(folder, live)
+    remove_expired(folder)
     assert {path.name for path in folder.iterdir()} == {live, f"{live}.part", "something else"}
-    remove_ended(tmp_path / "not there")
+    remove_expired(tmp_path / "not there")
 
 
 def test_every_kind_of_file_the_nodes_make(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_every_kind_of_file_the_nodes_make(tmp_path: Path) -> None:
         name = asyncio.run(ComfyStorage(PUBLIC, tmp_path).put(media_file(tmp_path, f"x.{ending}"))).url.rpartition("/")[
             2
         ]
-        found = find(tmp_path / FOLDER, name)
+        found = find_file(tmp_path / FOLDER, name)
         assert found and found[1] == mime
 
 
@@ -116,7 +116,7 @@ def test_interrupt_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / FOLDER).write_text("a file")
-    with pytest.raises(StorageError, match="cannot be put into"):
+    with pytest.raises(StorageError, match="cannot be copied to"):
         asyncio.run(ComfyStorage(PUBLIC, tmp_path).put(media_file(tmp_path)))
 
 

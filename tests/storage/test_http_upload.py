@@ -38,7 +38,7 @@ def test_a_file_that_changed_its_size_is_not_sent_as_if_whole(changed: bytes, tm
     async def work() -> list[bytes]:
         async with running(Host()) as host:
             upload = Upload("PUT", f"{host.url}/x", {}, lambda: read_chunks(file), file.size)
-            with pytest.raises(StorageError, match="changed while it was sent"):
+            with pytest.raises(StorageError, match="changed while it was being sent"):
                 await send(upload, setting="url", attempts=2, backoff=NO_PAUSE)
             return [seen.body for seen in host.seen]
 

@@ -247,7 +247,7 @@ def test_session_token_is_in_the_link() -> None:
         (301, "<Error><Code>PermanentRedirect</Code></Error>", {"x-amz-bucket-region": "eu-west-3"}, "'eu-west-3'"),
         (400, "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>", {}, "'eu-west-1'"),
         (403, "<Error><Code>SecondLevelDomainForbidden</Code></Error>", {}, 'STORAGE_S3_ADDRESSING) to "virtual"'),
-        (403, "<Error><Code>InvalidAccessKeyId</Code></Error>", {}, "No such key there. Check access_key_id under"),
+        (403, "<Error><Code>InvalidAccessKeyId</Code></Error>", {}, "key does not exist. Check access_key_id under"),
         (400, "<Error><Code>ExpiredToken</Code></Error>", {}, "session_token under"),
         (404, "<html><h1>Not Found</h1></html>", {}, "endpoint under"),
         (500, "<Error><Code>InternalError</Code><Message>off-SECRET-12345</Message></Error>", {}, "try again later"),
