@@ -40,6 +40,12 @@ NEVER_SENT = "never sent"
 ANSWER_LOST = "ComfyUI ended while the request was on its way, so its answer was never read."
 ABANDONED = "its outcome could not be recorded when it was known"
 
+_OWN_INTENT = "state = 'intent' AND owner = :me"
+_SETTLED = (
+    "state = CASE WHEN post_started_at IS NULL THEN 'failed' ELSE 'unknown' END, "
+    "counted = CASE WHEN post_started_at IS NULL THEN 0 ELSE counted END, reason = :reason"
+)
+
 OnChange = Callable[[frozenset[int]], None]
 """Receives the ids of the records that a transaction added or changed, after its commit. Must return at once."""
 
@@ -171,46 +177,33 @@ class Ledger:
         changed.add(record_id)
         return replace(record, id=record_id)
 
-    def recover(self, fingerprints: Sequence[str] | None = None) -> list[TaskRecord]:
+    def recover(self, fingerprints: Sequence[str] | None = None) -> None:
         """Settle the intents of processes that died: `failed` if nothing was sent, else `unknown`.
 
         Args:
             fingerprints: settle only the records with one of these (of either kind); None for all.
-
-        Returns: the records that are `unknown` now.
         """
         self.process_lock.acquire()
         self._replay_recovery_log()
-        with self._changing() as (db, changed):
-            wanted = None if fingerprints is None else set(fingerprints)
-            dead = [
-                record
-                for record in map(from_row, db.execute("SELECT * FROM tasks WHERE state = 'intent'"))
-                if wanted is None or not wanted.isdisjoint((record.fingerprint, record.file_fingerprint))
-                if not self.process_lock.is_held_by(record.owner)
-            ]
-            for record in dead:
-                if record.post_started_at is None:
-                    sql = "UPDATE tasks SET state = 'failed', counted = 0, reason = ? WHERE id = ?"
-                    db.execute(sql, (NEVER_SENT, record.id))
-                else:
-                    db.execute("UPDATE tasks SET state = 'unknown', reason = ? WHERE id = ?", (ANSWER_LOST, record.id))
-                changed.add(record.id)
-        return [record for record in dead if record.post_started_at is not None]
+        for record in self._select("SELECT * FROM tasks WHERE state = 'intent'"):
+            is_wanted = fingerprints is None or {record.fingerprint, record.file_fingerprint} & set(fingerprints)
+            if is_wanted and not self.process_lock.is_held_by(record.owner):
+                reason = NEVER_SENT if record.post_started_at is None else ANSWER_LOST
+                self._update(record.id, _SETTLED, "state = 'intent'", required=False, reason=reason)
 
     def _replay_recovery_log(self) -> None:
         """Write the task ids of the recovery log into the ledger. Those that it has already change nothing.
 
         The time must fit too: in a ledger that was started over, the ids of the records mean other tasks.
         """
-        for entry in self._recovery_log.replay():
+        for record_id, task_id, at in self._recovery_log.replay():
             self._update(
-                "UPDATE tasks SET state = 'submitted', task_id = :task_id, submitted_at = :at, reason = '' "
-                "WHERE id = :id AND task_id IS NULL AND post_started_at <= :at AND state IN ('intent', 'unknown')",
-                entry.record_id,
+                record_id,
+                "state = 'submitted', task_id = :task_id, submitted_at = :at, reason = ''",
+                "task_id IS NULL AND post_started_at <= :at AND state IN ('intent', 'unknown')",
                 required=False,
-                task_id=entry.task_id,
-                at=entry.at,
+                task_id=task_id,
+                at=at,
             )
 
     def spent(self, run_id: str = "") -> tuple[float, float]:
@@ -232,15 +225,11 @@ class Ledger:
         Raises:
             LedgerError: the record is no longer this process's intent, so another process may have sent it.
         """
-        self._update(
-            "UPDATE tasks SET post_started_at = :now WHERE id = :id AND state = 'intent' AND owner = :me", record_id
-        )
+        self._update(record_id, "post_started_at = :now", _OWN_INTENT)
 
     def post_not_delivered(self, record_id: int) -> None:
         """Take the mark back: the POST certainly never arrived."""
-        self._update(
-            "UPDATE tasks SET post_started_at = NULL WHERE id = :id AND state = 'intent' AND owner = :me", record_id
-        )
+        self._update(record_id, "post_started_at = NULL", _OWN_INTENT)
 
     def record_task(self, record_id: int, task_id: str) -> None:
         """Put the task id on disk: the first thing that happens with it. If the ledger refuses, beside it.
@@ -251,53 +240,30 @@ class Ledger:
             LedgerError: neither was possible. The log contains the task id.
         """
         try:
-            self._update(
-                "UPDATE tasks SET state = 'submitted', task_id = :task_id, submitted_at = :now, reason = '' "
-                "WHERE id = :id AND task_id IS NULL",
-                record_id,
-                task_id=task_id,
-            )
+            change = "state = 'submitted', task_id = :task_id, submitted_at = :now, reason = ''"
+            self._update(record_id, change, "task_id IS NULL", task_id=task_id)
         except LedgerError as error:
             log.error("Task %s was paid for, and the ledger could not record it: %s", task_id, error)
             self._recovery_log.append(record_id, task_id, self.now())
 
     def mark_unknown(self, record_id: int, reason: str) -> None:
         """The POST may have arrived, and its answer was lost."""
-        self._update(
-            "UPDATE tasks SET state = 'unknown', reason = :reason WHERE id = :id AND task_id IS NULL",
-            record_id,
-            reason=storable(reason),
-        )
+        change = "state = 'unknown', reason = :reason"
+        self._update(record_id, change, "task_id IS NULL", reason=storable(reason))
 
     def fail(self, record_id: int, reason: str, *, billed: bool) -> None:
         """The task ends without a video. billed: False if it certainly cost nothing, which frees its budget."""
-        self._update(
-            "UPDATE tasks SET state = 'failed', reason = :reason, counted = counted AND :billed WHERE id = :id",
-            record_id,
-            reason=storable(reason),
-            billed=billed,
-        )
+        change = "state = 'failed', reason = :reason, counted = counted AND :billed"
+        self._update(record_id, change, reason=storable(reason), billed=billed)
 
     def withdraw(self, record_id: int, reason: str) -> None:
         """Give up an intent that was not sent; does nothing to any other record."""
-        self._update(
-            "UPDATE tasks SET state = 'failed', counted = 0, reason = :reason "
-            "WHERE id = :id AND state = 'intent' AND post_started_at IS NULL AND owner = :me",
-            record_id,
-            required=False,
-            reason=reason,
-        )
+        change = "state = 'failed', counted = 0, reason = :reason"
+        self._update(record_id, change, f"{_OWN_INTENT} AND post_started_at IS NULL", required=False, reason=reason)
 
     def abandon(self, record_id: int) -> None:
         """Settle an intent that this process no longer works on: `failed` if it was not sent, else `unknown`."""
-        self._update(
-            "UPDATE tasks SET state = CASE WHEN post_started_at IS NULL THEN 'failed' ELSE 'unknown' END, "
-            "counted = CASE WHEN post_started_at IS NULL THEN 0 ELSE counted END, reason = :reason "
-            "WHERE id = :id AND state = 'intent' AND owner = :me",
-            record_id,
-            required=False,
-            reason=ABANDONED,
-        )
+        self._update(record_id, _SETTLED, _OWN_INTENT, required=False, reason=ABANDONED)
 
     # The task -------------------------------------------------------------------------------------------------------
 
@@ -308,41 +274,22 @@ class Ledger:
             row = db.execute(sql, (task.task_id, task.service)).fetchone()
             return self._insert(db, task, changed) if row is None else from_row(row)
 
-    def record_result(
-        self,
-        record_id: int,
-        *,
-        url: str,
-        expires_at: float | None,
-        seed: int | None,
-        executed_at: float | None,
-        completed_at: float | None,
-    ) -> None:
-        """The video is ready at `url`. The state of a saved record stays."""
-        self._update(
-            "UPDATE tasks SET state = CASE state WHEN 'saved' THEN 'saved' ELSE 'succeeded' END, result_url = :url, "
-            "result_expires_at = :expires_at, seed = coalesce(:seed, seed), "
-            "executed_at = coalesce(:executed_at, executed_at), completed_at = coalesce(:completed_at, completed_at) "
-            "WHERE id = :id",
-            record_id,
-            url=url,
-            expires_at=expires_at,
-            seed=seed,
-            executed_at=executed_at,
-            completed_at=completed_at,
+    def record_result(self, record: TaskRecord) -> None:
+        """The video is ready at `result_url`. The state of a saved record stays, and so does what is None here."""
+        change = (
+            "state = CASE state WHEN 'saved' THEN 'saved' ELSE 'succeeded' END, result_url = :result_url, "
+            "result_expires_at = :result_expires_at, seed = coalesce(:seed, seed), "
+            "executed_at = coalesce(:executed_at, executed_at), completed_at = coalesce(:completed_at, completed_at)"
         )
+        self._update(record.id, change, **to_row(record))
 
-    def record_saved(self, record_id: int, *, file: str, size: int, sha256: str, video: Mapping[str, Any]) -> None:
-        """The video is on disk, flushed, under its final name. `file` is relative to the output folder."""
-        self._update(
-            "UPDATE tasks SET state = 'saved', file = :file, file_size = :size, file_sha256 = :sha256, video = :video, "
-            "saved_at = :now WHERE id = :id",
-            record_id,
-            file=file,
-            size=size,
-            sha256=sha256,
-            video=json.dumps(video),
+    def record_saved(self, record: TaskRecord) -> None:
+        """The video is on disk, flushed, as `file`, which is relative to the output folder."""
+        change = (
+            "state = 'saved', file = :file, file_size = :file_size, file_sha256 = :file_sha256, video = :video, "
+            "saved_at = :now"
         )
+        self._update(record.id, change, **to_row(record))
 
     def take_over_unfinished(self, max_age_seconds: float) -> list[TaskRecord]:
         """Return the tasks to continue with that no other living process takes care of, and make them this process's.
@@ -350,18 +297,17 @@ class Ledger:
         Nothing is written if there are none to take over.
         """
         self.process_lock.acquire()
-        oldest = self.now() - max_age_seconds
-        sql = "SELECT * FROM tasks WHERE state IN (?, ?) AND created_at > ? ORDER BY id"
-        with self.database.reading() as db:
-            records = [from_row(row) for row in db.execute(sql, (*UNFINISHED_STATES, oldest))]
+        records = self._select(
+            "SELECT * FROM tasks WHERE state IN (?, ?) AND created_at > ? ORDER BY id",
+            (*UNFINISHED_STATES, self.now() - max_age_seconds),
+        )
         return [record for record in records if record.owner == self.process_lock.token or self._take_over(record)]
 
     def _take_over(self, record: TaskRecord) -> bool:
         if self.process_lock.is_held_by(record.owner):
             return False
         # Another process may have been faster.
-        sql = "UPDATE tasks SET owner = :me WHERE id = :id AND owner = :owner"
-        return self._update(sql, record.id, required=False, owner=record.owner)
+        return self._update(record.id, "owner = :me", "owner = :owner", required=False, owner=record.owner)
 
     # Reading --------------------------------------------------------------------------------------------------------
 
@@ -375,15 +321,12 @@ class Ledger:
     def records(self, ids: Sequence[int]) -> list[TaskRecord]:
         """Return the records with these ids that exist, newest first."""
         sql = "SELECT * FROM tasks WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id DESC"
-        with self.database.reading() as db:
-            return [from_row(row) for row in db.execute(sql, (json.dumps(list(ids)),))]
+        return self._select(sql, (json.dumps(list(ids)),))
 
     def find(self, task_id: str, service: str) -> TaskRecord | None:
         """Return the record of a task, at this service before any other."""
         sql = "SELECT * FROM tasks WHERE task_id = ? ORDER BY service = ? DESC, id DESC LIMIT 1"
-        with self.database.reading() as db:
-            row = db.execute(sql, (task_id, service)).fetchone()
-        return None if row is None else from_row(row)
+        return next(iter(self._select(sql, (task_id, service))), None)
 
     def known_requests(self) -> list[Mapping[str, Any]]:
         """Return the requests that have or will have a video, as stored: unset fields left out, media by content."""
@@ -406,23 +349,31 @@ class Ledger:
         values = {"states": json.dumps(list(states)), "text": pattern, "before": before, "limit": limit + 1}
         with self.database.reading() as db:
             total = int(db.execute(_COUNT, values).fetchone()[0])
-            records = [from_row(row) for row in db.execute(_PAGE, values)]
+        records = self._select(_PAGE, values)
         more = len(records) > limit
         records = records[:limit]
         return Page(records, total, records[-1].id if more else None)
 
+    def _select(self, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[TaskRecord]:
+        with self.database.reading() as db:
+            return [from_row(row) for row in db.execute(sql, values)]
+
     # Writing --------------------------------------------------------------------------------------------------------
 
-    def _update(self, sql: str, record_id: int, *, required: bool = True, **values: object) -> bool:
-        """Change one record in a transaction of its own. `sql` can use :id, :now and :me (this process's token).
+    def _update(
+        self, record_id: int, change: str, condition: str = "1", *, required: bool = True, **values: object
+    ) -> bool:
+        """Change one record in a transaction of its own, and announce it.
+
+        Args:
+            change, condition: SQL. They can use `values`, :now and :me (the token of this process).
+            required: whether it is an error if the record does not meet the condition.
 
         Returns: whether the record was changed.
-
-        Raises:
-            LedgerError: it was not, and `required` is set.
         """
+        sql = f"UPDATE tasks SET {change} WHERE id = :id AND {condition}"  # noqa: S608 - constants
+        common = {"id": record_id, "now": self.now(), "me": self.process_lock.token}
         with self._changing() as (db, changed):
-            common = {"id": record_id, "now": self.now(), "me": self.process_lock.token}
             if db.execute(sql, {**common, **values}).rowcount == 1:
                 changed.add(record_id)
                 return True

@@ -6,22 +6,13 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from ..core.errors import LedgerError
 
 
-class RecoveredTask(NamedTuple):
-    """A task id that the ledger may have missed: of which record, and when it was received (seconds since 1970)."""
-
-    record_id: int
-    task_id: str
-    at: float
-
-
 class RecoveryLog:
-    """A file of JSON lines beside the ledger. Lines are only ever appended: two processes may replay them at once, and
-    a third may be appending."""
+    """A file of JSON lines beside the ledger. None is ever removed: two processes may replay them at once, and a third
+    may be appending."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -46,8 +37,8 @@ class RecoveryLog:
                 "that its disk has free space."
             ) from error
 
-    def replay(self) -> Iterator[RecoveredTask]:
-        """Yield every task id in the log. Lines that are not readable are skipped."""
+    def replay(self) -> Iterator[tuple[int, str, float]]:
+        """Yield what was appended: record id, task id and time. Unreadable lines are skipped."""
         try:
             lines = self._path.read_text(encoding="utf-8").splitlines()
         except OSError:
@@ -55,9 +46,9 @@ class RecoveryLog:
         yield from filter(None, map(_parse, lines))
 
 
-def _parse(line: str) -> RecoveredTask | None:
+def _parse(line: str) -> tuple[int, str, float] | None:
     try:
         entry = json.loads(line)
-        return RecoveredTask(int(entry["row"]), str(entry["task_id"]), float(entry["at"]))
+        return int(entry["row"]), str(entry["task_id"]), float(entry["at"])
     except (ValueError, KeyError, TypeError):
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -161,12 +162,14 @@ class ResultFetcher:
     def _record_link(self, record: TaskRecord, result: TaskResult) -> TaskRecord:
         video = result.videos[0]
         self._ledger.record_result(
-            record.id,
-            url=video.url,
-            expires_at=self._ledger.now() + video.ttl_seconds if video.ttl_seconds else None,
-            seed=result.seed,
-            executed_at=seconds(result.executed_at_ms),
-            completed_at=seconds(result.completed_at_ms),
+            replace(
+                record,
+                result_url=video.url,
+                result_expires_at=self._ledger.now() + video.ttl_seconds if video.ttl_seconds else None,
+                seed=result.seed,
+                executed_at=seconds(result.executed_at_ms),
+                completed_at=seconds(result.completed_at_ms),
+            )
         )
         return self._ledger.get(record.id)
 
@@ -206,8 +209,7 @@ class ResultFetcher:
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
-        name = path.relative_to(self._output_dir).as_posix()
-        self._ledger.record_saved(
-            record.id, file=name, size=size, sha256=digest.hexdigest(), video=describe_video(path)
-        )
+        name, sha256 = path.relative_to(self._output_dir).as_posix(), digest.hexdigest()
+        saved = replace(record, file=name, file_size=size, file_sha256=sha256, video=describe_video(path))
+        self._ledger.record_saved(saved)
         return self._ledger.get(record.id)

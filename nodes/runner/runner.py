@@ -94,11 +94,6 @@ class Runner:
     def _client_for(self, order: Order) -> ServiceClient:
         return ServiceClient(order.connection, self._http, submit_http=self._submit_http)
 
-    @property
-    def running(self) -> bool:
-        """Whether the background thread is alive."""
-        return self._background.running
-
     def configure(self, *, polling: Polling, budget: Budget) -> None:
         """Apply changed settings; they count from the next poll and the next batch on."""
         self._poller.polling, self._tracker.budget = polling, budget

@@ -36,34 +36,30 @@ class Submission:
         self.record = record
         self.order = order
         self.task_id: Future[str] = Future()
+        self.unwanted = asyncio.Event()
+        """Set while no caller wants it."""
         self._callers = 0
-        self._unwanted = asyncio.Event()
 
     def join(self) -> None:
         """Add a caller. Revives a submission that was about to be withdrawn."""
         self._callers += 1
-        self._unwanted.clear()
+        self.unwanted.clear()
 
     def leave(self) -> None:
         """Remove a caller."""
         self._callers -= 1
         if self._callers <= 0:
-            self._unwanted.set()
+            self.unwanted.set()
 
     def abort(self) -> None:
         """Withdraw the request if it was not sent, whoever wants it."""
         self._callers = 0
-        self._unwanted.set()
-
-    @property
-    def unwanted(self) -> bool:
-        """Whether no caller wants it any more."""
-        return self._unwanted.is_set()
+        self.unwanted.set()
 
     async def pause(self, seconds: float) -> None:
         """Sleep until the time is over or no caller wants the submission any more."""
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._unwanted.wait(), seconds)
+            await asyncio.wait_for(self.unwanted.wait(), seconds)
 
 
 class Sender:
@@ -137,7 +133,7 @@ class Sender:
         try:
             async with self._slots:
                 await self._limiter.wait()
-                if submission.unwanted:
+                if submission.unwanted.is_set():
                     raise WithdrawnError(messages.withdrawn())
                 client = self._client_for(submission.order)
                 self._ledger.begin_post(record_id)

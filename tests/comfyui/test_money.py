@@ -115,16 +115,16 @@ def test_refused_five_times_then_accepted(shop: ComfyUI, bank: Service, measured
     warm, _ = graph_of(shop, seed=1)
     shop.run(warm)  # the picture is uploaded now
     bank.reset()
-    before = shop.log.count("a request was not taken")
+    before = shop.log.count("a request was not accepted")
     bank.stop()
     graph, made = graph_of(shop, seed=2)
     try:
         run = shop.queue(graph)
-        until(lambda: shop.log.count("a request was not taken") >= before + 5, "five refusals")
+        until(lambda: shop.log.count("a request was not accepted") >= before + 5, "five refusals")
     finally:
         bank.start()
     check_collected(run.wait(), made, bank)
-    refused = shop.log.count("a request was not taken") - before
+    refused = shop.log.count("a request was not accepted") - before
     measured(f"connections refused before the POST was accepted: {refused}")
 
 

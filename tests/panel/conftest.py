@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,14 +99,10 @@ class Host:
         path = self.output / file
         path.parent.mkdir(parents=True, exist_ok=True)
         write_clip(path, size=(640, 480), frames=8, fps=8)
-        self.ledger.record_result(row_id, url=SIGNED, expires_at=None, seed=3, executed_at=None, completed_at=None)
-        self.ledger.record_saved(
-            row_id,
-            file=file,
-            size=path.stat().st_size,
-            sha256=f"{row_id:064x}",
-            video={"seconds": 1.0, "size": [64, 48]},
-        )
+        video = {"seconds": 1.0, "size": [64, 48]}
+        record = replace(self.ledger.get(row_id), result_url=SIGNED, seed=3, file=file, video=video)
+        self.ledger.record_result(record)
+        self.ledger.record_saved(replace(record, file_size=path.stat().st_size, file_sha256=f"{row_id:064x}"))
         return row_id
 
 

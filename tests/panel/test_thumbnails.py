@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.media_files import write_clip
 from tests.panel.conftest import Host
 
@@ -21,7 +23,8 @@ def test_task_saved_has_a_file_for_comfyuis_view_and_a_thumbnail(host: Host) -> 
 def test_thumbnail_is_refused_for_a_file_outside_the_output_folder(host: Host) -> None:
     row_id = host.saved("inside")
     write_clip(host.user / "secret.mp4", size=(640, 480), frames=8, fps=8)
-    host.ledger.record_saved(row_id, file="../user/secret.mp4", size=1, sha256="f" * 64, video={})
+    outside = replace(host.ledger.get(row_id), file="../user/secret.mp4", file_size=1, file_sha256="f" * 64)
+    host.ledger.record_saved(outside)
 
     assert host.ask("GET", f"/wan27/posters/{row_id}").status_code == 404
     assert host.get(f"/wan27/tasks/{row_id}")["file"] is None
