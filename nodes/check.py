@@ -1,9 +1,9 @@
-"""Is everything set up? Asks for the balance, stores a file and fetches it back, and says what a second costs.
+"""Checks the setup: asks for the balance, stores a file and downloads it again, and shows the prices.
 
     python -m nodes.check [FOLDER]
 
-Run it in the pack's folder. FOLDER is where config.toml lies, or ComfyUI's folder; by default the ComfyUI that the pack
-is installed in. Nothing that it does costs money.
+Run it in the pack's folder. FOLDER is the folder of config.toml, or ComfyUI's; by default that of the ComfyUI in which
+the pack is installed. The check costs nothing.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import io
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from os import environ
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
 
 from .api.client import ServiceClient
 from .api.connection import Connection
-from .config.reader import FILE_NAME
+from .config.reader import FILE_NAME, KEY_VARIABLE
 from .config.settings import Settings, load_settings
 from .core.addresses import is_loopback, is_private_host
 from .core.errors import AuthenticationError, NotDeliveredError, SettingsError, StorageError, Wan27Error
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from .storage.base import StoredUrl
 
 FETCH_TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=10.0)
+
+_KEY = f"api_key under [novita] in config.toml (or {KEY_VARIABLE})"
 _SIDE = 256
 
 
@@ -45,9 +47,9 @@ class Finding:
 
     Attributes:
         what: "settings", "key", "storage" or "price".
-        ok: False where something has to be changed.
-        text: for the person who reads it; never holds a secret.
-        setting: which setting to change, "" where all is well.
+        ok: whether nothing has to be changed.
+        text: for the reader; never contains a secret.
+        setting: the setting to change, "" if there is nothing to change.
     """
 
     what: str
@@ -58,17 +60,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found, in order."""
+    """All findings, in order."""
 
     findings: tuple[Finding, ...]
 
     @property
     def ok(self) -> bool:
+        """Whether nothing has to be changed."""
         return all(finding.ok for finding in self.findings)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a route: {"ok": bool, "findings": [{"what", "ok", "text", "setting"}, …]}."""
-        return {"ok": self.ok, "findings": [asdict(finding) for finding in self.findings]}
 
     def __str__(self) -> str:
         lines = []
@@ -79,25 +78,20 @@ class Report:
         return "\n".join(lines)
 
 
-async def run_check(settings: Settings, *, sandbox_url: str | None = None) -> Report:
-    """Check the key, the storage and the prices as the settings are. Costs nothing, changes no settings.
+async def run_check(settings: Settings) -> Report:
+    """Check the key, the storage and the prices. Costs nothing and changes no settings.
 
-    Args:
-        sandbox_url: of a running sandbox, where requests go there. Without one the storage that a real key would use is
-            checked all the same.
+    Without a key, when requests go to the sandbox, this checks the storage that would be used with a key.
     """
-    key, storage = await asyncio.gather(_check_key(settings), _check_storage(settings, sandbox_url))
+    key, storage = await asyncio.gather(_check_key(settings), _check_storage(settings))
     return Report((key, storage, _prices(settings)))
 
 
 async def _check_key(settings: Settings) -> Finding:
     if settings.in_sandbox:
-        set_it = (
-            'For real videos set api_key under [novita] in config.toml (or NOVITA_API_KEY), and connection = "auto".'
-        )
-        return Finding("key", True, "Requests go to the sandbox, which needs no key and bills nothing.", set_it)
+        advice = f'For real videos set {_KEY}, and connection = "auto".'
+        return Finding("key", True, "Requests go to the sandbox, which needs no key and bills nothing.", advice)
     novita = settings.novita
-    setting = "api_key under [novita] in config.toml (or NOVITA_API_KEY)"
     try:
         connection = Connection("novita", novita.base_url, novita.api_key, novita.price_per_second)
         async with httpx.AsyncClient() as http:
@@ -105,10 +99,10 @@ async def _check_key(settings: Settings) -> Finding:
     except NotDeliveredError as error:
         return Finding("key", False, str(error), "the network, and base_url under [novita] in config.toml")
     except AuthenticationError as error:
-        return Finding("key", False, str(error), setting)
+        return Finding("key", False, str(error), _KEY)
     except Wan27Error as error:
-        return Finding("key", False, str(error), f"{setting}, and base_url under [novita]")
-    text = f"The key is good. Balance: ${balance.available_usd:.2f} available"
+        return Finding("key", False, str(error), f"{_KEY}, and base_url under [novita]")
+    text = f"The key is valid. Balance: ${balance.available_usd:.2f} available"
     if balance.outstanding_usd:
         text += f", ${balance.outstanding_usd:.2f} outstanding"
     if balance.available_usd <= 0:
@@ -116,27 +110,27 @@ async def _check_key(settings: Settings) -> Finding:
     return Finding("key", True, f"{text}.")
 
 
-async def _check_storage(settings: Settings, sandbox_url: str | None) -> Finding:
-    wanted = settings.storage
-    section = f"[storage.{wanted.kind}] in config.toml" if wanted.kind in wanted.options else "kind under [storage]"
+async def _check_storage(settings: Settings) -> Finding:
+    kind, options = settings.storage.kind, settings.storage.options
+    section = f"[storage.{kind}] in config.toml" if kind in options else "kind under [storage]"
     try:
-        storage = make_storage(wanted.kind, wanted.options, sandbox_url=sandbox_url, directory=settings.path.parent)
+        storage = make_storage(kind, options, sandbox_url=None, directory=settings.path.parent)
         if storage.name == "inline":
-            return _inline(wanted.kind)
+            return _inline(kind)
         with TemporaryDirectory(prefix="wan27-check-", ignore_cleanup_errors=True) as folder:
-            file = await asyncio.to_thread(_test_picture, Path(folder))
+            file = await asyncio.to_thread(_test_image, Path(folder))
             stored = await storage.put(file)
-            # A test service on this machine may fetch from this machine; the real one cannot.
-            here = settings.in_sandbox or is_loopback(urlsplit(settings.novita.base_url).hostname)
+            # A test service on this machine can fetch from this machine; the real one cannot.
+            local = settings.in_sandbox or is_loopback(urlsplit(settings.novita.base_url).hostname)
             with suppress_url_logs():
-                trouble = await _fetch_back(stored, file, may_be_private=here)
+                problem = await _download_again(stored, file, may_be_private=local)
     except StorageError as error:
         return Finding("storage", False, str(error), section)
-    called = storage.name.split(" ")[0]
-    if trouble:
-        trouble = f"The {called} storage took a file, but its public URL {trouble}"
-        return Finding("storage", False, trouble, f"{section}, and public_url there where it has one")
-    text = f"The {called} storage took a file and gave it back byte for byte over its public URL."
+    kind = storage.name.split(" ")[0]
+    if problem:
+        text = f"The {kind} storage took a file, but its public URL {problem}"
+        return Finding("storage", False, text, f"{section}, and its public_url if it has one")
+    text = f"The {kind} storage took a file and returned it byte for byte at its public URL."
     return Finding("storage", True, f"{text} {storage.privacy_notice}".strip())
 
 
@@ -145,53 +139,49 @@ def _inline(kind: str) -> Finding:
     return Finding(
         "storage",
         True,
-        f"{chosen}: pictures go inside the request, undocumented by the service; audio and video cannot be sent.",
+        f"{chosen}: images go inside the request, undocumented by the service; audio and video cannot be sent.",
         'For audio and video set kind under [storage] in config.toml: see "Storage" in the README.',
     )
 
 
-async def _fetch_back(stored: StoredUrl, file: MediaFile, *, may_be_private: bool) -> str:
-    """What is wrong with the public URL, "" for nothing. Asked for as the service would: without any header of ours."""
+async def _download_again(stored: StoredUrl, file: MediaFile, *, may_be_private: bool) -> str:
+    """Return what is wrong with the public URL, or "". It is requested as the service would: without our headers."""
     host = urlsplit(stored.url).hostname or ""
-    wanted = await asyncio.to_thread(file.path.read_bytes)
-    status, content_type, data = 0, "", b""
+    expected = await asyncio.to_thread(file.path.read_bytes)
+    data = b""
     try:
         async with (
             httpx.AsyncClient(timeout=FETCH_TIMEOUT, follow_redirects=True, max_redirects=3) as http,
             http.stream("GET", stored.url, headers={"Accept-Encoding": "identity"}) as response,
         ):
-            status, content_type = response.status_code, response.headers.get("Content-Type", "")
             async for part in response.aiter_bytes():
                 data += part
-                if len(data) > 2 * len(wanted):
+                if len(data) > 2 * len(expected):
                     break
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return f"at {host} cannot be reached from here ({type(error).__name__})."
-    if status != 200:
-        hint = " Something in front of it asks for a login." if status in (401, 403) else ""
-        return f"at {host} answers {status}.{hint}"
-    if data != wanted:
-        page = " It is a web page: a login, a warning, or a page about the file." if "html" in content_type else ""
-        return f"at {host} gives other bytes back ({len(data):,} instead of {len(wanted):,}).{page}"
+    if response.status_code != 200:
+        hint = " Something in front of it requires a login." if response.status_code in (401, 403) else ""
+        return f"at {host} answers {response.status_code}.{hint}"
+    if data != expected:
+        is_page = "html" in response.headers.get("Content-Type", "")
+        page = " It is a web page: a login, a warning, or a page about the file." if is_page else ""
+        return f"at {host} returns other bytes ({len(data):,} instead of {len(expected):,}).{page}"
     if is_private_host(host) and not may_be_private:
         return f"is on {host}, an address of your own network that the service cannot reach."
     return ""
 
 
 def _prices(settings: Settings) -> Finding:
-    if settings.in_sandbox:
-        prefix = "The sandbox bills nothing. With a key, a second of video is estimated at "
-    else:
-        prefix = "A second of video is estimated at "
     prices = settings.novita.price_per_second
     listed = ", ".join(f"${price:g} ({resolution})" for resolution, price in prices.items())
-    return Finding(
-        "price", True, f"{prefix}{listed}. Change price_per_second under [novita] where your invoices differ."
-    )
+    start = "The sandbox bills nothing. With a key, a" if settings.in_sandbox else "A"
+    text = f"{start} second of video is estimated at {listed}. "
+    return Finding("price", True, text + "Change price_per_second under [novita] if your invoices differ.")
 
 
-def _test_picture(folder: Path) -> MediaFile:
-    """A small picture that no storage has seen before."""
+def _test_image(folder: Path) -> MediaFile:
+    """Write a small image that no storage has seen before."""
     from PIL import Image
 
     from .media.files import describe
@@ -205,11 +195,14 @@ def _test_picture(folder: Path) -> MediaFile:
 
 
 def find_user_dir(argument: str | None, pack: Sequence[Path]) -> Path:
-    """The folder of config.toml.
+    """Return the folder of config.toml.
 
     Args:
-        argument: what the user named: that folder, ComfyUI's user folder, or ComfyUI's own.
+        argument: what the user named: this folder, ComfyUI's user folder, or ComfyUI's own.
         pack: where the pack may be installed; ComfyUI is two folders above.
+
+    Raises:
+        SettingsError: no folder was named, and the pack is not inside a ComfyUI.
     """
     if argument:
         root = Path(argument).expanduser()
@@ -221,14 +214,14 @@ def find_user_dir(argument: str | None, pack: Sequence[Path]) -> Path:
         if place.parent.name == "custom_nodes":
             return place.parent.parent / "user" / "__wan27"
     raise SettingsError(
-        "The pack does not lie in a ComfyUI's custom_nodes here. Name the folder of ComfyUI or of config.toml: "
+        "The pack is not in the custom_nodes folder of a ComfyUI. Name the folder of ComfyUI or of config.toml: "
         "python -m nodes.check FOLDER"
     )
 
 
 def main(arguments: Sequence[str], variables: Mapping[str, str] = environ) -> int:
-    """Print the report. Returns 0 where all is well, 1 where something has to be changed."""
-    # The shell knows the way through a symlink by which the pack was entered; the interpreter does not.
+    """Print the report. Returns 0 if nothing has to be changed, else 1."""
+    # If the pack was entered through a symbolic link, the shell knows its path; the interpreter does not.
     pack = [Path(variables["PWD"])] if variables.get("PWD") else []
     pack += [Path.cwd(), Path(__file__).absolute().parents[1]]
     try:
@@ -236,17 +229,12 @@ def main(arguments: Sequence[str], variables: Mapping[str, str] = environ) -> in
     except SettingsError as error:
         report = Report((Finding("settings", False, str(error)),))
     else:
-        report = asyncio.run(_with_settings(settings))
+        found = "read" if settings.path.exists() else "does not exist, so the defaults apply"
+        text = f"{settings.path}: {found}. {' '.join(settings.warnings)}".strip()
+        first = Finding("settings", not settings.warnings, text)
+        report = Report((first, *asyncio.run(run_check(settings)).findings))
     sys.stdout.write(f"{report}\n")
     return 0 if report.ok else 1
-
-
-async def _with_settings(settings: Settings) -> Report:
-    exists = "read" if settings.path.exists() else "not there, so the defaults hold"
-    first = Finding(
-        "settings", not settings.warnings, f"{settings.path}: {exists}. {' '.join(settings.warnings)}".strip()
-    )
-    return Report((first, *(await run_check(settings)).findings))
 
 
 if __name__ == "__main__":

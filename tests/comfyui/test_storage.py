@@ -230,8 +230,8 @@ def test_the_check_command_finds_comfyui_from_outside(configured: Configured) ->
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "The comfyui storage took a file and gave it back byte for byte" in done.stdout
-    assert "The key is good" in done.stdout and KEY not in done.stdout + done.stderr
+    assert "The comfyui storage took a file and returned it byte for byte" in done.stdout
+    assert "The key is valid" in done.stdout and KEY not in done.stdout + done.stderr
 
 
 def test_a_storage_that_is_not_set_up_does_not_hold_up_a_paid_task(configured: Configured) -> None:
