@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from ..core.addresses import is_loopback
+from ..core.addresses import is_loopback, parse_http_url
 from ..core.errors import RequestError
 from ..core.limits import PRICE_PER_SECOND_USD
 from .dialect import Dialect
@@ -62,15 +62,11 @@ def check_base_url(url: str) -> None:
         RequestError: naming the setting.
     """
     setting = "base_url under [novita] in config.toml (or WAN27_NOVITA_BASE_URL)"
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https") or parts.username or parts.query or parts.fragment:
+    parts = parse_http_url(url)
+    if parts is None or parts.username or parts.query or parts.fragment:
         raise RequestError(f"{setting} is not a plain http(s) URL. The default is https://api.novita.ai.")
-    if parts.scheme == "http" and not is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise RequestError(
-            f"{setting} is http://{host}: the key would be readable on the way. Use https; plain http works on "
-            "loopback only."
+            f"{setting} is http://{parts.hostname}: the key would be readable on the way. Use https; plain http "
+            "works on loopback only."
         )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from ..core import limits
+from ..core.addresses import parse_http_url
 from ..core.errors import RequestError
 
 MEDIA_FIELDS = ("image_url", "last_frame_url", "first_clip_url", "driving_audio_url")
@@ -116,16 +116,9 @@ def url_problems(field: str, url: str) -> Iterator[str]:
         elif field not in ("image_url", "last_frame_url"):
             yield f"{field}: only images can be sent as a data URI. Use an upload node, or a public URL."
         return
-    if any(character.isspace() or not character.isprintable() for character in url):
+    if " " in url or not url.isprintable():
         yield f"{field}: {shown!r} contains spaces or control characters. Paste a plain http(s) URL."
-        return
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-        _ = parts.port
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https"):
+    elif parse_http_url(url) is None:
         yield (
             f"{field}: {shown!r} is not an http(s) URL. Link an upload node, or paste the URL of a file that the "
             "service can fetch from the internet."

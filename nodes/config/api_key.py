@@ -12,7 +12,6 @@ import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ..core.errors import SettingsError
 from .reader import FILE_NAME, parse_toml
@@ -128,25 +127,15 @@ def _check_change(before: str, after: str, key: str | None) -> None:
         old, new = (parse_toml(text.lstrip("\ufeff")) for text in (before, after))
     except ValueError as error:
         raise SettingsError(f"{FILE_NAME} is not valid TOML, so it is left as it is: {error}.") from error
-    if _key_of(new) != key or _without_key(old) != _without_key(new):
+    section = old.get(_SECTION, {})
+    if isinstance(section, Mapping):
+        section = {name: value for name, value in section.items() if name != _KEY}
+        section |= {} if key is None else {_KEY: key}
+    if {**new, _SECTION: new.get(_SECTION, {})} != {**old, _SECTION: section}:
         raise SettingsError(
             f"{FILE_NAME} is written in a way that cannot be changed here without touching other settings. "
             f"Set or remove {_KEY} under [{_SECTION}] with an editor."
         )
-
-
-def _key_of(table: Mapping[str, Any]) -> Any:
-    section = table.get(_SECTION)
-    return section.get(_KEY) if isinstance(section, Mapping) else None
-
-
-def _without_key(table: Mapping[str, Any]) -> dict[str, Any]:
-    rest = {name: value for name, value in table.items() if name != _SECTION}
-    section = table.get(_SECTION, {})
-    if not isinstance(section, Mapping):
-        return {**rest, _SECTION: section}
-    others = {name: value for name, value in section.items() if name != _KEY}
-    return {**rest, _SECTION: others} if others else rest
 
 
 def _replace(path: Path, data: bytes) -> None:

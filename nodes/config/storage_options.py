@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
+from ..core.addresses import parse_http_url
 from ..core.errors import StorageError
 from .reader import Reader
 
@@ -128,13 +128,8 @@ class Options(Reader):
             url: the value.
             query: whether it may have a query.
         """
-        try:
-            parts = urlsplit(url)
-            good = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.fragment
-            _ = parts.port
-        except ValueError:
-            good = False
-        if not good or any(character.isspace() or not character.isprintable() for character in url):
+        parts = parse_http_url(url)
+        if parts is None or parts.fragment:
             raise StorageError(f"{self.label(key)} is not an http(s) URL such as https://example.com/files.")
         if parts.username or parts.password:
             raise StorageError(f"{self.label(key)} contains a user name or a password, which others would see.")

@@ -1,4 +1,4 @@
-"""Which addresses are on this machine, private or public, and which of them a result may be downloaded from."""
+"""Which URLs and addresses are valid, on this machine, private or public, and which may serve a result."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from .errors import DownloadError
@@ -22,6 +23,17 @@ _FAKE_IP = ip_network("198.18.0.0/15")
 """Reserved for benchmarks. Proxy clients in TUN mode resolve every public name to these ("fake IP"), and no network
 uses them for hosts; refusing them would cost the users of such clients every video."""
 _LOCAL_SUFFIXES = (".local", ".lan", ".internal", ".localhost")
+
+
+def parse_http_url(url: str) -> SplitResult | None:
+    """Return the parts of an http(s) URL, or None if it is not one, has no host, or contains unprintable characters."""
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts if valid and url.isprintable() and " " not in url else None
 
 
 def is_loopback(host: str | None) -> bool:

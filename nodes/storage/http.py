@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from ..config.storage_options import Options
-from ..core.addresses import is_loopback
+from ..core.addresses import is_loopback, parse_http_url
 from ..core.backoff import Backoff
 from ..core.errors import StorageError
 from ..core.redaction import Redactor
@@ -29,7 +29,7 @@ _SECRET_HEADER = re.compile("auth|cookie|key|token|secret|pass|sign", re.IGNOREC
 _PLACEHOLDER = re.compile(r"\{(name|hours|seconds)\}")
 _JSON_PATH = re.compile(r"json:[^.]+(\.[^.]+)*")
 _LONGEST_URL = 4096
-_NOT_IN_URL = re.compile(r"[\s<>\"]|[^\x21-\uffff]")
+_NOT_IN_URL = re.compile(r"[<>\"]|[^\x21-\uffff]")
 
 
 @dataclass(frozen=True)
@@ -247,9 +247,4 @@ def _value_at(path: str, text: str) -> object:
 
 
 def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        return False
-    return good and len(text) <= _LONGEST_URL and not _NOT_IN_URL.search(text)
+    return len(text) <= _LONGEST_URL and parse_http_url(text) is not None and not _NOT_IN_URL.search(text)
