@@ -6,9 +6,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..files import Cancelled, MediaError, check_cancelled, megabytes
+from .waveform import frame_of
 
 if TYPE_CHECKING:
     from .waveform import Samples
@@ -61,18 +60,13 @@ def write_mp3(
 def _write(path: Path, samples: Samples, rate: int, bitrate: int, cancelled: Cancelled | None) -> None:
     import av
 
-    layout = "mono" if samples.shape[0] == 1 else "stereo"
     step = _BLOCK_SECONDS * rate
     # FFmpeg's own tag would be metadata; the frame with the LAME header stays, it tells how much is padding.
     with av.open(str(path), "w", format="mp3", options={"id3v2_version": "0", "write_xing": "1"}) as container:
         stream = container.add_stream("libmp3lame", rate=rate)
-        stream.layout = layout
+        stream.layout = "mono" if samples.shape[0] == 1 else "stereo"
         stream.bit_rate = bitrate
         for start in range(0, samples.shape[1], step):
             check_cancelled(cancelled)
-            block = np.ascontiguousarray(samples[:, start : start + step])
-            frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
-            frame.sample_rate = rate
-            frame.pts = start
-            container.mux(stream.encode(frame))
+            container.mux(stream.encode(frame_of(samples[:, start : start + step], rate, start)))
         container.mux(stream.encode(None))

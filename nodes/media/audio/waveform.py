@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,25 +19,11 @@ if TYPE_CHECKING:
 
 _MANY_PLANES = 8
 _HALF = 0.5**0.5
-_LEFT: dict[int, tuple[float, ...]] = {
-    3: (1, 0, _HALF),
-    4: (1, 0, _HALF, _HALF),
-    5: (1, 0, _HALF, _HALF, 0),
-    6: (1, 0, _HALF, 0, _HALF, 0),
-    7: (1, 0, _HALF, 0, _HALF, _HALF, 0),
-    8: (1, 0, _HALF, 0, _HALF, 0, _HALF, 0),
-}
-_RIGHT: dict[int, tuple[float, ...]] = {
-    3: (0, 1, _HALF),
-    4: (0, 1, _HALF, _HALF),
-    5: (0, 1, _HALF, 0, _HALF),
-    6: (0, 1, _HALF, 0, 0, _HALF),
-    7: (0, 1, _HALF, 0, _HALF, 0, _HALF),
-    8: (0, 1, _HALF, 0, 0, _HALF, 0, _HALF),
-}
-"""Left and right shares of each channel, in FFmpeg's order for that number of channels: front left, front right, front
-centre, low frequency, then back or side. As ITU-R BS.775 mixes down, centre and surround come in 3 dB lower and the low
-frequency channel is left out."""
+_LAYOUTS = {3: "LRC", 4: "LRCC", 5: "LRClr", 6: "LRC-lr", 7: "LRC-Clr", 8: "LRC-lrlr"}
+"""FFmpeg's order for that number of channels: front left and right, centre, low frequency, surround left and right."""
+_SHARES = {"L": (1, 0), "R": (0, 1), "C": (_HALF, _HALF), "l": (_HALF, 0), "r": (0, _HALF), "-": (0, 0)}
+"""How much of a channel goes left and right. As ITU-R BS.775 mixes down, centre and surround come in 3 dB lower and the
+low frequency channel is left out."""
 
 
 def audio_count(audio: Mapping[str, Any]) -> int:
@@ -90,8 +77,8 @@ def mix_down(samples: Samples) -> Samples:
     channels = samples.shape[0]
     if channels <= 2:
         return samples
-    if channels in _LEFT:
-        matrix = np.array([_LEFT[channels], _RIGHT[channels]], np.float32)
+    if channels in _LAYOUTS:
+        matrix = np.array([[_SHARES[name][side] for name in _LAYOUTS[channels]] for side in (0, 1)], np.float32)
     else:
         matrix = np.zeros((2, channels), np.float32)
         matrix[0, 0::2] = matrix[1, 1::2] = 1
@@ -114,15 +101,22 @@ def fade_out(samples: Samples, length: int) -> Samples:
     return faded
 
 
+def frame_of(samples: Samples, rate: int, start: int = 0) -> AudioFrame:
+    """Return float32 [1 or 2, T] as a frame of FFmpeg's. start: samples before it."""
+    import av
+
+    layout = "mono" if samples.shape[0] == 1 else "stereo"
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
+    frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+    return frame
+
+
 def resample(samples: Samples, rate: int, new_rate: int) -> Samples:
     """Resample [C, T] with FFmpeg. The length is that of the original to the nearest sample."""
     import av
 
-    layout = "mono" if samples.shape[0] == 1 else "stereo"
-    resampler = av.AudioResampler(format="fltp", layout=layout, rate=new_rate)
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
-    frame.sample_rate = rate
-    frame.pts = 0
+    frame = frame_of(samples, rate)
+    resampler = av.AudioResampler(format="fltp", layout=frame.layout.name, rate=new_rate)
     blocks = [part.to_ndarray() for part in (*resampler.resample(frame), *resampler.resample(None))]
     length = round(samples.shape[1] * new_rate / rate)
     resampled: Samples = np.zeros((samples.shape[0], length), np.float32)

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from ..audio.waveform import frame_of
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -53,9 +53,8 @@ class ClipWriter:
         self._audio = None
         if audio is not None:
             self._rate, channels = audio
-            self._layout = "mono" if channels == 1 else "stereo"
             self._audio = self._container.add_stream("aac", rate=self._rate)
-            self._audio.layout = self._layout
+            self._audio.layout = "mono" if channels == 1 else "stereo"
             self._audio.bit_rate = _AAC_BITRATE[channels]
 
     def __enter__(self) -> ClipWriter:
@@ -82,16 +81,9 @@ class ClipWriter:
 
     def write_audio(self, samples: Samples) -> None:
         """Write the next samples, float32 [channels, T]."""
-        import av
-
-        if self._audio is None or samples.shape[1] == 0:
-            return
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._layout)
-        frame.sample_rate = self._rate
-        frame.pts = self._samples
-        frame.time_base = Fraction(1, self._rate)
-        self._samples += samples.shape[1]
-        self._mux(self._audio.encode(frame))
+        if self._audio is not None and samples.shape[1]:
+            self._mux(self._audio.encode(frame_of(samples, self._rate, self._samples)))
+            self._samples += samples.shape[1]
 
     def _mux(self, packets: Iterable[Packet[Any]]) -> None:
         for packet in packets:

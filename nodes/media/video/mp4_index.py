@@ -20,8 +20,8 @@ from ..files import MediaError, open_binary
 
 _PARENTS = frozenset(b"moov trak mdia minf stbl dinf edts udta tref mvex moof traf sinf schi ilst wave cmov".split())
 """Boxes of boxes on the way to the tables, and the others that FFmpeg looks into wherever they are."""
-_ENTRY_BYTES = {b"stts": 8, b"ctts": 8, b"stsc": 12, b"stco": 4, b"co64": 8, b"stss": 4}
-"""The tables that say how many entries they have, and the bytes of an entry."""
+_TABLES = {b"stts": 8, b"ctts": 8, b"stsc": 12, b"stco": 4, b"co64": 8, b"stss": 4, b"stsz": 0, b"stz2": 0, b"trun": 0}
+"""Tables that say how many entries they have, and the bytes of an entry; 0 if that is said in the table."""
 _MAX_DEPTH = 8
 _MAX_BOXES = 1_000_000
 """An mp4 has a few dozen boxes, and seven more for each fragment: ten hours in fragments of 0.5 s have 500,000."""
@@ -127,13 +127,7 @@ class _IndexCheck:
         return self._file.read(count)
 
     def _read_box(self, box: Box, track: _Track) -> None:
-        if box.kind in _ENTRY_BYTES:
-            self._read_table(box, track)
-        elif box.kind in (b"stsz", b"stz2"):
-            self._read_sizes(box, track)
-        elif box.kind == b"trun":
-            self._read_fragment(box)
-        elif box.kind == b"cmvd":
+        if box.kind == b"cmvd":
             self._read_compressed(box)
         elif box.kind == b"hdlr":
             track.handlers.add(self._read(box.start + 8, 4))
@@ -141,6 +135,9 @@ class _IndexCheck:
             # Flag 1 of a reference: the data is in this very file.
             entries = self._boxes_in(box.start + 8, box.end)
             track.elsewhere |= any(not self._read(entry.start, 4).endswith(b"\1") for entry in entries)
+        elif box.kind in _TABLES:
+            # Zeros stand for what was cut off: they make a number smaller, which is never refused.
+            self._read_table(box, unpack(">4I", self._read(box.start, 16).ljust(16, b"\0")), track)
 
     def _read_compressed(self, box: Box) -> None:
         """Check a compressed moov: its unpacked size, then the packed bytes."""
@@ -151,41 +148,30 @@ class _IndexCheck:
             return
         _IndexCheck(BytesIO(moov), self._name, self._size).run()
 
-    def _read_table(self, box: Box, track: _Track) -> None:
-        content = self._read(box.start, 16)
-        if len(content) < 8:
-            return
-        count, entry = int.from_bytes(content[4:8], "big"), _ENTRY_BYTES[box.kind]
-        self._check_table(box, count, count * entry, 8)
-        if box.kind == b"stts":
-            track.steps = (count, int.from_bytes(content[12:16], "big"))
-        elif box.kind == b"stsc":
-            track.spans = box
-        elif box.kind in (b"stco", b"co64"):
-            track.chunks = max(track.chunks, min(count, max(0, self._end - box.start) // entry))
-
-    def _read_sizes(self, box: Box, track: _Track) -> None:
-        content = self._read(box.start, 12)
-        if len(content) < 12:
-            return
-        size, count = unpack(">II", content[4:])
-        if box.kind == b"stz2":
-            self._check_table(box, count, (count * content[7] + 7) // 8, 12)
-        elif size == 0:
-            self._check_table(box, count, count * 4, 12)
-        elif count > track.count:
-            track.size, track.count = size, count
-
-    def _read_fragment(self, box: Box) -> None:
-        content = self._read(box.start, 8)
-        if len(content) < 8:
-            return
-        flags, count = unpack(">II", content)
-        each = 4 * (flags & 0xF00).bit_count()  # duration, size, flags, time offset
-        if each:
-            self._check_table(box, count, count * each, 8)
+    def _read_table(self, box: Box, words: tuple[int, ...], track: _Track) -> None:
+        if box.kind == b"trun":
+            flags, count = words[:2]
+            if each := 4 * (flags & 0xF00).bit_count():  # duration, size, flags, time offset
+                self._check_table(box, count, count * each, 8)
+            else:
+                self._check_samples(count, count)  # nothing is said of them: a byte at the least
+        elif box.kind in (b"stsz", b"stz2"):
+            size, count = words[1:3]
+            if box.kind == b"stz2":
+                self._check_table(box, count, (count * (size & 0xFF) + 7) // 8, 12)
+            elif size == 0:
+                self._check_table(box, count, count * 4, 12)
+            elif count > track.count:
+                track.size, track.count = size, count
         else:
-            self._check_samples(count, count)  # nothing is said of them: a byte at the least
+            count, entry = words[1], _TABLES[box.kind]
+            self._check_table(box, count, count * entry, 8)
+            if box.kind == b"stts":
+                track.steps = (count, words[3])
+            elif box.kind == b"stsc":
+                track.spans = box
+            elif box.kind in (b"stco", b"co64"):
+                track.chunks = max(track.chunks, min(count, max(0, self._end - box.start) // entry))
 
     def _check_track(self, track: _Track) -> None:
         samples = entries = track.count
