@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 
-def test_the_measurements_run() -> None:
+def test_bench_runs() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench", "--quick", "decode"],
         cwd=Path(__file__).parents[2],

@@ -32,7 +32,7 @@ REFUSED_AT_ONCE: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED_AT_ONCE)
-def test_refused_when_queued(case: str, comfy: ComfyUI, service: Service) -> None:
+def test_image_to_video_refuses_bad_inputs_when_queued(case: str, comfy: ComfyUI, service: Service) -> None:
     inputs, words = REFUSED_AT_ONCE[case]
     graph = Graph()
     made = pair(graph, **inputs)
@@ -46,7 +46,7 @@ def test_refused_when_queued(case: str, comfy: ComfyUI, service: Service) -> Non
 
 
 @pytest.mark.parametrize("task_id", ["two words", "../../etc/passwd", "a/b", "x" * 300, ""])
-def test_a_task_id_that_is_none(task_id: str, comfy: ComfyUI, service: Service) -> None:
+def test_wait_refuses_an_invalid_task_id_when_queued(task_id: str, comfy: ComfyUI, service: Service) -> None:
     graph = Graph()
     node = wait(graph, task_id)
 
@@ -59,7 +59,7 @@ def test_a_task_id_that_is_none(task_id: str, comfy: ComfyUI, service: Service) 
     assert service.posts() == []
 
 
-def test_a_task_that_the_service_does_not_know(comfy: ComfyUI, service: Service) -> None:
+def test_wait_names_a_task_that_the_service_does_not_know(comfy: ComfyUI, service: Service) -> None:
     graph = Graph()
     node = wait(graph, "00000000-0000-4000-8000-000000000000")
 
@@ -80,7 +80,7 @@ ODD_IMAGES: dict[str, tuple[dict[str, Any], str, list[str]]] = {
 
 
 @pytest.mark.parametrize("case", ODD_IMAGES)
-def test_a_picture_that_cannot_be_sent(case: str, comfy: ComfyUI, service: Service) -> None:
+def test_upload_image_refuses_what_cannot_be_sent(case: str, comfy: ComfyUI, service: Service) -> None:
     odd, on_limit, words = ODD_IMAGES[case]
     graph = Graph()
     image = graph.add("TestOddImage", grey=0.5, **odd)
@@ -95,7 +95,7 @@ def test_a_picture_that_cannot_be_sent(case: str, comfy: ComfyUI, service: Servi
     assert service.posts() == []
 
 
-def test_a_clip_without_a_picture(comfy: ComfyUI, service: Service) -> None:
+def test_upload_video_refuses_a_file_without_video(comfy: ComfyUI, service: Service) -> None:
     name = comfy.upload("sound-only.mp4", audio_mp4_bytes(3))
     graph = Graph()
     upload = upload_video(graph, name)
@@ -109,7 +109,7 @@ def test_a_clip_without_a_picture(comfy: ComfyUI, service: Service) -> None:
     assert service.posts() == []
 
 
-def test_decoding_a_file_without_a_picture(comfy: ComfyUI) -> None:
+def test_decode_refuses_a_file_without_video(comfy: ComfyUI) -> None:
     name = comfy.upload("sound-only.mp4", audio_mp4_bytes(3))
     graph = Graph()
     video = graph.add("LoadVideo", file=name)

@@ -25,7 +25,7 @@ def graph_of(file: str, *outputs: int, **inputs: Any) -> tuple[Graph, str, dict[
     return graph, node, {output: graph.add("TestKeep", value=(node, output)) for output in outputs}
 
 
-def test_an_output_linked_later_is_decoded_then(comfy: ComfyUI, tmp_path: Path) -> None:
+def test_decode_output_linked_later_is_decoded_then(comfy: ComfyUI, tmp_path: Path) -> None:
     path = write(tmp_path / "later.mp4", Clip())
     name, frames = comfy.upload("later.mp4", path.read_bytes()), reference(path)
 
@@ -45,7 +45,7 @@ def test_an_output_linked_later_is_decoded_then(comfy: ComfyUI, tmp_path: Path) 
     assert (kept(everything, ends[2]), kept(everything, ends[3])) == ([10], [20])
 
 
-def test_a_core_video_of_any_kind_is_taken(comfy: ComfyUI, tmp_path: Path) -> None:
+def test_decode_takes_a_core_video_of_any_kind(comfy: ComfyUI, tmp_path: Path) -> None:
     path = write(tmp_path / "core.mp4", Clip())
     name, frames = comfy.upload("core.mp4", path.read_bytes()), reference(path)
     graph = Graph()
@@ -60,7 +60,7 @@ def test_a_core_video_of_any_kind_is_taken(comfy: ComfyUI, tmp_path: Path) -> No
     assert kept(run, count) == [10]
 
 
-def test_a_broken_file_is_an_error_on_the_node(comfy: ComfyUI, tmp_path: Path) -> None:
+def test_decode_of_a_broken_file_is_an_error_on_the_node(comfy: ComfyUI, tmp_path: Path) -> None:
     path = write(tmp_path / "broken.mp4", Clip(mux={"movflags": "faststart"}))
     name = comfy.upload("broken.mp4", path.read_bytes())
     graph, node, _ = graph_of(name, 0, start_time=7.5)
@@ -73,7 +73,7 @@ def test_a_broken_file_is_an_error_on_the_node(comfy: ComfyUI, tmp_path: Path) -
     assert str(tmp_path) not in run.error.message
 
 
-def test_decoding_is_interrupted(comfy: ComfyUI, tmp_path: Path, measured: Measured) -> None:
+def test_decode_is_interrupted(comfy: ComfyUI, tmp_path: Path, measured: Measured) -> None:
     """A long clip of which one frame in a hundred is kept, so that it is the decoding that takes its time."""
     second = write(tmp_path / "second.mp4", Clip(size=(640, 480), frames=30, fps=30, audio=None))
     path = repeated(tmp_path / "long.mp4", second, 150)

@@ -43,25 +43,25 @@ def posts(service: Service) -> list[dict[str, Any]]:
     return [post for post in service.posts() if post["accepted"]]
 
 
-def test_the_files_are_what_the_builder_makes() -> None:
+def test_example_files_are_what_the_builder_makes() -> None:
     for path, content in build.files().items():
         assert json.loads(path.read_text()) == content, (
             f"{path}: run python3 -m tests.host python -m tests.examples.build"
         )
 
 
-def test_each_has_a_small_thumbnail_and_nothing_is_left_over() -> None:
+def test_examples_have_small_thumbnails_and_nothing_is_left_over() -> None:
     names = {*workflows.sheets(), example.WORKFLOW.stem}
     assert {path.name for path in build.WORKFLOWS.iterdir()} == {f"{n}.{end}" for n in names for end in ("json", "jpg")}
     assert {path.name for path in build.WORKFLOWS.glob("*.jpg") if path.stat().st_size > 60_000} == set()
 
 
-def test_comfyui_offers_all_of_them(comfy: ComfyUI) -> None:
+def test_examples_are_offered_as_templates(comfy: ComfyUI) -> None:
     offered = comfy.get_json("/workflow_templates")["wan27-video"]
     assert set(offered) == {*workflows.sheets(), example.WORKFLOW.stem}
 
 
-def test_first_and_last_frame(comfy: ComfyUI, service: Service) -> None:
+def test_example_first_and_last_frame(comfy: ComfyUI, service: Service) -> None:
     prompt = quick("first_and_last_frame")
     last = next(node for node, entry in _of(prompt, "LoadImage").items() if node == "2")
     prompt[last]["inputs"]["image"] = "wan27_second.png"
@@ -72,7 +72,7 @@ def test_first_and_last_frame(comfy: ComfyUI, service: Service) -> None:
     assert post["body"]["image_url"] != post["body"]["last_frame_url"]
 
 
-def test_continue_a_clip(comfy: ComfyUI, service: Service) -> None:
+def test_example_continue_a_clip(comfy: ComfyUI, service: Service) -> None:
     run = comfy.run(quick("continue_a_clip"))
     (video,) = mp4s(run)
     played = play(video)
@@ -81,7 +81,7 @@ def test_continue_a_clip(comfy: ComfyUI, service: Service) -> None:
     assert float(run.outputs[node]["text"][0]) == pytest.approx(CLIP_SECONDS, abs=0.1)
 
 
-def test_three_shots_follow_on_each_other(comfy: ComfyUI, service: Service) -> None:
+def test_example_three_shots_follow_on_each_other(comfy: ComfyUI, service: Service) -> None:
     run = comfy.run(quick("three_shots"))
     assert len(mp4s(run)) == 3
     sent = posts(service)
@@ -89,7 +89,7 @@ def test_three_shots_follow_on_each_other(comfy: ComfyUI, service: Service) -> N
     assert len({post["body"]["image_url"] for post in sent}) == 3
 
 
-def test_batch_of_images(comfy: ComfyUI, service: Service) -> None:
+def test_example_batch_to_parallel_shots(comfy: ComfyUI, service: Service) -> None:
     prompt = quick("batch_to_parallel_shots")
     for number, entry in enumerate(_of(prompt, "LoadImage").values()):
         entry["inputs"]["image"] = ("example.png", "wan27_second.png", "wan27_third.png")[number]
@@ -99,7 +99,7 @@ def test_batch_of_images(comfy: ComfyUI, service: Service) -> None:
     assert len({path.read_bytes() for path in mp4s(run)}) == 3
 
 
-def test_the_same_picture_three_times_is_paid_once(comfy: ComfyUI, service: Service) -> None:
+def test_example_batch_of_the_same_image_is_paid_once(comfy: ComfyUI, service: Service) -> None:
     prompt = quick("batch_to_parallel_shots")
     for entry in _of(prompt, "Wan27ImageToVideo").values():
         entry["inputs"]["seed"] = 77
@@ -108,7 +108,7 @@ def test_the_same_picture_three_times_is_paid_once(comfy: ComfyUI, service: Serv
     assert len(posts(service)) == 1
 
 
-def test_local_model_is_valid_but_for_the_model(comfy: ComfyUI) -> None:
+def test_example_local_model_is_valid_but_for_the_model(comfy: ComfyUI) -> None:
     prompt = quick("local_model_to_video")
     (loader,) = _of(prompt, "CheckpointLoaderSimple").values()
     loader["inputs"]["ckpt_name"] = "a_model_that_is_not_there.safetensors"
@@ -119,7 +119,7 @@ def test_local_model_is_valid_but_for_the_model(comfy: ComfyUI) -> None:
     assert {error["extra_info"]["input_name"] for error in errors} == {"ckpt_name"}
 
 
-def test_local_model_with_a_picture_in_its_place(comfy: ComfyUI, service: Service) -> None:
+def test_example_local_model_with_an_image_in_its_place(comfy: ComfyUI, service: Service) -> None:
     prompt = quick("local_model_to_video")
     (decoder,) = _of(prompt, "VAEDecode")
     prompt[decoder] = {"class_type": "LoadImage", "inputs": {"image": workflows.IMAGE}}
@@ -130,7 +130,7 @@ def test_local_model_with_a_picture_in_its_place(comfy: ComfyUI, service: Servic
     assert play(video).frames > 0
 
 
-def test_resume_a_task(comfy: ComfyUI, service: Service) -> None:
+def test_example_resume_a_task(comfy: ComfyUI, service: Service) -> None:
     new = quick("frames_through_a_node_and_back")
     for entry in _of(new, "Wan27ImageToVideo").values():
         entry["inputs"]["seed"] = 78
@@ -147,14 +147,14 @@ def test_resume_a_task(comfy: ComfyUI, service: Service) -> None:
     assert json.loads(run.outputs[info]["text"][0])["task_id"] == post["task_id"]
 
 
-def test_resume_without_an_id_says_what_to_paste(comfy: ComfyUI) -> None:
+def test_example_resume_without_an_id_says_what_to_paste(comfy: ComfyUI) -> None:
     with pytest.raises(RejectedError) as refused:
         comfy.run(quick("resume_a_task"))
     (node,) = _of(quick("resume_a_task"), "Wan27WaitForVideo")
     assert "task_id" in refused.value.texts(node)
 
 
-def test_frames_through_a_node_and_back(comfy: ComfyUI, service: Service) -> None:
+def test_example_frames_through_a_node_and_back(comfy: ComfyUI, service: Service) -> None:
     run = comfy.run(quick("frames_through_a_node_and_back"))
     (video,) = mp4s(run)
     played = play(video)

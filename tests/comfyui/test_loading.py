@@ -12,7 +12,7 @@ from tests.media_files import photo, png
 from tests.service import Service
 
 
-def test_it_loads_quickly(comfy: ComfyUI, measured: Measured) -> None:
+def test_pack_loads_quickly(comfy: ComfyUI, measured: Measured) -> None:
     found = re.search(rf"^ *([0-9.]+) seconds(.*): .*/{re.escape(PACK)}$", comfy.log, re.MULTILINE)
     assert found, "ComfyUI told no import time"
     measured(f"import time of the pack as ComfyUI prints it: {found[1]} s")
@@ -20,7 +20,7 @@ def test_it_loads_quickly(comfy: ComfyUI, measured: Measured) -> None:
     assert float(found[1]) < 0.5
 
 
-def test_it_loads_without_a_warning(comfy: ComfyUI) -> None:
+def test_pack_loads_without_a_warning(comfy: ComfyUI) -> None:
     assert comfy.warnings_at_start, "ComfyUI itself always has something to warn of; are they kept?"
     ours = [
         line
@@ -30,7 +30,7 @@ def test_it_loads_without_a_warning(comfy: ComfyUI) -> None:
     assert ours == []
 
 
-def test_no_module_is_loaded_twice(comfy: ComfyUI, service: Service) -> None:
+def test_modules_are_loaded_once(comfy: ComfyUI, service: Service) -> None:
     graph = Graph()
     image = upload_image(graph, comfy.upload("modules.png", png(photo(320, 320, seed=12))))
     made = pair(graph, image_url=(image, 0), seed=41, **SMALL)
@@ -49,7 +49,7 @@ def test_no_module_is_loaded_twice(comfy: ComfyUI, service: Service) -> None:
     assert {file: names for file, names in files.items() if len(names) > 1} == {}
 
 
-def test_the_example_is_among_the_templates(comfy: ComfyUI) -> None:
+def test_templates_contain_the_example(comfy: ComfyUI) -> None:
     templates = comfy.get_json("/api/workflow_templates")[PACK]
     assert example.WORKFLOW.stem in templates
     for name in templates:

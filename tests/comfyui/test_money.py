@@ -88,7 +88,7 @@ def error_of(run: Run) -> str:
     return run.error.message
 
 
-def test_lost_answer_then_queued_three_times_then_submit_again(shop: ComfyUI, bank: Service) -> None:
+def test_lost_answer_is_sent_again_only_by_submit_again(shop: ComfyUI, bank: Service) -> None:
     bank.faults({"at": "submit", "kind": "lost_answer"})
     graph, made = graph_of(shop, seed=101)
     for _ in range(4):
@@ -103,7 +103,7 @@ def test_lost_answer_then_queued_three_times_then_submit_again(shop: ComfyUI, ba
     assert len(bank.posts()) == 2
 
 
-def test_500_on_the_post_is_in_doubt(shop: ComfyUI, bank: Service) -> None:
+def test_server_error_on_the_post_is_in_doubt(shop: ComfyUI, bank: Service) -> None:
     bank.faults({"at": "submit", "kind": "server_error", "made": True})
     graph, _ = graph_of(shop, seed=102)
     for _ in range(2):
@@ -111,7 +111,7 @@ def test_500_on_the_post_is_in_doubt(shop: ComfyUI, bank: Service) -> None:
     assert len(bank.posts()) == 1
 
 
-def test_refused_five_times_then_accepted(shop: ComfyUI, bank: Service, measured: Measured) -> None:
+def test_refused_connection_is_tried_until_one_is_accepted(shop: ComfyUI, bank: Service, measured: Measured) -> None:
     warm, _ = graph_of(shop, seed=1)
     shop.run(warm)  # the picture is uploaded now
     bank.reset()
@@ -128,7 +128,7 @@ def test_refused_five_times_then_accepted(shop: ComfyUI, bank: Service, measured
     measured(f"connections refused before the POST was accepted: {refused}")
 
 
-def test_interrupt_while_waiting_then_queued_again(shop: ComfyUI, bank: Service, measured: Measured) -> None:
+def test_interrupt_while_waiting_leaves_the_task_to_collect(shop: ComfyUI, bank: Service, measured: Measured) -> None:
     bank.faults({"at": "task", "kind": "slow", "seconds": 5})
     graph, made = graph_of(shop, seed=103)
     run = shop.queue(graph).wait_for(lambda run: bool(run.texts_of(made.wait)))
@@ -144,7 +144,7 @@ def test_interrupt_while_waiting_then_queued_again(shop: ComfyUI, bank: Service,
     check_collected(shop.run(graph), made, bank)
 
 
-def test_interrupt_while_the_post_is_on_its_way(shop: ComfyUI, bank: Service) -> None:
+def test_interrupt_during_the_post_leaves_the_task_to_collect(shop: ComfyUI, bank: Service) -> None:
     bank.faults({"at": "submit", "kind": "slow", "seconds": 3})
     graph, made = graph_of(shop, seed=108)
     run = shop.queue(graph)
@@ -156,7 +156,7 @@ def test_interrupt_while_the_post_is_on_its_way(shop: ComfyUI, bank: Service) ->
     check_collected(shop.run(graph), made, bank)
 
 
-def test_sibling_fails_while_the_post_is_on_its_way(shop: ComfyUI, bank: Service) -> None:
+def test_sibling_failure_during_the_post_leaves_the_task_to_collect(shop: ComfyUI, bank: Service) -> None:
     bank.faults({"at": "submit", "kind": "slow", "seconds": 3})
     graph, made = graph_of(shop, seed=104)
     graph.add("TestFailLater")
@@ -168,14 +168,14 @@ def test_sibling_fails_while_the_post_is_on_its_way(shop: ComfyUI, bank: Service
     check_collected(shop.run(graph), made, bank)
 
 
-def test_download_cut_ten_times(shop: ComfyUI, bank: Service) -> None:
+def test_download_survives_ten_cuts(shop: ComfyUI, bank: Service) -> None:
     bank.faults({"at": "download", "kind": "cut", "count": 10})
     graph, made = graph_of(shop, seed=105)
     check_collected(shop.run(graph), made, bank)
     assert not list((shop.output / "wan27").glob("*.incomplete"))
 
 
-def test_what_ended_while_nobody_waited_is_on_disk(shop: ComfyUI, bank: Service) -> None:
+def test_video_is_fetched_while_no_node_waits(shop: ComfyUI, bank: Service) -> None:
     bank.faults({"at": "task", "kind": "slow", "seconds": 2})
     graph, made = graph_of(shop, seed=106)
     run = shop.queue(graph).wait_for(lambda run: bool(run.texts_of(made.wait)))
@@ -185,7 +185,7 @@ def test_what_ended_while_nobody_waited_is_on_disk(shop: ComfyUI, bank: Service)
     until(lambda: len(list((shop.output / "wan27").glob("*.mp4"))) > before, "the video")
 
 
-def test_ctrl_c_while_waiting_and_started_again(shop: ComfyUI, bank: Service, measured: Measured) -> None:
+def test_ctrl_c_while_waiting_leaves_the_task_to_collect(shop: ComfyUI, bank: Service, measured: Measured) -> None:
     bank.faults({"at": "task", "kind": "slow", "seconds": 5})
     graph, made = graph_of(shop, seed=107)
     shop.queue(graph).wait_for(lambda run: bool(run.texts_of(made.wait)))
@@ -248,11 +248,11 @@ def kill_and_collect(comfy: ComfyUI, service: Service, moment: str, seed: int) -
     return "1 POST, video intact"
 
 
-MATTER_MOST = ["answered", "downloading"]
+MATTER_MOST = ["polling", "answered", "downloading"]
 
 
 @pytest.mark.parametrize("moment", MATTER_MOST)
-def test_killed_at_the_moments_that_matter_most(moment: str, shop: ComfyUI, bank: Service, measured: Measured) -> None:
+def test_kill_at_the_moments_that_matter_most(moment: str, shop: ComfyUI, bank: Service, measured: Measured) -> None:
     measured(f"kill -9 {moment}: {kill_and_collect(shop, bank, moment, seed=200 + MATTER_MOST.index(moment))}")
 
 
@@ -269,7 +269,7 @@ TWENTY = [
 
 @pytest.mark.soak
 @pytest.mark.parametrize("number", range(len(TWENTY)))
-def test_killed_at_twenty_moments(number: int, shop: ComfyUI, bank: Service, measured: Measured) -> None:
+def test_kill_at_twenty_moments(number: int, shop: ComfyUI, bank: Service, measured: Measured) -> None:
     moment = TWENTY[number]
     measured(f"kill -9 {moment}: {kill_and_collect(shop, bank, moment, seed=300 + number)}")
 
@@ -312,12 +312,12 @@ def a_hundred(count: int, shop: ComfyUI, bank: Service, measured: Measured) -> N
     )
 
 
-def test_twelve_tasks_at_once(shop: ComfyUI, bank: Service, measured: Measured) -> None:
+def test_batch_of_twelve_tasks_with_faults(shop: ComfyUI, bank: Service, measured: Measured) -> None:
     a_hundred(12, shop, bank, measured)
 
 
 @pytest.mark.soak
-def test_a_hundred_tasks_at_once(shop: ComfyUI, bank: Service, measured: Measured) -> None:
+def test_batch_of_a_hundred_tasks_with_faults(shop: ComfyUI, bank: Service, measured: Measured) -> None:
     a_hundred(100, shop, bank, measured)
 
 

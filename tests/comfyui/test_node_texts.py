@@ -30,11 +30,11 @@ def served(comfy: ComfyUI) -> dict[str, dict[str, str]]:
     return {language: dict(texts(told[language]["nodeDefs"])) for language in ("en", "zh")}
 
 
-def test_english_says_what_the_nodes_say(english: dict[str, str], served: dict[str, dict[str, str]]) -> None:
+def test_english_texts_are_those_of_the_nodes(english: dict[str, str], served: dict[str, dict[str, str]]) -> None:
     assert served["en"] == english, "run python3 -m tests.host python -m tests.examples.english"
 
 
-def test_chinese_has_all_of_it_and_no_more(english: dict[str, str], served: dict[str, dict[str, str]]) -> None:
+def test_chinese_texts_are_complete(english: dict[str, str], served: dict[str, dict[str, str]]) -> None:
     assert set(english) - set(served["zh"]) == set()
     assert set(served["zh"]) - set(english) == set()
     assert [path for path, text in served["zh"].items() if not text.strip()] == []
@@ -47,7 +47,7 @@ def test_chinese_names_end_with_what_errors_and_help_pages_call_them(
     assert [path for path in names if served["zh"][path].split()[-1] != english[path]] == []
 
 
-def test_the_help_pages_are_served(comfy: ComfyUI, english: dict[str, str]) -> None:
+def test_help_pages_are_served(comfy: ComfyUI, english: dict[str, str]) -> None:
     nodes = {path.split("/")[1] for path in english}
     for node in nodes:
         for language in ("en", "zh"):

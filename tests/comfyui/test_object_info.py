@@ -17,7 +17,7 @@ NODES = {
 }
 
 
-def test_nothing_that_workflows_rely_on_has_changed(comfy: ComfyUI) -> None:
+def test_object_info_is_what_workflows_rely_on(comfy: ComfyUI) -> None:
     landed = snapshot.FILE.read_text()
     now = snapshot.take(comfy.get_json("/object_info"))
     if now != landed:
@@ -25,7 +25,7 @@ def test_nothing_that_workflows_rely_on_has_changed(comfy: ComfyUI) -> None:
         pytest.fail("\n".join([*diff, "", snapshot.__doc__ or ""]), pytrace=False)
 
 
-def test_every_input_and_output_explains_itself(comfy: ComfyUI) -> None:
+def test_object_info_has_a_tooltip_for_every_input_and_output(comfy: ComfyUI) -> None:
     info = {name: node for name, node in comfy.get_json("/object_info").items() if name.startswith("Wan27")}
     assert set(info) == NODES
     for name, node in info.items():

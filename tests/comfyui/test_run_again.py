@@ -14,7 +14,7 @@ def graph_of(comfy: ComfyUI, seed: int, **inputs: str) -> tuple[Graph, Pair]:
     return graph, pair(graph, image_url=(image, 0), seed=seed, **SMALL, **inputs)
 
 
-def test_a_failed_task_is_made_anew(comfy: ComfyUI, service: Service) -> None:
+def test_failed_task_is_submitted_again(comfy: ComfyUI, service: Service) -> None:
     service.faults({"at": "task", "kind": "fail", "reason": "InternalError: set by a test"})
     graph, made = graph_of(comfy, seed=51)
 
@@ -28,7 +28,7 @@ def test_a_failed_task_is_made_anew(comfy: ComfyUI, service: Service) -> None:
     assert len(service.posts()) == 2
 
 
-def test_a_deleted_video_is_fetched_again(comfy: ComfyUI, service: Service) -> None:
+def test_deleted_video_is_fetched_again(comfy: ComfyUI, service: Service) -> None:
     graph, made = graph_of(comfy, seed=52)
 
     [path] = comfy.run(graph).files(made.wait)
@@ -40,7 +40,7 @@ def test_a_deleted_video_is_fetched_again(comfy: ComfyUI, service: Service) -> N
     assert len(service.posts()) == 1
 
 
-def test_nothing_runs_again_without_a_reason(comfy: ComfyUI, service: Service) -> None:
+def test_unchanged_graph_runs_nothing_again(comfy: ComfyUI, service: Service) -> None:
     graph, made = graph_of(comfy, seed=53)
 
     first, second = comfy.run(graph), comfy.run(graph)

@@ -30,7 +30,7 @@ CASES: dict[str, tuple[dict[str, Any], str, list[str]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_an_error_of_the_service_is_readable_on_the_node(case: str, comfy: ComfyUI, service: Service) -> None:
+def test_service_error_is_readable_on_the_node(case: str, comfy: ComfyUI, service: Service) -> None:
     fault, where, words = CASES[case]
     service.faults(fault)
     graph = Graph()

@@ -99,7 +99,7 @@ def fetch(url: str, method: str = "GET", **headers: str) -> httpx.Response:
     return httpx.request(method, url, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
-def test_the_service_fetches_what_comfyui_gives_out(configured: Configured, service: Service) -> None:
+def test_route_serves_files_to_the_service(configured: Configured, service: Service) -> None:
     configured.give_out()
     run, graph, node = configured.run(submit=True)
     assert run.error is None, run.error
@@ -109,7 +109,7 @@ def test_the_service_fetches_what_comfyui_gives_out(configured: Configured, serv
     assert len(run.files(str(max(int(name) for name in graph.prompt)))) == 1  # the video of the Wait node
 
 
-def test_type_length_range_and_head(configured: Configured) -> None:
+def test_route_answers_with_type_length_and_ranges(configured: Configured) -> None:
     configured.give_out()
     url = configured.url()
     whole = fetch(url)
@@ -133,7 +133,7 @@ def test_type_length_range_and_head(configured: Configured) -> None:
         assert fetch(url, method).status_code == 405
 
 
-def test_sound_has_its_own_type(configured: Configured) -> None:
+def test_route_serves_audio_with_its_own_type(configured: Configured) -> None:
     import io
     import wave
 
@@ -151,7 +151,7 @@ def test_sound_has_its_own_type(configured: Configured) -> None:
     assert fetch(url).headers["content-type"] == "audio/wav"
 
 
-def test_nothing_else_is_reachable(configured: Configured) -> None:
+def test_route_serves_nothing_else(configured: Configured) -> None:
     """Traversal, guesses, the folder itself, other files in it, links, and what has ended: all the same 404."""
     configured.give_out()
     url = configured.url()
@@ -203,7 +203,7 @@ def _raw_get(port: int, path: str) -> tuple[int, bytes]:
     return answer.status, answer.read()
 
 
-def test_a_file_ends(configured: Configured) -> None:
+def test_url_expires(configured: Configured) -> None:
     configured.give_out(expires_hours=3 / 3600)
     url = configured.url()
     deadline = time.monotonic() + 60
@@ -212,7 +212,7 @@ def test_a_file_ends(configured: Configured) -> None:
     assert status == 404
 
 
-def test_links_survive_a_restart(configured: Configured) -> None:
+def test_url_survives_a_restart(configured: Configured) -> None:
     """A file that was put before ComfyUI started is given out, and one that ended meanwhile is gone."""
     live, ended = configured.put_before
     assert fetch(live.url).content == BEFORE
@@ -220,7 +220,7 @@ def test_links_survive_a_restart(configured: Configured) -> None:
     assert not (configured.user / FOLDER / ended.url.rpartition("/")[2]).exists()
 
 
-def test_the_check_command_finds_comfyui_from_outside(configured: Configured) -> None:
+def test_check_command_finds_comfyui_from_outside(configured: Configured) -> None:
     configured.give_out()
     done = subprocess.run(
         [sys.executable, "-m", "nodes.check", str(configured.comfy.base)],
@@ -234,7 +234,7 @@ def test_the_check_command_finds_comfyui_from_outside(configured: Configured) ->
     assert "The key is valid" in done.stdout and KEY not in done.stdout + done.stderr
 
 
-def test_a_storage_that_is_not_set_up_does_not_hold_up_a_paid_task(configured: Configured) -> None:
+def test_unconfigured_storage_stops_uploads_only(configured: Configured) -> None:
     """Only uploads need it: the error is theirs, and it names the setting."""
     configured.configure("s3", endpoint="https://s3.invalid")
     run, _, _ = configured.run()
@@ -246,7 +246,7 @@ def test_a_storage_that_is_not_set_up_does_not_hold_up_a_paid_task(configured: C
     assert other.error is None or "storage" not in other.error.message
 
 
-def test_interrupt_ends_an_upload(configured: Configured) -> None:
+def test_upload_is_interrupted(configured: Configured) -> None:
     """The server takes the connection and never says a word. The next prompt goes on as if nothing had been."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/up"
@@ -267,7 +267,7 @@ NOT_FETCHED = {"at": "task", "kind": "fail", "reason": "InvalidParameter.DataIns
 
 
 @pytest.mark.parametrize("fault", [REFUSED, NOT_FETCHED], ids=["at once", "by the task"])
-def test_a_picture_that_the_service_refuses_inline(
+def test_inline_image_that_the_service_refuses_names_the_other_storages(
     fault: dict[str, Any], configured: Configured, service: Service
 ) -> None:
     """The error says what happened and which storages there are; the upload said before what it does."""
@@ -281,7 +281,7 @@ def test_a_picture_that_the_service_refuses_inline(
     assert any("does not document" in text for text in run.texts_of(upload))
 
 
-def test_no_secret_of_a_storage_is_told_anywhere(configured: Configured, tmp_path: Path) -> None:
+def test_secrets_of_a_storage_appear_nowhere(configured: Configured, tmp_path: Path) -> None:
     """Good and bad uploads through http and s3; then every file ComfyUI wrote and every answer it gives is searched."""
     echo = web.Response(status=500, text=f"you sent {UPLOAD_KEY} and {TOKEN}")
     errors, runs = [], []

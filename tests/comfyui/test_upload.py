@@ -31,7 +31,7 @@ def run(comfy: ComfyUI, graph: Graph) -> Run:
     return done
 
 
-def test_a_batch_of_pictures_gives_a_url_each_and_the_same_picture_one(comfy: ComfyUI) -> None:
+def test_upload_image_gives_a_url_for_each_different_image(comfy: ComfyUI) -> None:
     graph = Graph()
     names = [comfy.upload(f"batch{seed}.png", png(photo(400, 300, seed=seed))) for seed in (1, 2, 1)]
     loaded = [graph.add("LoadImage", image=name) for name in names]
@@ -51,7 +51,7 @@ def test_a_batch_of_pictures_gives_a_url_each_and_the_same_picture_one(comfy: Co
             assert set(opened.info) <= {"srgb"}
 
 
-def test_what_was_changed_is_shown_on_the_node(comfy: ComfyUI) -> None:
+def test_upload_image_shows_what_was_changed(comfy: ComfyUI) -> None:
     graph = Graph()
     name = comfy.upload("small.png", png(photo(200, 300, seed=31)))
     node = upload_image(graph, name)
@@ -63,7 +63,7 @@ def test_what_was_changed_is_shown_on_the_node(comfy: ComfyUI) -> None:
     assert inspect_media(stored(kept(done, urls)[0]), "image_url").height == 360
 
 
-def test_a_sound(comfy: ComfyUI) -> None:
+def test_upload_audio_stores_a_wav(comfy: ComfyUI) -> None:
     graph = Graph()
     node = upload_audio(graph, comfy.upload("long.wav", wav(melody(31.0))))
     urls = keep(graph, (node, 0))
@@ -75,7 +75,7 @@ def test_a_sound(comfy: ComfyUI) -> None:
     assert any("30 s" in text for text in done.texts_of(node))
 
 
-def test_a_clip_inside_the_limits_is_stored_byte_for_byte(comfy: ComfyUI, tmp_path: Path) -> None:
+def test_upload_video_stores_a_clip_inside_the_limits_byte_for_byte(comfy: ComfyUI, tmp_path: Path) -> None:
     data = photo_clip(tmp_path / "clip.mp4", width=320, height=240, seconds=3).read_bytes()
     graph = Graph()
     node = upload_video(graph, comfy.upload("clip.mp4", data), on_limit="error")
@@ -87,7 +87,7 @@ def test_a_clip_inside_the_limits_is_stored_byte_for_byte(comfy: ComfyUI, tmp_pa
     assert kept(done, duration) == [3.0]
 
 
-def test_the_graph_that_save_video_writes_stays_here(comfy: ComfyUI) -> None:
+def test_upload_video_strips_the_graph_that_save_video_writes(comfy: ComfyUI) -> None:
     made = Graph()
     images = made.add("EmptyImage", width=320, height=240, batch_size=60, color=0x4080C0)
     video = made.add("CreateVideo", images=(images, 0), fps=30.0)
@@ -106,7 +106,7 @@ def test_the_graph_that_save_video_writes_stays_here(comfy: ComfyUI) -> None:
     assert any("without its tags (prompt)" in text for text in done.texts_of(node))
 
 
-def test_a_long_clip_is_cut_to_its_end(comfy: ComfyUI, tmp_path: Path) -> None:
+def test_upload_video_cuts_a_long_clip_to_its_end(comfy: ComfyUI, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "long.mkv", frames=120, fps=10, sound=12.0)
     graph = Graph()
     node = upload_video(graph, comfy.upload("long.mkv", path.read_bytes()))
@@ -119,7 +119,7 @@ def test_a_long_clip_is_cut_to_its_end(comfy: ComfyUI, tmp_path: Path) -> None:
     assert any("last 10 s" in text for text in done.texts_of(node))
 
 
-def test_frames_that_a_graph_made_into_a_video(comfy: ComfyUI) -> None:
+def test_upload_video_takes_frames_that_a_graph_made_into_a_video(comfy: ComfyUI) -> None:
     graph = Graph()
     images = graph.add("EmptyImage", width=321, height=241, batch_size=48, color=0x808080)
     video = graph.add("CreateVideo", images=(images, 0), fps=24.0)
@@ -140,7 +140,7 @@ def test_frames_that_a_graph_made_into_a_video(comfy: ComfyUI) -> None:
         ("Wan27UploadImage", {"on_limit": "fit", "format": "gif"}, ["format", "gif", "png", "jpeg", "webp"]),
     ],
 )
-def test_a_value_that_no_combo_has_is_refused_when_queued(
+def test_upload_refuses_unknown_combo_values_when_queued(
     name: str, inputs: dict[str, Any], words: list[str], comfy: ComfyUI
 ) -> None:
     graph = Graph()
@@ -155,7 +155,7 @@ def test_a_value_that_no_combo_has_is_refused_when_queued(
     assert all(word in text for word in words), text
 
 
-def test_the_server_answers_while_a_batch_of_4k_pictures_is_encoded(comfy: ComfyUI, measured: Measured) -> None:
+def test_server_answers_while_a_batch_of_4k_images_is_encoded(comfy: ComfyUI, measured: Measured) -> None:
     noise = np.random.default_rng(3).integers(0, 48, (2160, 3840, 3), np.uint8)
     ramp = np.linspace(0, 200, 3840).astype(np.uint8)[None, :, None]
     graph = Graph()

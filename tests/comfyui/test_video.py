@@ -36,7 +36,7 @@ from tests.service import FPS, KEY, Service
 FRAMES = SECONDS * FPS
 
 
-def test_a_first_frame_becomes_a_video(comfy: ComfyUI, service: Service) -> None:
+def test_first_frame_becomes_a_video(comfy: ComfyUI, service: Service) -> None:
     service.faults({"at": "task", "kind": "slow", "seconds": 2})  # there is a way for the bar to go
     source = photo(750, 1000, seed=1)
     graph = Graph()
@@ -136,7 +136,7 @@ def _same_sound(one: np.ndarray, other: np.ndarray, samples: int) -> bool:
     return float(np.corrcoef(a, b)[0, 1]) > 0.95
 
 
-def test_a_clip_is_continued(comfy: ComfyUI, service: Service, tmp_path: Path) -> None:
+def test_first_clip_is_continued(comfy: ComfyUI, service: Service, tmp_path: Path) -> None:
     source = photo_clip(tmp_path / "clip.mp4", width=640, height=480, seconds=2, fps=FPS)
     graph = Graph()
     uploaded = upload_video(graph, comfy.upload("clip.mp4", source.read_bytes()))
@@ -157,7 +157,7 @@ def test_a_clip_is_continued(comfy: ComfyUI, service: Service, tmp_path: Path) -
     assert "image_url" not in post["body"]
 
 
-def test_a_batch_of_three_images_gives_three_videos(comfy: ComfyUI, service: Service) -> None:
+def test_batch_of_three_images_gives_three_videos(comfy: ComfyUI, service: Service) -> None:
     service.faults({"at": "task", "kind": "slow", "seconds": 2, "count": None})
     sources = [photo(640, 480, seed=seed) for seed in (4, 5, 6)]
     graph = Graph()
@@ -183,7 +183,7 @@ def test_a_batch_of_three_images_gives_three_videos(comfy: ComfyUI, service: Ser
     assert overlapped(service, task_ids)
 
 
-def test_four_pairs_take_about_the_time_of_one(comfy: ComfyUI, service: Service, measured: Measured) -> None:
+def test_pairs_run_at_the_same_time(comfy: ComfyUI, service: Service, measured: Measured) -> None:
     name = comfy.upload("pairs.png", png(photo(480, 480, seed=8)))
 
     def pairs(count: int, seed: int) -> tuple[float, list[str]]:
@@ -249,7 +249,7 @@ def newer_core(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
 
 @pytest.mark.parametrize("in_memory", [False, True])
-def test_a_slice_of_a_newer_core_has_the_decoder_too(newer_core: ModuleType, tmp_path: Path, in_memory: bool) -> None:
+def test_slice_of_a_newer_core_has_the_decoder_too(newer_core: ModuleType, tmp_path: Path, in_memory: bool) -> None:
     path = write(tmp_path / "clip.mp4", Clip())
     video = newer_core.Wan27Video(BytesIO(path.read_bytes()) if in_memory else str(path))
 
@@ -264,7 +264,7 @@ def test_a_slice_of_a_newer_core_has_the_decoder_too(newer_core: ModuleType, tmp
     assert np.array_equal(again.get_components_internal(None).images, frames[8:12])
 
 
-def test_what_a_newer_core_makes_otherwise_stays_as_it_is(newer_core: ModuleType) -> None:
+def test_other_videos_of_a_newer_core_stay_as_they_are(newer_core: ModuleType) -> None:
     video = newer_core.Wan27Video("clip.mp4")
 
     assert video.as_trimmed(0, 3, strict_duration=True) is None

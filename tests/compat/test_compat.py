@@ -20,7 +20,7 @@ print("{}.{}".format(*sys.version_info[:2]))
 
 
 @pytest.mark.parametrize("version", pins.PYTHONS)
-def test_every_shipped_file_compiles(version: str) -> None:
+def test_shipped_files_compile_on_every_python(version: str) -> None:
     python = venvs.find_python(version)
     if not python:
         pytest.skip(f"Python {version} is not on this machine")
@@ -30,15 +30,15 @@ def test_every_shipped_file_compiles(version: str) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, version), done.stderr
 
 
-def test_this_python_is_found() -> None:
+def test_find_python_finds_this_one() -> None:
     assert venvs.find_python("{}.{}".format(*sys.version_info[:2])) == sys.executable
 
 
-def test_a_python_that_is_not_here_is_not_found() -> None:
+def test_find_python_returns_none_for_one_that_is_not_installed() -> None:
     assert venvs.find_python("3.1") is None
 
 
-def test_the_lowest_versions_are_those_of_the_requirements() -> None:
+def test_lowest_versions_are_those_of_the_requirements() -> None:
     for line in (pins.REPO / "requirements.txt").read_text().split():
         name, bound = line.split(">=")
         assert pins.lowest("3.10")[name] == bound

@@ -16,7 +16,7 @@ def _build(folder: Path) -> None:
     (folder / "file").write_text("whole")
 
 
-def test_built_once(tmp_path: Path) -> None:
+def test_cache_builds_once(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     first = cache.ensure("thing", ["recipe", 1], "a thing", _build)
 
@@ -27,13 +27,13 @@ def test_built_once(tmp_path: Path) -> None:
     assert (first / "file").read_text() == "whole"
 
 
-def test_another_recipe_is_another_folder(tmp_path: Path) -> None:
+def test_cache_gives_another_recipe_another_folder(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     assert cache.ensure("thing", [1], "a thing", _build) != cache.ensure("thing", [2], "a thing", _build)
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SetupError, OSError])
-def test_what_was_interrupted_is_built_anew(tmp_path: Path, interruption: type[BaseException]) -> None:
+def test_cache_builds_again_what_was_interrupted(tmp_path: Path, interruption: type[BaseException]) -> None:
     cache = Cache(tmp_path)
 
     def halfway(folder: Path) -> None:
@@ -47,7 +47,7 @@ def test_what_was_interrupted_is_built_anew(tmp_path: Path, interruption: type[B
     assert [file.name for file in built.iterdir()] == ["file"]
 
 
-def test_two_at_once_build_once(tmp_path: Path) -> None:
+def test_cache_builds_once_for_two_at_a_time(tmp_path: Path) -> None:
     script = f"""
 import sys
 sys.path.insert(0, {str(REPO)!r})
@@ -66,7 +66,7 @@ Cache(root).ensure("thing", [1], "a thing", build)
     assert (tmp_path / "builds").read_text() == "built\n"
 
 
-def test_scripts_name_the_folder_they_end_up_in(tmp_path: Path) -> None:
+def test_cache_scripts_name_their_final_folder(tmp_path: Path) -> None:
     def build(folder: Path) -> None:
         (folder / "bin").mkdir()
         (folder / "bin" / "tool").write_text(f"#!{folder}/bin/python\n")
@@ -76,12 +76,12 @@ def test_scripts_name_the_folder_they_end_up_in(tmp_path: Path) -> None:
     assert (built / "bin" / "tool").read_text() == f"#!{built}/bin/python\n"
 
 
-def test_a_failing_step_shows_the_end_of_its_output(tmp_path: Path) -> None:
+def test_cache_run_shows_the_end_of_a_failing_step(tmp_path: Path) -> None:
     step = [sys.executable, "-c", "print('no such package'); raise SystemExit(3)"]
     with pytest.raises(SetupError, match=r"ended with 3(.|\n)*no such package(.|\n)*setup.log"):
         Cache(tmp_path).run(step)
 
 
-def test_the_cache_lies_where_the_user_wants_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_cache_root_is_where_the_user_wants_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_root() == tmp_path / "wan27-video"

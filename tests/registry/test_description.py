@@ -17,7 +17,7 @@ MOST_PIXELS = (800, 400)
 SYSTEMS = ("OS Independent", "Microsoft", "POSIX", "MacOS")
 
 
-def test_the_name_is_one_the_registry_takes() -> None:
+def test_name_is_one_the_registry_takes() -> None:
     name = PROJECT["name"]
     assert name == "wan27-video"  # the pack's address in the registry: it never changes
     assert len(name) < 100
@@ -25,17 +25,17 @@ def test_the_name_is_one_the_registry_takes() -> None:
     assert re.fullmatch(r"[A-Za-z](?:[A-Za-z0-9]|[-_.](?![-_.]))*", name)
 
 
-def test_the_version_has_three_numbers_and_a_place_in_the_changelog() -> None:
+def test_version_has_three_numbers_and_a_place_in_the_changelog() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", PROJECT["version"])
     assert f"## {PROJECT['version']}" in (REPO / "CHANGELOG.md").read_text()
 
 
-def test_the_licence_is_a_table_and_the_file_is_there() -> None:
+def test_licence_is_a_table_and_the_file_exists() -> None:
     assert PROJECT["license"] == {"text": "MIT"}
     assert (REPO / "LICENSE").read_text().startswith("MIT License")
 
 
-def test_what_the_registry_shows_is_filled_in() -> None:
+def test_description_is_filled_in() -> None:
     assert 20 < len(PROJECT["description"]) < 200
     assert COMFY["DisplayName"] == "Wan 2.7 Video"
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", COMFY["PublisherId"])
@@ -47,7 +47,7 @@ def test_what_the_registry_shows_is_filled_in() -> None:
     assert all(system.startswith(SYSTEMS) for system in systems)
 
 
-def test_the_icon_is_the_file_in_the_repository() -> None:
+def test_icon_is_the_file_in_the_repository() -> None:
     icon = REPO / ".github" / "icon.png"
     assert COMFY["Icon"].endswith("/" + icon.name)
     with Image.open(icon) as picture:
@@ -56,7 +56,7 @@ def test_the_icon_is_the_file_in_the_repository() -> None:
         assert picture.height <= MOST_PIXELS[1]
 
 
-def test_the_loader_is_told_nothing_twice() -> None:
+def test_description_tells_the_loader_nothing_twice() -> None:
     """ComfyUI reads WEB_DIRECTORY from `__init__.py`; [tool.comfy] web would serve the folder a second time."""
     assert "web" not in COMFY
     init = (REPO / "__init__.py").read_text()
@@ -64,12 +64,12 @@ def test_the_loader_is_told_nothing_twice() -> None:
     assert 'WEB_DIRECTORY = "./web"' in init
 
 
-def test_both_lists_of_requirements_are_the_same() -> None:
+def test_requirements_are_the_same_in_both_lists() -> None:
     lines = (REPO / "requirements.txt").read_text().split()
     assert sorted(lines) == sorted(PROJECT["dependencies"])
 
 
-def test_every_python_that_is_named_is_one_that_is_tried() -> None:
+def test_pythons_that_are_named_are_tried() -> None:
     from tests.compat import pins
 
     named = [line.rsplit(" ", 1)[1] for line in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", line)]
@@ -88,7 +88,7 @@ def test_placeholders_are_found_until_they_are_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workflow", ["test.yml", "publish.yml"])
-def test_the_workflows_are_yaml_with_steps(workflow: str) -> None:
+def test_workflows_are_yaml_with_steps(workflow: str) -> None:
     yaml = pytest.importorskip("yaml", reason="ComfyUI's requirements bring it")
     document = yaml.safe_load((REPO / ".github" / "workflows" / workflow).read_text())
     assert document["name"]

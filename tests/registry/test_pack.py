@@ -19,7 +19,7 @@ MOST_BYTES = 5_000_000
 
 
 @pytest.mark.parametrize("git", [True, False], ids=["with git", "without git"])
-def test_the_zip_holds_the_shipped_files_and_no_others(tmp_path: Path, git: bool) -> None:
+def test_zip_holds_the_shipped_files_and_no_others(tmp_path: Path, git: bool) -> None:
     folder = copy(REPO, tmp_path / "copy", git=git)
     done = comfy_cli.run("node", "pack", cwd=folder, home=tmp_path / "home")
     assert done.returncode == 0, done.stdout

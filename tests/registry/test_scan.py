@@ -24,13 +24,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy(REPO, tmp_path_factory.mktemp("checkout"), git=False)
 
 
-def test_no_shipped_file_has_a_spelling_that_the_scanner_fires_on() -> None:
+def test_scan_finds_nothing_in_the_shipped_files() -> None:
     findings = scan(REPO, shipped(REPO))
     assert not findings, report(findings)
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_a_spelling_put_back_is_found(tmp_path: Path, spelling: str) -> None:
+def test_scan_finds_a_spelling_put_back(tmp_path: Path, spelling: str) -> None:
     folder = copy(REPO, tmp_path / "checkout", git=False)
     lines = {}
     for place, line in PLACES.items():
@@ -44,26 +44,26 @@ def test_a_spelling_put_back_is_found(tmp_path: Path, spelling: str) -> None:
         assert f"{place}:{number}: `{spelling}`" in report(findings)
 
 
-def test_what_is_not_shipped_is_not_scanned(folder: Path) -> None:
+def test_scan_leaves_out_what_is_not_shipped(folder: Path) -> None:
     (folder / "tests" / "put_back.py").write_text("# eval(\n")
     assert not scan(folder, shipped(folder))
     assert "tests/put_back.py" not in shipped(folder)
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "plan.md", "scripts/tool.py", ".env", "key.pem", "nodes.py", "web.zip"])
-def test_a_new_file_beside_the_pack_stays_out(folder: Path, name: str) -> None:
+def test_ignore_file_keeps_out_new_files_beside_the_pack(folder: Path, name: str) -> None:
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_text("")
     assert name not in shipped(folder)
 
 
-def test_every_reader_of_such_files_leaves_the_same() -> None:
+def test_ignore_file_means_the_same_to_every_reader() -> None:
     names = checkout(REPO)
     styles = {style: not_ignored(REPO, names, style=style) for style in ("gitwildmatch", "gitignore")}
     assert styles["gitwildmatch"] == styles["gitignore"] == shipped(REPO)
 
 
-def test_everything_the_pack_needs_is_shipped() -> None:
+def test_shipped_files_are_all_the_pack_needs() -> None:
     names = shipped(REPO)
     tops = {name.split("/")[0] for name in names}
     assert tops >= {"__init__.py", "nodes", "web", "pyproject.toml", "requirements.txt", "README.md", "LICENSE"}

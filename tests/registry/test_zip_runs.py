@@ -28,7 +28,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.comfyui
-def test_the_zip_alone_runs_the_demo(installed: Path, tmp_path: Path) -> None:
+def test_zip_alone_runs_the_demo(installed: Path, tmp_path: Path) -> None:
     with ComfyUI(tmp_path / "comfyui", pack=installed) as comfy:
         assert demo.run_in(comfy) == []
         nodes = comfy.get_json("/object_info")
