@@ -15,6 +15,7 @@ LONGEST = ("browser", "comfyui", "money", "storage in comfyui")
 Measured = Callable[[str], None]
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if _folder(item) in {"comfyui", "browser"}:
