@@ -5,8 +5,6 @@ IN_HOST = $(PYTHON) -m tests.host
 PYTEST_ARGS ?=
 COMPAT ?=
 WORKERS ?= 2
-# A worker runs all tests that share a ComfyUI; tests/conftest.py puts the longest groups first.
-IN_GROUPS = --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help demo start test lint format soak bench compat setup clean distclean
 .DEFAULT_GOAL := help
@@ -21,7 +19,7 @@ start:  ## a ComfyUI with the pack on 127.0.0.1:8188 (PORT=… for another) to c
 	@$(IN_HOST) python -m tests.host.start
 
 test: lint  ## lint, types and every test but soak (PYTEST_ARGS='-k …' to choose, WORKERS=0 for one after the other)
-	@$(IN_HOST) --browser python -m pytest -m "not soak" -n $(WORKERS) $(IN_GROUPS) $(PYTEST_ARGS)
+	@$(IN_HOST) --browser python -m pytest -m "not soak" -n $(WORKERS) $(PYTEST_ARGS)
 
 lint:  ## ruff, mypy, and the structure of nodes/
 	@$(IN_HOST) python -m ruff check .

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
-
-TESTS = Path(__file__).resolve().parent
 
 LONGEST = ("browser", "comfyui", "money", "storage in comfyui")
 """The groups that start first when workers share the tests; a worker runs a group from start to end."""
@@ -15,30 +14,42 @@ LONGEST = ("browser", "comfyui", "money", "storage in comfyui")
 Measured = Callable[[str], None]
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if _folder(item) in {"comfyui", "browser"}:
-            item.add_marker(getattr(pytest.mark, _folder(item)))
+        if (folder := _path(item.nodeid).parts[0]) in {"comfyui", "browser"}:
+            item.add_marker(getattr(pytest.mark, folder))
     if hasattr(config, "workerinput"):  # one of pytest-xdist's workers
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group(_group(item)))
         rank = {group: number for number, group in enumerate(LONGEST)}
-        items.sort(key=lambda item: rank.get(_group(item), len(rank)))
+        items.sort(key=lambda item: rank.get(_group(item.nodeid), len(rank)))
     else:
         # While it drives a browser, Playwright runs an event loop in the main thread, where only one can run.
-        items.sort(key=lambda item: _folder(item) == "browser")
+        items.sort(key=lambda item: _path(item.nodeid).parts[0] == "browser")
 
 
-def _folder(item: pytest.Item) -> str:
-    return item.path.relative_to(TESTS).parts[0]
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Hand out whole groups, in the order of collection."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)
+
+    config.option.loadscopereorder = False
+    return GroupScheduling(config, log)
 
 
-def _group(item: pytest.Item) -> str:
-    """Return the tests that one worker runs: they share a ComfyUI, or whatever their module sets up."""
-    if _folder(item) == "comfyui":
-        return {"test_money": "money", "test_storage": "storage in comfyui"}.get(item.path.stem, "comfyui")
-    return "browser" if _folder(item) == "browser" else str(item.path.relative_to(TESTS))
+def _path(nodeid: str) -> PurePosixPath:
+    """Return the path of a test's file below tests/."""
+    return PurePosixPath(nodeid.partition("::")[0]).relative_to("tests")
+
+
+def _group(nodeid: str) -> str:
+    """Return which tests one worker runs: they share a ComfyUI, or whatever their module sets up."""
+    path = _path(nodeid)
+    if path.parts[0] == "comfyui":
+        return {"test_money": "money", "test_storage": "storage in comfyui"}.get(path.stem, "comfyui")
+    return "browser" if path.parts[0] == "browser" else str(path)
 
 
 @pytest.fixture
