@@ -116,7 +116,7 @@ def _kept_length(length: int, rate: int, bounds: AudioBounds, strict: bool, name
     if length < bounds.min_seconds * rate:
         raise MediaError(
             f"{name} lasts {_seconds(length, rate)}; at least {bounds.min_seconds:g} s are needed. "
-            "Add silence at its end or use longer audio."
+            "Add silence at its end or take a longer one."
         )
     most = math.floor(bounds.max_seconds * rate)
     if length > most and strict:

@@ -134,7 +134,7 @@ def _problems(
     """
     if seconds < Fraction(bounds.min_seconds) - _CLOCK:
         raise MediaError(
-            f"The clip lasts {float(seconds):.6g} s; at least {bounds.min_seconds:g} s are needed. Use a longer one."
+            f"The clip lasts {float(seconds):.6g} s; at least {bounds.min_seconds:g} s are needed. Take a longer one."
         )
     check_aspect(*size, bounds.max_aspect, name="The clip")
     shortest, longest = shortest or seconds, longest or seconds
