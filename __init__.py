@@ -8,7 +8,7 @@ WEB_DIRECTORY = "./web"
 
 
 async def comfy_entrypoint() -> Any:
-    """ComfyUI asks for the nodes here; nothing is imported before."""
+    """Return the extension for ComfyUI; nothing is imported before this call."""
     from .nodes.extension import Wan27Extension
 
     return Wan27Extension()

@@ -1,1 +1,1 @@
-"""All shipped Python of the pack. Light on purpose: nodes are imported by `extension`, when ComfyUI asks for them."""
+"""The Python code of the pack. Imports nothing by itself: ComfyUI loads the nodes through `extension`."""

@@ -1,4 +1,4 @@
-"""Wan 2.7 Decode Video: from a file to frames and sound."""
+"""Wan 2.7 Decode Video: from a file to frames and audio."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
+from .comfy.node_schema import CATEGORY
 from .comfy.prompt_graph import outputs_in_use
 from .comfy.runtime import Job, executing_node_id, in_thread, show_text
-from .image_to_video import CATEGORY
 
 if TYPE_CHECKING:
     from .media.decode.decode import Decoded, DecodeOptions
@@ -21,27 +21,28 @@ IMAGES, AUDIO, FPS, FRAME_COUNT, LAST_FRAME = range(5)
 
 
 class Wan27DecodeVideo(io.ComfyNode):
-    """Any VIDEO to IMAGE and AUDIO, only as much of it as the graph uses."""
+    """Decodes any VIDEO to IMAGE and AUDIO, only as much of it as the graph uses."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Return inputs, outputs and texts."""
         return io.Schema(
             node_id="Wan27DecodeVideo",
             display_name="Wan 2.7 Decode Video",
             category=CATEGORY,
             description=(
-                "Turns a video into frames and sound. Only outputs that are linked are decoded, and only the part "
-                "asked for takes memory."
+                "Turns a video into frames and audio. Only linked outputs are decoded, and only the requested part "
+                "takes memory."
             ),
             inputs=[
-                io.Video.Input("video", tooltip="Any video, for instance that of Wan 2.7 Wait for Video."),
+                io.Video.Input("video", tooltip="Any video, for example from Wan 2.7 Wait for Video."),
                 io.Float.Input(
                     "start_time",
                     default=0.0,
                     min=0.0,
                     max=86400.0,
                     step=0.01,
-                    tooltip="Seconds to leave out at the start. The sound starts there too.",
+                    tooltip="Seconds to skip at the start. The audio starts there too.",
                 ),
                 io.Float.Input(
                     "duration",
@@ -49,56 +50,59 @@ class Wan27DecodeVideo(io.ComfyNode):
                     min=0.0,
                     max=86400.0,
                     step=0.01,
-                    tooltip="Seconds to give out, frames and sound. 0 is to the end.",
+                    tooltip="Seconds of frames and audio to output. 0 means to the end.",
                 ),
                 io.Int.Input(
                     "every_nth",
                     default=1,
                     min=1,
                     max=1000,
-                    tooltip="Give out only every n-th frame, beginning with the first. fps becomes that much smaller.",
+                    tooltip="Output only every n-th frame, beginning with the first. fps is divided by n.",
                 ),
                 io.Int.Input(
                     "max_frames",
                     default=0,
                     min=0,
                     max=1_000_000,
-                    tooltip="Stop after this many frames, and cut the sound there. 0 is all.",
+                    tooltip="Stop after this many frames, and cut the audio there. 0 means all.",
                 ),
                 io.Int.Input(
                     "max_side",
                     default=0,
                     min=0,
                     max=16384,
-                    tooltip="Scale frames down until the longer side has this many pixels. 0 leaves them as they are.",
+                    tooltip="Scale frames down until the longer side has this many pixels. 0 keeps their size.",
                 ),
             ],
             outputs=[
                 io.Image.Output(
-                    "images", display_name="images", tooltip="The frames, RGB. Not decoded when nothing is linked here."
+                    "images", display_name="images", tooltip="The frames, RGB. Not decoded if nothing is linked here."
                 ),
                 io.Audio.Output(
                     "audio",
                     display_name="audio",
-                    tooltip="The sound of the same part; silence of that length when the video has none.",
+                    tooltip="The audio of the same part; silence of the same length if the video has no audio.",
                 ),
                 io.Float.Output(
                     "fps",
                     display_name="fps",
-                    tooltip="Frames a second at which the frames given out play, every_nth counted in.",
+                    tooltip="Frames per second at which these frames play, with every_nth taken into account.",
                 ),
-                io.Int.Output("frame_count", display_name="frame_count", tooltip="How many frames are given out."),
+                io.Int.Output("frame_count", display_name="frame_count", tooltip="The number of frames."),
                 io.Image.Output(
                     "last_frame",
                     display_name="last_frame",
-                    tooltip="The last of the frames, say as the first frame of a next video. Alone it is quick.",
+                    tooltip=(
+                        "The last of these frames, for example as the first frame of the next video. Quick if only "
+                        "this is linked."
+                    ),
                 ),
             ],
         )
 
     @classmethod
     def fingerprint_inputs(cls, **_: Any) -> str:
-        """Run again when an output was linked that the cached result does not have."""
+        """Run again if an output was linked that the cached result lacks."""
         return " ".join(name for name, wanted in _wanted().items() if wanted)
 
     @classmethod
@@ -111,7 +115,11 @@ class Wan27DecodeVideo(io.ComfyNode):
         max_frames: int = 0,
         max_side: int = 0,
     ) -> io.NodeOutput:
-        """Decode in a thread. Raises MediaError with the way out for the person at the graph."""
+        """Decode in a thread.
+
+        Raises:
+            MediaError: with what the user can do about it.
+        """
         from .media.decode.decode import DecodeOptions
 
         options = DecodeOptions(
@@ -137,14 +145,14 @@ class Wan27DecodeVideo(io.ComfyNode):
 
 
 def _wanted() -> dict[str, bool]:
-    """The want_ options that this node's links ask for; all of them where the links cannot be known."""
+    """Return the want_ options that the links of this node require; all of them if the links cannot be known."""
     used = outputs_in_use()
     names = {"want_images": IMAGES, "want_audio": AUDIO, "want_last_frame": LAST_FRAME}
     return {name: used is None or index in used for name, index in names.items()}
 
 
 def _or_blocked(value: Any, name: str) -> Any:
-    """A readable error instead of None, should something take an output that no link led to."""
+    """Return a readable error instead of None, in case something uses an output that was not linked."""
     if value is not None:
         return value
     from comfy_execution.graph_utils import ExecutionBlocker

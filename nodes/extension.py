@@ -4,36 +4,23 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from .comfy.queue_budget import register as register_queue_check
 from .decode_video import Wan27DecodeVideo
 from .image_to_video import Wan27ImageToVideo
 from .panel.routes import register_routes
-from .services import resume_unfinished
+from .services import get_process
 from .upload import Wan27UploadAudio, Wan27UploadImage, Wan27UploadVideo
 from .wait_for_video import Wan27WaitForVideo
-
-_started = False
-
-
-def _start_once() -> None:
-    """Open the routes, watch what is queued, for the budget, and go on with what an earlier process paid for."""
-    global _started  # noqa: PLW0603 - a process loads the pack once
-    if not _started:
-        _started = True
-        register_routes()
-        register_queue_check()
-        resume_unfinished()
 
 
 class Wan27Extension(ComfyExtension):
     """The pack."""
 
     async def on_load(self) -> None:
-        """Called by newer cores only."""
+        """Start. Only newer cores call this."""
         _start_once()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        """The six nodes, in the order of the way the data goes."""
+        """Return the six nodes, in the order in which data passes through them."""
         _start_once()
         return [
             Wan27UploadImage,
@@ -43,3 +30,13 @@ class Wan27Extension(ComfyExtension):
             Wan27WaitForVideo,
             Wan27DecodeVideo,
         ]
+
+
+def _start_once() -> None:
+    """Add the routes, register the budget check of queued prompts, and resume tasks of an earlier process."""
+    process = get_process()
+    if not process.started:
+        process.started = True
+        register_routes(process)
+        process.queued_prompt.register()
+        process.resume_unfinished()

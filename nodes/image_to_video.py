@@ -6,62 +6,62 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
 from .api.request import MEDIA_FIELDS
-from .comfy import node_cache
-from .comfy.node_inputs import literal_problems, only, requests_of
+from .comfy.node_inputs import literal_problems, literal_value, requests_from_inputs
+from .comfy.node_schema import AUDIO_LIMITS, CATEGORY, CLIP_LIMITS, IMAGE_LIMITS, choice
 from .comfy.queue_budget import budget_problem
 from .comfy.runtime import executing_node_id, executing_prompt_id, show_text, until_interrupted
 from .core import limits
 from .core.limits import ON_REPEAT
+from .services import Services, get_process
 from .storage.inline import explain_refused_image
+
+if TYPE_CHECKING:
+    from .runner.models import Order
 
 log = logging.getLogger(__name__)
 
-CATEGORY = "video/Wan 2.7"
-
-_CLIP = limits.CLIP
-_IMAGE = limits.IMAGE
-_AUDIO = limits.AUDIO
-
 _URL_TOOLTIPS = {
     "image_url": (
-        "First frame: the url output of Wan 2.7 Upload Image, or a public URL. Excludes first_clip_url. "
-        f"{_IMAGE.min_side}-{_IMAGE.max_side} px a side, at most {_IMAGE.max_bytes // limits.MB} MB."
+        "First frame: the url output of Wan 2.7 Upload Image, or a public URL. Cannot be combined with first_clip_url. "
+        + IMAGE_LIMITS
     ),
     "last_frame_url": (
         "Last frame: the url output of Wan 2.7 Upload Image, or a public URL. Needs a first frame or a clip. "
-        f"{_IMAGE.min_side}-{_IMAGE.max_side} px a side, at most {_IMAGE.max_bytes // limits.MB} MB."
+        + IMAGE_LIMITS
     ),
     "first_clip_url": (
-        "Clip to continue: the url output of Wan 2.7 Upload Video, or a public URL. Excludes image_url and audio. "
-        f"mp4 or mov, {_CLIP.min_seconds:g}-{_CLIP.max_seconds:g} s, at most {_CLIP.max_bytes // limits.MB} MB."
+        "Clip to continue: the url output of Wan 2.7 Upload Video, or a public URL. Cannot be combined with image_url "
+        f"or audio. mp4 or mov. {CLIP_LIMITS}"
     ),
     "driving_audio_url": (
-        "Sound that drives lips and motion: the url output of Wan 2.7 Upload Audio, or a public URL. Needs a first "
-        f"frame. {_AUDIO.min_seconds:g}-{_AUDIO.max_seconds:g} s, at most {_AUDIO.max_bytes // limits.MB} MB. Longer "
-        "than duration is cut, shorter leaves the rest silent. Not linked: the model writes its own soundtrack."
+        "Audio that drives lips and motion: the url output of Wan 2.7 Upload Audio, or a public URL. Needs a first "
+        f"frame. {AUDIO_LIMITS} Audio longer than duration is cut; shorter audio leaves the rest silent. Not linked: "
+        "the model makes its own soundtrack."
     ),
 }
 
 
 class Wan27ImageToVideo(io.ComfyNode):
-    """Sends a request and gives out the id of the task. A list of URLs makes as many tasks, at the same time."""
+    """Sends requests and outputs the ids of their tasks. A list of URLs gives as many tasks, at the same time."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Return inputs, outputs and texts."""
         low, high = limits.DURATION_SECONDS
         return io.Schema(
             node_id="Wan27ImageToVideo",
             display_name="Wan 2.7 Image to Video",
             category=CATEGORY,
             description=(
-                "Asks the hosted Wan 2.7 service for a video and gives out its task id. This is the node that costs "
-                "money: whole output seconds times the price of the resolution. The same request is never paid twice. "
-                "Link task_id to Wan 2.7 Wait for Video. Without a key it runs in the sandbox, for free."
+                "Requests a video from the hosted Wan 2.7 service and outputs the id of its task. This is the only "
+                "node that costs money: whole output seconds times the price of the resolution. The same request is "
+                "never paid twice. Link task_id to Wan 2.7 Wait for Video. Without a key it runs in the sandbox, for "
+                "free."
             ),
             is_input_list=True,
             inputs=[
@@ -77,13 +77,11 @@ class Wan27ImageToVideo(io.ComfyNode):
                     default="",
                     tooltip=f"What to keep out of the video. At most {limits.NEGATIVE_PROMPT_CHARS} characters.",
                 ),
-                io.Combo.Input(
+                choice(
                     "resolution",
-                    options=list(limits.RESOLUTIONS),
+                    limits.RESOLUTIONS,
+                    "Sets the price. The aspect ratio follows the input; the area is about 1280x720 or 1920x1080.",
                     default=limits.DEFAULT_RESOLUTION,
-                    tooltip=(
-                        "Sets the price. The size follows the input's aspect; the area is near 1280x720 or 1920x1080."
-                    ),
                 ),
                 io.Int.Input(
                     "duration",
@@ -91,8 +89,8 @@ class Wan27ImageToVideo(io.ComfyNode):
                     min=low,
                     max=high,
                     tooltip=(
-                        f"Seconds of the whole video, {low}-{high}, each one billed. With a clip this is the "
-                        "total, the clip included, so it must be longer than the clip."
+                        f"Seconds of the whole video, {low}-{high}, each one billed. With a clip this is the total "
+                        "length including the clip, so it must be longer than the clip."
                     ),
                 ),
                 io.Int.Input(
@@ -100,12 +98,12 @@ class Wan27ImageToVideo(io.ComfyNode):
                     default=0,
                     min=limits.SEED[0],
                     max=limits.SEED[1],
-                    # Not True: frontends randomize such a seed after each queueing, and the next queueing would then
-                    # pay for a new video instead of collecting the one that is paid for.
+                    # Not True: frontends would change the seed after each queueing, and the next queueing would then
+                    # pay for a new video instead of collecting the one that was already submitted.
                     control_after_generate=False,
                     tooltip=(
-                        "Change it to get another video from the same inputs. With the same seed and inputs the video "
-                        "that was paid for is used again."
+                        "Change it to get another video from the same inputs. With the same seed and inputs, the video "
+                        "that you already paid for is used again."
                     ),
                 ),
                 io.Boolean.Input(
@@ -114,16 +112,13 @@ class Wan27ImageToVideo(io.ComfyNode):
                     tooltip="Let a language model of the service rewrite short prompts. Often better, a little slower.",
                 ),
                 io.Boolean.Input(
-                    "watermark", default=False, tooltip="Put the service's mark into the bottom right corner."
+                    "watermark", default=False, tooltip="Put the service's mark in the bottom right corner."
                 ),
-                io.Combo.Input(
+                choice(
                     "on_repeat",
-                    options=list(ON_REPEAT),
-                    default=ON_REPEAT[0],
-                    tooltip=(
-                        "reuse: a request that was paid for already gives its task and its video again, for free. "
-                        "submit_again: pay for another one, each time this node is queued."
-                    ),
+                    ON_REPEAT,
+                    "reuse: a request that was already submitted returns its task and its video again, for free. "
+                    "submit_again: pay for another video each time this node runs.",
                 ),
                 *(
                     io.String.Input(field, default="", optional=True, tooltip=_URL_TOOLTIPS[field])
@@ -135,25 +130,24 @@ class Wan27ImageToVideo(io.ComfyNode):
                     "task_id",
                     display_name="task_id",
                     is_output_list=True,
-                    tooltip="The task; link it to Wan 2.7 Wait for Video.",
+                    tooltip="The id of the task. Link it to Wan 2.7 Wait for Video.",
                 ),
                 io.Float.Output(
                     "estimated_cost",
                     display_name="estimated_cost",
                     is_output_list=True,
-                    tooltip="USD, from the prices in the settings: an estimate. 0 where nothing new was sent.",
+                    tooltip="USD, estimated from the prices in the settings. 0 if nothing new was sent.",
                 ),
             ],
         )
 
     @classmethod
     def fingerprint_inputs(cls, on_repeat: Any = None, **_: Any) -> Any:
-        """Run again when requests go elsewhere now, when a task failed, and each time another video is asked for."""
-        from .services import connection_identity
-
+        """Run again if requests go elsewhere now, if a task failed, and each time another video is wanted."""
         if on_repeat is not None and "submit_again" in on_repeat:
             return float("nan")
-        return f"{connection_identity()} {node_cache.generation(f'submit {executing_node_id()}')}"
+        process = get_process()
+        return f"{process.connection_identity()} {process.node_cache.generation(f'submit {executing_node_id()}')}"
 
     @classmethod
     async def validate_inputs(
@@ -167,58 +161,78 @@ class Wan27ImageToVideo(io.ComfyNode):
         first_clip_url: Any = "",
         driving_audio_url: Any = "",
     ) -> bool | str:
-        """What is certain before anything runs. Linked inputs come as None; duration and seed the core checks."""
+        """Check what is known before anything runs. Linked inputs are None; ComfyUI checks duration and seed."""
         media = dict(zip(MEDIA_FIELDS, (image_url, last_frame_url, first_clip_url, driving_audio_url), strict=True))
         problems = literal_problems(
-            prompt=only(prompt),
-            negative_prompt=only(negative_prompt),
-            resolution=only(resolution),
-            on_repeat=only(on_repeat),
-            media={field: only(value) for field, value in media.items()},
+            prompt=literal_value(prompt),
+            negative_prompt=literal_value(negative_prompt),
+            resolution=literal_value(resolution),
+            on_repeat=literal_value(on_repeat),
+            media={field: literal_value(value) for field, value in media.items()},
         )
-        if not problems and (over := await asyncio.to_thread(budget_problem)):
+        if not problems and (over := await asyncio.to_thread(_queued_budget_problem)):
             problems.append(over)
         return "\n".join(problems) or True
 
     @classmethod
     async def execute(cls, **inputs: Sequence[Any]) -> io.NodeOutput:
-        """Check, reserve, send: all items of the batch together, or none."""
-        from .runner.models import Order
-        from .services import get_services
-
-        node_id = executing_node_id() or ""
-        requests = requests_of(inputs)
-        services = await get_services()
-        prompt_id = executing_prompt_id()
-        orders = []
-        for request, on_repeat in requests:
-            clip_seconds = await asyncio.to_thread(services.clip_seconds, request)
-            request.check(clip_seconds=clip_seconds)
-            orders.append(
-                Order(
-                    request=request,
-                    connection=services.connection,
-                    on_repeat=on_repeat,
-                    prompt_id=prompt_id,
-                    node_id=node_id,
-                )
-            )
-        with explain_refused_image(
-            any(url.startswith("data:") for request, _ in requests for url in request.media().values())
-        ):
+        """Check, reserve and send all items of the batch together, or none."""
+        node_id, prompt_id = executing_node_id() or "", executing_prompt_id()
+        requests = requests_from_inputs(inputs)
+        process = get_process()
+        services = await process.services()
+        orders = await asyncio.to_thread(_orders, services, requests, prompt_id=prompt_id, node_id=node_id)
+        inline = any(url.startswith("data:") for request, _ in requests for url in request.media().values())
+        with explain_refused_image(inline):
             submitted = await until_interrupted(
                 services.runner.submit_batch(orders),
-                on_interrupt=partial(_say_what_goes_on, len(orders), node_id),
+                on_interrupt=partial(_tell_what_continues, len(orders), node_id),
             )
         ids = [item.task_id for item in submitted]
-        node_cache.remember(f"submit {node_id}", partial(services.any_failed, ids))
+        process.node_cache.add_check(f"submit {node_id}", partial(_any_failed, services, ids), prompt_id=prompt_id)
         lines = [f"{item.task_id}{' (reused)' if item.reused else ''} {item.note}".strip() for item in submitted]
         show_text("\n".join(filter(None, [services.sandbox_note, *lines])), node_id=node_id)
         return io.NodeOutput(ids, [item.estimated_cost for item in submitted])
 
 
-def _say_what_goes_on(requests: int, node_id: str) -> None:
-    """On the node and in the log, for an interrupt leaves nothing else behind."""
+def _queued_budget_problem() -> str | None:
+    """Return why the prompt being queued is certain to exceed the budget, or None."""
+    process = get_process()
+    settings = process.settings()
+    requests = [] if settings.in_sandbox else process.queued_prompt.certain_requests()
+    if not requests:
+        return None
+    prices = settings.novita.price_per_second
+    return budget_problem(requests, prices=prices, budget=settings.budget, ledger=process.ledger())
+
+
+def _orders(services: Services, requests: Sequence[tuple[Any, Any]], *, prompt_id: str, node_id: str) -> list[Order]:
+    """Return the orders of a batch; each clip that was uploaded from here must be shorter than the duration.
+
+    Raises:
+        RequestError: a clip is too long.
+    """
+    from .runner.models import Order
+
+    orders = []
+    for request, on_repeat in requests:
+        clip = services.ledger.uploads.by_url(request.first_clip_url) if request.first_clip_url else None
+        request.check(clip_seconds=None if clip is None else clip.seconds)
+        orders.append(Order(request, services.connection, on_repeat, prompt_id=prompt_id, node_id=node_id))
+    return orders
+
+
+def _any_failed(services: Services, task_ids: Sequence[str]) -> bool:
+    """Return whether one of these tasks is known to have failed: then the same request would be submitted again."""
+    from .runner.models import service_of
+
+    service = service_of(services.connection)
+    records = (services.ledger.find(task_id, service) for task_id in task_ids)
+    return any(record is not None and record.state == "failed" for record in records)
+
+
+def _tell_what_continues(requests: int, node_id: str) -> None:
+    """Show it on the node and in the log: an interrupt leaves nothing else behind."""
     from .runner.messages import sent_goes_on
 
     text = sent_goes_on(requests)

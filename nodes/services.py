@@ -1,7 +1,7 @@
-"""What the nodes share in one ComfyUI process: settings, connection, storage, ledger, runner, sandbox.
+"""What the nodes and the panel share in one ComfyUI process: settings, connection, storage, ledger, runner, sandbox.
 
 Settings are read again whenever config.toml or the environment changes, so that a new key or budget needs no restart.
-Ledger, runner and sandbox are made once, when they are first needed.
+Ledger, runner and sandbox are created once, when they are first needed.
 """
 
 from __future__ import annotations
@@ -10,16 +10,20 @@ import asyncio
 import logging
 import threading
 from dataclasses import dataclass
+from functools import cache
 from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .api.connection import Connection
+from .comfy import runtime
+from .comfy.node_cache import NodeCache
+from .comfy.queue_budget import QueuedPrompt
+from .comfy.upload_pipeline import UploadPipeline
 from .config.reader import FILE_NAME
 from .config.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from .api.request import VideoRequest
     from .ledger import Ledger, OnChange
     from .runner.models import OnProgress
     from .runner.runner import Runner
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FOLDER = "wan27"
 _LEDGER = "ledger.sqlite3"
 
 SANDBOX_NOTE = (
@@ -39,16 +42,15 @@ SANDBOX_NOTE = (
 
 @dataclass(frozen=True)
 class Services:
-    """One consistent view: made from the settings as they were at one moment."""
+    """A consistent view of the services, created from the settings as they were at one moment."""
 
     settings: Settings
     connection: Connection
     ledger: Ledger
     runner: Runner
 
-    @property
-    def storage(self) -> Storage:
-        """Where uploads go. Made only when asked for: waiting for a paid task must not need it to be set up.
+    def make_storage(self) -> Storage:
+        """Create the storage for uploads. May block. Only uploads need it: waiting for a task works without one.
 
         Raises:
             StorageError: naming the setting to change.
@@ -56,208 +58,166 @@ class Services:
         from .storage.factory import make_storage
 
         connection, wanted = self.connection, self.settings.storage
-        stands_in = connection.is_sandbox or (wanted.kind == "sandbox" and connection.on_loopback)
-        sandbox_url = connection.base_url if stands_in else None
-        storage = make_storage(
-            wanted.kind, wanted.options, sandbox_url=sandbox_url, directory=self.settings.path.parent
+        in_sandbox = connection.is_sandbox or (wanted.kind == "sandbox" and connection.on_loopback)
+        return make_storage(
+            wanted.kind,
+            wanted.options,
+            sandbox_url=connection.base_url if in_sandbox else None,
+            directory=self.settings.path.parent,
         )
-        _process.warn_once(storage.privacy_notice)
-        return storage
 
     @property
     def sandbox_note(self) -> str:
-        """What the node says when nothing can be billed, else ""."""
+        """Return what nodes show if nothing can be billed, else ""."""
         return SANDBOX_NOTE if self.connection.is_sandbox else ""
 
-    def clip_seconds(self, request: VideoRequest) -> float | None:
-        """How long the clip of a request is, where Upload Video sent it; None where there is none or it is unknown."""
-        if not request.first_clip_url:
-            return None
-        upload = self.ledger.uploads.by_url(request.first_clip_url)
-        return None if upload is None else upload.seconds
 
-    def any_failed(self, task_ids: list[str]) -> bool:
-        """Whether one of these tasks is known to have failed: then asking for the same again makes a new one."""
-        from .runner.models import service_of
-
-        rows = (self.ledger.find(task_id, service_of(self.connection)) for task_id in task_ids)
-        return any(row is not None and row.state == "failed" for row in rows)
-
-
-class _Process:
-    """Everything there is once in a process. Guarded by one lock; making it may take a second."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.sandbox: Sandbox | None = None
-        self.sandbox_url = ""
-        self.ledger: Ledger | None = None
-        self.runner: Runner | None = None
-        self.settings: tuple[object, Settings] | None = None
-        self.announced = ""
-        self.on_change: OnChange | None = None
-        self.on_progress: OnProgress | None = None
-        self.warned: set[str] = set()
-
-    def warn_once(self, text: str) -> None:
-        """Log a warning, unless it is empty or was logged before."""
-        with self.lock:
-            if text and text not in self.warned:
-                self.warned.add(text)
-                log.warning("Wan 2.7: %s", text)
-
-
-_process = _Process()
-
-
-async def get_services() -> Services:
-    """The services as the settings are now. Starts the sandbox where requests go there.
-
-    Raises:
-        SettingsError, StorageError, LedgerError: naming what to change.
-    """
-    return await asyncio.to_thread(_make_services)
-
-
-def user_dir() -> Path:
-    """The pack's own folder, which ComfyUI does not serve over HTTP and an update of the pack does not touch."""
-    import folder_paths
-
-    find = getattr(folder_paths, "get_system_user_directory", None)
-    folder = find(_FOLDER) if find else Path(folder_paths.get_user_directory()) / f"__{_FOLDER}"
-    return Path(folder)
-
-
-def output_dir() -> Path:
-    """ComfyUI's output folder; the videos go below it."""
-    import folder_paths
-
-    return Path(folder_paths.get_output_directory())
-
-
-def current_settings() -> Settings:
-    """The settings as they are now; cheap to ask for."""
-    folder = user_dir()
-    seen = (_stamp(folder / FILE_NAME), tuple(sorted((k, v) for k, v in environ.items() if _is_ours(k))))
-    with _process.lock:
-        if _process.settings is None or _process.settings[0] != seen:
-            settings = load_settings(folder, environ)
-            for warning in settings.warnings:
-                log.warning("Wan 2.7: %s", warning)
-            _process.settings = (seen, settings)
-        return _process.settings[1]
-
-
-def connection_identity() -> str:
-    """Tells the connection that is set from others, without starting anything. For `fingerprint_inputs`."""
-    settings = current_settings()
-    return "sandbox" if settings.in_sandbox else f"novita {settings.novita.base_url}"
-
-
-def connection_for(settings: Settings) -> Connection:
-    """The connection that the settings name; starts the sandbox where it is that."""
-    prices = settings.novita.price_per_second
-    if settings.in_sandbox:
-        return Connection("sandbox", _sandbox_url(), "sandbox", prices)
-    return Connection("novita", settings.novita.base_url, settings.novita.api_key, prices)
-
-
-def connection_is_billed(settings: Settings) -> bool:
-    """Whether requests cost money as the settings are. Starts nothing."""
-    return not settings.in_sandbox
-
-
-def open_ledger() -> Ledger:
-    """The ledger of this process."""
-    from .ledger import Ledger
-
-    with _process.lock:
-        if _process.ledger is None:
-            _process.ledger = Ledger(user_dir() / _LEDGER, on_change=_process.on_change)
-        return _process.ledger
-
-
-def watch(on_change: OnChange, on_progress: OnProgress) -> None:
-    """Subscribe to the tasks of this process. Has to be called before its ledger and runner are made; starts neither.
+class Process:
+    """Everything that exists once in a ComfyUI process. Usable from any thread; creating a service may take a second.
 
     Args:
-        on_change: receives the ids of records that were added or changed.
-        on_progress: receives a task id and the progress of that task.
+        user_dir: the pack's own folder: config.toml, the ledger and the files of the sandbox.
+        output_dir: ComfyUI's output folder.
     """
-    with _process.lock:
-        _process.on_change, _process.on_progress = on_change, on_progress
+
+    def __init__(self, user_dir: Path, output_dir: Path) -> None:
+        self.user_dir, self.output_dir = user_dir, output_dir
+        self.node_cache = NodeCache()
+        self.uploads = UploadPipeline(self.node_cache)
+        self.queued_prompt = QueuedPrompt()
+        self.started = False
+        self._lock = threading.RLock()
+        self._settings: tuple[object, Settings] | None = None
+        self._ledger: Ledger | None = None
+        self._runner: Runner | None = None
+        self._sandbox: Sandbox | None = None
+        self._sandbox_url = ""
+        self._announced = ""
+        self._on_change: OnChange | None = None
+        self._on_progress: OnProgress | None = None
+
+    def subscribe(self, on_change: OnChange, on_progress: OnProgress) -> None:
+        """Subscribe to the tasks of this process. Must be called before ledger and runner are created; creates neither.
+
+        Args:
+            on_change: receives the ids of records that were added or changed.
+            on_progress: receives a task id and the progress of that task.
+        """
+        self._on_change, self._on_progress = on_change, on_progress
+
+    def settings(self) -> Settings:
+        """Return the settings as they are now. Quick, unless they changed.
+
+        Raises:
+            SettingsError: naming what to change.
+        """
+        seen = (_stamp(self.user_dir / FILE_NAME), tuple(sorted((k, v) for k, v in environ.items() if _is_ours(k))))
+        with self._lock:
+            if self._settings is None or self._settings[0] != seen:
+                settings = load_settings(self.user_dir, environ)
+                for warning in settings.warnings:
+                    log.warning("Wan 2.7: %s", warning)
+                self._settings = (seen, settings)
+            return self._settings[1]
+
+    def connection_identity(self) -> str:
+        """Return a text that tells the current connection from others. Starts nothing. For `fingerprint_inputs`."""
+        settings = self.settings()
+        return "sandbox" if settings.in_sandbox else f"novita {settings.novita.base_url}"
+
+    async def services(self) -> Services:
+        """Return the services for the current settings. Starts the sandbox if requests go there.
+
+        Raises:
+            SettingsError, LedgerError: naming what to change.
+        """
+        return await asyncio.to_thread(self._make_services)
+
+    def connection_for(self, settings: Settings) -> Connection:
+        """Return the connection that the settings name. Starts the sandbox if it is that one."""
+        prices = settings.novita.price_per_second
+        if settings.in_sandbox:
+            return Connection("sandbox", self._running_sandbox(), "sandbox", prices)
+        return Connection("novita", settings.novita.base_url, settings.novita.api_key, prices)
+
+    def ledger(self) -> Ledger:
+        """Return the ledger of this process."""
+        from .ledger import Ledger
+
+        with self._lock:
+            if self._ledger is None:
+                self._ledger = Ledger(self.user_dir / _LEDGER, on_change=self._on_change)
+            return self._ledger
+
+    def resume_unfinished(self) -> None:
+        """Resume tasks whose videos were not fetched yet. Runs in the background; failures only show in the log."""
+
+        def resume() -> None:
+            try:
+                if (self.user_dir / _LEDGER).exists():
+                    self._configured_runner(self.settings()).resume_unfinished()
+            except Exception as error:
+                log.warning("Wan 2.7: unfinished tasks could not be resumed: %s", error)
+
+        threading.Thread(target=resume, name="wan27-resume", daemon=True).start()
+
+    def _make_services(self) -> Services:
+        settings = self.settings()
+        connection = self.connection_for(settings)
+        runner = self._configured_runner(settings)
+        self._announce(connection)
+        return Services(settings, connection, self.ledger(), runner)
+
+    def _configured_runner(self, settings: Settings) -> Runner:
+        from .runner.runner import Runner
+
+        with self._lock:
+            if self._runner is None:
+                self._runner = Runner(
+                    ledger=self.ledger(),
+                    output_dir=self.output_dir,
+                    polling=settings.polling,
+                    budget=settings.budget,
+                    connection_for=self._connection_named,
+                    on_progress=self._on_progress,
+                )
+            self._runner.configure(polling=settings.polling, budget=settings.budget)
+            return self._runner
+
+    def _connection_named(self, name: str, base_url: str) -> Connection | None:
+        """Return the connection that an unfinished task belongs to, if the settings (still) name it."""
+        settings = self.settings()
+        if name == "sandbox":
+            return self.connection_for(settings) if settings.in_sandbox else None
+        if settings.in_sandbox or settings.novita.base_url.rstrip("/").lower() != base_url.rstrip("/").lower():
+            return None
+        return self.connection_for(settings)
+
+    def _running_sandbox(self) -> str:
+        from .sandbox import Sandbox
+
+        with self._lock:
+            if self._sandbox is None:
+                sandbox = Sandbox(self.user_dir / "sandbox")
+                self._sandbox_url = sandbox.start()
+                self._sandbox = sandbox
+            return self._sandbox_url
+
+    def _announce(self, connection: Connection) -> None:
+        """Log once where requests go."""
+        if self._announced == connection.name:
+            return
+        self._announced = connection.name
+        if connection.is_sandbox:
+            log.warning("Wan 2.7 runs in the %s", SANDBOX_NOTE)
+        else:
+            log.info("Wan 2.7 sends requests to %s; they are billed.", connection.base_url)
 
 
-def resume_unfinished() -> None:
-    """Go on with what was paid for and is not fetched yet. Runs in the background; trouble shows in the log only."""
-
-    def work() -> None:
-        try:
-            if not (user_dir() / _LEDGER).exists():
-                return
-            settings = current_settings()
-            _runner(settings).resume_unfinished()
-        except Exception as error:
-            log.warning("Wan 2.7: unfinished tasks could not be picked up: %s", error)
-
-    threading.Thread(target=work, name="wan27-resume", daemon=True).start()
-
-
-def _make_services() -> Services:
-    settings = current_settings()
-    connection = connection_for(settings)
-    runner = _runner(settings)
-    _announce(connection)
-    return Services(settings, connection, open_ledger(), runner)
-
-
-def _runner(settings: Settings) -> Runner:
-    from .runner.runner import Runner
-
-    with _process.lock:
-        if _process.runner is None:
-            _process.runner = Runner(
-                ledger=open_ledger(),
-                output_dir=output_dir(),
-                polling=settings.polling,
-                budget=settings.budget,
-                connection_for=_connection_named,
-                on_progress=_process.on_progress,
-            )
-        _process.runner.configure(polling=settings.polling, budget=settings.budget)
-        return _process.runner
-
-
-def _connection_named(name: str, base_url: str) -> Connection | None:
-    """The connection an unfinished task belongs to, where the settings (still) name it."""
-    settings = current_settings()
-    if name == "sandbox":
-        return connection_for(settings) if settings.in_sandbox else None
-    if settings.in_sandbox or settings.novita.base_url.rstrip("/").lower() != base_url.rstrip("/").lower():
-        return None
-    return connection_for(settings)
-
-
-def _sandbox_url() -> str:
-    from .sandbox import Sandbox
-
-    with _process.lock:
-        if _process.sandbox is None:
-            sandbox = Sandbox(user_dir() / "sandbox")
-            _process.sandbox_url = sandbox.start()
-            _process.sandbox = sandbox
-        return _process.sandbox_url
-
-
-def _announce(connection: Connection) -> None:
-    """Say once where requests go."""
-    if _process.announced == connection.name:
-        return
-    _process.announced = connection.name
-    if connection.is_sandbox:
-        log.warning("Wan 2.7 runs in the %s", SANDBOX_NOTE)
-    else:
-        log.info("Wan 2.7 sends requests to %s; they are billed.", connection.base_url)
+@cache
+def get_process() -> Process:
+    """Return the state of this ComfyUI process, for nodes: ComfyUI calls their methods without an instance."""
+    return Process(runtime.user_dir(), runtime.output_dir())
 
 
 def _is_ours(variable: str) -> bool:

@@ -2,78 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .comfy.upload_pipeline import encode_and_send, fingerprint
+from .comfy.node_inputs import literal_choice_problems
+from .comfy.node_schema import AUDIO_LIMITS, CATEGORY, CLIP_LIMITS, IMAGE_LIMITS, choice, on_limit_choice
+from .comfy.runtime import executing_node_id
 from .core import limits
 from .core.limits import AUDIO_FORMATS, IMAGE_FORMATS, ON_LIMIT
 from .media.files import MediaError, MediaFile
+from .services import get_process
 
 if TYPE_CHECKING:
     from .comfy.runtime import Job
-
-CATEGORY = "video/Wan 2.7"
-
-_IMAGE, _AUDIO, _CLIP, _MB = limits.IMAGE, limits.AUDIO, limits.CLIP, limits.MB
-
-
-def _on_limit(fit: str) -> io.Combo.Input:
-    return io.Combo.Input(
-        "on_limit",
-        options=list(ON_LIMIT),
-        default=ON_LIMIT[0],
-        tooltip=f"fit: {fit}, and say what was changed. error: stop with a message instead.",
-    )
-
-
-def _check_combos(**values: tuple[Any, tuple[str, ...]]) -> str:
-    """What is wrong with the values of combos, "" for nothing. ComfyUI does not check those of V3 nodes."""
-    return " ".join(
-        f"{name} is {value!r}; it must be one of {', '.join(options)}."
-        for name, (value, options) in values.items()
-        if value is not None and value not in options
-    )
-
-
-def _require(problem: str) -> None:
-    if problem:
-        raise MediaError(problem)
+    from .comfy.upload_pipeline import Encode
 
 
 class Wan27UploadImage(io.ComfyNode):
-    """Every image of a batch becomes one URL."""
+    """Uploads every image of a batch; one URL each."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Return inputs, outputs and texts."""
         return io.Schema(
             node_id="Wan27UploadImage",
             display_name="Wan 2.7 Upload Image",
             category=CATEGORY,
             description=(
-                "Uploads a first or last frame and gives out its URL. A batch of images gives one URL each, and so one "
-                "video each. The same picture is sent only once."
+                "Uploads a first or last frame and outputs its URL. A batch of images gives one URL each, and so one "
+                "video each. The same image is uploaded only once."
             ),
             inputs=[
-                io.Image.Input(
-                    "image",
-                    tooltip=(
-                        f"One image or a batch. Both sides {_IMAGE.min_side}-{_IMAGE.max_side} px, aspect at most "
-                        f"{_IMAGE.max_aspect:g}:1, file at most {_IMAGE.max_bytes // _MB} MB."
-                    ),
-                ),
-                _on_limit("scale, lay transparency on white and compress as far as the service's limits ask for"),
-                io.Combo.Input(
+                io.Image.Input("image", tooltip=f"One image or a batch. {IMAGE_LIMITS}"),
+                on_limit_choice("scale, flatten transparency on white and compress as far as the limits require"),
+                choice(
                     "format",
-                    options=list(IMAGE_FORMATS),
-                    default=IMAGE_FORMATS[0],
-                    tooltip=(
-                        "auto: PNG, without loss, while it is small enough; else the best JPEG or WebP that is. "
-                        "jpeg: smaller files, quality 95. webp: smaller still, coarser in colour."
-                    ),
+                    IMAGE_FORMATS,
+                    "auto: PNG, lossless, if it is small enough; otherwise the best JPEG or WebP that is. "
+                    "jpeg: smaller files, quality 95. webp: smaller still, with less color detail.",
                 ),
             ],
             outputs=[
@@ -88,22 +59,22 @@ class Wan27UploadImage(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, on_limit: Any = None, format: Any = None) -> bool | str:
-        """The values of the combos."""
-        return _check_combos(on_limit=(on_limit, ON_LIMIT), format=(format, IMAGE_FORMATS)) or True
+        """Check the choices, which ComfyUI does not."""
+        return " ".join(_choice_problems(on_limit, format, IMAGE_FORMATS)) or True
 
     @classmethod
     def fingerprint_inputs(cls, **_: Any) -> str:
-        """Run again before a URL ends."""
-        return fingerprint()
+        """Run again before a URL expires."""
+        return _fingerprint()
 
     @classmethod
     async def execute(cls, image: Any, on_limit: Any = ON_LIMIT[0], format: Any = IMAGE_FORMATS[0]) -> io.NodeOutput:
-        """Encode all images, then send them."""
+        """Encode all images, then upload them."""
         from .media.image.encode import encode_image
 
-        _require(_check_combos(on_limit=(on_limit, ON_LIMIT), format=(format, IMAGE_FORMATS)))
+        _require(_choice_problems(on_limit, format, IMAGE_FORMATS))
         if len(image) == 0:
-            raise MediaError("The image is an empty batch: there is no image in it. Look at the node that made it.")
+            raise MediaError("The image is an empty batch: it contains no image. Look at the node that made it.")
 
         def encode(index: int, job: Job, directory: Path) -> MediaFile:
             return encode_image(
@@ -116,37 +87,33 @@ class Wan27UploadImage(io.ComfyNode):
                 cancelled=job.cancelled,
             )
 
-        sent = await encode_and_send([partial(encode, index) for index in range(len(image))])
-        return io.NodeOutput([url for url, _ in sent])
+        uploaded = await _upload([partial(encode, index) for index in range(len(image))])
+        return io.NodeOutput([url for url, _ in uploaded])
 
 
 class Wan27UploadAudio(io.ComfyNode):
-    """Every sound of a batch becomes one URL."""
+    """Uploads all audio of a batch; one URL each."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Return inputs, outputs and texts."""
         return io.Schema(
             node_id="Wan27UploadAudio",
             display_name="Wan 2.7 Upload Audio",
             category=CATEGORY,
             description=(
-                "Uploads the sound that drives lip sync and motion and gives out its URL. A batch of sounds gives one "
-                "URL each. The same sound is sent only once."
+                "Uploads the audio that drives lip sync and motion and outputs its URL. A batch gives one URL for each "
+                "audio. The same audio is uploaded only once."
             ),
             inputs=[
-                io.Audio.Input(
-                    "audio",
-                    tooltip=(
-                        f"{_AUDIO.min_seconds:g}-{_AUDIO.max_seconds:g} s, file at most {_AUDIO.max_bytes // _MB} MB. "
-                        "More than two channels are mixed down."
-                    ),
+                io.Audio.Input("audio", tooltip=f"{AUDIO_LIMITS} More than two channels are mixed down."),
+                on_limit_choice(
+                    f"cut at {limits.AUDIO.max_seconds:g} s with a short fade and compress as far as the limits require"
                 ),
-                _on_limit(f"cut at {_AUDIO.max_seconds:g} s with a short fade and compress as far as needed"),
-                io.Combo.Input(
+                choice(
                     "format",
-                    options=list(AUDIO_FORMATS),
-                    default=AUDIO_FORMATS[0],
-                    tooltip="auto: WAV, without loss, while it is small enough; else MP3. mp3: 320 kbit/s.",
+                    AUDIO_FORMATS,
+                    "auto: WAV, lossless, if it is small enough; otherwise MP3. mp3: 320 kbit/s.",
                 ),
             ],
             outputs=[
@@ -154,28 +121,30 @@ class Wan27UploadAudio(io.ComfyNode):
                     "url",
                     display_name="url",
                     is_output_list=True,
-                    tooltip="One URL for each sound. Link it to driving_audio_url of Wan 2.7 Image to Video.",
+                    tooltip=(
+                        "One URL for each audio of the batch. Link it to driving_audio_url of Wan 2.7 Image to Video."
+                    ),
                 )
             ],
         )
 
     @classmethod
     def validate_inputs(cls, on_limit: Any = None, format: Any = None) -> bool | str:
-        """The values of the combos."""
-        return _check_combos(on_limit=(on_limit, ON_LIMIT), format=(format, AUDIO_FORMATS)) or True
+        """Check the choices, which ComfyUI does not."""
+        return " ".join(_choice_problems(on_limit, format, AUDIO_FORMATS)) or True
 
     @classmethod
     def fingerprint_inputs(cls, **_: Any) -> str:
-        """Run again before a URL ends."""
-        return fingerprint()
+        """Run again before a URL expires."""
+        return _fingerprint()
 
     @classmethod
     async def execute(cls, audio: Any, on_limit: Any = ON_LIMIT[0], format: Any = AUDIO_FORMATS[0]) -> io.NodeOutput:
-        """Encode all sounds, then send them."""
+        """Encode all audio of the batch, then upload it."""
         from .media.audio.encode import encode_audio
         from .media.audio.waveform import audio_count
 
-        _require(_check_combos(on_limit=(on_limit, ON_LIMIT), format=(format, AUDIO_FORMATS)))
+        _require(_choice_problems(on_limit, format, AUDIO_FORMATS))
 
         def encode(index: int, job: Job, directory: Path) -> MediaFile:
             return encode_audio(
@@ -188,35 +157,30 @@ class Wan27UploadAudio(io.ComfyNode):
                 cancelled=job.cancelled,
             )
 
-        sent = await encode_and_send([partial(encode, index) for index in range(audio_count(audio))])
-        return io.NodeOutput([url for url, _ in sent])
+        uploaded = await _upload([partial(encode, index) for index in range(audio_count(audio))])
+        return io.NodeOutput([url for url, _ in uploaded])
 
 
 class Wan27UploadVideo(io.ComfyNode):
-    """A clip becomes one URL."""
+    """Uploads a clip."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Return inputs, outputs and texts."""
         return io.Schema(
             node_id="Wan27UploadVideo",
             display_name="Wan 2.7 Upload Video",
             category=CATEGORY,
             description=(
-                "Uploads a clip to be continued and gives out its URL and length. An mp4 or mov inside the limits is "
-                "sent as it is, but without its tags (graph, place, title); anything else is encoded once. The same "
-                "clip is sent only once."
+                "Uploads a clip to be continued and outputs its URL and length. An mp4 or mov inside the limits is "
+                "sent as it is, but without its tags (graph, location, title); anything else is encoded once. The same "
+                "clip is uploaded only once."
             ),
             inputs=[
-                io.Video.Input(
-                    "video",
-                    tooltip=(
-                        f"{_CLIP.min_seconds:g}-{_CLIP.max_seconds:g} s, both sides {_CLIP.min_side}-{_CLIP.max_side} "
-                        f"px, aspect at most {_CLIP.max_aspect:g}:1, file at most {_CLIP.max_bytes // _MB} MB."
-                    ),
-                ),
-                _on_limit(
-                    f"keep the last {_CLIP.max_seconds:g} s (the video goes on from the end), scale and encode again "
-                    "as far as needed"
+                io.Video.Input("video", tooltip=CLIP_LIMITS),
+                on_limit_choice(
+                    f"keep the last {limits.CLIP.max_seconds:g} s (the video continues from the end), scale and encode "
+                    "again as far as the limits require"
                 ),
             ],
             outputs=[
@@ -236,20 +200,20 @@ class Wan27UploadVideo(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, on_limit: Any = None) -> bool | str:
-        """The value of the combo."""
-        return _check_combos(on_limit=(on_limit, ON_LIMIT)) or True
+        """Check the choice, which ComfyUI does not."""
+        return " ".join(_choice_problems(on_limit)) or True
 
     @classmethod
     def fingerprint_inputs(cls, **_: Any) -> str:
-        """Run again before a URL ends."""
-        return fingerprint()
+        """Run again before a URL expires."""
+        return _fingerprint()
 
     @classmethod
     async def execute(cls, video: Any, on_limit: Any = ON_LIMIT[0]) -> io.NodeOutput:
-        """Check or encode the clip, then send it."""
+        """Check or encode the clip, then upload it."""
         from .media.clip.encode import encode_clip
 
-        _require(_check_combos(on_limit=(on_limit, ON_LIMIT)))
+        _require(_choice_problems(on_limit))
 
         def encode(job: Job, directory: Path) -> MediaFile:
             return encode_clip(
@@ -261,5 +225,28 @@ class Wan27UploadVideo(io.ComfyNode):
                 on_progress=job.progress,
             )
 
-        ((url, file),) = await encode_and_send([encode])
+        ((url, file),) = await _upload([encode])
         return io.NodeOutput(url, file.seconds)
+
+
+def _choice_problems(on_limit: Any, format: Any = None, formats: Sequence[str] = ()) -> list[str]:
+    return literal_choice_problems(on_limit=(on_limit, ON_LIMIT), format=(format, formats))
+
+
+def _require(problems: list[str]) -> None:
+    if problems:
+        raise MediaError(" ".join(problems))
+
+
+def _fingerprint() -> str:
+    """Return a text that changes if files are stored elsewhere now, and before a URL of this node expires."""
+    process = get_process()
+    storage = process.settings().storage.kind
+    return f"{process.connection_identity()} {storage} {process.uploads.generation(executing_node_id())}"
+
+
+async def _upload(encoders: Sequence[Encode]) -> list[tuple[str, MediaFile]]:
+    process = get_process()
+    services = await process.services()
+    storage = await asyncio.to_thread(services.make_storage)
+    return await process.uploads.upload(encoders, storage=storage, ledger=services.ledger, note=services.sandbox_note)

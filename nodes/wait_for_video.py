@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io, ui
 
 from .api.task import check_task_id
-from .comfy import node_cache
-from .comfy.runtime import executing_node_id, show_text, until_interrupted
-from .comfy.wait_status import Board, Line
+from .comfy.node_inputs import literal_value
+from .comfy.node_schema import CATEGORY
+from .comfy.runtime import executing_node_id, executing_prompt_id, show_text, until_interrupted
+from .comfy.wait_status import TaskStatus, WaitStatus
 from .core.errors import RequestError, Wan27Error
-from .image_to_video import CATEGORY
+from .services import Services, get_process
 from .storage.inline import explain_refused_image
 
 if TYPE_CHECKING:
     from .runner.models import Finished
-    from .services import Services
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +31,11 @@ DEFAULT_TIMEOUT_MINUTES = 60.0
 
 
 class Wan27WaitForVideo(io.ComfyNode):
-    """Waits for tasks, fetches their videos into ComfyUI's output folder and gives them out."""
+    """Waits for tasks, saves their videos in ComfyUI's output folder and outputs them."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        """Return inputs, outputs and texts."""
         low, high = TIMEOUT_MINUTES
         return io.Schema(
             node_id="Wan27WaitForVideo",
@@ -58,16 +59,16 @@ class Wan27WaitForVideo(io.ComfyNode):
                     min=low,
                     max=high,
                     step=1.0,
-                    tooltip="Stop waiting after this long. The task goes on, and queueing again collects it.",
+                    tooltip="Stop waiting after this long. The task goes on; queue again to collect its video.",
                 ),
             ],
             outputs=[
                 io.Video.Output(
                     "video", display_name="video", is_output_list=True, tooltip="The video as the service made it."
                 ),
-                # Ids are unique across inputs and outputs in ComfyUI; the name on the node is the contract's.
+                # ComfyUI's ids are unique across inputs and outputs; the name on the node is the one of the contract.
                 io.String.Output(
-                    "task_id_out", display_name="task_id", is_output_list=True, tooltip="The task that was waited for."
+                    "task_id_out", display_name="task_id", is_output_list=True, tooltip="The id of the finished task."
                 ),
                 io.String.Output(
                     "info",
@@ -80,8 +81,8 @@ class Wan27WaitForVideo(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, task_id: Any = None) -> bool | str:
-        """A pasted id that is none is refused when the prompt is queued."""
-        value = task_id[0] if isinstance(task_id, (list, tuple)) and task_id else task_id
+        """Refuse a pasted text that is not a task id when the prompt is queued."""
+        value = literal_value(task_id)
         if value is None:
             return True
         try:
@@ -92,75 +93,82 @@ class Wan27WaitForVideo(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **_: Any) -> Any:
-        """Run again when requests go elsewhere now, and when a video was deleted from the output folder."""
-        from .services import connection_identity
-
-        return f"{connection_identity()} {node_cache.generation(f'wait {executing_node_id()}')}"
+        """Run again if requests go elsewhere now, and if a video was deleted from the output folder."""
+        process = get_process()
+        return f"{process.connection_identity()} {process.node_cache.generation(f'wait {executing_node_id()}')}"
 
     @classmethod
     async def execute(cls, task_id: Sequence[str], timeout_minutes: Sequence[float]) -> io.NodeOutput:
-        """Wait for all tasks at once; what one of them says wrong is told after the others are saved."""
+        """Wait for all tasks at once; raise the error of a failed task only after the other videos are saved."""
         from .comfy.file_video import Wan27Video
-        from .services import get_services, output_dir
 
         node_id = executing_node_id()
         if len(task_id) == 0:
-            raise RequestError("task_id came as an empty list, so there is no task to wait for.")
+            raise RequestError("task_id is an empty list, so there is nothing to wait for.")
         ids = [check_task_id(value) for value in task_id]
-        services = await get_services()
-        board = Board([Line(value) for value in ids], node_id=node_id, note=services.sandbox_note)
+        process = get_process()
+        services = await process.services()
+        status = WaitStatus([TaskStatus(value) for value in ids], node_id=node_id, note=services.sandbox_note)
         outcomes = await until_interrupted(
             asyncio.gather(
-                *map(partial(_wait, services), board.lines, _spread(timeout_minutes, ids)),
+                *map(partial(_wait, services), status.tasks, _timeouts(timeout_minutes, len(ids))),
                 return_exceptions=True,
             ),
-            every=board.show,
-            on_interrupt=partial(_say_what_goes_on, board),
+            every=status.show,
+            on_interrupt=partial(_tell_what_continues, status),
         )
-        await board.show()
-        with explain_refused_image(
-            not services.connection.is_sandbox and services.settings.storage.kind in ("auto", "inline")
-        ):
+        await status.show()
+        may_be_inline = not services.connection.is_sandbox and services.settings.storage.kind in ("auto", "inline")
+        with explain_refused_image(may_be_inline):
             finished = _all_finished(outcomes, ids)
         paths = [item.path for item in finished]
-        node_cache.remember(f"wait {node_id}", lambda: not all(path.is_file() for path in paths))
+        process.node_cache.add_check(
+            f"wait {node_id}",
+            lambda: not all(path.is_file() for path in paths),
+            prompt_id=executing_prompt_id(),
+        )
         return io.NodeOutput(
             [Wan27Video(str(path)) for path in paths],
             ids,
             [json.dumps(item.info, ensure_ascii=False) for item in finished],
-            ui=ui.PreviewVideo([_preview(path, output_dir()) for path in paths]),
+            ui=ui.PreviewVideo([_preview(path, process.output_dir) for path in paths]),
         )
 
 
-async def _wait(services: Services, line: Line, minutes: float) -> Finished:
+async def _wait(services: Services, task: TaskStatus, minutes: float) -> Finished:
     finished = await services.runner.wait(
-        line.task_id, connection=services.connection, on_update=line.update, timeout_seconds=minutes * 60
+        task.task_id, connection=services.connection, on_update=task.update, timeout_seconds=minutes * 60
     )
-    line.done = True
+    task.done = True
     return finished
 
 
-def _say_what_goes_on(board: Board) -> None:
-    """On the node and in the log, for an interrupt leaves nothing else behind."""
+def _tell_what_continues(status: WaitStatus) -> None:
+    """Show it on the node and in the log: an interrupt leaves nothing else behind."""
     from .runner.messages import goes_on
 
-    texts = [goes_on(line.task_id) for line in board.lines if not line.done]
+    texts = [goes_on(task.task_id) for task in status.tasks if not task.done]
     for text in texts:
         log.info("Wan 2.7: %s", text)
     if texts:
-        show_text("\n".join(texts), node_id=board.node_id)
+        show_text("\n".join(texts), node_id=status.node_id)
 
 
-def _spread(values: Sequence[float], ids: Sequence[str]) -> list[float]:
-    """A value for each id; a shorter list repeats its last item, as ComfyUI does."""
+def _timeouts(values: Sequence[float], count: int) -> list[float]:
+    """Return a timeout in minutes for each task; a shorter list repeats its last item, as in ComfyUI.
+
+    Raises:
+        RequestError: a value is out of range.
+    """
     low, high = TIMEOUT_MINUTES
     for value in values:
         if not low <= value <= high:
             raise RequestError(f"timeout_minutes is {value!r}; it must be from {low:g} to {high:g}.")
-    return [float(values[min(index, len(values) - 1)]) for index in range(len(ids))]
+    return [float(values[min(index, len(values) - 1)]) for index in range(count)]
 
 
 def _all_finished(outcomes: Sequence[Finished | BaseException], ids: Sequence[str]) -> list[Finished]:
+    """Return the results, or raise one error about all tasks that failed."""
     failures = [
         (task_id, outcome) for task_id, outcome in zip(ids, outcomes, strict=True) if isinstance(outcome, BaseException)
     ]
@@ -169,10 +177,10 @@ def _all_finished(outcomes: Sequence[Finished | BaseException], ids: Sequence[st
     if len(ids) == 1 or not all(isinstance(outcome, Wan27Error) for _, outcome in failures):
         raise failures[0][1]
     rest = len(ids) - len(failures)
-    lines = [f"{len(failures)} of {len(ids)} tasks gave no video; {rest} were saved under output/wan27."]
+    lines = [f"{len(failures)} of {len(ids)} tasks returned no video; {rest} were saved under output/wan27."]
     raise Wan27Error("\n".join(lines + [f"{task_id}: {outcome}" for task_id, outcome in failures]))
 
 
-def _preview(path: Path, output: Path) -> ui.SavedResult:
-    subfolder = path.parent.relative_to(output).as_posix()
+def _preview(path: Path, output_dir: Path) -> ui.SavedResult:
+    subfolder = path.parent.relative_to(output_dir).as_posix()
     return ui.SavedResult(path.name, "" if subfolder == "." else subfolder, io.FolderType.output)

@@ -127,8 +127,7 @@ def url_problems(field: str, url: str) -> Iterator[str]:
 
 def value_problems(resolution: object, duration: object, seed: object) -> Iterator[str]:
     """Yield what is wrong with resolution, duration and seed."""
-    if resolution not in limits.RESOLUTIONS:
-        yield f"resolution is {resolution!r}; it must be {' or '.join(limits.RESOLUTIONS)}."
+    yield from limits.choice_problems(resolution=(resolution, limits.RESOLUTIONS))
     low, high = limits.DURATION_SECONDS
     if type(duration) is not int or not low <= duration <= high:
         yield f"duration is {duration!r}; it must be a whole number of seconds from {low} to {high}."

@@ -1,11 +1,11 @@
 """When a node has to run again although its inputs are the same.
 
-ComfyUI keeps what a node gave out and does not run it again while its inputs stay the same. What this pack gives out
-can go stale by itself: a task fails, a file is deleted, an upload expires. So a node leaves a check behind when it
-ran, and its `fingerprint_inputs` asks for its generation, which goes up when a check says that something went stale.
+ComfyUI caches the outputs of a node and does not run it again while its inputs stay the same. The outputs of this pack
+can become stale all the same: a task fails, a file is deleted, an upload expires. So a node adds a check when it runs,
+and its `fingerprint_inputs` includes its generation, which increases when a check finds stale outputs.
 
-ComfyUI may keep what a node gave out for several sets of inputs, and several workflows have a node of the same id. So
-the checks before stay beside the last one: each of them may still stand for something that would be given out again.
+ComfyUI may cache the outputs for several sets of inputs, and several workflows have a node of the same id. So earlier
+checks are kept beside the latest one: each may stand for outputs that would be used again.
 """
 
 from __future__ import annotations
@@ -14,46 +14,66 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 log = logging.getLogger(__name__)
 
-CHECKS = 64
-"""For each node, the last ones. More than a cache usually keeps of one; each is a look at a few files or rows."""
-
-_lock = threading.Lock()
-_checks: dict[str, deque[Callable[[], bool]]] = {}
-_generations: dict[str, int] = {}
+PROMPTS = 64
+"""Prompts whose checks are kept, for each node. More than a cache usually holds of one node; a check is a look at a few
+files or records."""
 
 
-def remember(key: str, is_stale: Callable[[], bool]) -> None:
-    """Leave a check for what was just given out.
+@dataclass(eq=False)
+class _Run:
+    """The checks that a node added in one prompt. A list input makes ComfyUI run the node several times in it."""
 
-    Args:
-        key: the node's class and id.
-        is_stale: quick; asked before each later run of a prompt with this node.
+    prompt_id: str
+    checks: list[Callable[[], bool]] = field(default_factory=list)
+
+
+class NodeCache:
+    """Staleness checks of all nodes. Usable from any thread.
+
+    A node is named by a key of its class and its id.
     """
-    with _lock:
-        _checks.setdefault(key, deque(maxlen=CHECKS)).append(is_stale)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs: dict[str, deque[_Run]] = {}
+        self._generations: dict[str, int] = {}
+
+    def add_check(self, key: str, is_stale: Callable[[], bool], *, prompt_id: str) -> None:
+        """Add a check for outputs that the node is about to return.
+
+        Args:
+            key: the node.
+            is_stale: quick; called before each later run of a prompt with this node.
+            prompt_id: of the prompt that runs; "" outside ComfyUI.
+        """
+        with self._lock:
+            runs = self._runs.setdefault(key, deque(maxlen=PROMPTS))
+            if not runs or not prompt_id or runs[-1].prompt_id != prompt_id:
+                runs.append(_Run(prompt_id))
+            runs[-1].checks.append(is_stale)
+
+    def generation(self, key: str) -> int:
+        """Return a number that increases when earlier outputs of the node are found to be stale."""
+        with self._lock:
+            runs = [(run, list(run.checks)) for run in self._runs.get(key, ())]
+        stale = [run for run, checks in runs if any(_is_stale(check, key) for check in checks)]
+        with self._lock:
+            kept = self._runs.get(key, deque())
+            dropped = [run for run in stale if run in kept]
+            for run in dropped:
+                kept.remove(run)
+            if dropped:
+                self._generations[key] = self._generations.get(key, 0) + 1
+            return self._generations.get(key, 0)
 
 
-def generation(key: str) -> int:
-    """A number that changes when something that was given out is of no use any more."""
-    with _lock:
-        checks = list(_checks.get(key, ()))
-    stale = [check for check in checks if _says_stale(check, key)]
-    with _lock:
-        left = _checks.get(key, deque())
-        gone = [check for check in stale if check in left]
-        for check in gone:
-            left.remove(check)
-        if gone:
-            _generations[key] = _generations.get(key, 0) + 1
-        return _generations.get(key, 0)
-
-
-def _says_stale(check: Callable[[], bool], key: str) -> bool:
+def _is_stale(check: Callable[[], bool], key: str) -> bool:
     try:
         return check()
-    except Exception:  # a check that cannot be made must not stop the graph
-        log.debug("Wan 2.7: what %s gave out cannot be checked.", key, exc_info=True)
+    except Exception:  # a failing check must not stop the graph
+        log.debug("Wan 2.7: the cached outputs of %s cannot be checked.", key, exc_info=True)
         return True

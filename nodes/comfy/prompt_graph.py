@@ -1,4 +1,7 @@
-"""What the graph around a node looks like: which of its outputs somebody uses, and whether it runs at all."""
+"""The graph around a node: which of its outputs are linked, and which nodes run for certain.
+
+A prompt is ComfyUI's API format: {id: {"class_type": ..., "inputs": {name: value or [id, output index]}}}.
+"""
 
 from __future__ import annotations
 
@@ -6,78 +9,56 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from .runtime import executing_context
+
 
 def linked_outputs(prompt: Mapping[str, Any], node_id: str) -> set[int]:
-    """The indices of the outputs of `node_id` that an input in `prompt` is linked to.
-
-    `prompt` is the API format: {id: {"class_type": ..., "inputs": {name: value or [id, output index]}}}.
-    """
-    found: set[int] = set()
-    for node in prompt.values():
-        inputs = node.get("inputs") if isinstance(node, Mapping) else None
-        if not isinstance(inputs, Mapping):
-            continue
-        for value in inputs.values():
-            if _is_link(value) and str(value[0]) == node_id:
-                found.add(int(value[1]))
-    return found
+    """Return the indices of the outputs of `node_id` that an input in `prompt` is linked to."""
+    return {
+        int(value[1])
+        for node in prompt.values()
+        for value in _inputs_of(node).values()
+        if _is_link(value) and str(value[0]) == node_id
+    }
 
 
-def surely_run(prompt: Mapping[str, Any], targets: Any, classes: Mapping[str, Any]) -> set[str]:
-    """The ids of the nodes that run when `prompt` is queued: those that an output node needs, whatever happens.
+def certain_to_run(prompt: Mapping[str, Any], targets: Any, classes: Mapping[str, Any]) -> set[str]:
+    """Return the ids of the nodes that run for certain when `prompt` is queued: those that an output node needs.
 
-    What only a lazy input leads to is left out, for a switch may not ask for it.
+    A node that only a lazy input leads to is left out, because a switch may not request it.
 
     Args:
         prompt: the API format.
-        targets: `partial_execution_targets` of what was posted: the ids of the output nodes to run; None for all.
-        classes: ComfyUI's node classes by name; of a class that is missing nothing is known.
+        targets: `partial_execution_targets` as posted: the ids of the output nodes to run; None for all.
+        classes: ComfyUI's node classes by name; nothing is known about a missing class.
     """
     wanted = None if targets is None else {str(target) for target in targets} if isinstance(targets, list) else set()
     found: set[str] = set()
-    to_do = [
+    pending = [
         node_id
         for node_id, node in prompt.items()
         if getattr(_class_of(node, classes), "OUTPUT_NODE", False) is True and (wanted is None or node_id in wanted)
     ]
-    while to_do:
-        node_id = to_do.pop()
+    while pending:
+        node_id = pending.pop()
         node = prompt.get(node_id)
         if node_id in found or not isinstance(node, Mapping):
             continue
         found.add(node_id)
-        inputs = node.get("inputs")
-        if isinstance(inputs, Mapping):
-            lazy = _lazy_inputs(_class_of(node, classes))
-            to_do += [value[0] for name, value in inputs.items() if _is_link(value) and name not in lazy]
+        lazy = _lazy_inputs(_class_of(node, classes))
+        pending += [value[0] for name, value in _inputs_of(node).items() if _is_link(value) and name not in lazy]
     return found
 
 
-def _class_of(node: Any, classes: Mapping[str, Any]) -> Any:
-    kind = node.get("class_type") if isinstance(node, Mapping) else None
-    return classes.get(kind) if isinstance(kind, str) else None
-
-
-def _lazy_inputs(class_: Any) -> set[str]:
-    """The names of a node's inputs that may never be asked for."""
-    types = class_.INPUT_TYPES() if class_ is not None else {}
-    return {
-        name
-        for kind in ("required", "optional")
-        for name, declared in types.get(kind, {}).items()
-        if len(declared) > 1 and isinstance(declared[1], Mapping) and declared[1].get("lazy")
-    }
-
-
 def node_classes() -> Mapping[str, Any]:
-    """ComfyUI's node classes by name; empty outside of it."""
-    # Its module is called like this pack's folder, so that an import could find the wrong one.
+    """Return ComfyUI's node classes by name; empty outside ComfyUI."""
+    # ComfyUI's module has the same name as this pack's folder, so an import could find the wrong one.
     found = getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", None)
     return found if isinstance(found, Mapping) else {}
 
 
 def running_prompt(prompt_id: str) -> Mapping[str, Any] | None:
-    """The prompt with this id as it was queued, or None where it is not running or there is no server."""
+    """Return the prompt with this id as it was queued, or None if it is not running or there is no server."""
     try:
         from server import PromptServer
     except ImportError:
@@ -94,17 +75,13 @@ def running_prompt(prompt_id: str) -> Mapping[str, Any] | None:
 
 
 def outputs_in_use() -> set[int] | None:
-    """The outputs of the node being fingerprinted or executed that are linked; None where it cannot be known.
+    """Return the linked outputs of the node being fingerprinted or executed, or None if they cannot be known.
 
-    It cannot be known for a node that another node's expansion made, and in a host without ComfyUI's queue.
-    Read it from this one place in `fingerprint_inputs` and in `execute`: were the two to disagree, the output
-    cache would give out a result in which an output linked later is missing.
+    They cannot be known for a node that the expansion of another node created, and without ComfyUI's queue.
+    `fingerprint_inputs` and `execute` must both use this function: if they disagreed, the output cache would return
+    a result that lacks an output linked later.
     """
-    try:
-        from comfy_execution.utils import get_executing_context
-    except ImportError:
-        return None
-    context = get_executing_context()
+    context = executing_context()
     if context is None:
         return None
     prompt = running_prompt(context.prompt_id)
@@ -113,8 +90,29 @@ def outputs_in_use() -> set[int] | None:
     return linked_outputs(prompt, context.node_id)
 
 
+def _inputs_of(node: Any) -> Mapping[str, Any]:
+    inputs = node.get("inputs") if isinstance(node, Mapping) else None
+    return inputs if isinstance(inputs, Mapping) else {}
+
+
+def _class_of(node: Any, classes: Mapping[str, Any]) -> Any:
+    kind = node.get("class_type") if isinstance(node, Mapping) else None
+    return classes.get(kind) if isinstance(kind, str) else None
+
+
+def _lazy_inputs(class_: Any) -> set[str]:
+    """Return the names of the inputs that a node may never request."""
+    types = class_.INPUT_TYPES() if class_ is not None else {}
+    return {
+        name
+        for kind in ("required", "optional")
+        for name, declared in types.get(kind, {}).items()
+        if len(declared) > 1 and isinstance(declared[1], Mapping) and declared[1].get("lazy")
+    }
+
+
 def _is_link(value: Any) -> bool:
-    # ComfyUI's own test (comfy_execution.graph_utils.is_link), with bool kept out of the numbers.
+    # ComfyUI's own test (comfy_execution.graph_utils.is_link), except that a bool is not a number here.
     return (
         isinstance(value, (list, tuple))
         and len(value) == 2

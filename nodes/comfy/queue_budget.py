@@ -1,21 +1,26 @@
-"""What is certain already when a prompt is queued: the cost of the videos it asks for.
+"""The budget check when a prompt is queued: refuses videos that are certain to exceed the budget.
 
-ComfyUI shows its on-prompt handlers the whole graph, but swallows what they raise; it validates the nodes right after,
-in the same asyncio task. So the handler only keeps the graph, and the node's `validate_inputs` asks for the verdict.
+ComfyUI shows each prompt to its on-prompt handlers, but ignores what they raise; it validates the nodes right after, in
+the same asyncio task. So the handler only stores the prompt, and the node's `validate_inputs` checks the budget.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..api.connection import estimated_cost
 from ..api.request import MEDIA_FIELDS
 from ..core import limits
 from ..core.errors import BudgetError
+from ..ledger.budget import check as check_budget
 from .node_inputs import as_text
-from .prompt_graph import node_classes, surely_run
+from .prompt_graph import certain_to_run, node_classes
+
+if TYPE_CHECKING:
+    from ..config.settings import Budget
+    from ..ledger import Ledger
 
 NODE_ID = "Wan27ImageToVideo"
 
@@ -23,38 +28,49 @@ _TEXTS = ("prompt", "negative_prompt", "resolution")
 _NUMBERS = ("duration", "seed")
 _LITERALS = (*_TEXTS, *_NUMBERS, "prompt_extend", "watermark")
 
-_queued: ContextVar[tuple[Mapping[str, Any], Any] | None] = ContextVar("wan27_queued", default=None)
-"""The graph, and which of its output nodes are to run: None for all."""
+
+class QueuedPrompt:
+    """The prompt that is being queued in the current asyncio task."""
+
+    def __init__(self) -> None:
+        self._queued: ContextVar[tuple[Mapping[str, Any], Any] | None] = ContextVar("wan27_queued", default=None)
+
+    def register(self) -> None:
+        """Make ComfyUI show each prompt before it validates it."""
+        try:
+            from server import PromptServer
+        except ImportError:
+            return
+        instance = getattr(PromptServer, "instance", None)
+        if instance is not None:
+            instance.add_on_prompt_handler(self.on_prompt)
+
+    def on_prompt(self, json_data: Any) -> Any:
+        """Store the posted prompt, and which of its output nodes will run. Returns `json_data` as ComfyUI expects."""
+        posted = json_data if isinstance(json_data, Mapping) else {}
+        prompt = posted.get("prompt")
+        self._queued.set((prompt, posted.get("partial_execution_targets")) if isinstance(prompt, Mapping) else None)
+        return json_data
+
+    def certain_requests(self) -> list[Mapping[str, Any]]:
+        """Return the inputs of the Image to Video nodes that are certain to run and whose cost is known."""
+        queued = self._queued.get()
+        if queued is None:
+            return []
+        prompt, targets = queued
+        return list(requests_of_known_cost(prompt, certain_to_run(prompt, targets, node_classes())))
 
 
-def register() -> None:
-    """Have ComfyUI show the graph of each prompt before it validates it."""
-    try:
-        from server import PromptServer
-    except ImportError:
-        return
-    instance = getattr(PromptServer, "instance", None)
-    if instance is not None:
-        instance.add_on_prompt_handler(_remember)
-
-
-def _remember(json_data: Any) -> Any:
-    posted = json_data if isinstance(json_data, Mapping) else {}
-    prompt = posted.get("prompt")
-    _queued.set((prompt, posted.get("partial_execution_targets")) if isinstance(prompt, Mapping) else None)
-    return json_data
-
-
-def certain_requests(prompt: Mapping[str, Any], run: Container[str]) -> Iterator[Mapping[str, Any]]:
-    """The inputs of the Image to Video nodes whose cost stands in the graph: duration and resolution are literal.
+def requests_of_known_cost(prompt: Mapping[str, Any], node_ids: Container[str]) -> Iterator[Mapping[str, Any]]:
+    """Yield the inputs of the Image to Video nodes whose duration and resolution are literal.
 
     Args:
         prompt: the API format.
-        run: the ids of the nodes that surely run.
+        node_ids: the nodes that are certain to run.
     """
     low, high = limits.DURATION_SECONDS
     for node_id, node in prompt.items():
-        if node_id not in run or not isinstance(node, Mapping) or node.get("class_type") != NODE_ID:
+        if node_id not in node_ids or not isinstance(node, Mapping) or node.get("class_type") != NODE_ID:
             continue
         inputs = node.get("inputs")
         if not isinstance(inputs, Mapping):
@@ -63,21 +79,64 @@ def certain_requests(prompt: Mapping[str, Any], run: Container[str]) -> Iterator
             duration = int(inputs.get("duration", limits.DEFAULT_DURATION_SECONDS))
         except (TypeError, ValueError):
             continue
-        if low <= duration <= high and inputs.get("resolution", limits.DEFAULT_RESOLUTION) in limits.RESOLUTIONS:
-            yield {**inputs, "duration": duration}
+        resolution = inputs.get("resolution", limits.DEFAULT_RESOLUTION)
+        if low <= duration <= high and resolution in limits.RESOLUTIONS:
+            yield {**inputs, "duration": duration, "resolution": resolution}
 
 
-def surely_different(requests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """As many of these requests as are surely paid for one by one: equal ones share a task, unless asked otherwise.
+def budget_problem(
+    requests: Sequence[Mapping[str, Any]], *, prices: Mapping[str, float], budget: Budget, ledger: Ledger
+) -> str | None:
+    """Return why these requests exceed the budget, or None if that is not certain.
 
-    What is linked may turn out equal, and so may the media behind two URLs.
+    Args:
+        requests: inputs of nodes, see `requests_of_known_cost`.
+        prices: USD per second for each resolution.
+        budget: its limits.
+        ledger: of this process.
+    """
+    _, spent_today = ledger.spent()
+
+    def problem(requests: Sequence[Mapping[str, Any]]) -> str | None:
+        costs = [estimated_cost(r["duration"], r["resolution"], prices) for r in certainly_different(requests)]
+        try:
+            check_budget(sum(costs), budget=budget, spent_today=spent_today, videos=len(costs))
+        except BudgetError as error:
+            return str(error)
+        return None
+
+    if problem(requests) is None:
+        return None
+    # A video that was submitted before costs nothing, and the budget must never lock it out.
+    known = ledger.known_requests()
+    return problem([r for r in requests if _submits_again(r) or not any(may_be_known(r, k) for k in known)])
+
+
+def certainly_different(requests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return as many requests as are certainly billed separately: equal ones share a task, unless on_repeat differs.
+
+    Linked inputs may turn out equal, and so may the media behind two URLs.
     """
     chosen: list[Mapping[str, Any]] = []
-    # Those that never share come first, then the longest: what is left out may be another's twin.
+    # Those that never share a task come first, then the longest: a request that is left out may equal another one.
     for request in sorted(requests, key=lambda r: (not _submits_again(r), -r["duration"])):
         if _submits_again(request) or not any(_may_be_equal(request, other) for other in chosen):
             chosen.append(request)
     return chosen
+
+
+def may_be_known(inputs: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
+    """Return whether a node with these inputs may request what was submitted before.
+
+    Args:
+        inputs: of the node; a linked input may have any value.
+        stored: a request in the ledger, without its unset fields.
+    """
+    for name in _LITERALS:
+        value = inputs.get(name)
+        if not _is_linked(value) and _as_sent(name, value) != _as_sent(name, stored.get(name)):
+            return False
+    return True
 
 
 def _submits_again(request: Mapping[str, Any]) -> bool:
@@ -97,61 +156,11 @@ def _is_linked(value: Any) -> bool:
     return isinstance(value, (list, tuple))
 
 
-def may_be_known(inputs: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
-    """Whether a node with these inputs may turn out to ask for a request that is paid for already.
-
-    Args:
-        inputs: of the node; what is linked may become anything.
-        stored: a request of the ledger, unset fields left out.
-    """
-    for name in _LITERALS:
-        value = inputs.get(name)
-        if not _is_linked(value) and _as_sent(name, value) != _as_sent(name, stored.get(name)):
-            return False
-    return True
-
-
 def _as_sent(name: str, value: Any) -> Any:
-    """A literal as the request will have it: the graph has what was typed, such as a line break after the prompt."""
+    """Convert a literal to what the request will contain: the graph has it as typed, say with a final line break."""
     if name in _NUMBERS:
         try:
             return int(value or 0)
         except (TypeError, ValueError):
             return value
     return as_text(value) if name in _TEXTS else bool(value)
-
-
-def budget_problem() -> str | None:
-    """Why the prompt being queued cannot be within the budget, or None where that is not certain."""
-    queued = _queued.get()
-    if queued is None:
-        return None
-    from ..ledger.budget import check
-    from ..services import connection_is_billed, current_settings, open_ledger
-
-    settings = current_settings()
-    if not connection_is_billed(settings):
-        return None
-    prices, budget = settings.novita.price_per_second, settings.budget
-
-    def verdict(requests: list[Mapping[str, Any]], spent_today: float) -> str | None:
-        found = surely_different(requests)
-        costs = [estimated_cost(r["duration"], r.get("resolution", limits.DEFAULT_RESOLUTION), prices) for r in found]
-        try:
-            check(sum(costs), budget=budget, spent_today=spent_today, videos=len(costs))
-        except BudgetError as error:
-            return str(error)
-        return None
-
-    prompt, targets = queued
-    requests = list(certain_requests(prompt, surely_run(prompt, targets, node_classes())))
-    if not requests:
-        return None
-    ledger = open_ledger()
-    _, today = ledger.spent()
-    if verdict(requests, today) is None:
-        return None
-    # It looks too much; but what is paid for already costs nothing, and must never be locked out by the budget.
-    known = ledger.known_requests()
-    new = [r for r in requests if _submits_again(r) or not any(may_be_known(r, k) for k in known)]
-    return verdict(new, today)

@@ -1,8 +1,7 @@
-"""Work that would block the event loop, done in a thread, with interrupt, progress bar and text notes.
+"""What a node asks of the ComfyUI it runs in: folders, ids, interrupt, progress bar, text, and a thread for slow work.
 
-ComfyUI runs the async nodes of a prompt on one event loop. A node that encodes or decodes on it holds up
-every other node and the interrupt button, so the three media nodes hand their work to a thread through
-`in_thread`.
+ComfyUI runs the async nodes of a prompt on one event loop. A node that encodes or decodes there would block all other
+nodes and the interrupt button, so the media nodes run such work through `in_thread`.
 """
 
 from __future__ import annotations
@@ -12,51 +11,116 @@ import contextlib
 import logging
 import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Seconds between two looks at the interrupt flag. The thread itself looks between two frames, so an
-#: interrupt is honoured in about this time plus that of one frame.
 POLL_SECONDS = 0.1
-#: Seconds the thread gets to end by itself after an interrupt, so that its memory is free when the node
-#: raises.
+"""Time between two checks of the interrupt flag. The thread checks between two frames: an interrupt takes effect in
+about this time plus that of one frame."""
 GRACE_SECONDS = 0.3
+"""Time that the thread gets to end after an interrupt, so that its memory is free when the node raises."""
+
+_FOLDER = "wan27"
+
+
+def user_dir() -> Path:
+    """Return the pack's own folder, which ComfyUI does not serve over HTTP and an update of the pack does not touch."""
+    import folder_paths
+
+    find = getattr(folder_paths, "get_system_user_directory", None)
+    return Path(find(_FOLDER) if find else Path(folder_paths.get_user_directory()) / f"__{_FOLDER}")
+
+
+def output_dir() -> Path:
+    """Return ComfyUI's output folder; the videos are saved below it."""
+    import folder_paths
+
+    return Path(folder_paths.get_output_directory())
+
+
+def executing_node_id() -> str | None:
+    """Return the id of the node that runs in this task, or None outside ComfyUI."""
+    context = executing_context()
+    return None if context is None else context.node_id
+
+
+def executing_prompt_id() -> str:
+    """Return the id of the prompt that runs in this task, or "" outside ComfyUI."""
+    context = executing_context()
+    return "" if context is None else str(context.prompt_id)
+
+
+def executing_context() -> Any:
+    """Return ComfyUI's record of the node being fingerprinted or executed in this task, or None outside ComfyUI."""
+    try:
+        from comfy_execution.utils import get_executing_context
+    except ImportError:
+        return None
+    return get_executing_context()
+
+
+def interrupted() -> bool:
+    """Return whether the user pressed the interrupt button. Leaves the flag for the other nodes."""
+    try:
+        from comfy.model_management import processing_interrupted
+    except ImportError:
+        return False
+    return bool(processing_interrupted())
+
+
+def interrupt_error() -> Exception:
+    """Return ComfyUI's exception for an interrupted node."""
+    from comfy.model_management import InterruptProcessingException
+
+    error: Exception = InterruptProcessingException()
+    return error
 
 
 class Job:
-    """What the thread sees of the node: may it go on, and how far it is. Safe to call from any thread."""
+    """The node's side of work in a thread: whether it may continue, and its progress. Usable from any thread."""
 
     def __init__(self) -> None:
         self._cancelled = threading.Event()
         self._progress: tuple[int, int] | None = None
 
     def cancelled(self) -> bool:
+        """Return whether the work should stop."""
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
+        """Ask the work to stop."""
         self._cancelled.set()
 
     def progress(self, done: int, total: int) -> None:
-        """Say how far the work is. Only the latest figure is shown: cheap enough for every frame."""
+        """Report the progress. Only the latest report is shown: cheap enough for every frame."""
         self._progress = (done, total)
 
     def take_progress(self) -> tuple[int, int] | None:
+        """Return the latest progress if it was not taken before."""
         latest, self._progress = self._progress, None
         return latest
 
 
-async def in_thread(work: Callable[..., T], *args: Any, node_id: str | None = None, **kwargs: Any) -> T:
-    """Call `work(job, *args, **kwargs)` in a thread and give back what it returns.
+async def in_thread(work: Callable[..., T], *args: Any, node_id: str | None = None) -> T:
+    """Call `work(job, *args)` in a thread and return its result.
 
-    `work` polls `job.cancelled()` and calls `job.progress(done, total)`; how it ends after it was cancelled
-    does not matter. Raises ComfyUI's InterruptProcessingException after an interrupt, and what `work` raised
-    otherwise. `node_id` (by default that of the executing node) is where the progress bar is shown.
+    `work` polls `job.cancelled()` and calls `job.progress(done, total)`; how it ends after a cancellation does not
+    matter.
+
+    Args:
+        work: the blocking function.
+        args: its arguments after the job.
+        node_id: the node with the progress bar; by default the executing node.
+
+    Raises:
+        InterruptProcessingException: ComfyUI's, after an interrupt. Otherwise whatever `work` raises.
     """
     job = Job()
-    task = asyncio.ensure_future(asyncio.to_thread(work, job, *args, **kwargs))
+    task = asyncio.ensure_future(asyncio.to_thread(work, job, *args))
     node_id = node_id or executing_node_id()
     try:
         while not task.done():
@@ -64,14 +128,14 @@ async def in_thread(work: Callable[..., T], *args: Any, node_id: str | None = No
             if interrupted():
                 job.cancel()
                 await asyncio.wait({task}, timeout=GRACE_SECONDS)
-                _forget(task)
-                raise _interrupt()
+                _discard_outcome(task)
+                raise interrupt_error()
             if (latest := job.take_progress()) is not None:
                 await show_progress(*latest, node_id=node_id)
     except asyncio.CancelledError:
-        # A node beside this one failed or was interrupted, and ComfyUI ends the loop.
+        # Another node failed or was interrupted, and ComfyUI ends the loop.
         job.cancel()
-        _forget(task)
+        _discard_outcome(task)
         raise
     return task.result()
 
@@ -82,11 +146,17 @@ async def until_interrupted(
     every: Callable[[], Awaitable[None]] | None = None,
     on_interrupt: Callable[[], None] | None = None,
 ) -> T:
-    """Await `work`, but stop waiting when the user interrupts. `every` is awaited a few times a second; `on_interrupt`
-    is called once, for what the user should know then.
+    """Await `work`, but stop waiting when the user interrupts.
 
-    Only the waiting ends: whatever goes on behind `work` in other threads is left alone. Raises ComfyUI's
-    InterruptProcessingException after an interrupt, and what `work` raised otherwise.
+    Only the wait ends: whatever `work` started in other threads continues.
+
+    Args:
+        work: the awaitable.
+        every: awaited a few times a second.
+        on_interrupt: called once after an interrupt, to tell the user what continues.
+
+    Raises:
+        InterruptProcessingException: ComfyUI's, after an interrupt. Otherwise whatever `work` raises.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -95,43 +165,14 @@ async def until_interrupted(
             if interrupted():
                 if on_interrupt is not None:
                     on_interrupt()
-                raise _interrupt()
+                raise interrupt_error()
             if every is not None:
                 await every()
     finally:
         if not task.done():
             task.cancel()
-            _forget(task)
+            _discard_outcome(task)
     return task.result()
-
-
-def interrupted() -> bool:
-    """Whether the user pressed the interrupt button. Leaves the flag for the other nodes."""
-    try:
-        from comfy.model_management import processing_interrupted
-    except ImportError:
-        return False
-    return bool(processing_interrupted())
-
-
-def executing_node_id() -> str | None:
-    """The id of the node that runs in this task, or None outside ComfyUI."""
-    try:
-        from comfy_execution.utils import get_executing_context
-    except ImportError:
-        return None
-    context = get_executing_context()
-    return None if context is None else context.node_id
-
-
-def executing_prompt_id() -> str:
-    """The id of the prompt that runs in this task, "" outside ComfyUI."""
-    try:
-        from comfy_execution.utils import get_executing_context
-    except ImportError:
-        return ""
-    context = get_executing_context()
-    return "" if context is None else str(context.prompt_id)
 
 
 async def show_progress(done: float, total: float, *, node_id: str | None) -> None:
@@ -144,15 +185,15 @@ async def show_progress(done: float, total: float, *, node_id: str | None) -> No
         return
     try:
         api = ComfyAPI()
-        # Declared on every core, but 0.3.75 sets the attribute only where its synchronous twin was made before.
+        # Every core declares it, but 0.3.75 sets the attribute only if its synchronous twin was created before.
         execution = getattr(api, "execution", None) or api.Execution()
         await execution.set_progress(done, max(total, 1), node_id=node_id)
-    except Exception:  # a bar that cannot be drawn must not cost the result
+    except Exception:  # a failing progress bar must not cost the result
         log.debug("The progress bar could not be moved.", exc_info=True)
 
 
 def show_text(text: str, *, node_id: str | None = None) -> None:
-    """Write `text` on the node. Does nothing outside ComfyUI or on a core that has no such text."""
+    """Write `text` on the node. Does nothing outside ComfyUI or if the core has no such text."""
     node_id = node_id or executing_node_id()
     if node_id is None:
         return
@@ -164,14 +205,8 @@ def show_text(text: str, *, node_id: str | None = None) -> None:
             send_text(text, node_id)
 
 
-def _interrupt() -> BaseException:
-    from comfy.model_management import InterruptProcessingException
-
-    return InterruptProcessingException()
-
-
-def _forget(task: asyncio.Future[Any]) -> None:
-    """Read the task's outcome when it ends, so that asyncio does not log it as lost."""
+def _discard_outcome(task: asyncio.Future[Any]) -> None:
+    """Retrieve the outcome when the task ends, so that asyncio does not log it as never retrieved."""
 
     def read(done: asyncio.Future[Any]) -> None:
         if not done.cancelled():

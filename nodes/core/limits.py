@@ -9,6 +9,7 @@ not say which megabyte it means, and the smaller one is valid under both reading
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -90,3 +91,10 @@ AUDIO_FORMATS: tuple[AudioFormat, ...] = get_args(AudioFormat)
 OnRepeat = Literal["reuse", "submit_again"]
 ON_REPEAT: tuple[OnRepeat, ...] = get_args(OnRepeat)
 """Choices of the nodes, which workflows contain: none may be renamed or removed. The first is the default."""
+
+
+def choice_problems(**values: tuple[object, Sequence[str]]) -> Iterator[str]:
+    """Yield what is wrong with values that must be one of several, each given as (value, choices)."""
+    for name, (value, choices) in values.items():
+        if value not in choices:
+            yield f"{name} is {value!r}; it must be {' or '.join(choices)}."

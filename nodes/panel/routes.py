@@ -63,11 +63,11 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from .. import services
 from ..config.api_key import check_key, remove_key, store_key
 from ..config.reader import KEY_VARIABLE
 from ..core.errors import LedgerError, SettingsError, Wan27Error
 from ..core.redaction import redact_locations
+from ..services import Process
 from ..storage.comfyui import FOLDER as MEDIA_FOLDER
 from ..storage.comfyui import ROUTE as MEDIA_ROUTE
 from ..storage.comfyui import find_file as find_media
@@ -105,7 +105,7 @@ _MEDIA_HEADERS = {
 }
 
 
-def register_routes() -> None:
+def register_routes(process: Process) -> None:
     """Add the routes to ComfyUI's server and start sending events. Called while ComfyUI loads its packs."""
     try:
         from server import PromptServer
@@ -113,21 +113,23 @@ def register_routes() -> None:
         return
     server = PromptServer.instance
     with contextlib.suppress(OSError):
-        remove_expired(services.user_dir() / MEDIA_FOLDER)
-    panel = Panel(server.send_sync, server.loop)
+        remove_expired(process.user_dir / MEDIA_FOLDER)
+    panel = Panel(process, server.send_sync, server.loop)
     panel.add_routes(server.routes)
-    services.watch(panel.announcer.rows_changed, panel.announcer.progressed)
+    process.subscribe(panel.announcer.rows_changed, panel.announcer.progressed)
 
 
 class Panel:
     """Handlers of the routes, and what they remember between two requests.
 
     Args:
+        process: settings, ledger, runner and folders.
         send: sends an event and its data to all browsers; called on `loop`.
         loop: ComfyUI's event loop, which also runs the handlers.
     """
 
-    def __init__(self, send: SendEvent, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, process: Process, send: SendEvent, loop: asyncio.AbstractEventLoop) -> None:
+        self._process = process
         self.announcer = Announcer(send, self._tasks_event, loop)
         self._send = send
         self._balance: tuple[float, str, dict[str, Any]] | None = None
@@ -144,23 +146,23 @@ class Panel:
             "/wan27/posters/{id:[0-9]{1,15}}": self._get_thumbnail,
         }
         for path, handler in reading.items():
-            routes.get(path)(read_route(_with_json_errors(handler)))
-        routes.get(f"{MEDIA_ROUTE}{{name}}")(_get_media)
-        routes.post("/wan27/tasks/{id:[0-9]{1,15}}/fetch")(write_route(_with_json_errors(self._fetch_task)))
-        routes.put("/wan27/key")(write_route(_with_json_errors(self._put_key)))
-        routes.delete("/wan27/key")(write_route(_with_json_errors(self._delete_key)))
+            routes.get(path)(read_route(self._with_json_errors(handler)))
+        routes.get(f"{MEDIA_ROUTE}{{name}}")(self._get_media)
+        routes.post("/wan27/tasks/{id:[0-9]{1,15}}/fetch")(write_route(self._with_json_errors(self._fetch_task)))
+        routes.put("/wan27/key")(write_route(self._with_json_errors(self._put_key)))
+        routes.delete("/wan27/key")(write_route(self._with_json_errors(self._delete_key)))
 
     async def _get_status(self, request: web.Request) -> web.StreamResponse:
         def read() -> dict[str, Any]:
-            settings = services.current_settings()
-            return status_view(settings, **_totals(), local=local)
+            settings = self._process.settings()
+            return status_view(settings, **self._totals(), local=local)
 
         local = is_local(request)
         try:
             view = await asyncio.to_thread(read)
         except (SettingsError, Wan27Error) as error:
             key = key_view("", local=local)
-            view = {"problem": _message(error), "may_write": local, "key": key, "limits": limits_view()}
+            view = {"problem": self._message(error), "may_write": local, "key": key, "limits": limits_view()}
         return json_response(view)
 
     async def _get_balance(self, request: web.Request) -> web.StreamResponse:
@@ -168,14 +170,14 @@ class Panel:
 
         from ..api.client import ServiceClient
 
-        settings = services.current_settings()
+        settings = self._process.settings()
         if settings.in_sandbox:
             return problem("The sandbox has no account: nothing is billed there.", status=409)
         account = f"{settings.novita.base_url} {hash(settings.novita.api_key)}"
         known = self._balance
         if known is None or known[1] != account or time.monotonic() - known[0] > BALANCE_SECONDS:
             async with httpx.AsyncClient() as http:
-                found = await ServiceClient(services.connection_for(settings), http).balance()
+                found = await ServiceClient(self._process.connection_for(settings), http).balance()
             view = {"available_usd": found.available_usd, "outstanding_usd": found.outstanding_usd}
             self._balance = known = (time.monotonic(), account, view)
         return json_response(known[2])
@@ -189,14 +191,14 @@ class Panel:
 
         def read() -> dict[str, Any]:
             below = None if before is None else int(before)
-            page = services.open_ledger().page(before=below, limit=int(limit), states=GROUPS[group], text=text)
+            page = self._process.ledger().page(before=below, limit=int(limit), states=GROUPS[group], text=text)
             return {"tasks": [self._view(row) for row in page.records], "total": page.total, "before": page.before}
 
         return json_response(await asyncio.to_thread(read))
 
     async def _get_task(self, request: web.Request) -> web.StreamResponse:
         def read() -> dict[str, Any] | None:
-            row = _find_row(request)
+            row = self._find_row(request)
             return None if row is None else self._view(row)
 
         view = await asyncio.to_thread(read)
@@ -204,9 +206,11 @@ class Panel:
 
     async def _get_thumbnail(self, request: web.Request) -> web.StreamResponse:
         def make() -> Path | None:
-            row = _find_row(request)
-            folder = services.user_dir() / THUMBNAIL_FOLDER
-            return None if row is None else self._thumbnails.get(row, output_dir=services.output_dir(), folder=folder)
+            row = self._find_row(request)
+            folder = self._process.user_dir / THUMBNAIL_FOLDER
+            return (
+                None if row is None else self._thumbnails.get(row, output_dir=self._process.output_dir, folder=folder)
+            )
 
         try:
             path = await asyncio.to_thread(make)
@@ -218,10 +222,10 @@ class Panel:
         return web.FileResponse(path, headers=_THUMBNAIL_HEADERS)
 
     async def _fetch_task(self, request: web.Request) -> web.StreamResponse:
-        row = await asyncio.to_thread(_find_row, request)
+        row = await asyncio.to_thread(self._find_row, request)
         if row is None or not row.task_id:
             return problem("This task has no id, so the service cannot be asked for it.", status=409)
-        found = await services.get_services()
+        found = await self._process.services()
         waiting = asyncio.ensure_future(
             found.runner.wait(
                 row.task_id,
@@ -235,7 +239,7 @@ class Panel:
         await asyncio.wait({waiting}, timeout=FETCH_SECONDS)
         failure = waiting.exception() if waiting.done() else None
         if failure is not None:
-            return problem(_message(failure), status=409)
+            return problem(self._message(failure), status=409)
         return json_response({"started": True}, status=202)
 
     def _fetch_ended(self, waiting: asyncio.Task[Any]) -> None:
@@ -249,13 +253,13 @@ class Panel:
         except (ValueError, UnicodeDecodeError):
             body = None
         key = check_key(body.get("key") if isinstance(body, Mapping) else None)
-        await self._change_key(lambda: store_key(services.user_dir(), key))
-        services.resume_unfinished()  # tasks may have been waiting for this very key
-        return json_response(await asyncio.to_thread(_current_key))
+        await self._change_key(lambda: store_key(self._process.user_dir, key))
+        self._process.resume_unfinished()  # tasks may have been waiting for this very key
+        return json_response(await asyncio.to_thread(self._current_key))
 
     async def _delete_key(self, request: web.Request) -> web.StreamResponse:
-        await self._change_key(lambda: remove_key(services.user_dir()))
-        return json_response(await asyncio.to_thread(_current_key))
+        await self._change_key(lambda: remove_key(self._process.user_dir))
+        return json_response(await asyncio.to_thread(self._current_key))
 
     async def _change_key(self, change: Callable[[], object]) -> None:
         if not key_view("", local=True)["can_change"]:
@@ -265,59 +269,53 @@ class Panel:
 
     def _tasks_event(self, ids: frozenset[int]) -> dict[str, Any]:
         """Return the data of the event wan27.tasks for rows that changed."""
-        totals = _totals()
+        totals = self._totals()
         return {
-            "tasks": [self._view(row) for row in services.open_ledger().records(sorted(ids))],
+            "tasks": [self._view(row) for row in self._process.ledger().records(sorted(ids))],
             "spent_today_usd": totals["spent_today"],
             "total": totals["tasks"],
         }
 
     def _view(self, row: TaskRecord) -> dict[str, Any]:
         latest = self.announcer.latest(row.task_id)
-        return task_view(row, latest, output_dir=services.output_dir(), folders=_folders())
+        return task_view(row, latest, output_dir=self._process.output_dir, folders=self._folders)
 
+    async def _get_media(self, request: web.Request) -> web.StreamResponse:
+        found = find_media(self._process.user_dir / MEDIA_FOLDER, request.match_info["name"])
+        if found is None:
+            return web.Response(status=404, headers=_MEDIA_HEADERS)
+        path, mime = found
+        return web.FileResponse(path, headers={**_MEDIA_HEADERS, "Content-Type": mime})
 
-async def _get_media(request: web.Request) -> web.StreamResponse:
-    found = find_media(services.user_dir() / MEDIA_FOLDER, request.match_info["name"])
-    if found is None:
-        return web.Response(status=404, headers=_MEDIA_HEADERS)
-    path, mime = found
-    return web.FileResponse(path, headers={**_MEDIA_HEADERS, "Content-Type": mime})
+    def _with_json_errors(self, handler: Handler) -> Handler:
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            try:
+                return await handler(request)
+            except (SettingsError, Wan27Error) as error:
+                return problem(self._message(error), status=500 if isinstance(error, LedgerError) else 409)
 
+        return guarded
 
-def _with_json_errors(handler: Handler) -> Handler:
-    async def guarded(request: web.Request) -> web.StreamResponse:
+    def _totals(self) -> dict[str, Any]:
+        ledger = self._process.ledger()
+        return {"spent_today": round(ledger.spent()[1], 6), "tasks": ledger.page(limit=1).total}
+
+    def _current_key(self) -> dict[str, Any]:
         try:
-            return await handler(request)
-        except (SettingsError, Wan27Error) as error:
-            return problem(_message(error), status=500 if isinstance(error, LedgerError) else 409)
+            return key_view(self._process.settings().novita.api_key, local=True)
+        except SettingsError:  # such as connection = "novita", which needs a key; the status says so
+            return key_view("", local=True)
 
-    return guarded
+    def _find_row(self, request: web.Request) -> TaskRecord | None:
+        found = self._process.ledger().records([int(request.match_info["id"])])
+        return found[0] if found else None
 
+    def _message(self, error: BaseException) -> str:
+        return redact_locations(str(error) or type(error).__name__, folders=self._folders)
 
-def _totals() -> dict[str, Any]:
-    ledger = services.open_ledger()
-    return {"spent_today": round(ledger.spent("")[1], 6), "tasks": ledger.page(limit=1).total}
-
-
-def _current_key() -> dict[str, Any]:
-    try:
-        return key_view(services.current_settings().novita.api_key, local=True)
-    except SettingsError:  # such as connection = "novita", which needs a key; the status says so
-        return key_view("", local=True)
-
-
-def _find_row(request: web.Request) -> TaskRecord | None:
-    found = services.open_ledger().records([int(request.match_info["id"])])
-    return found[0] if found else None
-
-
-def _message(error: BaseException) -> str:
-    return redact_locations(str(error) or type(error).__name__, folders=_folders())
-
-
-def _folders() -> tuple[Path, Path]:
-    return services.user_dir(), services.output_dir()
+    @property
+    def _folders(self) -> tuple[Path, Path]:
+        return self._process.user_dir, self._process.output_dir
 
 
 def _is_number(text: str) -> bool:

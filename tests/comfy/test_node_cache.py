@@ -1,52 +1,67 @@
-"""What went stale runs again, what did not does not."""
+"""Stale outputs make a node run again; outputs that are still good do not."""
 
 from __future__ import annotations
 
-from nodes.comfy import node_cache
+from nodes.comfy.node_cache import PROMPTS, NodeCache
 
 
-def test_a_generation_lasts_until_its_check_says_stale() -> None:
-    stale = False
-    node_cache.remember("a", lambda: stale)
-    first = node_cache.generation("a")
-    assert node_cache.generation("a") == first
+def test_generation_lasts_until_a_check_finds_stale_outputs() -> None:
+    cache, stale = NodeCache(), False
+    cache.add_check("a", lambda: stale, prompt_id="1")
+    first = cache.generation("a")
+    assert cache.generation("a") == first
     stale = True
-    second = node_cache.generation("a")
+    second = cache.generation("a")
     assert second != first
-    assert node_cache.generation("a") == second
+    assert cache.generation("a") == second
 
 
-def test_nodes_do_not_share_generations() -> None:
-    node_cache.remember("b", lambda: True)
-    assert node_cache.generation("c") == 0
-    assert node_cache.generation("b") == 1
+def test_generation_is_separate_for_each_node() -> None:
+    cache = NodeCache()
+    cache.add_check("b", lambda: True, prompt_id="1")
+    assert cache.generation("c") == 0
+    assert cache.generation("b") == 1
 
 
-def test_what_cannot_be_checked_runs_again() -> None:
+def test_generation_increases_if_a_check_fails() -> None:
     def broken() -> bool:
         raise OSError("gone")
 
-    node_cache.remember("d", broken)
-    assert node_cache.generation("d") == 1
+    cache = NodeCache()
+    cache.add_check("d", broken, prompt_id="1")
+    assert cache.generation("d") == 1
 
 
-def test_what_was_given_out_before_is_still_checked() -> None:
-    """A cache keeps what two workflows gave out by nodes of the same id."""
-    stale: set[str] = set()
-    for name in ("of one workflow", "of another"):
-        node_cache.remember("e", lambda name=name: name in stale)
-    before = node_cache.generation("e")
-    stale.add("of one workflow")
-    after = node_cache.generation("e")
+def test_generation_still_depends_on_the_checks_of_earlier_prompts() -> None:
+    """ComfyUI may have cached the outputs of two workflows whose nodes have the same id."""
+    cache, stale = NodeCache(), set[str]()
+    for name in ("one workflow", "another"):
+        cache.add_check("e", lambda name=name: name in stale, prompt_id=name)
+    before = cache.generation("e")
+    stale.add("one workflow")
+    after = cache.generation("e")
     assert after != before
-    assert node_cache.generation("e") == after
-    stale.add("of another")
-    assert node_cache.generation("e") != after
+    assert cache.generation("e") == after
+    stale.add("another")
+    assert cache.generation("e") != after
 
 
-def test_checks_do_not_pile_up() -> None:
-    asked: list[int] = []
-    for number in range(3 * node_cache.CHECKS):
-        node_cache.remember("f", lambda number=number: bool(asked.append(number)))
-    node_cache.generation("f")
-    assert asked == list(range(2 * node_cache.CHECKS, 3 * node_cache.CHECKS))
+def test_generation_depends_on_every_check_of_a_prompt_once() -> None:
+    """A list input makes ComfyUI run a node several times in one prompt."""
+    cache, stale = NodeCache(), set[int]()
+    for number in range(2 * PROMPTS):
+        cache.add_check("f", lambda number=number: number in stale, prompt_id="1")
+    before = cache.generation("f")
+    stale.add(0)
+    after = cache.generation("f")
+    assert after != before
+    stale.add(1)
+    assert cache.generation("f") == after
+
+
+def test_checks_are_kept_of_the_latest_prompts_only() -> None:
+    cache, asked = NodeCache(), list[int]()
+    for number in range(3 * PROMPTS):
+        cache.add_check("g", lambda number=number: bool(asked.append(number)), prompt_id="")
+    cache.generation("g")
+    assert asked == list(range(2 * PROMPTS, 3 * PROMPTS))

@@ -1,4 +1,4 @@
-"""From a node's inputs to requests."""
+"""From a node's inputs to requests, and problems with literal values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nodes.comfy.node_inputs import literal_problems, requests_of
+from nodes.comfy.node_inputs import literal_problems, requests_from_inputs
 from nodes.core import limits
 from nodes.core.errors import RequestError
 
@@ -29,8 +29,8 @@ def inputs(**changes: list[Any]) -> dict[str, list[Any]]:
     }
 
 
-def test_a_batch_of_urls_gives_as_many_requests_and_short_lists_repeat_their_last_item() -> None:
-    made = requests_of(inputs(image_url=[f"{URL}?{n}" for n in range(3)], prompt=["a", "b"], seed=[7]))
+def test_requests_are_one_for_each_url_and_short_lists_repeat_their_last_item() -> None:
+    made = requests_from_inputs(inputs(image_url=[f"{URL}?{n}" for n in range(3)], prompt=["a", "b"], seed=[7]))
     assert [(r.image_url, r.prompt, r.seed) for r, _ in made] == [
         (f"{URL}?0", "a", 7),
         (f"{URL}?1", "b", 7),
@@ -38,25 +38,25 @@ def test_a_batch_of_urls_gives_as_many_requests_and_short_lists_repeat_their_las
     ]
 
 
-def test_empty_text_and_missing_sockets_are_unset() -> None:
-    [(request, on_repeat)] = requests_of(inputs(last_frame_url=[""], driving_audio_url=[None]))
+def test_requests_leave_out_empty_text_and_missing_sockets() -> None:
+    [(request, on_repeat)] = requests_from_inputs(inputs(last_frame_url=[""], driving_audio_url=[None]))
     assert request.media() == {"image_url": URL}
     assert on_repeat == "reuse"
 
 
-def test_a_prompt_counts_without_the_white_space_around_it() -> None:
+def test_requests_count_a_prompt_without_the_white_space_around_it() -> None:
     most = limits.PROMPT_CHARS
-    [(request, _)] = requests_of(
+    [(request, _)] = requests_from_inputs(
         inputs(prompt=["p" * most + "\n"], negative_prompt=[f" {'n' * limits.NEGATIVE_PROMPT_CHARS}"])
     )
     request.check()
     assert len(request.prompt) == most
     with pytest.raises(RequestError, match=str(most)):
-        requests_of(inputs(prompt=["p" * (most + 1)]))
+        requests_from_inputs(inputs(prompt=["p" * (most + 1)]))
 
 
-def test_numbers_of_numpy_are_numbers() -> None:
-    [(request, _)] = requests_of(inputs(duration=[np.int64(4)], seed=[np.int32(9)]))
+def test_requests_accept_integers_of_numpy() -> None:
+    [(request, _)] = requests_from_inputs(inputs(duration=[np.int64(4)], seed=[np.int32(9)]))
     request.check()
     assert (type(request.duration), request.seed) == (int, 9)
 
@@ -64,18 +64,18 @@ def test_numbers_of_numpy_are_numbers() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"image_url": []}, "image_url came as an empty list"),
-        ({"resolution": ["4K"]}, "resolution is '4K'; possible are 720P and 1080P"),
-        ({"on_repeat": ["always"]}, "on_repeat is 'always'; possible are reuse and submit_again"),
+        ({"image_url": []}, "image_url is an empty list"),
+        ({"resolution": ["4K"]}, "resolution is '4K'; it must be 720P or 1080P"),
+        ({"on_repeat": ["always"]}, "on_repeat is 'always'; it must be reuse or submit_again"),
         ({"first_clip_url": [URL]}, "both set"),
         ({"image_url": [""]}, "neither is set"),
         ({"image_url": ["a.png"]}, "is not an http(s) URL"),
         ({"image_url": [""], "driving_audio_url": [URL]}, "only driving_audio_url is set"),
     ],
 )
-def test_what_has_no_meaning_is_refused(changes: dict[str, list[Any]], said: str) -> None:
+def test_requests_refuse_values_that_are_not_allowed(changes: dict[str, list[Any]], said: str) -> None:
     with pytest.raises(RequestError) as caught:
-        requests_of(inputs(**changes))
+        requests_from_inputs(inputs(**changes))
     assert said in str(caught.value)
 
 
@@ -97,7 +97,7 @@ LINKED = None
         ({}, "neither is set"),
     ],
 )
-def test_only_what_no_link_can_mend_is_refused_when_queued(media: dict[str, Any], said: str) -> None:
+def test_literal_problems_are_only_those_that_no_link_can_solve(media: dict[str, Any], said: str) -> None:
     names = ("image_url", "last_frame_url", "first_clip_url", "driving_audio_url")
     problems = literal_problems(
         prompt=LINKED,

@@ -1,10 +1,12 @@
+"""The links of a prompt, and the nodes that run for certain."""
+
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
 
-from nodes.comfy.prompt_graph import linked_outputs, node_classes, outputs_in_use, running_prompt, surely_run
+from nodes.comfy.prompt_graph import certain_to_run, linked_outputs, node_classes, outputs_in_use, running_prompt
 
 PROMPT = {
     "1": {"class_type": "Source", "inputs": {}},
@@ -19,15 +21,15 @@ PROMPT = {
 @pytest.mark.parametrize(
     ("node", "expected"), [("1", {0}), ("2", {0, 2, 4}), ("7:2", {1}), ("3", set()), ("no such node", set())]
 )
-def test_links_of_a_prompt(node: str, expected: set[int]) -> None:
+def test_linked_outputs_finds_the_links_to_a_node(node: str, expected: set[int]) -> None:
     assert linked_outputs(PROMPT, node) == expected
 
 
-def test_odd_prompts_hold_no_links() -> None:
+def test_linked_outputs_ignores_malformed_nodes() -> None:
     assert linked_outputs({"1": None, "2": {"inputs": None}, "3": {}}, "1") == set()
 
 
-def test_outside_comfyui_nothing_is_known() -> None:
+def test_graph_is_unknown_outside_comfyui() -> None:
     assert running_prompt("some id") is None
     assert outputs_in_use() is None
     assert node_classes() == {}
@@ -71,5 +73,5 @@ QUEUED = {
         ("34", set()),
     ],
 )
-def test_only_what_an_output_node_needs_surely_runs(targets: Any, expected: set[str]) -> None:
-    assert surely_run(QUEUED, targets, CLASSES) == expected
+def test_certain_to_run_is_only_what_an_output_node_needs(targets: Any, expected: set[str]) -> None:
+    assert certain_to_run(QUEUED, targets, CLASSES) == expected

@@ -1,4 +1,4 @@
-"""What is certain when a prompt is queued."""
+"""What is certain when a prompt is queued, and the verdict on it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nodes.comfy.queue_budget import certain_requests, may_be_known, surely_different
+from nodes.comfy.queue_budget import certainly_different, may_be_known, requests_of_known_cost
 
 LINK = ["3", 0]
 
@@ -15,7 +15,7 @@ def node(**inputs: Any) -> dict[str, Any]:
     return {"class_type": "Wan27ImageToVideo", "inputs": {"resolution": "720P", "duration": 5, "prompt": "p", **inputs}}
 
 
-def test_only_literal_durations_and_resolutions_of_this_node_are_certain() -> None:
+def test_requests_of_known_cost_have_a_literal_duration_and_resolution() -> None:
     prompt: dict[str, Any] = {
         "1": node(),
         "2": node(duration="7"),
@@ -26,8 +26,8 @@ def test_only_literal_durations_and_resolutions_of_this_node_are_certain() -> No
         "7": {"class_type": "Wan27ImageToVideo"},
         "8": None,
     }
-    assert [request["duration"] for request in certain_requests(prompt, prompt)] == [5, 7]
-    assert [request["duration"] for request in certain_requests(prompt, {"2", "3"})] == [7]
+    assert [request["duration"] for request in requests_of_known_cost(prompt, prompt)] == [5, 7]
+    assert [request["duration"] for request in requests_of_known_cost(prompt, {"2", "3"})] == [7]
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,11 @@ def test_only_literal_durations_and_resolutions_of_this_node_are_certain() -> No
         ({}, {"on_repeat": LINK}, 1),
     ],
 )
-def test_requests_that_may_share_a_task_count_once(one: dict[str, Any], other: dict[str, Any], paid: int) -> None:
+def test_certainly_different_requests_cannot_share_a_task(
+    one: dict[str, Any], other: dict[str, Any], paid: int
+) -> None:
     both = [node(**inputs)["inputs"] for inputs in (one, other)]
-    assert len(surely_different(both)) == len(surely_different(both[::-1])) == paid
+    assert len(certainly_different(both)) == len(certainly_different(both[::-1])) == paid
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,6 @@ def test_requests_that_may_share_a_task_count_once(one: dict[str, Any], other: d
         ({"watermark": True}, False),
     ],
 )
-def test_a_request_that_may_be_paid_for_already_is_not_surely_new(inputs: dict[str, Any], known: bool) -> None:
+def test_may_be_known_compares_with_a_stored_request(inputs: dict[str, Any], known: bool) -> None:
     stored = {"prompt": "p", "resolution": "720P", "duration": 5, "watermark": False, "image_url": "sha256:00"}
     assert may_be_known(node(**inputs)["inputs"], stored) is known

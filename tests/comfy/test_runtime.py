@@ -1,3 +1,5 @@
+"""Work in a thread, the interrupt button and the progress bar."""
+
 from __future__ import annotations
 
 import asyncio
@@ -34,14 +36,14 @@ def work_until_cancelled(job: Job, started: threading.Event, ended: threading.Ev
     ended.set()
 
 
-def test_the_result_comes_back_from_another_thread() -> None:
-    def work(job: Job, a: int, *, b: int) -> tuple[int, bool]:
+def test_in_thread_returns_the_result_from_another_thread() -> None:
+    def work(job: Job, a: int, b: int) -> tuple[int, bool]:
         return a + b, threading.current_thread() is threading.main_thread()
 
-    assert asyncio.run(in_thread(work, 1, b=2)) == (3, False)
+    assert asyncio.run(in_thread(work, 1, 2)) == (3, False)
 
 
-def test_an_error_comes_back_too() -> None:
+def test_in_thread_raises_the_error_of_the_work() -> None:
     def work(job: Job) -> None:
         raise ValueError("broken")
 
@@ -49,7 +51,7 @@ def test_an_error_comes_back_too() -> None:
         asyncio.run(in_thread(work))
 
 
-def test_the_event_loop_goes_on_meanwhile() -> None:
+def test_in_thread_does_not_block_the_event_loop() -> None:
     async def both() -> str:
         go = threading.Event()
 
@@ -62,7 +64,7 @@ def test_the_event_loop_goes_on_meanwhile() -> None:
     assert asyncio.run(both()) == "done"
 
 
-def test_interrupt_ends_the_work_and_leaves_the_button_for_others(button: threading.Event) -> None:
+def test_in_thread_ends_the_work_on_interrupt_and_leaves_the_button_for_others(button: threading.Event) -> None:
     started, ended = threading.Event(), threading.Event()
 
     async def press() -> None:
@@ -78,7 +80,7 @@ def test_interrupt_ends_the_work_and_leaves_the_button_for_others(button: thread
     assert button.is_set()
 
 
-def test_an_interrupt_ends_the_waiting_once_the_user_was_told(button: threading.Event) -> None:
+def test_until_interrupted_tells_the_user_and_ends_the_wait(button: threading.Event) -> None:
     told: list[str] = []
 
     async def press() -> None:
@@ -92,7 +94,7 @@ def test_an_interrupt_ends_the_waiting_once_the_user_was_told(button: threading.
     assert told == ["goes on"]
 
 
-def test_a_cancelled_node_ends_its_work() -> None:
+def test_in_thread_ends_the_work_if_the_node_is_cancelled() -> None:
     started, ended = threading.Event(), threading.Event()
 
     async def cancel() -> None:
@@ -106,7 +108,7 @@ def test_a_cancelled_node_ends_its_work() -> None:
     assert ended.is_set()
 
 
-def test_progress_is_shown_with_the_latest_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_thread_shows_the_latest_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[tuple[float, float, str | None]] = []
     seen = threading.Event()
 

@@ -1,10 +1,13 @@
-"""What the Wait node shows."""
+"""What the Wait node shows while it waits."""
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from nodes.comfy.wait_status import Line
+from nodes.comfy import wait_status
+from nodes.comfy.wait_status import TaskStatus, WaitStatus
 from nodes.runner.models import Progress
 
 
@@ -20,41 +23,66 @@ from nodes.runner.models import Progress
         (Progress("waiting", 9, note="the service cannot be reached"), 0.0, ["cannot be reached"]),
     ],
 )
-def test_a_line_tells_state_seconds_and_what_the_service_gives(
+def test_task_status_shows_state_seconds_and_what_the_service_reports(
     progress: Progress | None, fraction: float, words: list[str]
 ) -> None:
-    line = Line("t-1", clock=lambda: 100.0)
+    task = TaskStatus("t-1", clock=lambda: 100.0)
     if progress is not None:
-        line.update(progress)
-    assert line.fraction == pytest.approx(fraction)
-    assert line.text.startswith("t-1: ")
-    assert [word for word in words if word not in line.text] == []
+        task.update(progress)
+    assert task.fraction == pytest.approx(fraction)
+    assert task.text.startswith("t-1: ")
+    assert [word for word in words if word not in task.text] == []
 
 
-def test_a_saved_video_fills_the_bar() -> None:
-    line = Line("t-1", done=True)
-    assert (line.fraction, line.text) == (1.0, "t-1: saved")
+def test_task_status_of_a_saved_video_fills_the_bar() -> None:
+    task = TaskStatus("t-1", done=True)
+    assert (task.fraction, task.text) == (1.0, "t-1: saved")
 
 
-def test_what_there_was_to_say_of_a_download_stays() -> None:
-    line = Line("t-1", done=True)
-    line.update(Progress("downloading", 60, note="a.mp4 was changed"))
-    assert line.text == "t-1: saved, a.mp4 was changed"
-    line.update(Progress("waiting", 61, note="the service cannot be reached"))
-    assert line.text == "t-1: saved"
+def test_task_status_of_a_saved_video_keeps_a_note_about_the_download() -> None:
+    task = TaskStatus("t-1", done=True)
+    task.update(Progress("downloading", 60, note="a.mp4 was changed"))
+    assert task.text == "t-1: saved, a.mp4 was changed"
+    task.update(Progress("waiting", 61, note="the service cannot be reached"))
+    assert task.text == "t-1: saved"
 
 
-def test_the_seconds_go_on_between_two_polls() -> None:
+def test_task_status_counts_seconds_between_two_polls() -> None:
     now = 100.0
-    line = Line("t-1", clock=lambda: now)
-    line.update(Progress("processing", 10, eta_seconds=20))
-    shown = [line.text]
+    task = TaskStatus("t-1", clock=lambda: now)
+    task.update(Progress("processing", 10, eta_seconds=20))
+    shown = [task.text]
     now = 104.5
-    shown.append(line.text)
+    shown.append(task.text)
     now = 125.0
-    shown.append(line.text)
+    shown.append(task.text)
     assert shown == [
         "t-1: processing 10 s, about 20 s to go",
         "t-1: processing 14 s, about 16 s to go",
         "t-1: processing 35 s",
+    ]
+
+
+def test_wait_status_sends_what_changed_and_never_moves_the_bar_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[object] = []
+
+    async def show_progress(done: float, total: float, *, node_id: str | None) -> None:
+        sent.append((done, total, node_id))
+
+    monkeypatch.setattr(wait_status, "show_progress", show_progress)
+    monkeypatch.setattr(wait_status, "show_text", lambda text, *, node_id: sent.append((text, node_id)))
+    tasks = [TaskStatus("a", clock=lambda: 0.0), TaskStatus("b", done=True)]
+    status = WaitStatus(tasks, node_id="7", note="SANDBOX")
+    asyncio.run(status.show())
+    asyncio.run(status.show())
+    tasks[0].update(Progress("processing", 1, progress_percent=50))
+    asyncio.run(status.show())
+    tasks[0].update(Progress("processing", 2, progress_percent=40))
+    asyncio.run(status.show())
+    assert sent == [
+        ("a: asking\nb: saved\nSANDBOX", "7"),
+        (500, 1000, "7"),
+        ("a: processing 1 s, 50 %\nb: saved\nSANDBOX", "7"),
+        (738, 1000, "7"),
+        ("a: processing 2 s, 40 %\nb: saved\nSANDBOX", "7"),
     ]

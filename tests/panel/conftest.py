@@ -14,10 +14,10 @@ import httpx
 import pytest
 from aiohttp import web
 
-from nodes import services
 from nodes.config.settings import Budget
 from nodes.ledger import Ledger, TaskRecord
 from nodes.panel.routes import Panel
+from nodes.services import Process
 from tests.media_files import write_clip
 
 KEY = "sk-very-secret-0123456789"
@@ -31,6 +31,7 @@ class Host:
         self.user, self.output = folder / "user", folder / "output"
         self.user.mkdir()
         self.output.mkdir()
+        self.process = Process(self.user, self.output)
         self.events: list[str] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -39,7 +40,7 @@ class Host:
 
     async def _start(self) -> str:
         table = web.RouteTableDef()
-        Panel(lambda event, data: self.events.append(event), self._loop).add_routes(table)
+        Panel(self.process, lambda event, data: self.events.append(event), self._loop).add_routes(table)
         app = web.Application()
         app.add_routes(table)
         self._runner = web.AppRunner(app)
@@ -59,7 +60,7 @@ class Host:
 
     @property
     def ledger(self) -> Ledger:
-        return services.open_ledger()
+        return self.process.ledger()
 
     @property
     def own_page(self) -> dict[str, str]:
@@ -111,9 +112,6 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     for name in ("NOVITA_API_KEY", "WAN27_CONNECTION", "WAN27_NOVITA_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     made = Host(tmp_path)
-    monkeypatch.setattr(services, "_process", services._Process())
-    monkeypatch.setattr(services, "user_dir", lambda: made.user)
-    monkeypatch.setattr(services, "output_dir", lambda: made.output)
     yield made
     made.stop()
-    services.open_ledger().close()
+    made.ledger.close()

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from nodes import services
 from nodes.core.errors import DownloadError
 from tests.panel.conftest import KEY, SIGNED, Host
 
@@ -105,7 +104,7 @@ def test_key_is_stored_used_and_never_sent_back(host: Host) -> None:
     assert answer.json()["last4"] == KEY[-4:]
     assert KEY not in answer.text
     assert host.events == ["wan27.status"]
-    assert services.current_settings().novita.api_key == KEY
+    assert host.process.settings().novita.api_key == KEY
     assert stat.S_IMODE((host.user / "config.toml").stat().st_mode) == 0o600
     assert not host.get("/wan27/status")["connection"]["sandbox"]
 
@@ -117,7 +116,9 @@ def test_key_is_stored_used_and_never_sent_back(host: Host) -> None:
 
 def test_key_stored_resumes_unfinished_tasks(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     keys: list[str] = []
-    monkeypatch.setattr(services, "resume_unfinished", lambda: keys.append(services.current_settings().novita.api_key))
+    monkeypatch.setattr(
+        host.process, "resume_unfinished", lambda: keys.append(host.process.settings().novita.api_key)
+    )
 
     host.write("PUT", "/wan27/key", {"key": "short"})
     host.write("PUT", "/wan27/key", {"key": KEY})
@@ -160,7 +161,7 @@ def fetching(host: Host, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     async def get_services() -> Any:
         return SimpleNamespace(runner=SimpleNamespace(wait=wait), connection=object())
 
-    monkeypatch.setattr(services, "get_services", get_services)
+    monkeypatch.setattr(host.process, "services", get_services)
     return asked
 
 

@@ -1,0 +1,39 @@
+"""Parts that the schemas of several nodes share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from comfy_api.latest import io
+
+from ..core import limits
+from ..core.limits import AUDIO, CLIP, IMAGE, MB
+
+CATEGORY = "video/Wan 2.7"
+
+IMAGE_LIMITS = (
+    f"Each side {IMAGE.min_side}-{IMAGE.max_side} px, aspect at most {IMAGE.max_aspect:g}:1, file at most "
+    f"{IMAGE.max_bytes // MB} MB."
+)
+AUDIO_LIMITS = f"{AUDIO.min_seconds:g}-{AUDIO.max_seconds:g} s, file at most {AUDIO.max_bytes // MB} MB."
+CLIP_LIMITS = (
+    f"{CLIP.min_seconds:g}-{CLIP.max_seconds:g} s, each side {CLIP.min_side}-{CLIP.max_side} px, aspect at most "
+    f"{CLIP.max_aspect:g}:1, file at most {CLIP.max_bytes // MB} MB."
+)
+"""The limits of media files in the words of a tooltip."""
+
+
+def choice(name: str, options: Sequence[str], tooltip: str, *, default: str | None = None) -> io.Combo.Input:
+    """Return a combo; the first option is the default unless another one is given."""
+    return io.Combo.Input(name, options=list(options), default=default or options[0], tooltip=tooltip)
+
+
+def on_limit_choice(fit: str) -> io.Combo.Input:
+    """Return the combo of the upload nodes that decides about media outside the limits.
+
+    Args:
+        fit: what the option fit does.
+    """
+    return choice(
+        "on_limit", limits.ON_LIMIT, f"fit: {fit}, and report the changes on the node. error: stop with a message."
+    )
