@@ -43,7 +43,7 @@ class Wan27UploadImage(io.ComfyNode):
                 choice(
                     "format",
                     IMAGE_FORMATS,
-                    "auto: PNG, lossless, if it is small enough; otherwise the best JPEG or WebP that is. "
+                    "auto: PNG, lossless, if it is small enough; otherwise the best JPEG or WebP that fits. "
                     "jpeg: smaller files, quality 95. webp: smaller still, with less color detail.",
                 ),
             ],
@@ -103,7 +103,7 @@ class Wan27UploadAudio(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Uploads the audio that drives lip sync and motion and outputs its URL. A batch gives one URL for each "
-                "audio. The same audio is uploaded only once."
+                "item. The same audio is uploaded only once."
             ),
             inputs=[
                 io.Audio.Input("audio", tooltip=f"{AUDIO_LIMITS} More than two channels are mixed down."),
@@ -122,7 +122,7 @@ class Wan27UploadAudio(io.ComfyNode):
                     display_name="url",
                     is_output_list=True,
                     tooltip=(
-                        "One URL for each audio of the batch. Link it to driving_audio_url of Wan 2.7 Image to Video."
+                        "One URL for each item of the batch. Link it to driving_audio_url of Wan 2.7 Image to Video."
                     ),
                 )
             ],
