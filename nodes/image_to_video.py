@@ -59,9 +59,9 @@ class Wan27ImageToVideo(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Requests a video from the hosted Wan 2.7 service and outputs the id of its task. This is the only "
-                "node that costs money: whole output seconds times the price of the resolution. You never pay twice for "
-                "the same request. Link task_id to Wan 2.7 Wait for Video. Without a key it runs in the sandbox, for "
-                "free."
+                "node that costs money: whole output seconds times the price of the resolution. You never pay twice "
+                "for the same request. Link task_id to Wan 2.7 Wait for Video. Without a key it runs in the sandbox, "
+                "for free."
             ),
             is_input_list=True,
             inputs=[
