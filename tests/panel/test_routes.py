@@ -116,9 +116,7 @@ def test_key_is_stored_used_and_never_sent_back(host: Host) -> None:
 
 def test_key_stored_resumes_unfinished_tasks(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     keys: list[str] = []
-    monkeypatch.setattr(
-        host.process, "resume_unfinished", lambda: keys.append(host.process.settings().novita.api_key)
-    )
+    monkeypatch.setattr(host.process, "resume_unfinished", lambda: keys.append(host.process.settings().novita.api_key))
 
     host.write("PUT", "/wan27/key", {"key": "short"})
     host.write("PUT", "/wan27/key", {"key": KEY})
