@@ -8,7 +8,7 @@ import hashlib
 import time
 from urllib.parse import urlsplit
 
-from ..core.addresses import is_loopback
+from ..core.addresses import is_loopback, parse_http_url
 from .inspect import BOUNDS
 from .store import Store
 
@@ -22,12 +22,8 @@ class FetchError(Exception):
 
 def upload_token(url: str) -> str | None:
     """Return the token in the URL of an upload to any sandbox on this machine; None for every other URL."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        return None
-    if not is_loopback(host) or not parts.path.startswith(UPLOAD_PATH):
+    parts = parse_http_url(url)
+    if parts is None or not is_loopback(parts.hostname) or not parts.path.startswith(UPLOAD_PATH):
         return None
     return parts.path[len(UPLOAD_PATH) :].split("/")[0]
 

@@ -161,8 +161,7 @@ class Tasks:
         return facts
 
     def _render(self, task: Task, facts: dict[str, Facts]) -> None:
-        from .render.render import Job, render
-        from .render.size import output_size
+        from .render.render import Job, output_size, render
 
         target = self._store.result(task["result"])
         if target.exists():

@@ -13,6 +13,7 @@ from typing import Any
 import av
 import numpy as np
 
+from ...core import limits
 from .frame import Frame, Zoom, blended, load_frame
 from .overlay import Overlay
 from .soundtrack import Recording, Sequence, Tone, Track, audio_rate, has_audio
@@ -57,6 +58,20 @@ class Job:
     def head(self) -> int:
         """Return the number of frames from the clip; at least one frame is new."""
         return min(round(self.clip_seconds * self.fps), self.frames - 1) if self.clip else 0
+
+
+def output_size(width: int, height: int, resolution: str) -> tuple[int, int]:
+    """Return width and height of the video for an input of width x height pixels.
+
+    The model keeps the aspect, takes the area of the tier and rounds both sides DOWN to its grid. This follows the
+    published inference code of the open Wan models, and gives the one published pair: 750x1000 at 720P is 816x1104.
+    (So 16:9 at 1080P becomes 1920x1072.)
+    """
+    area, grid = limits.TIER_AREA[resolution], limits.SIDE_MULTIPLE
+    # isqrt of the whole part is the whole part of the root: exact, while floats could turn 1280 into 1279.999
+    out_width = math.isqrt(area * width // height) // grid * grid
+    out_height = math.isqrt(area * height // width) // grid * grid
+    return out_width, out_height
 
 
 def render(job: Job, target: Path, *, cancelled: Callable[[], bool] | None = None) -> None:
