@@ -146,7 +146,7 @@ class Sender:
                 self._ledger.record_task(record_id, task_id)
                 return task_id
         except (WithdrawnError, LedgerError, asyncio.CancelledError):
-            self._withdraw(record_id)
+            self.withdraw(record_id)
             raise
 
     def _settle_failure(self, record_id: int, error: BaseException, began: float) -> None:
@@ -169,7 +169,7 @@ class Sender:
         if delivery is not Delivery.REFUSED:
             raise OutcomeUnknownError(messages.answer_lost(said)) from error
 
-    def _withdraw(self, record_id: int) -> None:
+    def withdraw(self, record_id: int) -> None:
         """Give up an intent that was not sent. One whose POST began is settled already and stays as it is."""
         try:
             self._ledger.withdraw(record_id, messages.withdrawn())

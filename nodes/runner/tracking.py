@@ -105,28 +105,32 @@ class Tracker:
         async with self._claiming:
             if self._closing:
                 raise WaitTimeoutError("ComfyUI is shutting down; nothing was sent.")
-            reserving = asyncio.ensure_future(self._reserve(orders, joined))
-            try:
-                return await asyncio.shield(reserving)
-            finally:
-                # A cancelled caller still has to know which submissions to leave.
-                await asyncio.wait({reserving})
+            claimed = await self._reserve(orders)
+            for order, (record, is_new) in zip(orders, claimed, strict=True):
+                if is_new:
+                    self._send(Submission(record, order))
+                submission = self._submissions.get(record.id)
+                if submission is not None and record.id not in joined:
+                    submission.join()
+                    joined[record.id] = submission
+            return claimed
 
-    async def _reserve(self, orders: Sequence[Order], joined: dict[int, Submission]) -> list[tuple[TaskRecord, bool]]:
+    async def _reserve(self, orders: Sequence[Order]) -> list[tuple[TaskRecord, bool]]:
+        reserving = asyncio.ensure_future(run_blocking(self._claim_records, orders))
         try:
-            claimed = await run_blocking(self._claim_records, orders)
+            return await asyncio.shield(reserving)
+        except asyncio.CancelledError:
+            # The thread cannot be interrupted: give back what it reserves for a caller that has left.
+            await asyncio.wait({reserving})
+            if reserving.exception() is None:
+                for record, is_new in reserving.result():
+                    if is_new:
+                        self._sender.withdraw(record.id)
+            raise
         except UnresolvedRequestsError as error:
             raise OutcomeUnknownError(messages.unresolved(error.records, len(orders))) from None
         except LedgerError as error:
             raise LedgerError(f"{error} Nothing was sent.") from error
-        for order, (record, is_new) in zip(orders, claimed, strict=True):
-            if is_new:
-                self._send(Submission(record, order))
-            submission = self._submissions.get(record.id)
-            if submission is not None and record.id not in joined:
-                submission.join()
-                joined[record.id] = submission
-        return claimed
 
     def _claim_records(self, orders: Sequence[Order]) -> list[tuple[TaskRecord, bool]]:
         records = [_record_of(order, self._ledger) for order in orders]

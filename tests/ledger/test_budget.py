@@ -24,7 +24,7 @@ LIMITS = Budget(per_run_usd=10.0, per_day_usd=50.0)
         (0.1 + 0.2, 9.7, 9.7, None),
     ],
 )
-def test_limits(cost: float, run: float, day: float, setting: str | None) -> None:
+def test_check_at_and_above_each_limit(cost: float, run: float, day: float, setting: str | None) -> None:
     def attempt() -> None:
         check(cost, budget=LIMITS, spent_in_run=run, spent_today=day, videos=2)
 
@@ -49,6 +49,6 @@ def test_check_without_a_run() -> None:
         check(5.0, budget=LIMITS, spent_today=46.0, videos=1)
 
 
-def test_a_day_begins_at_local_midnight() -> None:
+def test_day_start_is_local_midnight() -> None:
     noon = datetime(2026, 3, 4, 12, 30)
     assert datetime.fromtimestamp(day_start(noon.timestamp())) == datetime(2026, 3, 4)

@@ -18,7 +18,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "locks"
 
 
-def test_alive_from_show_to_hide(folder: Path) -> None:
+def test_lock_is_held_from_acquire_to_release(folder: Path) -> None:
     here, there = ProcessLock(folder), ProcessLock(folder)
     assert not there.is_held_by(here.token)
     here.acquire()
@@ -34,11 +34,11 @@ def test_alive_from_show_to_hide(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "../../etc/passwd", "0" * 15, "0" * 16, "F" * 16])
-def test_who_never_was_is_not_alive(folder: Path, token: str) -> None:
+def test_lock_of_an_unknown_token_is_not_held(folder: Path, token: str) -> None:
     assert not ProcessLock(folder).is_held_by(token)
 
 
-def test_a_killed_process_is_dead_and_its_file_goes(folder: Path) -> None:
+def test_lock_of_a_killed_process_is_not_held_and_its_file_is_removed(folder: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from nodes.ledger.process_lock import ProcessLock\n"
         f"lock = ProcessLock(Path({str(folder)!r})); lock.acquire()\n"
@@ -59,7 +59,7 @@ def test_a_killed_process_is_dead_and_its_file_goes(folder: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_forked_child_does_not_keep_its_parent_alive(folder: Path) -> None:
+def test_lock_is_not_held_by_a_forked_child(folder: Path) -> None:
     code = (
         "import os, time; from pathlib import Path; from nodes.ledger.process_lock import ProcessLock\n"
         f"lock = ProcessLock(Path({str(folder)!r})); lock.acquire()\n"
@@ -78,7 +78,7 @@ def test_a_forked_child_does_not_keep_its_parent_alive(folder: Path) -> None:
         os.killpg(process.pid, 9)
 
 
-def test_a_folder_that_cannot_be_had(tmp_path: Path) -> None:
+def test_lock_in_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "locks").touch()
     with pytest.raises(LedgerError, match="nothing is sent"):
         ProcessLock(tmp_path / "locks").acquire()

@@ -1,4 +1,4 @@
-"""A ledger that an earlier version of the pack wrote is gone on with, and nothing in it is paid for again."""
+"""A ledger that an earlier version of the pack wrote is continued, and nothing in it is paid for twice."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import asyncio
 import hashlib
 import sqlite3
 from pathlib import Path
-
-import pytest
 
 from nodes.ledger import Ledger, Upload
 from nodes.ledger.database import Database
@@ -17,7 +15,7 @@ from nodes.runner.models import service_of
 from tests.runner.conftest import House
 from tests.service import Service
 
-FILE, SHOWN = "f" * 64, "c" * 64
+FILE, CONTENT = "f" * 64, "c" * 64
 URL = "https://bucket.test/a.png?signature=x"
 
 
@@ -39,22 +37,22 @@ def first_version(path: Path, fingerprint: str, service: str, base_url: str) -> 
     database.close()
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "user" / "ledger.sqlite3"
-
-
-def test_nothing_is_lost(path: Path) -> None:
+def test_version_1_loses_nothing(path: Path) -> None:
     first_version(path, "old", "novita https://x", "https://x")
     with sqlite3.connect(path) as db:
         before = {table: db.execute(f"SELECT * FROM {table}").fetchall() for table in ("tasks", "uploads")}
     ledger = Ledger(path)
 
-    row = ledger.find("paid-for", "novita https://x")
+    record = ledger.find("paid-for", "novita https://x")
     upload = ledger.uploads.by_url(URL)
 
-    assert row is not None and upload is not None
-    assert (row.fingerprint, row.state, row.file, row.request) == ("old", "saved", "wan27/a.mp4", {"prompt": "waves"})
+    assert record is not None and upload is not None
+    assert (record.fingerprint, record.state, record.file, record.request) == (
+        "old",
+        "saved",
+        "wan27/a.mp4",
+        {"prompt": "waves"},
+    )
     assert (upload.sha256, upload.content, upload.url) == (FILE, FILE, URL)
     assert ledger.uploads.find(FILE, "s3", 10**9) == upload
     ledger.close()
@@ -66,16 +64,14 @@ def test_nothing_is_lost(path: Path) -> None:
         assert db.execute("SELECT * FROM uploads").fetchall() == before["uploads"]
 
 
-def test_what_the_first_version_paid_for_is_found_with_today_s_encoder_and_the_next(
-    house: House, service: Service, path: Path
-) -> None:
-    """The file is the same today, so what it shows is learnt; from then on another file of it will do."""
+def test_version_1_finds_its_tasks_with_todays_encoder_and_the_next(house: House, service: Service, path: Path) -> None:
+    """Today's file is the same, so its content becomes known. From then on, another file of that content is enough."""
     order = house.order(image_url=URL)
     connection = house.connection
     first_version(path, fingerprint(order, {URL: FILE}.get), service_of(connection), connection.base_url)
 
     def upload(url: str, sha256: str) -> None:
-        house.ledger_in_use.uploads.add(Upload(url, sha256, SHOWN, "image", "s3"))
+        house.ledger_in_use.uploads.add(Upload(url, sha256, CONTENT, "image", "s3"))
 
     upload(URL, FILE)
     [today] = asyncio.run(house.submit(order))

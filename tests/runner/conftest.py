@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -117,3 +118,11 @@ async def soon(check: Callable[[], object], seconds: float = 20.0) -> None:
 def only(items: Sequence[Any]) -> Any:
     assert len(items) == 1
     return items[0]
+
+
+def content(service: Service, index: int = 0) -> bytes:
+    return service.video(service.accepted()[index])
+
+
+def thread_names() -> set[str]:
+    return {thread.name for thread in threading.enumerate()}

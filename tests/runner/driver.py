@@ -1,4 +1,4 @@
-"""A ComfyUI process as far as money goes: asks for one video, waits, and dies or halts where a test wants it to.
+"""A ComfyUI process as far as money goes: requests one video, waits, and dies or halts at the moment a test chooses.
 
     python -m tests.runner.driver FOLDER BASE_URL [POINT]      FOLDER holds user/ and output/
 

@@ -11,7 +11,7 @@ from nodes.api.request import VideoRequest
 from nodes.runner.fingerprint import fingerprint, stored_request
 from nodes.runner.models import Order
 
-CONTENT = b"the bytes of a picture"
+CONTENT = b"the bytes of an image"
 SHA = hashlib.sha256(CONTENT).hexdigest()
 UPLOADS = {
     "https://bucket/one.png?signature=secret": SHA,
@@ -44,7 +44,7 @@ def of(made: Order) -> str:
         Order(order().request, NOVITA, on_repeat="submit_again", prompt_id="p", node_id="n"),
     ],
 )
-def test_the_same_request(same: Order) -> None:
+def test_fingerprint_is_the_same_for_equal_requests(same: Order) -> None:
     assert of(same) == of(order())
 
 
@@ -67,16 +67,16 @@ def test_the_same_request(same: Order) -> None:
         order(Connection("sandbox", "http://127.0.0.1:1", "key")),
     ],
 )
-def test_another_request(other: Order) -> None:
+def test_fingerprint_differs_for_other_requests(other: Order) -> None:
     assert of(other) != of(order())
 
 
-def test_a_sandbox_is_the_same_at_every_port() -> None:
+def test_fingerprint_ignores_the_port_of_the_sandbox() -> None:
     first, second = (order(Connection("sandbox", f"http://127.0.0.1:{port}", "")) for port in (1, 2))
     assert of(first) == of(second)
 
 
-def test_what_is_stored_has_no_signature_and_no_picture_in_it() -> None:
+def test_stored_request_contains_no_signature_and_no_image() -> None:
     stored = stored_request(order(), UPLOADS.get)
     assert stored["image_url"] == f"sha256:{SHA}"
     unknown = stored_request(order(image_url="https://user:pw@host/a.png?X-Amz-Signature=secret#x"), UPLOADS.get)
@@ -86,11 +86,11 @@ def test_what_is_stored_has_no_signature_and_no_picture_in_it() -> None:
     assert not any("secret" in str(request) or "pw@" in str(request) for request in (stored, unknown, inline))
 
 
-def test_a_picture_in_the_request_is_what_was_uploaded_where_that_is_known() -> None:
+def test_fingerprint_of_a_data_uri_is_that_of_its_upload_if_known() -> None:
     uri = "data:image/png;base64," + base64.b64encode(b"another encoder's bytes").decode()
     assert fingerprint(order(image_url=uri), {**UPLOADS, uri: SHA}.get) == of(order())
 
 
 @pytest.mark.parametrize("uri", ["data:image/png;base64,***", "data:image/png;base64", "data:,x%20y"])
-def test_a_broken_data_uri_has_a_fingerprint_too(uri: str) -> None:
+def test_fingerprint_of_a_broken_data_uri_exists(uri: str) -> None:
     assert of(order(image_url=uri)) != of(order())

@@ -51,11 +51,13 @@ def one_file(folder: Path) -> bool:
 
 
 IN_DOUBT = {"after the mark": 0, "answered": 1}
-"""The windows in which nobody can know whether the request arrived, and how many had."""
+"""The moments after which it is unknown whether the request arrived, and how many did."""
 
 
 @pytest.mark.parametrize("point", [point for point in POINTS if point not in IN_DOUBT])
-def test_killed_and_started_again_it_is_one_post_and_one_video(point: str, tmp_path: Path, service: Service) -> None:
+def test_process_killed_and_restarted_makes_one_post_and_one_video(
+    point: str, tmp_path: Path, service: Service
+) -> None:
     Process(tmp_path, service, point).killed_itself()
     answer = Process(tmp_path, service).answer()
     assert intact(answer, service)
@@ -64,7 +66,7 @@ def test_killed_and_started_again_it_is_one_post_and_one_video(point: str, tmp_p
 
 
 @pytest.mark.parametrize("point", IN_DOUBT)
-def test_killed_where_nobody_can_know_it_is_in_doubt_and_never_sent_again(
+def test_process_killed_around_the_post_leaves_it_unknown_and_sends_no_other(
     point: str, tmp_path: Path, service: Service
 ) -> None:
     Process(tmp_path, service, point).killed_itself()
@@ -75,7 +77,7 @@ def test_killed_where_nobody_can_know_it_is_in_doubt_and_never_sent_again(
     assert service.count["submit"] == IN_DOUBT[point]
 
 
-def test_killed_between_accepted_and_answered(tmp_path: Path, service: Service) -> None:
+def test_process_killed_between_accepted_and_answered_leaves_it_unknown(tmp_path: Path, service: Service) -> None:
     service.answer.clear()
     process = Process(tmp_path, service)
     assert service.arrived.wait(30)
@@ -85,7 +87,9 @@ def test_killed_between_accepted_and_answered(tmp_path: Path, service: Service) 
     assert service.count["submit"] == 1
 
 
-def test_killed_in_the_middle_of_the_download(tmp_path: Path, service: Service) -> None:
+def test_process_killed_during_the_download_fetches_the_video_after_the_restart(
+    tmp_path: Path, service: Service
+) -> None:
     service.serve.clear()
     process = Process(tmp_path, service)
     assert service.half_sent.wait(30)
@@ -98,7 +102,7 @@ def test_killed_in_the_middle_of_the_download(tmp_path: Path, service: Service) 
     assert service.count["submit"] == 1
 
 
-def test_two_living_processes_share_one_post(tmp_path: Path, service: Service) -> None:
+def test_processes_side_by_side_share_one_post(tmp_path: Path, service: Service) -> None:
     service.answer.clear()
     processes = [Process(tmp_path, service) for _ in range(3)]
     assert service.arrived.wait(30)
@@ -110,9 +114,7 @@ def test_two_living_processes_share_one_post(tmp_path: Path, service: Service) -
     assert service.count["submit"] == 1
 
 
-def test_a_process_that_waits_for_another_sends_when_that_one_dies_before_sending(
-    tmp_path: Path, service: Service
-) -> None:
+def test_process_sends_when_the_one_it_waits_for_dies_before_sending(tmp_path: Path, service: Service) -> None:
     first = Process(tmp_path, service, "halt:before the mark")
     first.halted()
     second = Process(tmp_path, service)
@@ -122,7 +124,9 @@ def test_a_process_that_waits_for_another_sends_when_that_one_dies_before_sendin
     assert service.count["submit"] == 1
 
 
-def test_a_process_that_waits_for_another_is_told_when_that_one_dies_in_doubt(tmp_path: Path, service: Service) -> None:
+def test_process_reports_unknown_when_the_one_it_waits_for_dies_during_the_post(
+    tmp_path: Path, service: Service
+) -> None:
     service.answer.clear()
     first = Process(tmp_path, service)
     assert service.arrived.wait(30)

@@ -7,7 +7,7 @@ from nodes.runner.rate_limiter import BURST, RateLimiter
 
 
 class Clock:
-    """Time that passes only while everybody sleeps."""
+    """Time that passes only while all tasks sleep."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -30,8 +30,10 @@ class Clock:
         self.now = end
 
 
-def turns(limiter: RateLimiter, clock: Clock, tasks: int, seconds: float, hold: float = 0.0) -> list[tuple[float, int]]:
-    """When each of some tasks that ask again and again gets its turns."""
+def calls(
+    limiter: RateLimiter, clock: Clock, tasks: int, seconds: float, pause: float = 0.0
+) -> list[tuple[float, int]]:
+    """When the calls of some tasks that call again and again go out."""
     got: list[tuple[float, int]] = []
 
     async def ask(number: int) -> None:
@@ -41,8 +43,8 @@ def turns(limiter: RateLimiter, clock: Clock, tasks: int, seconds: float, hold: 
 
     async def main() -> None:
         asking = [asyncio.ensure_future(ask(number)) for number in range(tasks)]
-        if hold:
-            limiter.pause(hold)
+        if pause:
+            limiter.pause(pause)
         await clock.run(seconds)
         for task in asking:
             task.cancel()
@@ -51,21 +53,21 @@ def turns(limiter: RateLimiter, clock: Clock, tasks: int, seconds: float, hold: 
     return got
 
 
-def test_all_tasks_together_stay_under_the_rate() -> None:
+def test_rate_limiter_keeps_all_tasks_together_below_the_rate() -> None:
     clock = Clock()
-    got = turns(RateLimiter(60, clock=lambda: clock.now, sleep=clock.sleep), clock, tasks=7, seconds=60)
+    got = calls(RateLimiter(60, clock=lambda: clock.now, sleep=clock.sleep), clock, tasks=7, seconds=60)
     assert 60 <= len(got) <= 60 + BURST
     counts = [sum(number == task for _, number in got) for task in range(7)]
     assert max(counts) - min(counts) <= BURST + 1  # first come, first served; the first may use what was saved up
 
 
-def test_a_pause_the_service_asked_for_holds_everybody() -> None:
+def test_rate_limiter_pause_stops_all_tasks() -> None:
     clock = Clock()
-    got = turns(RateLimiter(60, clock=lambda: clock.now, sleep=clock.sleep), clock, tasks=3, seconds=60, hold=30)
+    got = calls(RateLimiter(60, clock=lambda: clock.now, sleep=clock.sleep), clock, tasks=3, seconds=60, pause=30)
     assert min(at for at, _ in got) >= 30
 
 
-def test_without_a_rate_only_a_pause_counts() -> None:
+def test_rate_limiter_without_a_rate_only_pauses() -> None:
     clock = Clock()
     limiter = RateLimiter(None, clock=lambda: clock.now, sleep=clock.sleep)
     asyncio.run(asyncio.wait_for(limiter.wait(), 5))
