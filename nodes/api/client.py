@@ -8,15 +8,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from ..core import errors
 from ..core.backoff import retry_after_seconds
-from ..core.errors import (
-    AuthenticationError,
-    NotDeliveredError,
-    OutcomeUnknownError,
-    ServerError,
-    ServiceError,
-    reworded,
-)
 from ..core.redaction import Redactor
 from .connection import Connection
 from .dialect import Call
@@ -73,18 +66,20 @@ class ServiceClient:
         except _NEVER_SENT as error:
             raise self._unreachable(error) from error
         except httpx.HTTPError as error:
-            raise OutcomeUnknownError(
+            raise errors.OutcomeUnknownError(
                 f"The request was sent to {self._service()} but no answer came back: {self._describe(error)}."
             ) from error
         if not response.is_success:
             failure = self._failure(response, submitting=True)
             if 400 <= response.status_code < 500:
                 raise failure
-            raise OutcomeUnknownError(f"It is unknown whether a task was created. {failure}") from failure
+            raise errors.OutcomeUnknownError(f"It is unknown whether a task was created. {failure}") from failure
         try:
             return self._read(self._dialect.task_id, self._json(response))
-        except ServerError as error:
-            raise OutcomeUnknownError(f"The request was accepted, but its task id is missing. {error}") from error
+        except errors.ServerError as error:
+            raise errors.OutcomeUnknownError(
+                f"The request was accepted, but its task id is missing. {error}"
+            ) from error
 
     async def result(self, task_id: str) -> TaskResult:
         """Query the state of a task.
@@ -112,7 +107,7 @@ class ServiceClient:
             raise self._failure(response, submitting=False)
         payload = self._json(response)
         if payload is None:
-            raise ServerError(f"{self._service()} sent something that is not JSON.", status=response.status_code)
+            raise errors.ServerError(f"{self._service()} sent something that is not JSON.", status=response.status_code)
         return payload
 
     async def _send(self, http: httpx.AsyncClient, call: Call) -> httpx.Response:
@@ -126,7 +121,7 @@ class ServiceClient:
             follow_redirects=False,
         )
 
-    def _failure(self, response: httpx.Response, *, submitting: bool) -> ServiceError:
+    def _failure(self, response: httpx.Response, *, submitting: bool) -> errors.ServiceError:
         return self._redacted(
             self._dialect.error(
                 response.status_code,
@@ -146,23 +141,23 @@ class ServiceClient:
     def _read(self, read: Callable[[Any], T], payload: Any) -> T:
         try:
             return read(payload)
-        except ServiceError as error:
+        except errors.ServiceError as error:
             raise self._redacted(error) from None
 
-    def _redacted(self, error: ServiceError) -> ServiceError:
-        redacted = reworded(error, self._redactor.redact(str(error)))
+    def _redacted(self, error: errors.ServiceError) -> errors.ServiceError:
+        redacted = errors.reworded(error, self._redactor.redact(str(error)))
         redacted.reason = self._redactor.redact(error.reason)
         return redacted
 
-    def _unreachable(self, error: Exception) -> NotDeliveredError:
-        return NotDeliveredError(f"{self._service()} cannot be reached: {self._describe(error)}.")
+    def _unreachable(self, error: Exception) -> errors.NotDeliveredError:
+        return errors.NotDeliveredError(f"{self._service()} cannot be reached: {self._describe(error)}.")
 
     def _describe(self, error: Exception) -> str:
         return self._redactor.redact(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
     def _require_key(self) -> None:
         if not self._connection.api_key:
-            raise AuthenticationError(
+            raise errors.AuthenticationError(
                 "No API key is set. Set api_key under [novita] in config.toml, or NOVITA_API_KEY; "
                 'connection = "sandbox" works without one.'
             )

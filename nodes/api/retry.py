@@ -14,18 +14,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from ..core import errors
 from ..core.backoff import Backoff
-from ..core.errors import (
-    AuthenticationError,
-    BudgetError,
-    LedgerError,
-    NotDeliveredError,
-    OutcomeUnknownError,
-    RateLimitError,
-    RequestError,
-    ServerError,
-    ServiceError,
-)
 
 
 class Delivery(Enum):
@@ -44,32 +34,32 @@ read or answered (408, 499), a conflict with something just created (409), an ea
 
 def judge(error: BaseException) -> Delivery:
     """Return what may have become of a paid call that ended with this error."""
-    if isinstance(error, NotDeliveredError):
+    if isinstance(error, errors.NotDeliveredError):
         return Delivery.NOT_DELIVERED
-    if isinstance(error, OutcomeUnknownError):
+    if isinstance(error, errors.OutcomeUnknownError):
         return Delivery.UNKNOWN
-    if isinstance(error, ServiceError):
+    if isinstance(error, errors.ServiceError):
         return _judge_status(error)
-    if isinstance(error, (RequestError, BudgetError, LedgerError, UnicodeError)):
+    if isinstance(error, (errors.RequestError, errors.BudgetError, errors.LedgerError, UnicodeError)):
         return Delivery.REFUSED  # raised here, before the request was sent
     return Delivery.UNKNOWN
 
 
-def _judge_status(error: ServiceError) -> Delivery:
+def _judge_status(error: errors.ServiceError) -> Delivery:
     status = error.status
     if status is None:
         # No answer was read: either no key is set here, or the error is of an unforeseen kind.
-        return Delivery.REFUSED if isinstance(error, AuthenticationError) else Delivery.UNKNOWN
+        return Delivery.REFUSED if isinstance(error, errors.AuthenticationError) else Delivery.UNKNOWN
     if not 400 <= status < 500 or status in _DOUBTFUL_STATUS:
         return Delivery.UNKNOWN
-    return Delivery.RATE_LIMITED if isinstance(error, RateLimitError) or status == 429 else Delivery.REFUSED
+    return Delivery.RATE_LIMITED if isinstance(error, errors.RateLimitError) or status == 429 else Delivery.REFUSED
 
 
 def worth_asking_again(error: Exception) -> bool:
     """Return whether a free call may succeed later: the network failed, or the service is busy."""
-    if isinstance(error, (NotDeliveredError, RateLimitError, ServerError)):
+    if isinstance(error, (errors.NotDeliveredError, errors.RateLimitError, errors.ServerError)):
         return True
-    return isinstance(error, ServiceError) and error.status in _DOUBTFUL_STATUS
+    return isinstance(error, errors.ServiceError) and error.status in _DOUBTFUL_STATUS
 
 
 NOT_DELIVERED_BACKOFF = Backoff(first_seconds=1.0, longest_seconds=15.0, budget_seconds=60.0)

@@ -25,16 +25,7 @@ SCALARS: Mapping[str, tuple[str, ...]] = {
         "addressing",
         "expires_hours",
     ),
-    "http": (
-        "preset",
-        "api_key",
-        "method",
-        "url",
-        "file_field",
-        "public_url",
-        "response",
-        "expires_hours",
-    ),
+    "http": ("preset", "api_key", "method", "url", "file_field", "public_url", "response", "expires_hours"),
     "comfyui": ("public_url", "expires_hours"),
 }
 """Keys with one value, each of which has an environment variable too."""

@@ -8,19 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from ...core.errors import (
-    AuthenticationError,
-    BalanceError,
-    ContentError,
-    MediaRefusedError,
-    ModelNotFoundError,
-    RateLimitError,
-    RequestError,
-    ServerError,
-    ServiceError,
-    TaskErrorReported,
-    TaskNotFoundError,
-)
+from ...core import errors
 from ..dialect import Call, Json
 from ..request import MEDIA_FIELDS, VideoRequest
 from ..task import Balance, ResultVideo, TaskResult, TaskState, check_task_id
@@ -50,26 +38,26 @@ _STATES = {
 }
 
 _KEY = "api_key under [novita] in config.toml, or NOVITA_API_KEY"
-_REFUSED_IMAGE = (MediaRefusedError, "Send the image through Wan 2.7 Upload Image (on_limit fit).")
+_REFUSED_IMAGE = (errors.MediaRefusedError, "Send the image through Wan 2.7 Upload Image (on_limit fit).")
 
-_ADVICE: dict[str, tuple[type[ServiceError], str]] = {
-    "MISSING_API_KEY": (AuthenticationError, f"Set {_KEY}."),
-    "INVALID_API_KEY": (AuthenticationError, f"Check {_KEY}."),
-    "BILLING_AUTH_FAILED": (AuthenticationError, f"Check {_KEY}, and that the account may be billed."),
-    "FEATURE_NOT_ALLOWED": (AuthenticationError, "The account may not use this feature; ask the vendor."),
-    "API_NOT_ALLOWED": (AuthenticationError, "The key may not use this model; ask the vendor."),
-    "NEED_REAL_NAME_VERIFY": (AuthenticationError, "The vendor requires the account to be verified first."),
-    "BILLING_BALANCE_NOT_ENOUGH": (BalanceError, "Add credit to the account, or lower duration or resolution."),
-    "ILLEGAL_PROMPT": (ContentError, "The prompt was judged unsafe: reword it."),
-    "ILLEGAL_IMAGE_CONTENT": (ContentError, "An image was judged unsafe: use another one."),
+_ADVICE: dict[str, tuple[type[errors.ServiceError], str]] = {
+    "MISSING_API_KEY": (errors.AuthenticationError, f"Set {_KEY}."),
+    "INVALID_API_KEY": (errors.AuthenticationError, f"Check {_KEY}."),
+    "BILLING_AUTH_FAILED": (errors.AuthenticationError, f"Check {_KEY}, and that the account may be billed."),
+    "FEATURE_NOT_ALLOWED": (errors.AuthenticationError, "The account may not use this feature; ask the vendor."),
+    "API_NOT_ALLOWED": (errors.AuthenticationError, "The key may not use this model; ask the vendor."),
+    "NEED_REAL_NAME_VERIFY": (errors.AuthenticationError, "The vendor requires the account to be verified first."),
+    "BILLING_BALANCE_NOT_ENOUGH": (errors.BalanceError, "Add credit to the account, or lower duration or resolution."),
+    "ILLEGAL_PROMPT": (errors.ContentError, "The prompt was judged unsafe: reword it."),
+    "ILLEGAL_IMAGE_CONTENT": (errors.ContentError, "An image was judged unsafe: use another one."),
     "IMAGE_FILE_EXCEEDS_MAX_SIZE": _REFUSED_IMAGE,
     "INVALID_IMAGE_FORMAT": _REFUSED_IMAGE,
     "IMAGE_EXCEEDS_MAX_RESOLUTION": _REFUSED_IMAGE,
     "INVALID_IMAGE_SIZE": _REFUSED_IMAGE,
-    "INVALID_AUDIO_FILE": (MediaRefusedError, "Send the audio through Wan 2.7 Upload Audio (on_limit fit)."),
-    "TASK_NOT_FOUND": (TaskNotFoundError, "Check the task id, and that the key belongs to the account of the task."),
-    "RATE_LIMIT_EXCEEDED": (RateLimitError, "Wait a minute, or send fewer requests at once."),
-    "INVALID_REQUEST_BODY": (ServiceError, "The request breaks a rule of the service."),
+    "INVALID_AUDIO_FILE": (errors.MediaRefusedError, "Send the audio through Wan 2.7 Upload Audio (on_limit fit)."),
+    "TASK_NOT_FOUND": (errors.TaskNotFoundError, "Check the task id, and that the key is of the same account."),
+    "RATE_LIMIT_EXCEEDED": (errors.RateLimitError, "Wait a minute, or send fewer requests at once."),
+    "INVALID_REQUEST_BODY": (errors.ServiceError, "The request breaks a rule of the service."),
 }
 
 _PUBLIC = "must be readable from the internet without a login"
@@ -94,8 +82,8 @@ class NovitaDialect:
         found = data.get("task_id") or _mapping(data.get("task")).get("task_id")
         try:
             return check_task_id(found)
-        except RequestError:
-            raise ServerError(f"The service's answer has no usable task_id: {_short(payload)}.") from None
+        except errors.RequestError:
+            raise errors.ServerError(f"The service's answer has no usable task_id: {_short(payload)}.") from None
 
     def result(self, task_id: str) -> Call:
         return Call("GET", RESULT_PATH, params={"task_id": task_id})
@@ -105,7 +93,7 @@ class NovitaDialect:
         task, extra = _mapping(data.get("task")), _mapping(data.get("extra"))
         status = str(task.get("status") or "")
         if not status:
-            raise ServerError(f"The service's answer for task {task_id} has no status: {_short(payload)}.")
+            raise errors.ServerError(f"The service's answer for task {task_id} has no status: {_short(payload)}.")
         times = _mapping(extra.get("debug_info"))
         return TaskResult(
             task_id=task_id,
@@ -131,14 +119,14 @@ class NovitaDialect:
         data = _unwrapped(payload)
         available, outstanding = _number(data.get("availableBalance")), _number(data.get("outstandingInvoices"))
         if available is None:
-            raise ServerError(f"The service's answer with the balance cannot be read: {_short(payload)}.")
+            raise errors.ServerError(f"The service's answer with the balance cannot be read: {_short(payload)}.")
         return Balance(available / USD_UNITS, (outstanding or 0.0) / USD_UNITS)
 
-    def error(self, status: int, payload: Json, *, submitting: bool, retry_after: float | None) -> ServiceError:
+    def error(self, status: int, payload: Json, *, submitting: bool, retry_after: float | None) -> errors.ServiceError:
         reason, message = _reason_and_message(payload)
         kind, advice = _ADVICE.get(reason) or _by_status(status, reason, submitting)
         if reason == "TASK_FAILED" and not submitting:
-            kind, advice = TaskErrorReported, "The service could not finish the task."
+            kind, advice = errors.TaskErrorReported, "The service could not finish the task."
         said = " - ".join(part for part in (reason, message) if part) or "no explanation"
         text = f"The service answered {status}: {said}. {advice}"
         return kind(text, status=status, reason=reason, retry_after=retry_after)
@@ -159,13 +147,13 @@ def body(request: VideoRequest) -> dict[str, Json]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _by_status(status: int, reason: str, submitting: bool) -> tuple[type[ServiceError], str]:
+def _by_status(status: int, reason: str, submitting: bool) -> tuple[type[errors.ServiceError], str]:
     if status == 404 and (submitting or reason == "API_NOT_FOUND"):
-        return ModelNotFoundError, (
+        return errors.ModelNotFoundError, (
             "The vendor retired this model, or base_url under [novita] in config.toml (WAN27_NOVITA_BASE_URL) is wrong."
         )
     if status >= 500:
-        return ServerError, "The service has an internal problem; try again later."
+        return errors.ServerError, "The service has an internal problem; try again later."
     alike = {
         401: "INVALID_API_KEY",
         402: "BILLING_BALANCE_NOT_ENOUGH",
@@ -173,7 +161,7 @@ def _by_status(status: int, reason: str, submitting: bool) -> tuple[type[Service
         404: "TASK_NOT_FOUND",
         429: "RATE_LIMIT_EXCEEDED",
     }
-    return _ADVICE[alike[status]] if status in alike else (ServiceError, "The request was refused.")
+    return _ADVICE[alike[status]] if status in alike else (errors.ServiceError, "The request was refused.")
 
 
 def _reason_and_message(payload: Json) -> tuple[str, str]:
