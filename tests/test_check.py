@@ -1,4 +1,4 @@
-"""The check command: every failure names the setting to change, and nothing it prints is a secret."""
+"""The check command: every failure names the setting to change, and no secret is printed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def answering(status: int = 200, body: object = BALANCE) -> Callable[[web.Reques
 
 @asynccontextmanager
 async def service(balance: Callable[[web.Request], web.Response]) -> AsyncIterator[str]:
-    """The service's balance call, as its documentation has it."""
+    """Run the service's balance call as documented."""
 
     async def handle(request: web.Request) -> web.Response:
         if request.headers.get("Authorization") != f"Bearer {KEY}":
@@ -75,7 +75,7 @@ def put_and_get(url: str) -> str:
     )
 
 
-def test_all_is_well(tmp_path: Path) -> None:
+def test_check_of_a_working_setup(tmp_path: Path) -> None:
     host = Host()
     report = check(tmp_path, put_and_get, host=host)
     key, storage, price = report.findings
@@ -95,19 +95,19 @@ def test_all_is_well(tmp_path: Path) -> None:
         (lambda request: web.Response(text="<html>portal</html>"), "JSON", "base_url under [novita]"),
     ],
 )
-def test_a_key_that_does_not_work(
+def test_check_key_names_what_is_wrong(
     balance: Callable[[web.Request], web.Response], text: str, setting: str, tmp_path: Path
 ) -> None:
     finding = check(tmp_path, balance=balance).findings[0]
     assert not finding.ok and text in finding.text and setting in finding.setting
 
 
-def test_a_wrong_key(tmp_path: Path) -> None:
+def test_check_key_that_is_wrong(tmp_path: Path) -> None:
     finding = check(tmp_path, key="sk-another").findings[0]
     assert not finding.ok and "NOVITA_API_KEY" in finding.setting and "sk-another" not in finding.text
 
 
-def test_a_service_that_is_not_there(tmp_path: Path) -> None:
+def test_check_key_with_an_unreachable_service(tmp_path: Path) -> None:
     settings = load_settings(tmp_path, {"NOVITA_API_KEY": KEY, "WAN27_NOVITA_BASE_URL": "http://127.0.0.1:9"})
     finding = asyncio.run(run_check(settings)).findings[0]
     assert not finding.ok and "network" in finding.setting
@@ -127,7 +127,7 @@ def elsewhere(url: str) -> str:
         (lambda url: '[storage]\nkind = "sandbox"\n', Host(), "cannot fetch", "kind under [storage]"),
     ],
 )
-def test_a_storage_that_does_not_work(
+def test_check_storage_names_what_is_wrong(
     storage: Callable[[str], str], host: Host, text: str, setting: str, tmp_path: Path
 ) -> None:
     report = check(tmp_path, storage, host=host)
@@ -137,8 +137,8 @@ def test_a_storage_that_does_not_work(
 
 
 @pytest.mark.parametrize("mime", ["image/png", "text/html"])
-def test_other_bytes_come_back(mime: str, tmp_path: Path) -> None:
-    """As from a host that compresses pictures, or shows a page about the file."""
+def test_check_storage_that_returns_other_bytes(mime: str, tmp_path: Path) -> None:
+    """Some hosts compress images, or show a page about the file."""
 
     class Changing(Host):
         async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -150,7 +150,7 @@ def test_other_bytes_come_back(mime: str, tmp_path: Path) -> None:
     assert ("web page" in finding.text) == (mime == "text/html")
 
 
-def test_a_private_address_is_of_no_use_to_the_real_service(tmp_path: Path) -> None:
+def test_check_storage_refuses_a_private_address_for_the_real_service(tmp_path: Path) -> None:
     async def work() -> Report:
         async with running(Host()) as files:
             (tmp_path / "config.toml").write_text(put_and_get(files.url))
@@ -163,12 +163,12 @@ def test_a_private_address_is_of_no_use_to_the_real_service(tmp_path: Path) -> N
     assert not finding.ok and "your own network" in finding.text
 
 
-def test_without_a_storage(tmp_path: Path) -> None:
+def test_check_without_a_storage(tmp_path: Path) -> None:
     finding = check(tmp_path).findings[1]
     assert finding.ok and "audio and video cannot" in finding.text and "[storage]" in finding.setting
 
 
-def test_without_a_key_it_is_the_sandbox(tmp_path: Path) -> None:
+def test_check_without_a_key_reports_the_sandbox(tmp_path: Path) -> None:
     report = asyncio.run(run_check(load_settings(tmp_path, {})))
     assert report.ok and "sandbox" in report.findings[0].text and "NOVITA_API_KEY" in report.findings[0].setting
 
@@ -185,8 +185,8 @@ def run_command(folder: Path, *arguments: str, **environ: str) -> subprocess.Com
     )
 
 
-def test_the_command_in_the_packs_folder_of_a_comfyui(tmp_path: Path) -> None:
-    """Through the symlink that a checkout is installed by."""
+def test_command_runs_in_the_folder_of_a_pack_that_is_a_symlink(tmp_path: Path) -> None:
+    """A checkout is installed by a symbolic link."""
     pack = tmp_path / "custom_nodes" / "wan27-video"
     pack.parent.mkdir()
     pack.symlink_to(REPO, target_is_directory=True)
@@ -201,19 +201,19 @@ def test_the_command_in_the_packs_folder_of_a_comfyui(tmp_path: Path) -> None:
     assert run_command(pack).returncode == 0
 
 
-def test_the_command_with_a_broken_file(tmp_path: Path) -> None:
+def test_command_reports_a_broken_file(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("connection =")
     done = run_command(REPO, str(tmp_path))
     assert done.returncode == 1 and "not valid TOML" in done.stdout
 
 
 @pytest.mark.parametrize("named", ["", "user", "user/__wan27"])
-def test_folders_that_can_be_named(named: str, tmp_path: Path) -> None:
+def test_find_user_dir_accepts_each_folder(named: str, tmp_path: Path) -> None:
     (tmp_path / "user" / "__wan27").mkdir(parents=True)
     (tmp_path / "user" / "__wan27" / "config.toml").touch()
     assert find_user_dir(str(tmp_path / named), []) == tmp_path / "user" / "__wan27"
 
 
-def test_outside_of_a_comfyui_the_folder_has_to_be_named(tmp_path: Path) -> None:
+def test_find_user_dir_outside_of_a_comfyui_asks_for_the_folder(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="Name the folder"):
         find_user_dir(None, [tmp_path])

@@ -1,4 +1,4 @@
-"""What the client makes of what happens on the wire: a real server on loopback, and httpx's own transports."""
+"""The client against a real server on loopback, and against httpx's mock transport."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
 
 
 class _Server:
-    """Answers each request with what the test says, and keeps what was asked."""
+    """Answers each request as the test sets it, and records the requests."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, dict[str, str], bytes]] = []
@@ -121,7 +121,9 @@ def test_result_and_balance_ask_the_documented_routes(server: _Server) -> None:
         (reply(429, {"reason": "RATE_LIMIT_EXCEEDED"}, Retry_After="7"), errors.RateLimitError),
     ],
 )
-def test_what_submit_raises_and_that_it_sends_once(server: _Server, answer: Answer, error: type[Exception]) -> None:
+def test_submit_sends_once_and_raises_what_became_of_it(
+    server: _Server, answer: Answer, error: type[Exception]
+) -> None:
     server.answer = answer
     with pytest.raises(error) as caught:
         call(server.url, "submit", REQUEST)
@@ -146,7 +148,7 @@ def test_what_submit_raises_and_that_it_sends_once(server: _Server, answer: Answ
         (httpx.DecodingError, errors.OutcomeUnknownError),
     ],
 )
-def test_only_what_surely_never_left_counts_as_not_delivered(
+def test_submit_is_not_delivered_only_if_nothing_was_sent(
     raised: type[httpx.TransportError], error: type[Exception]
 ) -> None:
     def fail(request: httpx.Request) -> httpx.Response:
@@ -157,7 +159,7 @@ def test_only_what_surely_never_left_counts_as_not_delivered(
     assert raised.__name__ in str(caught.value)
 
 
-def test_a_closed_port_is_not_delivered() -> None:
+def test_submit_to_a_closed_port_is_not_delivered() -> None:
     closed = _Server()
     closed.close()
     with pytest.raises(errors.NotDeliveredError, match="cannot be reached"):
@@ -165,7 +167,7 @@ def test_a_closed_port_is_not_delivered() -> None:
 
 
 @pytest.mark.parametrize("method", ["submit", "result", "balance"])
-def test_without_a_key_nothing_is_sent(server: _Server, method: str) -> None:
+def test_client_without_a_key_sends_nothing(server: _Server, method: str) -> None:
     args = {"submit": [REQUEST], "result": ["t"], "balance": []}[method]
     with pytest.raises(errors.AuthenticationError, match="NOVITA_API_KEY"):
         call(server.url, method, *args, key="")
@@ -173,7 +175,7 @@ def test_without_a_key_nothing_is_sent(server: _Server, method: str) -> None:
 
 
 @pytest.mark.parametrize("answer", [reply(200, b"<html>"), reply(502, b"bad gateway")])
-def test_an_unreadable_result_is_the_servers_fault(server: _Server, answer: Answer) -> None:
+def test_result_that_is_unreadable_is_a_server_error(server: _Server, answer: Answer) -> None:
     server.answer = answer
     with pytest.raises(errors.ServerError):
         call(server.url, "result", "t")
@@ -197,7 +199,7 @@ TOLD_BACK = [KEY, quote(KEY, safe=""), quote(KEY, safe="").lower(), b64encode(KE
         (200, {"headers": {"Authorization": "Bearer {key}", "url": "https://h.example/a?sig=signed"}}),
     ],
 )
-def test_a_key_that_the_service_repeats_is_not_told(
+def test_errors_do_not_repeat_a_key_that_the_service_repeats(
     server: _Server, told: str, method: str, status: int, shape: dict[str, Any]
 ) -> None:
     server.answer = reply(status, json.dumps(shape).replace("{key}", told).encode())
@@ -209,7 +211,7 @@ def test_a_key_that_the_service_repeats_is_not_told(
     assert "signed" not in told_on
 
 
-def test_what_a_task_says_of_itself_is_told_without_key_and_queries(server: _Server) -> None:
+def test_result_reason_has_neither_key_nor_query(server: _Server) -> None:
     link = "https://cdn.example/v.mp4?signature=1"
     said = f"no download of https://h.example/a.png?sig=signed with {KEY}"
     task = {"status": "TASK_STATUS_FAILED", "reason": said}
@@ -219,7 +221,7 @@ def test_what_a_task_says_of_itself_is_told_without_key_and_queries(server: _Ser
     assert result.videos[0].url == link
 
 
-def test_half_a_character_and_endless_nesting_do_no_harm(server: _Server) -> None:
+def test_result_survives_half_a_character_and_endless_nesting(server: _Server) -> None:
     server.answer = reply(200, b'{"task": {"status": "TASK_STATUS_FAILED", "reason": "odd \\ud800"}}')
     assert call(server.url, "result", "t").reason == "odd ?"
     server.answer = reply(200, b"[" * 100_000 + b"]" * 100_000)

@@ -1,4 +1,4 @@
-"""Where requests may go, what they are estimated to cost, and that the key does not show."""
+"""Addresses that are accepted, the estimated cost, and that the key never shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nodes.core.errors import RequestError
 @pytest.mark.parametrize(
     "url", ["https://api.novita.ai", "http://127.0.0.1:8080", "http://localhost:1", "http://[::1]:2"]
 )
-def test_base_urls_that_keep_the_key_private(url: str) -> None:
+def test_base_url_accepts_https_and_loopback(url: str) -> None:
     assert Connection("novita", url, "key").base_url == url
 
 
@@ -28,17 +28,17 @@ def test_base_urls_that_keep_the_key_private(url: str) -> None:
         "https://h?x=1",
     ],
 )
-def test_base_urls_that_do_not(url: str) -> None:
+def test_base_url_refuses_what_would_expose_the_key(url: str) -> None:
     with pytest.raises(RequestError, match="base_url"):
         Connection("novita", url, "key")
 
 
-def test_the_key_is_in_no_repr() -> None:
+def test_connection_repr_has_no_key() -> None:
     assert "sk-secret" not in repr(Connection("novita", "https://api.novita.ai", "sk-secret"))
 
 
 @pytest.mark.parametrize(("resolution", "seconds", "cost"), [("720P", 2, 0.2), ("1080P", 15, 2.25), ("1080P", 7, 1.05)])
-def test_the_estimate_is_seconds_times_price(resolution: str, seconds: int, cost: float) -> None:
+def test_estimate_is_seconds_times_price(resolution: str, seconds: int, cost: float) -> None:
     request = VideoRequest(resolution=resolution, duration=seconds)
     assert Connection("novita", "https://api.novita.ai", "k").estimate(request) == pytest.approx(cost)
     assert Connection("novita", "https://api.novita.ai", "k", {resolution: 1.0}).estimate(request) == seconds

@@ -47,13 +47,13 @@ def get(handler: Handler, dest: Path, path: str = "/v.mp4", **options: Any) -> i
 
 @pytest.fixture
 def dest(tmp_path: Path) -> Iterator[Path]:
-    """Where the video goes. After each test no temporary file is left."""
+    """The path of the video. After each test no temporary file may be left."""
     yield tmp_path / "wan27" / "v.mp4"
     assert not list(tmp_path.rglob("*.incomplete"))
 
 
 def part(request: web.Request, *, total: str | None = None, etag: str = '"1"') -> tuple[web.StreamResponse, bytes]:
-    """The answer a good server gives to a request with or without Range."""
+    """Return the response of a correct server to a request with or without Range."""
     start = request.http_range.start or 0
     body = BODY[start:]
     response = web.StreamResponse(status=206 if start else 200, headers={"ETag": etag} if etag else {})
@@ -71,7 +71,7 @@ async def whole(request: web.Request) -> web.StreamResponse:
 
 
 def cutting(cuts: list[int], seen: list[dict[str, str]], **options: Any) -> Handler:
-    """A server that closes the connection after so many bytes, once for each entry."""
+    """Return a server that closes the connection after each of these numbers of bytes in turn."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         seen.append(dict(request.headers))
@@ -88,7 +88,7 @@ def cutting(cuts: list[int], seen: list[dict[str, str]], **options: Any) -> Hand
     return handler
 
 
-def test_a_file_comes_whole_and_replaces_an_older_one(dest: Path) -> None:
+def test_download_is_whole_and_replaces_an_older_file(dest: Path) -> None:
     dest.parent.mkdir()
     dest.write_bytes(b"older")
     seen: list[tuple[int, int | None]] = []
@@ -97,14 +97,14 @@ def test_a_file_comes_whole_and_replaces_an_older_one(dest: Path) -> None:
     assert seen[-1] == (len(BODY), len(BODY))
 
 
-def test_no_secret_goes_along(dest: Path) -> None:
+def test_download_sends_no_secret(dest: Path) -> None:
     seen: list[dict[str, str]] = []
     get(cutting([5, 0], seen), dest)
     assert len(seen) == 3
     assert not [headers for headers in seen if {"Authorization", "Cookie"} & set(headers)]
 
 
-def test_ten_cuts_at_random_offsets(dest: Path) -> None:
+def test_download_resumes_after_ten_cuts_at_random_offsets(dest: Path) -> None:
     seen: list[dict[str, str]] = []
     random = Random(3)
     get(cutting([random.randrange(1, 25_000) for _ in range(10)], seen), dest)
@@ -112,7 +112,7 @@ def test_ten_cuts_at_random_offsets(dest: Path) -> None:
     assert [("Range" in headers, headers.get("If-Range")) for headers in seen] == [(False, None)] + [(True, '"1"')] * 10
 
 
-def test_a_server_without_range_begins_anew(dest: Path) -> None:
+def test_download_from_a_server_without_range_starts_over(dest: Path) -> None:
     cuts = [1000, 90_000]
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -127,7 +127,7 @@ def test_a_server_without_range_begins_anew(dest: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["bytes 5-9/300032", "bytes */300032", "", "bytes 1000-300031/999"])
-def test_another_part_than_asked_for_begins_anew(dest: Path, wrong: str) -> None:
+def test_download_of_another_part_than_requested_starts_over(dest: Path, wrong: str) -> None:
     seen: list[dict[str, str]] = []
     inner = cutting([1000], seen)
 
@@ -141,14 +141,14 @@ def test_another_part_than_asked_for_begins_anew(dest: Path, wrong: str) -> None
     assert dest.read_bytes() == BODY
 
 
-def test_a_weak_etag_is_no_proof(dest: Path) -> None:
+def test_download_ignores_a_weak_etag(dest: Path) -> None:
     seen: list[dict[str, str]] = []
     get(cutting([1000], seen, etag='W/"1"'), dest)
     assert "If-Range" not in seen[1]
     assert dest.read_bytes() == BODY
 
 
-def test_416_when_everything_is_there_and_when_it_is_not(dest: Path) -> None:
+def test_download_416_with_a_complete_and_an_incomplete_file(dest: Path) -> None:
     for total, expected in ((len(BODY), 2), (999, 3)):
         calls: list[int] = []
 
@@ -172,7 +172,7 @@ def test_416_when_everything_is_there_and_when_it_is_not(dest: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_a_refused_link(dest: Path, status: int) -> None:
+def test_download_of_a_refused_link(dest: Path, status: int) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         return web.Response(status=status)
 
@@ -180,7 +180,7 @@ def test_a_refused_link(dest: Path, status: int) -> None:
         get(handler, dest)
 
 
-def test_busy_servers_are_asked_again_after_the_time_they_name(dest: Path) -> None:
+def test_download_waits_as_long_as_a_busy_server_asks(dest: Path) -> None:
     answers = [(503, "7"), (429, "86400"), (500, "")]
     pauses: list[float] = []
 
@@ -197,7 +197,7 @@ def test_busy_servers_are_asked_again_after_the_time_they_name(dest: Path) -> No
     assert [int(pause) for pause in pauses] == [7, 300, 0], "up to a second later"
 
 
-def test_a_server_that_never_delivers(dest: Path) -> None:
+def test_download_gives_up_on_a_server_that_sends_nothing(dest: Path) -> None:
     calls: list[int] = []
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -212,7 +212,7 @@ def test_a_server_that_never_delivers(dest: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "problem"), [(b"<html>not found</html>", "begin like an mp4"), (BODY[:-9], "cut off"), (b"", "empty")]
 )
-def test_what_is_no_whole_mp4_gets_no_name(dest: Path, body: bytes, problem: str) -> None:
+def test_download_that_is_not_a_whole_mp4_gets_no_name(dest: Path, body: bytes, problem: str) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         return web.Response(body=body)
 
@@ -222,7 +222,7 @@ def test_what_is_no_whole_mp4_gets_no_name(dest: Path, body: bytes, problem: str
 
 
 @pytest.mark.parametrize("announced", [True, False])
-def test_more_than_a_video_can_be(dest: Path, announced: bool) -> None:
+def test_download_larger_than_any_video_is_refused(dest: Path, announced: bool) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         if announced:
@@ -238,7 +238,7 @@ def test_more_than_a_video_can_be(dest: Path, announced: bool) -> None:
     assert not dest.exists()
 
 
-def test_a_full_disk_is_told_before_it_is_full(dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_leaves_spare_disk_space(dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Usage:
         free = module.SPARE_BYTES + len(BODY) - 1
 
@@ -247,7 +247,7 @@ def test_a_full_disk_is_told_before_it_is_full(dest: Path, monkeypatch: pytest.M
         get(whole, dest)
 
 
-def test_compressed_answers_are_not_taken(dest: Path) -> None:
+def test_download_refuses_a_compressed_response(dest: Path) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         return web.Response(body=BODY, headers={"Content-Encoding": "br"})
 
@@ -280,17 +280,17 @@ def test_redirects_are_followed(dest: Path) -> None:
         ("http://[broken", "broken"),
     ],
 )
-def test_every_hop_is_checked(dest: Path, to: str, problem: str) -> None:
+def test_redirects_are_each_checked(dest: Path, to: str, problem: str) -> None:
     with pytest.raises(DownloadError, match=problem):
         get(redirecting(lambda request: to), dest)
 
 
-def test_redirects_end_somewhere(dest: Path) -> None:
+def test_redirects_are_limited(dest: Path) -> None:
     with pytest.raises(DownloadError, match="more than 5 redirects"):
         get(redirecting(lambda request: "/v.mp4"), dest)
 
 
-def test_loopback_only_where_the_service_is(dest: Path) -> None:
+def test_loopback_is_refused_unless_the_service_is_there(dest: Path) -> None:
     with pytest.raises(DownloadError, match="private network"):
         get(whole, dest, allow_loopback=False)
 
@@ -303,7 +303,7 @@ def test_loopback_only_where_the_service_is(dest: Path) -> None:
         ("http://cdn.test:8080/v.mp4", ["https://cdn.test:8080/v.mp4"]),
     ],
 )
-def test_a_link_by_http_is_fetched_by_https(
+def test_http_link_is_fetched_by_https(
     dest: Path, link: str, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
@@ -329,8 +329,8 @@ def test_a_link_by_http_is_fetched_by_https(
     assert seen == asked
 
 
-def test_the_checked_address_is_the_one_that_is_asked(dest: Path) -> None:
-    """A name that leads elsewhere a moment later gets no chance, and the host still hears its own name."""
+def test_download_connects_to_the_checked_address(dest: Path) -> None:
+    """The name is not resolved a second time, and the Host header still contains it."""
     hosts: list[str] = []
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -357,7 +357,7 @@ def test_the_checked_address_is_the_one_that_is_asked(dest: Path) -> None:
     asyncio.run(run())
 
 
-def test_cancelling_leaves_nothing_behind(dest: Path) -> None:
+def test_download_cancelled_leaves_no_file(dest: Path) -> None:
     async def run() -> None:
         stuck = asyncio.Event()
 
@@ -379,7 +379,7 @@ def test_cancelling_leaves_nothing_behind(dest: Path) -> None:
     assert not list(dest.parent.iterdir())
 
 
-def test_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
+def test_remove_leftovers_of_processes_that_ended(tmp_path: Path) -> None:
     for name in ("a.mp4.dead.incomplete", "a.mp4.alive.incomplete", "b.mp4.dead.incomplete", "a.mp4"):
         (tmp_path / name).touch()
     remove_leftovers(tmp_path, lambda owner: owner == "alive")
@@ -390,7 +390,7 @@ def test_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
     remove_leftovers(tmp_path / "missing", lambda owner: False)
 
 
-def test_the_link_is_in_no_text(dest: Path) -> None:
+def test_errors_do_not_contain_the_link(dest: Path) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         return web.Response(status=403)
 

@@ -1,4 +1,4 @@
-"""The rules of a request, each at its edge."""
+"""The rules of a request, each at its limit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nodes.api.request import VideoRequest
 from nodes.core.errors import RequestError
 
 URL = "https://host.example/a.png"
-EMOJI_FAMILY = "\U0001f468‍\U0001f469‍\U0001f467"  # one picture on the screen, five characters
+EMOJI_FAMILY = "\U0001f468‍\U0001f469‍\U0001f467"  # one symbol on the screen, five characters
 E_ACUTE = "e\u0301"  # one letter on the screen, two characters
 
 
@@ -33,7 +33,7 @@ LEGAL = [
 
 
 @pytest.mark.parametrize("bits", range(16))
-def test_legal_combinations_of_media_and_no_others(bits: int) -> None:
+def test_media_combinations_allowed_and_refused(bits: int) -> None:
     names = ("image_url", "last_frame_url", "first_clip_url", "driving_audio_url")
     chosen = {name for index, name in enumerate(names) if bits >> index & 1}
     problems = problems_of(**dict.fromkeys(chosen, URL))
@@ -50,13 +50,13 @@ def test_legal_combinations_of_media_and_no_others(bits: int) -> None:
         (E_ACUTE * 2500, 5000),
     ],
 )
-def test_a_prompt_is_counted_in_characters(text: str, count: int) -> None:
+def test_prompt_is_counted_in_characters(text: str, count: int) -> None:
     assert problems_of(image_url=URL, prompt=text) == ""
     assert f"{count + 1} characters; the limit is 5000" in problems_of(image_url=URL, prompt=text + "x")
 
 
 @pytest.mark.parametrize("unit", ["n", "不", "\U0001f600"])
-def test_a_negative_prompt_is_counted_in_characters(unit: str) -> None:
+def test_negative_prompt_is_counted_in_characters(unit: str) -> None:
     assert problems_of(image_url=URL, negative_prompt=unit * 500) == ""
     problem = problems_of(image_url=URL, negative_prompt=unit * 501)
     assert "501 characters; the limit is 500" in problem
@@ -86,14 +86,14 @@ def test_values_at_their_limits(field: str, good: list[Any], bad: list[Any]) -> 
         "data:image/png;base64,iVBORw0KGgo=",
     ],
 )
-def test_urls_that_can_be_fetched(url: str) -> None:
+def test_urls_that_can_be_fetched_are_accepted(url: str) -> None:
     assert problems_of(image_url=url) == ""
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        "picture.png",
+        "image.png",
         "/etc/passwd",
         "file:///etc/passwd",
         "ftp://host.example/a.png",
@@ -107,26 +107,24 @@ def test_urls_that_can_be_fetched(url: str) -> None:
         "data:image/png,plain",
     ],
 )
-def test_urls_that_cannot(url: str) -> None:
+def test_urls_that_cannot_be_fetched_are_refused(url: str) -> None:
     assert "image_url" in problems_of(image_url=url)
 
 
-def test_a_data_uri_is_for_pictures_only() -> None:
+def test_data_uri_is_for_images_only() -> None:
     assert "only images" in problems_of(first_clip_url="data:image/png;base64,iVBORw0KGgo=")
 
 
 @pytest.mark.parametrize(
     ("duration", "clip", "legal"), [(5, 4.99, True), (5, 5.0, False), (5, 5.01, False), (5, None, True)]
 )
-def test_duration_is_the_total_so_it_must_be_longer_than_the_clip(
-    duration: int, clip: float | None, legal: bool
-) -> None:
+def test_duration_must_be_longer_than_the_clip(duration: int, clip: float | None, legal: bool) -> None:
     problem = problems_of(clip_seconds=clip, first_clip_url=URL, duration=duration)
     assert (problem == "") == legal
     if not legal:
         assert f"duration is {duration} s and the clip is {clip:.2f} s" in problem
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_check_names_all_problems_at_once() -> None:
     problem = problems_of(prompt="x" * 5001, duration=99, driving_audio_url="nonsense")
     assert len(problem.splitlines()) == 4

@@ -67,7 +67,7 @@ REFUSED, UNKNOWN = Delivery.REFUSED, Delivery.UNKNOWN
         (KeyboardInterrupt(), UNKNOWN),
     ],
 )
-def test_a_paid_call_is_judged_by_what_may_have_become_of_it(error: BaseException, delivery: Delivery) -> None:
+def test_judge_classifies_what_may_have_become_of_a_paid_call(error: BaseException, delivery: Delivery) -> None:
     assert judge(error) is delivery
 
 
@@ -99,7 +99,7 @@ SHORT = Backoff(first_seconds=1, longest_seconds=8, budget_seconds=20)
         (UNKNOWN, 1, 0, 1.0, 0.0, None),
     ],
 )
-def test_pause_before_the_next_post(
+def test_pause_before_next_post(
     delivery: Delivery, attempt: int, elapsed: float, retry_after: float | None, roll: float, pause: float | None
 ) -> None:
     found = pause_before_next_post(
@@ -114,7 +114,7 @@ def test_pause_before_the_next_post(
     assert found == pytest.approx(pause)
 
 
-def test_a_long_retry_after_is_cut() -> None:
+def test_pause_before_next_post_cuts_a_long_retry_after() -> None:
     pause = pause_before_next_post(RATE_LIMITED, attempt=1, elapsed=0, retry_after=86_400, roll=0)
     assert pause == LONGEST_RETRY_AFTER
 
@@ -134,7 +134,7 @@ def test_a_long_retry_after_is_cut() -> None:
         (3, 0.0, 4.5),
     ],
 )
-def test_polls_grow_apart_and_follow_the_eta(polls: int, eta: float | None, pause: float) -> None:
+def test_pause_before_next_poll_grows_and_follows_the_eta(polls: int, eta: float | None, pause: float) -> None:
     found = pause_before_next_poll(polls, first_seconds=2, longest_seconds=15, eta_seconds=eta, roll=0.5)
     assert found == pytest.approx(pause)
 
@@ -153,5 +153,5 @@ def test_polls_grow_apart_and_follow_the_eta(polls: int, eta: float | None, paus
         (ValueError(), False),
     ],
 )
-def test_free_questions_ride_out_trouble_only(error: Exception, again: bool) -> None:
+def test_worth_asking_again_after_trouble_only(error: Exception, again: bool) -> None:
     assert worth_asking_again(error) is again

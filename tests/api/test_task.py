@@ -9,7 +9,7 @@ from nodes.core.errors import RequestError
 
 
 @pytest.mark.parametrize("task_id", ["a", "8f7d2c1e-1b2a-4c3d", "task_01.HZ:9", "A" * 128, "  padded-by-a-paste \n"])
-def test_ids_that_services_give(task_id: str) -> None:
+def test_check_task_id_accepts_ids_of_services(task_id: str) -> None:
     assert check_task_id(task_id) == task_id.strip()
 
 
@@ -34,7 +34,7 @@ def test_ids_that_services_give(task_id: str) -> None:
         7,
     ],
 )
-def test_what_is_no_id_is_refused_and_shown(task_id: object) -> None:
+def test_check_task_id_refuses_and_shows_what_is_not_an_id(task_id: object) -> None:
     with pytest.raises(RequestError) as caught:
         check_task_id(task_id)
     shown = repr(str(task_id).strip())[1:40]
@@ -42,5 +42,5 @@ def test_what_is_no_id_is_refused_and_shown(task_id: object) -> None:
     assert shown == "'" or shown.rstrip("'") in str(caught.value)
 
 
-def test_only_two_states_are_final() -> None:
+def test_task_state_has_two_final_states() -> None:
     assert {state for state in TaskState if state.ended} == {TaskState.SUCCEEDED, TaskState.FAILED}

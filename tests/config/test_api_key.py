@@ -13,7 +13,7 @@ KEY = "sk-0123456789abcdef"
 
 COMMENTED = """\
 # my settings
-connection = "auto"   # where to
+connection = "auto"   # the host
 
 [novita] # the service
 # base_url = "https://elsewhere.example"
@@ -23,7 +23,7 @@ price_per_second = { 720P = 0.08, 1080P = 0.12 }
 per_day_usd = 5.0
 """
 
-# What a file looks like before and after a key is stored in it.
+# A file before and after a key is stored in it.
 FILES = {
     "nothing": ("", f'[novita]\napi_key = "{KEY}"\n'),
     "other sections": ("[budget]\nper_run_usd = 1\n", f'[budget]\nper_run_usd = 1\n\n[novita]\napi_key = "{KEY}"\n'),
@@ -49,7 +49,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_storing_changes_the_key_and_no_other_byte(case: str, tmp_path: Path) -> None:
+def test_store_key_changes_the_key_and_no_other_byte(case: str, tmp_path: Path) -> None:
     before, after = FILES[case]
     path = tmp_path / "config.toml"
     path.write_bytes(before.encode())
@@ -62,13 +62,13 @@ def test_storing_changes_the_key_and_no_other_byte(case: str, tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["config.toml"], "nothing is left beside it"
 
 
-def test_the_file_and_its_folder_are_made(tmp_path: Path) -> None:
+def test_store_key_creates_the_file_and_its_folder(tmp_path: Path) -> None:
     store_key(tmp_path / "new", KEY)
 
     assert load_settings(tmp_path / "new", {}).novita.api_key == KEY
 
 
-def test_removing_takes_the_line_away(tmp_path: Path) -> None:
+def test_remove_key_removes_its_line(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(COMMENTED)
     store_key(tmp_path, KEY)
@@ -79,7 +79,7 @@ def test_removing_takes_the_line_away(tmp_path: Path) -> None:
     assert path.read_text() == COMMENTED
 
 
-def test_removing_from_nothing_makes_no_file(tmp_path: Path) -> None:
+def test_remove_key_without_a_file_creates_none(tmp_path: Path) -> None:
     remove_key(tmp_path)
 
     assert list(tmp_path.iterdir()) == []
@@ -88,13 +88,13 @@ def test_removing_from_nothing_makes_no_file(tmp_path: Path) -> None:
 REFUSED = {
     "an inline table": 'novita = { api_key = "sk-older-key" }\n',
     "a dotted key": 'novita.api_key = "sk-older-key"\n',
-    "text of several lines that looks like it": '[novita]\nbase_url = """\napi_key = "x"\n"""\n',
+    "a multi-line text that looks like it": '[novita]\nbase_url = """\napi_key = "x"\n"""\n',
     "broken": "[novita\n",
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_changed_for_sure_stays_as_it_is(case: str, tmp_path: Path) -> None:
+def test_store_key_leaves_a_file_alone_that_it_cannot_change_safely(case: str, tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(REFUSED[case])
 
@@ -106,14 +106,14 @@ def test_what_cannot_be_changed_for_sure_stays_as_it_is(case: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("key", ["", "short", "sk-with a space", "sk-with\nbreak-0123", "sk-schlüssel-0123", "x" * 513])
-def test_what_is_no_key_is_refused(key: str, tmp_path: Path) -> None:
+def test_store_key_refuses_what_is_not_a_key(key: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError):
         store_key(tmp_path, key)
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_quotes_and_backslashes_survive(tmp_path: Path) -> None:
+def test_store_key_keeps_quotes_and_backslashes(tmp_path: Path) -> None:
     odd = 'sk-"quoted"\\back'
 
     store_key(tmp_path, odd)

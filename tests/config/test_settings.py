@@ -16,7 +16,7 @@ def load(tmp_path: Path, text: str = "", **environ: str) -> Settings:
     return load_settings(tmp_path, environ)
 
 
-def test_without_a_file_it_is_the_sandbox(tmp_path: Path) -> None:
+def test_load_settings_without_a_file_uses_the_sandbox(tmp_path: Path) -> None:
     settings = load(tmp_path)
     assert settings.in_sandbox
     assert settings.novita.base_url == "https://api.novita.ai"
@@ -26,7 +26,7 @@ def test_without_a_file_it_is_the_sandbox(tmp_path: Path) -> None:
     assert not (tmp_path / "config.toml").exists()
 
 
-def test_a_file_with_everything(tmp_path: Path) -> None:
+def test_load_settings_reads_a_file_with_everything(tmp_path: Path) -> None:
     settings = load(
         tmp_path,
         """
@@ -65,13 +65,13 @@ def test_a_file_with_everything(tmp_path: Path) -> None:
         ("", {"NOVITA_API_KEY": "  "}, True),
     ],
 )
-def test_auto_means_the_service_where_a_key_is_set(
+def test_connection_auto_means_the_service_if_a_key_is_set(
     tmp_path: Path, text: str, environ: dict[str, str], sandbox: bool
 ) -> None:
     assert load(tmp_path, text, **environ).in_sandbox is sandbox
 
 
-def test_the_environment_wins(tmp_path: Path) -> None:
+def test_environment_wins_over_the_file(tmp_path: Path) -> None:
     settings = load(
         tmp_path,
         '[novita]\napi_key = "file"\n[budget]\nper_day_usd = 1',
@@ -103,24 +103,26 @@ def test_the_environment_wins(tmp_path: Path) -> None:
         ("[novita", {}, "not valid TOML"),
     ],
 )
-def test_a_bad_value_is_named_with_its_place(tmp_path: Path, text: str, environ: dict[str, str], named: str) -> None:
+def test_invalid_value_is_named_with_its_file_or_variable(
+    tmp_path: Path, text: str, environ: dict[str, str], named: str
+) -> None:
     with pytest.raises(SettingsError) as caught:
         load(tmp_path, text, **environ)
     assert named in str(caught.value)
 
 
-def test_a_typing_error_in_a_name_is_told(tmp_path: Path) -> None:
+def test_misspelt_name_gives_a_warning(tmp_path: Path) -> None:
     [warning] = load(tmp_path, "[budget]\nper_day_us = 5").warnings
     assert "budget.per_day_us is not a setting" in warning
     assert "budget.per_day_usd" in warning
 
 
-def test_no_secret_in_a_repr(tmp_path: Path) -> None:
+def test_settings_repr_has_no_secret(tmp_path: Path) -> None:
     text = '[novita]\napi_key = "sk-secret"\n[storage.http]\nheaders = { A = "sk-secret" }'
     assert "sk-secret" not in repr(load(tmp_path, text))
 
 
-def test_a_file_that_is_a_folder_is_told(tmp_path: Path) -> None:
+def test_load_settings_refuses_a_folder_as_file(tmp_path: Path) -> None:
     (tmp_path / "config.toml").mkdir()
     with pytest.raises(SettingsError, match="cannot be read"):
         load(tmp_path)

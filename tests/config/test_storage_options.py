@@ -1,4 +1,4 @@
-"""Where the values of a storage come from, and how the setting is called."""
+"""The sources of a storage's values, and how messages name a setting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def options(tmp_path: Path, kind: str, text: str = "", **environ: str) -> dict[s
 
 
 @pytest.mark.parametrize(("kind", "key"), [(kind, key) for kind, keys in SCALARS.items() for key in keys])
-def test_every_value_has_a_variable_that_wins(kind: str, key: str, tmp_path: Path) -> None:
+def test_options_all_have_a_variable_that_wins(kind: str, key: str, tmp_path: Path) -> None:
     text = f'[storage.{kind}]\n{key} = "from the file"\n'
     assert options(tmp_path, kind, text)[key] == "from the file"
     variable = f"WAN27_STORAGE_{kind}_{key}".upper()
@@ -26,14 +26,14 @@ def test_every_value_has_a_variable_that_wins(kind: str, key: str, tmp_path: Pat
     assert options(tmp_path, kind, **{variable: "from outside"})[key] == "from outside"
 
 
-def test_tables_come_from_the_file(tmp_path: Path) -> None:
+def test_options_tables_come_from_the_file(tmp_path: Path) -> None:
     text = '[storage.http]\nheaders = { a = "b" }\n[storage.http.form]\nc = "d"\n'
     found = options(tmp_path, "http", text)
     assert (found["headers"], found["form"]) == ({"a": "b"}, {"c": "d"})
     assert TABLES == {"http": ("headers", "form", "rewrite")}
 
 
-def test_a_misspelt_key_is_told(tmp_path: Path) -> None:
+def test_options_misspelt_key_gives_a_warning(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(
         '[storage.s3]\nbuckett = "x"\n[storage.http]\nheaders = { buckett = "x" }\n[storage.ftp]\nhost = "x"'
     )
@@ -49,7 +49,7 @@ AWS = {"AWS_ACCESS_KEY_ID": "aws-id", "AWS_SECRET_ACCESS_KEY": "aws-secret", "AW
     ("text", "environ", "expected"),
     [
         ("", AWS, {"access_key_id": "aws-id", "secret_access_key": "aws-secret", "session_token": "aws-token"}),
-        # A key of one account never meets the secret or the token of another.
+        # A key of one account is never combined with the secret or the token of another.
         ('access_key_id = "mine"\nsecret_access_key = "s"', AWS, {"access_key_id": "mine", "secret_access_key": "s"}),
         ('access_key_id = "mine"', AWS, {"access_key_id": "mine"}),
         ("", {"WAN27_STORAGE_S3_SECRET_ACCESS_KEY": "s", **AWS}, {"secret_access_key": "s"}),
@@ -60,13 +60,13 @@ AWS = {"AWS_ACCESS_KEY_ID": "aws-id", "AWS_SECRET_ACCESS_KEY": "aws-secret", "AW
         ('endpoint = "https://c"', {"AWS_ENDPOINT_URL": "https://a"}, {"endpoint": "https://c"}),
     ],
 )
-def test_variables_of_the_aws_tools(
+def test_options_of_s3_fall_back_to_the_aws_variables(
     text: str, environ: dict[str, str], expected: dict[str, str], tmp_path: Path
 ) -> None:
     assert options(tmp_path, "s3", f"[storage.s3]\n{text}", **environ) == expected
 
 
-def test_settings_do_not_show_the_values(tmp_path: Path) -> None:
+def test_options_values_are_in_no_repr(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('[storage.s3]\nsecret_access_key = "very-SECRET"\n')
     assert "very-SECRET" not in repr(load_settings(tmp_path, AWS)) and "aws-secret" not in repr(
         load_settings(tmp_path, AWS)

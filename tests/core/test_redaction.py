@@ -1,4 +1,4 @@
-"""What keeps secrets out of text and out of httpx's log."""
+"""Secrets stay out of text and out of httpx's log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers on loopback that a storage can be pointed at, and what they saw."""
+"""Servers on loopback for the storages, which record what they receive."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Answer = web.Response | Callable[[Seen], web.Response]
 
 
 class Host:
-    """Gives the answers in turn, the last one again and again. GET gives what was PUT there."""
+    """Sends the answers in turn, the last one repeatedly. GET returns what was PUT there."""
 
     def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers) or [web.Response(status=201)]
@@ -87,7 +87,7 @@ async def running(host: Host) -> AsyncIterator[Host]:
 async def raw(
     talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], object],
 ) -> AsyncIterator[str]:
-    """A server below HTTP, for connections that go wrong. Yields its URL."""
+    """Run a plain TCP server, for connections that break. Yields its URL."""
     server = await asyncio.start_server(talk, "127.0.0.1", 0)  # type: ignore[arg-type]
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -112,7 +112,7 @@ def big(folder: Path, size: int, name: str = "clip.mp4") -> MediaFile:
 
 
 def everything_said(error: BaseException) -> str:
-    """All text that an error can bring into a log, a report or a history entry."""
+    """Return all text that an error can add to a log, a report or a history entry."""
     import traceback
 
     said = [*traceback.format_exception(error)]
@@ -130,7 +130,7 @@ def hours_left(expires_at: float | None) -> float:
 
 @contextmanager
 def in_a_thread(host: Host) -> Iterator[Host]:
-    """The same for a test that is not a coroutine."""
+    """Run the same for a test that is not a coroutine."""
     started, ended = threading.Event(), threading.Event()
 
     async def work() -> None:

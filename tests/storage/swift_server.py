@@ -1,4 +1,4 @@
-"""OpenStack Swift with its S3 interface, whole in one process, for one test run. Run by the Python of tests/host/s3.py.
+"""OpenStack Swift with its S3 interface in one process, for one test run. Started by the Python of tests/host/s3.py.
 
     python swift_server.py FOLDER ACCESS_KEY SECRET_KEY BUCKET SECONDS
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 folder, (access_key, secret_key, bucket) = Path(sys.argv[1]), sys.argv[2:5]
 true_time, ahead = time.time, float(sys.argv[5])
-time.time = lambda: true_time() + ahead  # before anything of Swift can take the name
+time.time = lambda: true_time() + ahead  # before Swift imports the name
 
 import eventlet  # noqa: E402
 
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def make_bucket(app: object) -> None:
-    """From inside, past the signature: the storage never makes a bucket, so there is nothing to test in it."""
+    """Create the bucket without a signature. The storage never creates one, so this needs no test."""
     path = f"/v1/AUTH_{access_key.partition(':')[0]}/{bucket}"
     made = make_pre_authed_request({"SERVER_NAME": "test"}, "PUT", path).get_response(app)
     assert made.status_int == 201, made.status
@@ -116,7 +116,7 @@ def write_ring(kind: str, port: int) -> None:
 
 def load(kind: str) -> object:
     account, _, user = access_key.partition(":")
-    # Without user xattrs, as on many a tmpfs, the objects stay in memory.
+    # Without user xattrs, as on some tmpfs, the objects stay in memory.
     app = "mem_object" if kind == "object" and not has_xattrs() else kind
     template = PROXY if kind == "proxy" else BACKEND
     path = folder / f"{kind}.conf"

@@ -1,4 +1,4 @@
-"""Files that this ComfyUI gives out: the folder, the names and their end. The route: tests/comfyui/test_storage.py."""
+"""Files that this ComfyUI serves: the folder, the names and their expiry. The route: tests/comfyui/test_storage.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.storage.servers import hours_left
 PUBLIC = {"public_url": "https://pod-8188.proxy.example/"}
 
 
-def test_put_and_find(tmp_path: Path) -> None:
+def test_put_copies_the_file_and_find_file_returns_it(tmp_path: Path) -> None:
     file = media_file(tmp_path, "my holiday.png")
     stored = asyncio.run(ComfyStorage(PUBLIC, tmp_path / "user").put(file))
     base, _, name = stored.url.rpartition("/")
@@ -29,18 +29,18 @@ def test_put_and_find(tmp_path: Path) -> None:
     assert found is not None
     path, mime = found
     assert mime == "image/png" and path.read_bytes() == file.path.read_bytes()
-    file.path.unlink()  # the user's file may go; the copy stays
+    file.path.unlink()  # the copy stays
     assert path.read_bytes()
 
 
-def test_names_cannot_be_guessed_and_never_repeat(tmp_path: Path) -> None:
+def test_put_names_cannot_be_guessed_and_never_repeat(tmp_path: Path) -> None:
     storage, file = ComfyStorage(PUBLIC, tmp_path), media_file(tmp_path)
     names = {asyncio.run(storage.put(file)).url.rpartition("/")[2] for _ in range(5)}
     random = {name.partition("-")[2].partition(".")[0] for name in names}
     assert len(random) == 5 and {len(part) for part in random} == {48}
 
 
-def test_what_is_not_given_out(tmp_path: Path) -> None:
+def test_find_file_refuses_every_other_name(tmp_path: Path) -> None:
     folder = tmp_path / FOLDER
     name = asyncio.run(ComfyStorage(PUBLIC, tmp_path).put(media_file(tmp_path))).url.rpartition("/")[2]
     end, rest = name.split("-")
@@ -59,7 +59,7 @@ def test_what_is_not_given_out(tmp_path: Path) -> None:
         f"{end}-{'a' * 48}.png",
         f"{end}-{'b' * 48}.png",
         f"{end}-{'c' * 48}.png",
-        f"{int(end) + 1}-{rest}",  # a later end is another name
+        f"{int(end) + 1}-{rest}",  # a later expiry is another name
         f"{name}.part",
         f"{name}/",
         f"./{name}",
@@ -72,7 +72,7 @@ def test_what_is_not_given_out(tmp_path: Path) -> None:
     assert find_file(tmp_path / "not there", name) is None
 
 
-def test_an_ended_file_is_not_found_and_then_removed(tmp_path: Path) -> None:
+def test_remove_expired_deletes_what_find_file_no_longer_returns(tmp_path: Path) -> None:
     folder = tmp_path / FOLDER
     folder.mkdir()
     now = int(time.time())
@@ -89,7 +89,7 @@ def test_an_ended_file_is_not_found_and_then_removed(tmp_path: Path) -> None:
     remove_expired(tmp_path / "not there")
 
 
-def test_every_kind_of_file_the_nodes_make(tmp_path: Path) -> None:
+def test_find_file_knows_every_type_that_the_nodes_write(tmp_path: Path) -> None:
     for ending, mime in MIME.items():
         name = asyncio.run(ComfyStorage(PUBLIC, tmp_path).put(media_file(tmp_path, f"x.{ending}"))).url.rpartition("/")[
             2
@@ -98,7 +98,7 @@ def test_every_kind_of_file_the_nodes_make(tmp_path: Path) -> None:
         assert found and found[1] == mime
 
 
-def test_interrupt_leaves_nothing(tmp_path: Path) -> None:
+def test_put_interrupted_leaves_no_file(tmp_path: Path) -> None:
     async def work() -> None:
         begun = asyncio.Event()
         storage = ComfyStorage(PUBLIC, tmp_path)
@@ -114,7 +114,7 @@ def test_interrupt_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / FOLDER).iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+def test_put_names_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / FOLDER).write_text("a file")
     with pytest.raises(StorageError, match="cannot be copied to"):
         asyncio.run(ComfyStorage(PUBLIC, tmp_path).put(media_file(tmp_path)))
@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         ("https://host/api", "https://host/wan27/media/"),
     ],
 )
-def test_public_addresses(url: str, start: str, tmp_path: Path) -> None:
+def test_public_url_forms_of_providers(url: str, start: str, tmp_path: Path) -> None:
     assert asyncio.run(ComfyStorage({"public_url": url}, tmp_path).put(media_file(tmp_path))).url.startswith(start)
 
 
@@ -144,7 +144,7 @@ def test_public_addresses(url: str, start: str, tmp_path: Path) -> None:
         ({"public_url": "https://host", "expires_hours": -1}, "expires_hours"),
     ],
 )
-def test_settings_that_cannot_be(values: dict[str, Any], said: str, tmp_path: Path) -> None:
+def test_settings_that_cannot_be_used_are_named(values: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
         ComfyStorage(values, tmp_path)
     assert said in str(caught.value) and "SECRET" not in str(caught.value)

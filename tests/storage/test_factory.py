@@ -1,4 +1,4 @@
-"""From the settings, file and environment, to a storage."""
+"""The storage for settings from the file and the environment."""
 
 from __future__ import annotations
 
@@ -47,9 +47,7 @@ def make(tmp_path: Path, text: str = "", sandbox_url: str | None = None, **envir
         ),
     ],
 )
-def test_make_storage_returns_the_kind_that_is_set(
-    text: str, environ: dict[str, str], name: str, tmp_path: Path
-) -> None:
+def test_make_storage_returns_the_kind_set(text: str, environ: dict[str, str], name: str, tmp_path: Path) -> None:
     assert make(tmp_path, text, **environ).name.startswith(name)
 
 
@@ -70,8 +68,8 @@ def test_make_storage_names_a_public_host_in_its_notice(tmp_path: Path) -> None:
     assert "tmpfiles.org" in notice and "anyone who has the link" in notice
 
 
-def test_storage_names_tell_places_apart(tmp_path: Path) -> None:
-    """What was stored in one place is not looked for in another."""
+def test_storage_names_differ_between_places(tmp_path: Path) -> None:
+    """A file that was stored in one place must not be looked up in another."""
     form = '[storage]\nkind = "http"\n[storage.http]\nurl = "https://h/{0}"\nmethod = "POST"\nresponse = "{1}"'
     texts = [form.replace("{0}", a).replace("{1}", b) for a in ("x", "y") for b in ("text", "json:url")]
     texts += [f'[storage]\nkind = "comfyui"\n[storage.comfyui]\npublic_url = "https://{host}"' for host in ("a", "b")]

@@ -23,7 +23,7 @@ KEY = "up-key-SECRET-0123456789"
 
 
 def put(host: Host, folder: Path, values: Callable[[str], dict[str, Any]], **file: Any) -> StoredUrl:
-    """Run the server, put one file, and return what the storage gave."""
+    """Run the server, upload one file, and return the result of the storage."""
 
     async def work() -> StoredUrl:
         async with running(host):
@@ -44,7 +44,7 @@ def as_form(url: str, response: str = "json:data.url", **more: Any) -> dict[str,
     return {"method": "POST", "url": f"{url}/upload", "response": response, **more}
 
 
-def test_put_with_a_public_address(tmp_path: Path) -> None:
+def test_put_sends_the_file_and_fills_the_public_url(tmp_path: Path) -> None:
     host = Host()
     stored = put(host, tmp_path, as_put, name="my holiday.png")
     (seen,) = host.seen
@@ -58,11 +58,11 @@ def test_put_with_a_public_address(tmp_path: Path) -> None:
     assert hours_left(stored.expires_at) == pytest.approx(24, abs=0.01)
 
 
-def test_every_file_gets_a_name_of_its_own(tmp_path: Path) -> None:
+def test_put_gives_every_file_a_name_of_its_own(tmp_path: Path) -> None:
     assert put(Host(), tmp_path, as_put).url != put(Host(), tmp_path, as_put).url
 
 
-def test_form_with_other_fields_and_json(tmp_path: Path) -> None:
+def test_post_sends_a_form_and_reads_the_url_from_json(tmp_path: Path) -> None:
     host = Host(web.json_response({"data": {"url": "https://files.example/x.png?sig=1"}}))
     fields = {"folder": "wan/{name}", "keep": "{hours}h {seconds}", 'quote"d': "a\r\nb"}
     stored = put(host, tmp_path, lambda url: as_form(url, form=fields, file_field="the file", expires_hours=0.5))
@@ -74,12 +74,12 @@ def test_form_with_other_fields_and_json(tmp_path: Path) -> None:
     assert hours_left(stored.expires_at) == pytest.approx(0.5, abs=0.01)
 
 
-def test_text_answer(tmp_path: Path) -> None:
+def test_post_reads_the_url_from_a_text_response(tmp_path: Path) -> None:
     host = Host(web.Response(text=" https://files.example/abc.png\n"))
     assert put(host, tmp_path, lambda url: as_form(url, "text")).url == "https://files.example/abc.png"
 
 
-# What each service documents that it answers, and what has to be in the request. Sources: nodes/storage/presets.json.
+# The documented response of each service, and what the request must contain. Sources: nodes/storage/presets.json.
 DOCUMENTED: dict[str, tuple[Callable[[Seen], web.Response], str, str, dict[str, str], float]] = {
     "litterbox": (
         lambda seen: web.Response(text="https://litter.catbox.moe/abc123.png"),
@@ -137,12 +137,12 @@ DOCUMENTED: dict[str, tuple[Callable[[Seen], web.Response], str, str, dict[str, 
 }
 
 
-def test_every_preset_has_its_server_here() -> None:
+def test_presets_all_have_a_server_here() -> None:
     assert set(DOCUMENTED) == set(load_presets())
 
 
 @pytest.mark.parametrize("preset", DOCUMENTED)
-def test_preset(preset: str, tmp_path: Path) -> None:
+def test_preset_speaks_the_documented_protocol(preset: str, tmp_path: Path) -> None:
     answer, url, file_field, form, hours = DOCUMENTED[preset]
     host = Host(answer)
     needs_key = "{api_key}" in json.dumps(load_presets()[preset].options)
@@ -159,7 +159,7 @@ def test_preset(preset: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("preset", load_presets())
-def test_preset_as_it_is(preset: str) -> None:
+def test_preset_has_a_source_https_and_a_privacy_notice(preset: str) -> None:
     """Source, https, and a warning that the file is public."""
     found = load_presets()[preset]
     assert found.source.startswith("https://") and found.limits
@@ -169,7 +169,7 @@ def test_preset_as_it_is(preset: str) -> None:
     assert KEY not in storage.privacy_notice + storage.name + repr(storage)
 
 
-def test_what_the_user_sets_wins_over_the_preset(tmp_path: Path) -> None:
+def test_preset_yields_to_what_the_user_sets(tmp_path: Path) -> None:
     host = Host(web.Response(text="https://files.example/abc.png"))
     put(host, tmp_path, lambda url: {"preset": "litterbox", "url": url, "expires_hours": "1", "form": {"more": "x"}})
     assert host.seen[0].form == {"reqtype": "fileupload", "time": "1h", "more": "x"}
@@ -203,7 +203,9 @@ HTML = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>please</bo
         (web.Response(status=503, text="busy"), "text", ["503", "busy", "later"]),
     ],
 )  # fmt: skip
-def test_wrong_answers(answer: web.Response, response: str, said: list[str], tmp_path: Path) -> None:
+def test_responses_without_a_usable_url_name_the_setting(
+    answer: web.Response, response: str, said: list[str], tmp_path: Path
+) -> None:
     host = Host(answer)
     with pytest.raises(StorageError) as caught:
         put(host, tmp_path, lambda url: as_form(url, response))
@@ -212,8 +214,8 @@ def test_wrong_answers(answer: web.Response, response: str, said: list[str], tmp
     assert "127.0.0.1" in str(caught.value)
 
 
-def test_headers_go_to_that_host_only(tmp_path: Path) -> None:
-    """A redirect is an error, and the other host hears nothing."""
+def test_redirects_are_not_followed_and_headers_reach_no_other_host(tmp_path: Path) -> None:
+    """A redirect is an error, and the other host receives nothing."""
     other = Host()
 
     async def work() -> None:
@@ -227,7 +229,7 @@ def test_headers_go_to_that_host_only(tmp_path: Path) -> None:
     assert other.seen == []
 
 
-def test_trouble_that_passes_is_tried_again(tmp_path: Path) -> None:
+def test_temporary_statuses_are_retried(tmp_path: Path) -> None:
     host = Host(
         web.Response(status=503, headers={"Retry-After": "0"}), web.Response(status=429), web.Response(status=201)
     )
@@ -237,14 +239,14 @@ def test_trouble_that_passes_is_tried_again(tmp_path: Path) -> None:
     assert stored.url.endswith(host.seen[-1].path.removeprefix("/up"))
 
 
-def test_a_refusal_is_not_tried_again(tmp_path: Path) -> None:
+def test_refusals_are_not_retried(tmp_path: Path) -> None:
     host = Host(web.Response(status=403))
     with pytest.raises(StorageError):
         put(host, tmp_path, as_put)
     assert len(host.seen) == 1
 
 
-def test_connections_that_break_are_tried_again(tmp_path: Path) -> None:
+def test_broken_connections_are_retried(tmp_path: Path) -> None:
     tries = 0
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -267,7 +269,7 @@ def test_connections_that_break_are_tried_again(tmp_path: Path) -> None:
     assert tries == 3
 
 
-def test_a_host_that_is_not_there(tmp_path: Path) -> None:
+def test_unreachable_host_is_named_with_the_setting(tmp_path: Path) -> None:
     async def work() -> None:
         async with raw(lambda reader, writer: writer.close()) as url:
             pass
@@ -278,8 +280,8 @@ def test_a_host_that_is_not_there(tmp_path: Path) -> None:
     assert KEY not in everything_said(caught.value)
 
 
-def test_a_refusal_while_the_file_is_still_being_sent(tmp_path: Path) -> None:
-    """413 comes before the end of the body, and the server hangs up."""
+def test_refusal_during_the_upload_is_reported(tmp_path: Path) -> None:
+    """413 arrives before the end of the body, and the server closes the connection."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -311,8 +313,8 @@ def test_progress_counts_the_bytes_of_the_file(tmp_path: Path) -> None:
     assert len(host.seen[0].files["file"][2]) == 3_000_001
 
 
-def test_interrupt_closes_file_and_connection(tmp_path: Path) -> None:
-    """The server holds the upload; cancelling ends it at once and leaves no open file behind."""
+def test_put_interrupted_closes_file_and_connection(tmp_path: Path) -> None:
+    """The server never responds. Cancelling ends the upload at once and leaves no file open."""
 
     async def work() -> tuple[list[str], bool]:
         hung, gone = asyncio.Event(), asyncio.Event()
@@ -327,7 +329,7 @@ def test_interrupt_closes_file_and_connection(tmp_path: Path) -> None:
 
         file = large_file(tmp_path, 30_000_000)
         async with raw(talk) as url:
-            # The answer never comes: the server reads on until we hang up.
+            # The server reads until the connection is closed.
             task = asyncio.ensure_future(HttpStorage(as_put(url)).put(file))
             await asyncio.wait_for(hung.wait(), 30)
             task.cancel()
@@ -370,7 +372,7 @@ def _open_files() -> list[str]:
         ({"preset": "kie"}, "api_key under [storage.http] (or WAN27_STORAGE_HTTP_API_KEY)"),
     ],
 )
-def test_settings_that_cannot_be(values: dict[str, Any], said: str) -> None:
+def test_settings_that_cannot_be_used_are_named(values: dict[str, Any], said: str) -> None:
     with pytest.raises(StorageError) as caught:
         HttpStorage(values)
     assert said in str(caught.value)
@@ -386,7 +388,9 @@ ECHOES = [KEY, "pw-SECRET-9", "form token-SECRET/1+2", "form%20token-SECRET%2F1%
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 404, 413, 503])
-def test_a_server_that_repeats_our_secrets(status: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_secrets_that_a_server_repeats_are_redacted(
+    status: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     headers = {"Location": f"https://other.example/{KEY}/x"} if status == 302 else {}
     host = Host(web.Response(status=status, text=" ".join(ECHOES), headers=headers))
@@ -414,7 +418,9 @@ def test_a_server_that_repeats_our_secrets(status: int, tmp_path: Path, caplog: 
     ],
 )
 @pytest.mark.parametrize("host", ["files.example", "192.168.1.9", "localhost", "127.0.0.1", "[::1]"])
-def test_no_secret_goes_in_clear_over_a_network(values: dict[str, Any], named: str | None, host: str) -> None:
+def test_secrets_are_not_sent_over_a_network_in_clear_text(
+    values: dict[str, Any], named: str | None, host: str
+) -> None:
     made = {"url": "http://files.example/up/{name}", "public_url": "https://files.example/{name}", **values}
     made["url"] = made["url"].replace("files.example", host)
     if named is None or host in ("localhost", "127.0.0.1", "[::1]"):

@@ -1,4 +1,4 @@
-"""Files that change, retries and logs. The sending itself: test_http.py."""
+"""Files that change, and logs. Everything else about sending: test_http.py."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.media_files import media_file
 from tests.storage.servers import NO_PAUSE, Host, everything_said, running
 
 
-def test_a_file_that_went_away(tmp_path: Path) -> None:
+def test_send_reports_a_file_that_disappeared(tmp_path: Path) -> None:
     file = media_file(tmp_path)
     file.path.unlink()
 
@@ -31,7 +31,7 @@ def test_a_file_that_went_away(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", [b"short", b"long" * 1000])
-def test_a_file_that_changed_its_size_is_not_sent_as_if_whole(changed: bytes, tmp_path: Path) -> None:
+def test_send_refuses_a_file_that_changed_its_size(changed: bytes, tmp_path: Path) -> None:
     file = media_file(tmp_path)
     file.path.write_bytes(changed)
 
@@ -45,8 +45,8 @@ def test_a_file_that_changed_its_size_is_not_sent_as_if_whole(changed: bytes, tm
     assert asyncio.run(work()) in ([], [b""])
 
 
-def test_others_still_log(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
-    """Only our own requests are silent: another pack's httpx goes on logging."""
+def test_send_suppresses_only_its_own_log(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    """Only our own requests are not logged: httpx still logs those of other packs."""
     caplog.set_level(logging.INFO)
 
     async def work() -> None:

@@ -1,4 +1,4 @@
-"""An S3 bucket, against OpenStack Swift's S3 interface: a server that really checks signatures, dates and expiry."""
+"""An S3 bucket, against OpenStack Swift's S3 interface: a real server that checks signatures, dates and expiry."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def put(values: dict[str, Any], folder: Path, **file: Any) -> StoredUrl:
 
 
 def fetch(url: str, **arguments: Any) -> httpx.Response:
-    """As the service would: a plain client without any header of ours."""
+    """Fetch as the service would: with a plain client without our headers."""
     return httpx.get(url, trust_env=False, **arguments)
 
 
-def test_put_and_fetch_with_the_signed_link(s3: S3Server, tmp_path: Path) -> None:
+def test_put_returns_a_signed_link_that_works(s3: S3Server, tmp_path: Path) -> None:
     stored = put(s3.options(), tmp_path, name="my holiday.png")
     parts = urlsplit(stored.url)
     assert parts.path.startswith(f"/{BUCKET}/wan27/") and parts.path.endswith(".png") and "holiday" not in stored.url
@@ -50,7 +50,7 @@ def test_put_and_fetch_with_the_signed_link(s3: S3Server, tmp_path: Path) -> Non
 
 
 def test_objects_are_private(s3: S3Server, tmp_path: Path) -> None:
-    """Without the signature, with another one, for another object or for longer than signed: nothing."""
+    """A link works neither unsigned, nor with another signature, object or expiry."""
     one, two = (put(s3.options(), tmp_path, data=data) for data in (b"one", b"two"))
     bare, query = one.url.split("?")
     changed = [bare, two.url.split("?")[0] + "?" + query]
@@ -63,7 +63,7 @@ def test_objects_are_private(s3: S3Server, tmp_path: Path) -> None:
     assert fetch(one.url).content == b"one"
 
 
-def test_prefix_and_expiry(s3: S3Server, tmp_path: Path) -> None:
+def test_prefix_and_expiry_are_in_the_link(s3: S3Server, tmp_path: Path) -> None:
     stored = put(s3.options(prefix="/a/b", expires_hours="168"), tmp_path)
     assert urlsplit(stored.url).path.startswith(f"/{BUCKET}/a/b/")
     assert parse_qs(urlsplit(stored.url).query)["X-Amz-Expires"] == ["604800"]
@@ -72,7 +72,7 @@ def test_prefix_and_expiry(s3: S3Server, tmp_path: Path) -> None:
     assert urlsplit(bare.url).path.startswith(f"/{BUCKET}/wan27/")
 
 
-def test_a_link_ends(s3: S3Server, tmp_path: Path) -> None:
+def test_link_expires(s3: S3Server, tmp_path: Path) -> None:
     stored = put(s3.options(expires_hours=1 / 3600), tmp_path)
     assert fetch(stored.url).status_code in (200, 403)
     deadline = time.monotonic() + 30
@@ -90,7 +90,7 @@ def test_a_link_ends(s3: S3Server, tmp_path: Path) -> None:
         ({"region": "eu-north-7"}, ["region under [storage.s3]", "us-east-1"]),
     ],
 )
-def test_what_the_server_refuses(
+def test_refusals_name_the_setting(
     s3: S3Server, changed: dict[str, Any], said: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -103,21 +103,21 @@ def test_what_the_server_refuses(
         assert secret not in everything.replace('"wrong-SECRET-42"', "")
 
 
-def test_a_wrong_clock(s3_with_another_time: S3Server, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """Signed links of a computer whose clock is off do not work; the message says how far it is off."""
+def test_wrong_clock_is_named(s3_with_another_time: S3Server, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Signed links of a computer with a wrong clock do not work. The message says by how much it is wrong."""
     said = "60 minutes behind" if "behind" in request.node.name else "120 minutes ahead of"
     with pytest.raises(StorageError, match=said):
         put(s3_with_another_time.options(), tmp_path)
 
 
-def test_nothing_of_a_link_reaches_the_log(s3: S3Server, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """httpx logs every address at INFO, which is the level of ComfyUI's log."""
+def test_links_never_reach_the_log(s3: S3Server, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """httpx logs every address at INFO, the level of ComfyUI's log."""
     caplog.set_level(logging.DEBUG)
     put(s3.options(), tmp_path)
     assert "X-Amz" not in caplog.text and SECRET not in caplog.text
 
 
-def test_no_secret_in_what_python_shows(s3: S3Server) -> None:
+def test_secrets_are_in_no_repr_or_error(s3: S3Server) -> None:
     storage = S3Storage(s3.options(session_token="token-SECRET-1"))
     assert "SECRET" not in repr(storage) + storage.name + storage.privacy_notice + str(storage)
 
@@ -138,7 +138,7 @@ print(put(large) - before)
 """
 
 
-def test_a_100_mb_clip_with_flat_memory(s3: S3Server, tmp_path: Path) -> None:
+def test_put_of_100_mb_keeps_memory_flat(s3: S3Server, tmp_path: Path) -> None:
     small, large = large_file(tmp_path, 1_000_000, "small.mp4"), large_file(tmp_path, 100_000_007, "large.mp4")
     arguments = [s3.url, BUCKET, KEY_ID, SECRET, str(small.path), str(large.path)]
     done = subprocess.run([sys.executable, "-c", HUNDRED_MB, *arguments], capture_output=True, text=True, check=False)
@@ -154,8 +154,8 @@ def test_a_100_mb_clip_with_flat_memory(s3: S3Server, tmp_path: Path) -> None:
     assert (size, digest.hexdigest()) == (large.size, large.sha256)
 
 
-def test_progress_and_retries(tmp_path: Path) -> None:
-    """A bucket that is busy at first. S3 says SlowDown with 503."""
+def test_put_reports_progress_and_retries(tmp_path: Path) -> None:
+    """The bucket is busy at first: S3 answers 503 SlowDown."""
     told: list[int] = []
     host = Host(web.Response(status=503, text="<Error><Code>SlowDown</Code></Error>"), web.Response(status=200))
 
@@ -169,8 +169,8 @@ def test_progress_and_retries(tmp_path: Path) -> None:
     assert urlsplit(stored.url).path == host.seen[-1].path.split("?")[0]
 
 
-def test_interrupt_leaves_no_object(s3: S3Server, tmp_path: Path) -> None:
-    """One PUT is all or nothing: cut off in the middle, there is no object."""
+def test_put_interrupted_leaves_no_object(s3: S3Server, tmp_path: Path) -> None:
+    """A PUT is atomic: after a cut in the middle the object does not exist."""
     kept: list[str] = []
 
     async def cut_off() -> None:
@@ -224,7 +224,7 @@ OFFLINE = {"bucket": "my-bucket", "access_key_id": "AKIDEXAMPLE", "secret_access
         ({"endpoint": "http://minio.lan:9000", "addressing": "virtual"}, "http://my-bucket.minio.lan:9000/wan27/"),
     ],
 )  # fmt: skip
-def test_addresses_of_providers(values: dict[str, str], start: str) -> None:
+def test_endpoint_forms_of_providers(values: dict[str, str], start: str) -> None:
     from datetime import timedelta
 
     storage = S3Storage({**OFFLINE, **values})
@@ -253,8 +253,10 @@ def test_session_token_is_in_the_link() -> None:
         (500, "<Error><Code>InternalError</Code><Message>off-SECRET-12345</Message></Error>", {}, "try again later"),
     ],
 )  # fmt: skip
-def test_what_other_servers_say(status: int, body: str, headers: dict[str, str], said: str, tmp_path: Path) -> None:
-    """Errors that Swift has no reason to give, as AWS and OSS document them."""
+def test_documented_errors_of_other_servers_name_the_setting(
+    status: int, body: str, headers: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    """Errors that Swift does not produce, as AWS and OSS document them."""
 
     async def work() -> None:
         async with running(Host(web.Response(status=status, text=body, headers=headers))) as host:
@@ -280,14 +282,14 @@ def test_what_other_servers_say(status: int, body: str, headers: dict[str, str],
         ({"addressing": "both"}, "auto, path, virtual"),
     ],
 )
-def test_settings_that_cannot_be(changed: dict[str, Any], said: str) -> None:
+def test_settings_that_cannot_be_used_are_named(changed: dict[str, Any], said: str) -> None:
     with pytest.raises(StorageError) as caught:
         S3Storage({**OFFLINE, **changed})
     assert said in str(caught.value)
     assert "off-SECRET" not in everything_said(caught.value).replace(repr(OFFLINE), "")
 
 
-def test_without_obstore_the_command_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_obstore_shows_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(StorageError) as caught:
         S3Storage(OFFLINE)

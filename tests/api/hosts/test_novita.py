@@ -1,4 +1,4 @@
-"""The vendor's dialect: the body that is sent, and every odd shape of an answer."""
+"""The vendor's dialect: the body that is sent, and every shape of an answer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def answer(status: str = "TASK_STATUS_SUCCEED", **task: Any) -> dict[str, Any]:
     }
 
 
-def test_unset_fields_are_left_out() -> None:
+def test_body_leaves_out_fields_that_are_not_set() -> None:
     assert body(VideoRequest(image_url="https://h.example/a.png", prompt="", negative_prompt=None)) == {
         "image_url": "https://h.example/a.png",
         "resolution": "1080P",
@@ -37,7 +37,7 @@ def test_unset_fields_are_left_out() -> None:
     }
 
 
-def test_all_eleven_fields_are_sent_as_they_are() -> None:
+def test_body_has_all_eleven_fields() -> None:
     fields: dict[str, Any] = {
         "prompt": "p",
         "negative_prompt": "n",
@@ -66,27 +66,27 @@ def test_all_eleven_fields_are_sent_as_they_are() -> None:
         ("TASK_STATUS_INVENTED_LATER", TaskState.PROCESSING),
     ],
 )
-def test_every_status_and_unknown_ones_keep_polling(status: str, state: TaskState) -> None:
+def test_task_state_of_every_status_and_of_unknown_ones(status: str, state: TaskState) -> None:
     assert DIALECT.task(answer(status), "t").state is state
 
 
 @pytest.mark.parametrize(
     ("ttl", "seconds"), [("3600", 3600), (3600, 3600), ("0", None), (0, None), (None, None), ("soon", None), (-5, None)]
 )
-def test_the_life_of_a_url_as_text_or_number(ttl: Any, seconds: int | None) -> None:
+def test_task_ttl_as_text_or_number(ttl: Any, seconds: int | None) -> None:
     payload = answer()
     payload["videos"][0]["video_url_ttl"] = ttl
     assert DIALECT.task(payload, "t").videos == (ResultVideo("https://cdn.example/v.mp4", seconds),)
 
 
-def test_numbers_come_as_text() -> None:
+def test_task_numbers_may_be_text() -> None:
     result = DIALECT.task(answer(progress_percent="37.5", eta="12"), "t")
     assert (result.seed, result.submitted_at_ms, result.completed_at_ms) == (42, 1000, 3000)
     assert (result.progress_percent, result.eta_seconds) == (37.5, 12.0)
 
 
 @pytest.mark.parametrize("odd", [None, [], "text", {"seed": {}}, {"debug_info": [1]}, {"seed": float("inf")}])
-def test_odd_shapes_beside_the_status_do_no_harm(odd: Any) -> None:
+def test_task_ignores_odd_shapes_beside_the_status(odd: Any) -> None:
     payload = {**answer(), "extra": odd, "videos": odd}
     result = DIALECT.task(payload, "t")
     assert result.state is TaskState.SUCCEEDED
@@ -94,7 +94,7 @@ def test_odd_shapes_beside_the_status_do_no_harm(odd: Any) -> None:
 
 
 @pytest.mark.parametrize("odd", [2**63, -1, 10**400, str(2**64), "9" * 5000, 1e300, "-3", True])
-def test_numbers_that_nothing_can_hold_are_unknown(odd: Any) -> None:
+def test_task_numbers_out_of_range_are_unknown(odd: Any) -> None:
     payload = answer(eta=odd, progress_percent=odd)
     payload["extra"] = {"seed": odd, "debug_info": dict.fromkeys(("submit_time_ms", "complete_time_ms"), odd)}
     payload["videos"][0]["video_url_ttl"] = odd
@@ -103,23 +103,23 @@ def test_numbers_that_nothing_can_hold_are_unknown(odd: Any) -> None:
     assert result.videos == (ResultVideo("https://cdn.example/v.mp4", None),)
 
 
-def test_the_largest_seed_that_fits_is_kept_whole() -> None:
+def test_task_keeps_the_largest_seed_exactly() -> None:
     assert DIALECT.task({**answer(), "extra": {"seed": 2**63 - 1}}, "t").seed == 2**63 - 1
 
 
-def test_a_wrapper_around_the_answer_is_taken_off() -> None:
+def test_task_inside_a_data_wrapper() -> None:
     assert DIALECT.task({"data": answer()}, "t") == DIALECT.task(answer(), "t")
     assert DIALECT.task_id({"data": {"task_id": "abc"}}) == "abc"
 
 
 @pytest.mark.parametrize("payload", [None, [], {}, {"task": None}, {"task": {"status": ""}}, "x", {"data": []}])
-def test_an_answer_without_a_status_is_an_error(payload: Any) -> None:
+def test_task_without_a_status_is_an_error(payload: Any) -> None:
     with pytest.raises(errors.ServerError):
         DIALECT.task(payload, "t")
 
 
 @pytest.mark.parametrize("payload", [None, {}, {"task_id": ""}, {"task_id": "a/b"}, {"task_id": 7}, ["task_id"]])
-def test_an_answer_without_a_usable_task_id_is_an_error(payload: Any) -> None:
+def test_task_id_missing_or_unusable_is_an_error(payload: Any) -> None:
     with pytest.raises(errors.ServerError):
         DIALECT.task_id(payload)
 
@@ -155,7 +155,7 @@ def test_an_answer_without_a_usable_task_id_is_an_error(payload: Any) -> None:
         (503, "", errors.ServerError),
     ],
 )
-def test_errors_are_told_apart_by_reason_before_status(status: int, reason: str, kind: type[Exception]) -> None:
+def test_error_class_follows_the_reason_before_the_status(status: int, reason: str, kind: type[Exception]) -> None:
     payload = {"code": status, "reason": reason, "message": "what it said", "metadata": {}}
     error = DIALECT.error(status, payload, submitting=False, retry_after=None)
     assert type(error) is kind
@@ -173,19 +173,19 @@ def test_errors_are_told_apart_by_reason_before_status(status: int, reason: str,
         ([1, 2], "no explanation"),
     ],
 )
-def test_every_shape_of_an_error_body(payload: Any, said: str) -> None:
+def test_error_reads_every_shape_of_a_body(payload: Any, said: str) -> None:
     assert said in str(DIALECT.error(403, payload, submitting=True, retry_after=None))
 
 
 @pytest.mark.parametrize("payload", [{"reason": "API_NOT_FOUND"}, None])
-def test_404_on_submit_means_retired_or_wrong_base_url(payload: Any) -> None:
+def test_error_404_on_submit_names_model_and_base_url(payload: Any) -> None:
     error = DIALECT.error(404, payload, submitting=True, retry_after=None)
     assert isinstance(error, errors.ModelNotFoundError)
     assert "retired" in str(error)
     assert "base_url" in str(error)
 
 
-def test_the_balance_is_in_ten_thousandths_of_a_dollar() -> None:
+def test_account_is_in_ten_thousandths_of_a_dollar() -> None:
     account = DIALECT.account({"availableBalance": "123456", "outstandingInvoices": "", "x": 1})
     assert (account.available_usd, account.outstanding_usd) == (12.3456, 0.0)
     with pytest.raises(errors.ServerError):
@@ -202,5 +202,5 @@ def test_the_balance_is_in_ten_thousandths_of_a_dollar() -> None:
         ("something new", ""),
     ],
 )
-def test_advice_on_the_models_own_reasons(reason: str, word: str) -> None:
+def test_failure_advice_for_reasons_of_the_model(reason: str, word: str) -> None:
     assert word in DIALECT.failure_advice(reason)
