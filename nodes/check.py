@@ -24,16 +24,15 @@ import httpx
 
 from .api.client import ServiceClient
 from .api.connection import Connection
-from .config.reader import FILE_NAME, KEY_VARIABLE
-from .config.settings import Settings, load_settings
+from .config import FILE_NAME, KEY_VARIABLE, Settings, load_settings
 from .core.addresses import is_loopback, is_private_host
 from .core.errors import AuthenticationError, NotDeliveredError, SettingsError, StorageError, Wan27Error
 from .core.redaction import suppress_url_logs
-from .storage.factory import make_storage
+from .storage import make_storage
 
 if TYPE_CHECKING:
     from .media.files import MediaFile
-    from .storage.base import StoredUrl
+    from .storage import StoredUrl
 
 FETCH_TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=10.0)
 

@@ -20,15 +20,14 @@ from .comfy import runtime
 from .comfy.node_cache import NodeCache
 from .comfy.queue_budget import QueuedPrompt
 from .comfy.upload_pipeline import UploadPipeline
-from .config.reader import FILE_NAME
-from .config.settings import Settings, load_settings
+from .config import FILE_NAME, Settings, load_settings
 
 if TYPE_CHECKING:
     from .ledger import Ledger, OnChange
     from .runner.models import OnProgress
     from .runner.runner import Runner
     from .sandbox import Sandbox
-    from .storage.base import Storage
+    from .storage import Storage
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ class Services:
         Raises:
             StorageError: naming the setting to change.
         """
-        from .storage.factory import make_storage
+        from .storage import make_storage
 
         connection, wanted = self.connection, self.settings.storage
         in_sandbox = connection.is_sandbox or (wanted.kind == "sandbox" and connection.on_loopback)

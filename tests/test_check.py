@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from nodes.check import Report, find_user_dir, run_check
-from nodes.config.settings import load_settings
+from nodes.config import load_settings
 from nodes.core.errors import SettingsError
 from tests.storage.servers import Host, running
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from nodes.config.settings import load_settings
+from nodes.config import load_settings
 
 REPO = Path(__file__).resolve().parents[1]
 README = (REPO / "README.md").read_text(encoding="utf-8")

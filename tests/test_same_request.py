@@ -17,7 +17,7 @@ from nodes.api.connection import Connection
 from nodes.api.request import VideoRequest
 from nodes.comfy.node_cache import NodeCache
 from nodes.comfy.upload_pipeline import UploadPipeline
-from nodes.config.settings import Budget, Polling
+from nodes.config import Budget, Polling
 from nodes.core import limits
 from nodes.ledger import Ledger
 from nodes.media.audio import waveform
@@ -28,7 +28,7 @@ from nodes.media.image import formats
 from nodes.media.image.encode import encode_image
 from nodes.runner.models import Order
 from nodes.runner.runner import Runner
-from nodes.storage.base import Storage
+from nodes.storage import Storage
 from nodes.storage.inline import InlineStorage
 from nodes.storage.sandbox import SandboxStorage
 from tests.media.comfyui_inputs import FileVideo, VideoFromComponents, ramp, tone

@@ -19,7 +19,7 @@ from .node_inputs import as_text
 from .prompt_graph import certain_to_run, node_classes
 
 if TYPE_CHECKING:
-    from ..config.settings import Budget
+    from ..config import Budget
     from ..ledger import Ledger
 
 NODE_ID = "Wan27ImageToVideo"

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 from ..ledger import Ledger, Upload
 from ..media.files import MediaFile
-from ..storage.base import Storage
+from ..storage import Storage
 from .node_cache import NodeCache
 from .runtime import executing_node_id, executing_prompt_id, in_thread, show_progress, show_text, until_interrupted
 

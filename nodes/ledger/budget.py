@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ..config.settings import Budget
+from ..config import Budget
 from ..core.errors import BudgetError
 
 _ROUNDING = 1e-9

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..config.settings import Budget
+from ..config import Budget
 from ..core.errors import LedgerError
 from . import budget as budgets
 from .database import Database

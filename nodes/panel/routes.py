@@ -63,8 +63,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from ..config.api_key import check_key, remove_key, store_key
-from ..config.reader import KEY_VARIABLE
+from ..config import KEY_VARIABLE, check_key, remove_key, store_key
 from ..core.errors import LedgerError, SettingsError, Wan27Error
 from ..core.redaction import redact_locations
 from ..services import Process

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..config.reader import KEY_VARIABLE
+from ..config import KEY_VARIABLE
 from ..core import limits
 from ..core.redaction import redact_locations
 from ..ledger import RUNNING_STATES
 from .thumbnails import video_file
 
 if TYPE_CHECKING:
-    from ..config.settings import Settings
+    from ..config import Settings
     from ..ledger import State, TaskRecord
     from ..runner.models import Progress
 

@@ -14,7 +14,7 @@ from ..api.client import ServiceClient
 from ..api.connection import Connection
 from ..api.retry import pause_before_next_poll, worth_asking_again
 from ..api.task import TaskResult, TaskState
-from ..config.settings import Polling
+from ..config import Polling
 from ..core.backoff import LONGEST_RETRY_AFTER, Backoff, jitter
 from ..core.errors import RateLimitError, TaskErrorReported, TaskNotFoundError, WaitTimeoutError, Wan27Error
 from ..core.limits import TASK_QUERY_HOURS

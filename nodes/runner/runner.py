@@ -21,7 +21,7 @@ from ..api.client import ServiceClient
 from ..api.connection import Connection
 from ..api.retry import FREE_BACKOFF, NOT_DELIVERED_BACKOFF
 from ..api.task import check_task_id
-from ..config.settings import Budget, Polling
+from ..config import Budget, Polling
 from ..core.backoff import Backoff
 from ..core.errors import WaitTimeoutError, Wan27Error
 from ..core.event_loop import BackgroundLoop, result_of

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..api.connection import Connection
-from ..config.settings import Budget
+from ..config import Budget
 from ..core.errors import LedgerError, OutcomeUnknownError, WaitTimeoutError, Wan27Error
 from ..core.event_loop import result_of, run_blocking
 from ..core.limits import TASK_QUERY_HOURS

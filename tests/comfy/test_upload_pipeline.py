@@ -18,7 +18,7 @@ from nodes.comfy.upload_pipeline import Encode, UploadPipeline
 from nodes.core.errors import StorageError
 from nodes.ledger import Ledger
 from nodes.media.files import MediaError, MediaFile, describe, new_path
-from nodes.storage.base import StoredUrl
+from nodes.storage import StoredUrl
 
 HOUR = 3600
 

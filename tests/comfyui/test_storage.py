@@ -17,7 +17,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from nodes.storage.base import StoredUrl
+from nodes.storage import StoredUrl
 from nodes.storage.comfyui import FOLDER, ROUTE, ComfyStorage
 from tests.comfyui.graphs import SMALL, keep, kept, pair, upload_audio, upload_image
 from tests.host.comfy import REPO, ComfyUI, Graph, Run, free_port

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nodes.config.api_key import remove_key, store_key
-from nodes.config.settings import load_settings
+from nodes.config import load_settings, remove_key, store_key
 from nodes.core.errors import SettingsError
 
 KEY = "sk-0123456789abcdef"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nodes.config.settings import Settings, load_settings
+from nodes.config import Settings, load_settings
 from nodes.core.errors import SettingsError
 
 

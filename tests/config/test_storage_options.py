@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nodes.config.settings import load_settings
+from nodes.config import load_settings
 from nodes.config.storage_options import SCALARS, TABLES, Options
 
 

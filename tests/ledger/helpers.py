@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from nodes.config.settings import Budget
+from nodes.config import Budget
 from nodes.ledger import Ledger, TaskRecord
 
 

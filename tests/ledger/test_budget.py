@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from nodes.config.settings import Budget
+from nodes.config import Budget
 from nodes.core.errors import BudgetError
 from nodes.ledger.budget import check, day_start
 

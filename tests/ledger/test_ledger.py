@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nodes.config.settings import Budget
+from nodes.config import Budget
 from nodes.core.errors import BudgetError, LedgerError
 from nodes.ledger import Ledger, UnresolvedRequestsError
 from tests.ledger.helpers import adopt, claimed, submitted, wanted

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from nodes.config.settings import Budget
+from nodes.config import Budget
 from nodes.ledger import Ledger, TaskRecord
 from nodes.panel.routes import Panel
 from nodes.services import Process

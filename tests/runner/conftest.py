@@ -11,7 +11,7 @@ import pytest
 
 from nodes.api.connection import Connection
 from nodes.api.request import VideoRequest
-from nodes.config.settings import Budget, Polling
+from nodes.config import Budget, Polling
 from nodes.core.backoff import Backoff
 from nodes.core.limits import OnRepeat
 from nodes.ledger import Ledger

@@ -21,7 +21,7 @@ from typing import Any
 from nodes.api.client import ServiceClient
 from nodes.api.connection import Connection
 from nodes.api.request import VideoRequest
-from nodes.config.settings import Budget, Polling
+from nodes.config import Budget, Polling
 from nodes.core.backoff import Backoff
 from nodes.core.errors import Wan27Error
 from nodes.ledger import Ledger

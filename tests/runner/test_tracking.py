@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nodes.config.settings import Budget
+from nodes.config import Budget
 from nodes.core.errors import (
     BudgetError,
     LedgerError,

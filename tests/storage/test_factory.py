@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nodes.config.settings import load_settings
+from nodes.config import load_settings
 from nodes.core.errors import StorageError
-from nodes.storage.base import Storage
-from nodes.storage.factory import make_storage
+from nodes.storage import Storage, make_storage
 
 S3 = {
     "WAN27_STORAGE_S3_BUCKET": "my-bucket",

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from nodes.core.errors import StorageError
-from nodes.storage.base import StoredUrl
+from nodes.storage import StoredUrl
 from nodes.storage.http import HttpStorage, load_presets
 from tests.media_files import large_file, media_file
 from tests.storage.servers import NO_PAUSE, Host, Seen, everything_said, hours_left, raw, running

@@ -17,7 +17,7 @@ import pytest
 from aiohttp import web
 
 from nodes.core.errors import StorageError
-from nodes.storage.base import StoredUrl
+from nodes.storage import StoredUrl
 from nodes.storage.s3 import S3Storage
 from tests.media_files import large_file, media_file
 from tests.storage.conftest import BUCKET, KEY_ID, SECRET, S3Server
