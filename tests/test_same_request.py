@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BytesIO
@@ -13,51 +13,38 @@ from typing import Any
 import pytest
 import torch
 
-from nodes.api.connection import Connection
-from nodes.api.request import VideoRequest
 from nodes.comfy.node_cache import NodeCache
 from nodes.comfy.upload_pipeline import UploadPipeline
-from nodes.config import Budget, Polling
 from nodes.core import limits
-from nodes.ledger import Ledger
 from nodes.media.audio import waveform
 from nodes.media.audio.encode import encode_audio
 from nodes.media.clip.encode import encode_clip
 from nodes.media.files import MediaFile
 from nodes.media.image import formats
 from nodes.media.image.encode import encode_image
-from nodes.runner.models import Order
-from nodes.runner.runner import Runner
 from nodes.storage import Storage
 from nodes.storage.inline import InlineStorage
 from nodes.storage.sandbox import SandboxStorage
+from tests.fixtures import House, house, service
 from tests.media.comfyui_inputs import FileVideo, VideoFromComponents, ramp, tone
 from tests.media_files import write_clip
-from tests.service import Service
+
+__all__ = ["house", "service"]
 
 Encode = Callable[[Path], MediaFile]
 
 
-@pytest.fixture(scope="module")
-def shared_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The service for all tests. It renders nothing, because the videos do not matter here."""
-    with Service(tmp_path_factory.mktemp("sandbox"), rendered=False, task_seconds=3600) as service:
-        yield service
-
-
 @dataclass
 class Pack:
-    """The path from a tensor to a task, with the ledger, runner and service that a ComfyUI has."""
+    """The path from a tensor to a task, in a house with a ledger, a runner and a service."""
 
-    service: Service
-    ledger: Ledger
-    runner: Runner
+    house: House
     storage: Storage
     first_frame: str
     uploads: UploadPipeline = field(default_factory=lambda: UploadPipeline(NodeCache()))
     sent: list[str] = field(default_factory=list)
 
-    def task(self, into: str, encode: Encode, **values: Any) -> str:
+    def task(self, into: str, encode: Encode) -> str:
         """Do what Upload and Image to Video do, and return the id of the task."""
 
         def at_the_node(job: Any, directory: Path) -> MediaFile:
@@ -66,29 +53,23 @@ class Pack:
             return file
 
         async def queue() -> str:
-            ((url, _),) = await self.uploads.upload([at_the_node], storage=self.storage, ledger=self.ledger)
+            ((url, _),) = await self.uploads.upload(
+                [at_the_node], storage=self.storage, ledger=self.house.ledger_in_use
+            )
             media = {into: url} if into != "driving_audio_url" else {into: url, "image_url": self.first_frame}
-            request = VideoRequest(prompt="waves", duration=5, resolution="720P", seed=1, **media, **values)
-            order = Order(request, Connection("sandbox", self.service.url, "sandbox"))
-            [submitted] = await self.runner.submit_batch([order])
+            [submitted] = await self.house.submit(self.house.order(duration=5, **media))
             return submitted.task_id
 
         return asyncio.run(queue())
 
     def posts(self) -> int:
-        return len(self.service.posts())
+        return len(self.house.service.posts())
 
 
 @pytest.fixture
-def pack(shared_service: Service, tmp_path: Path) -> Iterator[Pack]:
-    shared_service.reset()
-    ledger = Ledger(tmp_path / "ledger.sqlite3")
-    runner = Runner(ledger=ledger, output_dir=tmp_path, polling=Polling(60, 60), budget=Budget(100, 100))
-    storage = SandboxStorage(shared_service.url)
-    first_frame = asyncio.run(storage.put(image(pixels(), tmp_path))).url
-    yield Pack(shared_service, ledger, runner, storage, first_frame)
-    runner.close(1.0)
-    ledger.close()
+def pack(house: House, tmp_path: Path) -> Pack:
+    storage = SandboxStorage(house.service.url)
+    return Pack(house, storage, asyncio.run(storage.put(image(pixels(), tmp_path))).url)
 
 
 def pixels(seed: int = 1) -> torch.Tensor:
@@ -232,7 +213,7 @@ def test_same_file_is_the_same_request_whatever_it_was_made_from(pack: Pack, tmp
     encoders = [lambda _, content=content: replace(made, content=content) for content in ("a" * 64, "b" * 64)]
     first = pack.task("image_url", encoders[0])
     assert pack.task("image_url", encoders[1]) == first
-    with pack.ledger.database.writing() as db:
+    with pack.house.ledger_in_use.database.writing() as db:
         db.execute("DELETE FROM uploads")
     assert pack.task("image_url", encoders[1]) == first
     assert pack.posts() == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nodes.ledger import Ledger
-from tests.runner.conftest import house, service
+from tests.fixtures import house, service
 
 __all__ = ["house", "service"]
 

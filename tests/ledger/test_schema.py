@@ -12,7 +12,7 @@ from nodes.ledger.database import Database
 from nodes.ledger.schema import MIGRATIONS
 from nodes.runner.fingerprint import fingerprint
 from nodes.runner.models import service_of
-from tests.runner.conftest import House
+from tests.fixtures import House
 from tests.service import Service
 
 FILE, CONTENT = "f" * 64, "c" * 64

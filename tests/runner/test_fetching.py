@@ -12,7 +12,8 @@ from nodes.core.errors import (
     TaskFailedError,
     TaskNotFoundError,
 )
-from tests.runner.conftest import House, content
+from tests.fixtures import House
+from tests.runner.conftest import content
 from tests.service import Service, at
 
 

@@ -8,7 +8,8 @@ from nodes.core.errors import (
     TaskFailedError,
 )
 from nodes.runner.polling import FAILURES_IN_A_ROW
-from tests.runner.conftest import House, content
+from tests.fixtures import House
+from tests.runner.conftest import content
 from tests.service import Service, at
 
 

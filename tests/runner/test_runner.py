@@ -15,7 +15,8 @@ from nodes.core.errors import (
 )
 from nodes.core.redaction import URL_LOGGERS
 from nodes.runner.models import Progress
-from tests.runner.conftest import House, content, soon
+from tests.fixtures import House
+from tests.runner.conftest import content, soon
 from tests.service import Service, at
 
 

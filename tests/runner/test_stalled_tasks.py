@@ -3,7 +3,8 @@ from __future__ import annotations
 import asyncio
 
 from nodes.api.connection import Connection
-from tests.runner.conftest import House, soon, thread_names
+from tests.fixtures import House
+from tests.runner.conftest import soon, thread_names
 from tests.service import Service, at
 
 

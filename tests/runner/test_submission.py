@@ -13,7 +13,8 @@ from nodes.core.errors import (
     NotDeliveredError,
     OutcomeUnknownError,
 )
-from tests.runner.conftest import House, only, soon
+from tests.fixtures import House
+from tests.runner.conftest import only, soon
 from tests.service import Service, at
 
 

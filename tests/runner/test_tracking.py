@@ -12,7 +12,8 @@ from nodes.core.errors import (
     LedgerError,
     OutcomeUnknownError,
 )
-from tests.runner.conftest import House, content, soon
+from tests.fixtures import House
+from tests.runner.conftest import content, soon
 from tests.service import Service, at
 
 
