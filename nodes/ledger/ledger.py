@@ -139,7 +139,7 @@ class Ledger:
             unknown = {i: record for i, record in enumerate(found) if record is not None and record.state == "unknown"}
             if unknown:
                 raise UnresolvedRequestsError(unknown)
-            spent = self._spent(db, wanted[0].run_id) if wanted else (0.0, 0.0)
+            spent = self.spent(wanted[0].run_id) if wanted else (0.0, 0.0)
             made: dict[str, TaskRecord] = {}
             claimed: list[tuple[TaskRecord, bool]] = []
             for one, again, record in zip(wanted, reuse, found, strict=True):
@@ -153,22 +153,19 @@ class Ledger:
                 budgets.check(sum(costs), budget=budget, spent_in_run=run, spent_today=day, videos=len(costs))
             return claimed
 
-    @staticmethod
-    def _reusable(db: sqlite3.Connection, wanted: TaskRecord, changed: set[int]) -> TaskRecord | None:
+    def _reusable(self, db: sqlite3.Connection, wanted: TaskRecord, changed: set[int]) -> TaskRecord | None:
         """Return the newest equal record that has or will have a video, else an unknown one; ignore failed ones."""
-        row = db.execute(
+        record = self._first(
             "SELECT * FROM tasks WHERE (fingerprint = ? OR file_fingerprint = ?) AND state != 'failed' "
             "ORDER BY state = 'unknown', id DESC LIMIT 1",
             (wanted.fingerprint, wanted.file_fingerprint),
-        ).fetchone()
-        if row is None:
-            return None
+        )
         # Records of the ledger's first version identify media by their files only. Now that the content is known, keep
         # it, so that the record is also found when the next encoder makes other files of the same media.
-        if row["fingerprint"] == row["file_fingerprint"] != wanted.fingerprint:
-            db.execute("UPDATE tasks SET fingerprint = ? WHERE id = ?", (wanted.fingerprint, row["id"]))
-            changed.add(row["id"])
-        return from_row(row)
+        if record is not None and record.fingerprint == record.file_fingerprint != wanted.fingerprint:
+            db.execute("UPDATE tasks SET fingerprint = ? WHERE id = ?", (wanted.fingerprint, record.id))
+            changed.add(record.id)
+        return record
 
     def _insert(self, db: sqlite3.Connection, record: TaskRecord, changed: set[int]) -> TaskRecord:
         record = replace(record, owner=self.process_lock.token, created_at=self.now())
@@ -208,13 +205,10 @@ class Ledger:
 
     def spent(self, run_id: str = "") -> tuple[float, float]:
         """Return the estimated USD of this run and of today: everything sent or reserved, unknown outcomes included."""
-        with self.database.reading() as db:
-            return self._spent(db, run_id)
-
-    def _spent(self, db: sqlite3.Connection, run_id: str) -> tuple[float, float]:
         total = "SELECT total(estimate) FROM tasks WHERE counted = 1 AND "
-        run = db.execute(total + "run_id = ?", (run_id,)).fetchone()[0]
-        day = db.execute(total + "created_at >= ?", (budgets.day_start(self.now()),)).fetchone()[0]
+        with self.database.reading() as db:
+            run = db.execute(total + "run_id = ?", (run_id,)).fetchone()[0]
+            day = db.execute(total + "created_at >= ?", (budgets.day_start(self.now()),)).fetchone()[0]
         return float(run), float(day)
 
     # The POST -------------------------------------------------------------------------------------------------------
@@ -271,8 +265,7 @@ class Ledger:
         """Add a task that this ledger did not submit, unless it is there by now. `task` is a record without an id."""
         with self._changing() as (db, changed):
             sql = "SELECT * FROM tasks WHERE task_id = ? AND service = ?"
-            row = db.execute(sql, (task.task_id, task.service)).fetchone()
-            return self._insert(db, task, changed) if row is None else from_row(row)
+            return self._first(sql, (task.task_id, task.service)) or self._insert(db, task, changed)
 
     def record_result(self, record: TaskRecord) -> None:
         """The video is ready at `result_url`. The state of a saved record stays, and so does what is None here."""
@@ -313,10 +306,10 @@ class Ledger:
 
     def get(self, record_id: int) -> TaskRecord:
         """Return a record by its id."""
-        records = self.records([record_id])
-        if not records:
+        record = self._first("SELECT * FROM tasks WHERE id = ?", (record_id,))
+        if record is None:
             raise LedgerError(f"The ledger of paid tasks, {self.database.path}, has lost a task. Queue again.")
-        return records[0]
+        return record
 
     def records(self, ids: Sequence[int]) -> list[TaskRecord]:
         """Return the records with these ids that exist, newest first."""
@@ -326,7 +319,7 @@ class Ledger:
     def find(self, task_id: str, service: str) -> TaskRecord | None:
         """Return the record of a task, at this service before any other."""
         sql = "SELECT * FROM tasks WHERE task_id = ? ORDER BY service = ? DESC, id DESC LIMIT 1"
-        return next(iter(self._select(sql, (task_id, service))), None)
+        return self._first(sql, (task_id, service))
 
     def known_requests(self) -> list[Mapping[str, Any]]:
         """Return the requests that have or will have a video, as stored: unset fields left out, media by content."""
@@ -357,6 +350,9 @@ class Ledger:
     def _select(self, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[TaskRecord]:
         with self.database.reading() as db:
             return [from_row(row) for row in db.execute(sql, values)]
+
+    def _first(self, sql: str, values: Sequence[object]) -> TaskRecord | None:
+        return next(iter(self._select(sql, values)), None)
 
     # Writing --------------------------------------------------------------------------------------------------------
 
