@@ -10,33 +10,13 @@ import contextlib
 import os
 import re
 import secrets
-import sys
 import threading
 from pathlib import Path
 
 from ..core.errors import LedgerError
+from ..core.file_lock import try_lock
 
 _TOKEN = re.compile(r"[0-9a-f]{16}")
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
 
 class ProcessLock:
@@ -76,7 +56,7 @@ class ProcessLock:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             # Another process may have removed the file as stale between the two calls, and a lock on a file without a
             # name is invisible to others.
-            if _try_lock(descriptor) and _same_file(path, descriptor):
+            if try_lock(descriptor) and _same_file(path, descriptor):
                 if hasattr(os, "register_at_fork"):
                     # A forked child shares the lock and would hold it after its parent's death.
                     os.register_at_fork(after_in_child=self._after_fork)
@@ -97,7 +77,7 @@ class ProcessLock:
         except OSError as error:
             return not isinstance(error, FileNotFoundError)
         try:
-            held = not _try_lock(descriptor)
+            held = not try_lock(descriptor)
             if not held:
                 with contextlib.suppress(OSError):
                     path.unlink()

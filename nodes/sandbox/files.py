@@ -5,17 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+from ..core.file_lock import try_lock
 
 
 class FileLock:
@@ -29,11 +25,10 @@ class FileLock:
         """Take the lock without waiting; return False if another process, or another object here, holds it."""
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if sys.platform == "win32":
-                msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-            else:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = try_lock(handle)
         except OSError:
+            held = False
+        if not held:
             os.close(handle)
             return False
         self._handle = handle
