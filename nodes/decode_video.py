@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .comfy.node_schema import CATEGORY
+from .comfy.node_schema import CATEGORY, output
 from .comfy.prompt_graph import outputs_in_use
-from .comfy.runtime import Job, executing_node_id, in_thread, show_text
+from .comfy.runtime import Job, executing_node_id, in_thread, report
 
 if TYPE_CHECKING:
     from .media.decode.decode import Decoded, DecodeOptions
-
-log = logging.getLogger(__name__)
 
 IMAGES, AUDIO, FPS, FRAME_COUNT, LAST_FRAME = range(5)
 
@@ -25,7 +23,6 @@ class Wan27DecodeVideo(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Return inputs, outputs and texts."""
         return io.Schema(
             node_id="Wan27DecodeVideo",
             display_name="Wan 2.7 Decode Video",
@@ -36,66 +33,37 @@ class Wan27DecodeVideo(io.ComfyNode):
             ),
             inputs=[
                 io.Video.Input("video", tooltip="Any video, for example from Wan 2.7 Wait for Video."),
-                io.Float.Input(
-                    "start_time",
-                    default=0.0,
-                    min=0.0,
-                    max=86400.0,
-                    step=0.01,
-                    tooltip="Seconds to skip at the start. The audio starts there too.",
+                _seconds("start_time", "Seconds to skip at the start. The audio starts there too."),
+                _seconds("duration", "Seconds of frames and audio to output. 0 means to the end."),
+                _number(
+                    "every_nth", 1, 1000, "Output only every n-th frame, beginning with the first. fps is divided by n."
                 ),
-                io.Float.Input(
-                    "duration",
-                    default=0.0,
-                    min=0.0,
-                    max=86400.0,
-                    step=0.01,
-                    tooltip="Seconds of frames and audio to output. 0 means to the end.",
+                _number(
+                    "max_frames", 0, 1_000_000, "Stop after this many frames, and cut the audio there. 0 means all."
                 ),
-                io.Int.Input(
-                    "every_nth",
-                    default=1,
-                    min=1,
-                    max=1000,
-                    tooltip="Output only every n-th frame, beginning with the first. fps is divided by n.",
-                ),
-                io.Int.Input(
-                    "max_frames",
-                    default=0,
-                    min=0,
-                    max=1_000_000,
-                    tooltip="Stop after this many frames, and cut the audio there. 0 means all.",
-                ),
-                io.Int.Input(
+                _number(
                     "max_side",
-                    default=0,
-                    min=0,
-                    max=16384,
-                    tooltip="Scale frames down until the longer side has this many pixels. 0 keeps their size.",
+                    0,
+                    16384,
+                    "Scale frames down until the longer side has this many pixels. 0 keeps their size.",
                 ),
             ],
             outputs=[
-                io.Image.Output(
-                    "images", display_name="images", tooltip="The frames, RGB. Not decoded if nothing is linked here."
-                ),
-                io.Audio.Output(
+                output(io.Image, "images", "The frames, RGB. Not decoded if nothing is linked here."),
+                output(
+                    io.Audio,
                     "audio",
-                    display_name="audio",
-                    tooltip="The audio of the same part; silence of the same length if the video has no audio.",
+                    "The audio of the same part; silence of the same length if the video has no audio.",
                 ),
-                io.Float.Output(
-                    "fps",
-                    display_name="fps",
-                    tooltip="Frames per second at which these frames play, with every_nth taken into account.",
+                output(
+                    io.Float, "fps", "Frames per second at which these frames play, with every_nth taken into account."
                 ),
-                io.Int.Output("frame_count", display_name="frame_count", tooltip="The number of frames."),
-                io.Image.Output(
+                output(io.Int, "frame_count", "The number of frames."),
+                output(
+                    io.Image,
                     "last_frame",
-                    display_name="last_frame",
-                    tooltip=(
-                        "The last of these frames, for example as the first frame of the next video. Quick if only "
-                        "this is linked."
-                    ),
+                    "The last of these frames, for example as the first frame of the next video. Quick if only this is "
+                    "linked.",
                 ),
             ],
         )
@@ -131,10 +99,7 @@ class Wan27DecodeVideo(io.ComfyNode):
             **_wanted(),
         )
         found = await in_thread(_decode, video, options)
-        for warning in found.warnings:
-            log.warning("Wan 2.7: %s", warning)
-        if found.warnings:
-            show_text("\n".join(found.warnings), node_id=executing_node_id())
+        report(found.warnings, node_id=executing_node_id(), level=logging.WARNING)
         return io.NodeOutput(
             _or_blocked(found.images, "images"),
             _or_blocked(found.audio, "audio"),
@@ -142,6 +107,14 @@ class Wan27DecodeVideo(io.ComfyNode):
             found.frame_count,
             _or_blocked(found.last_frame, "last_frame"),
         )
+
+
+def _seconds(name: str, tooltip: str) -> io.Float.Input:
+    return io.Float.Input(name, default=0.0, min=0.0, max=86400.0, step=0.01, tooltip=tooltip)
+
+
+def _number(name: str, low: int, high: int, tooltip: str) -> io.Int.Input:
+    return io.Int.Input(name, default=low, min=low, max=high, tooltip=tooltip)
 
 
 def _wanted() -> dict[str, bool]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,9 +11,9 @@ from comfy_api.latest import io
 
 from .api.request import MEDIA_FIELDS
 from .comfy.node_inputs import literal_problems, literal_value, requests_from_inputs
-from .comfy.node_schema import AUDIO_LIMITS, CATEGORY, CLIP_LIMITS, IMAGE_LIMITS, choice
+from .comfy.node_schema import AUDIO_LIMITS, CATEGORY, CLIP_LIMITS, IMAGE_LIMITS, choice, output
 from .comfy.queue_budget import budget_problem
-from .comfy.runtime import executing_node_id, executing_prompt_id, show_text, until_interrupted
+from .comfy.runtime import executing_node_id, executing_prompt_id, report, show_text, until_interrupted
 from .core import limits
 from .core.limits import ON_REPEAT
 from .services import Services, get_process
@@ -22,8 +21,6 @@ from .storage.inline import explain_refused_image
 
 if TYPE_CHECKING:
     from .runner.models import Order
-
-log = logging.getLogger(__name__)
 
 _URL_TOOLTIPS = {
     "image_url": (
@@ -51,7 +48,6 @@ class Wan27ImageToVideo(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Return inputs, outputs and texts."""
         low, high = limits.DURATION_SECONDS
         return io.Schema(
             node_id="Wan27ImageToVideo",
@@ -126,17 +122,12 @@ class Wan27ImageToVideo(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.String.Output(
-                    "task_id",
-                    display_name="task_id",
-                    is_output_list=True,
-                    tooltip="The id of the task. Link it to Wan 2.7 Wait for Video.",
-                ),
-                io.Float.Output(
+                output(io.String, "task_id", "The id of the task. Link it to Wan 2.7 Wait for Video.", is_list=True),
+                output(
+                    io.Float,
                     "estimated_cost",
-                    display_name="estimated_cost",
-                    is_output_list=True,
-                    tooltip="USD, estimated from the prices in the settings. 0 if nothing new was sent.",
+                    "USD, estimated from the prices in the settings. 0 if nothing new was sent.",
+                    is_list=True,
                 ),
             ],
         )
@@ -235,6 +226,4 @@ def _tell_what_continues(requests: int, node_id: str) -> None:
     """Show it on the node and in the log: an interrupt leaves nothing else behind."""
     from .runner.messages import sent_goes_on
 
-    text = sent_goes_on(requests)
-    log.info("Wan 2.7: %s", text)
-    show_text(text, node_id=node_id)
+    report([sent_goes_on(requests)], node_id=node_id)

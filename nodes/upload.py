@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from .comfy.node_inputs import literal_choice_problems
-from .comfy.node_schema import AUDIO_LIMITS, CATEGORY, CLIP_LIMITS, IMAGE_LIMITS, choice, on_limit_choice
+from .comfy.node_schema import AUDIO_LIMITS, CATEGORY, CLIP_LIMITS, IMAGE_LIMITS, choice, on_limit_choice, output
 from .comfy.runtime import executing_node_id
 from .core import limits
 from .core.limits import AUDIO_FORMATS, IMAGE_FORMATS, ON_LIMIT
@@ -28,7 +28,6 @@ class Wan27UploadImage(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Return inputs, outputs and texts."""
         return io.Schema(
             node_id="Wan27UploadImage",
             display_name="Wan 2.7 Upload Image",
@@ -48,11 +47,11 @@ class Wan27UploadImage(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.String.Output(
+                output(
+                    io.String,
                     "url",
-                    display_name="url",
-                    is_output_list=True,
-                    tooltip="One URL for each image. Link it to image_url or last_frame_url of Wan 2.7 Image to Video.",
+                    "One URL for each image. Link it to image_url or last_frame_url of Wan 2.7 Image to Video.",
+                    is_list=True,
                 )
             ],
         )
@@ -75,20 +74,8 @@ class Wan27UploadImage(io.ComfyNode):
         _require(_choice_problems(on_limit, format, IMAGE_FORMATS))
         if len(image) == 0:
             raise MediaError("The image is an empty batch: it contains no image. Look at the node that made it.")
-
-        def encode(index: int, job: Job, directory: Path) -> MediaFile:
-            return encode_image(
-                image[index],
-                limits.IMAGE,
-                directory=directory,
-                format=format,
-                on_limit=on_limit,
-                index=index,
-                cancelled=job.cancelled,
-            )
-
-        uploaded = await _upload([partial(encode, index) for index in range(len(image))])
-        return io.NodeOutput([url for url, _ in uploaded])
+        encode = partial(encode_image, bounds=limits.IMAGE, format=format, on_limit=on_limit)
+        return io.NodeOutput(await _upload_batch(partial(encode, item, index=i) for i, item in enumerate(image)))
 
 
 class Wan27UploadAudio(io.ComfyNode):
@@ -96,7 +83,6 @@ class Wan27UploadAudio(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Return inputs, outputs and texts."""
         return io.Schema(
             node_id="Wan27UploadAudio",
             display_name="Wan 2.7 Upload Audio",
@@ -117,13 +103,11 @@ class Wan27UploadAudio(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.String.Output(
+                output(
+                    io.String,
                     "url",
-                    display_name="url",
-                    is_output_list=True,
-                    tooltip=(
-                        "One URL for each item of the batch. Link it to driving_audio_url of Wan 2.7 Image to Video."
-                    ),
+                    "One URL for each item of the batch. Link it to driving_audio_url of Wan 2.7 Image to Video.",
+                    is_list=True,
                 )
             ],
         )
@@ -145,20 +129,8 @@ class Wan27UploadAudio(io.ComfyNode):
         from .media.audio.waveform import audio_count
 
         _require(_choice_problems(on_limit, format, AUDIO_FORMATS))
-
-        def encode(index: int, job: Job, directory: Path) -> MediaFile:
-            return encode_audio(
-                audio,
-                limits.AUDIO,
-                directory=directory,
-                format=format,
-                on_limit=on_limit,
-                index=index,
-                cancelled=job.cancelled,
-            )
-
-        uploaded = await _upload([partial(encode, index) for index in range(audio_count(audio))])
-        return io.NodeOutput([url for url, _ in uploaded])
+        encode = partial(encode_audio, audio, limits.AUDIO, format=format, on_limit=on_limit)
+        return io.NodeOutput(await _upload_batch(partial(encode, index=i) for i in range(audio_count(audio))))
 
 
 class Wan27UploadVideo(io.ComfyNode):
@@ -166,7 +138,6 @@ class Wan27UploadVideo(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Return inputs, outputs and texts."""
         return io.Schema(
             node_id="Wan27UploadVideo",
             display_name="Wan 2.7 Upload Video",
@@ -184,16 +155,12 @@ class Wan27UploadVideo(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.String.Output(
-                    "url", display_name="url", tooltip="Link it to first_clip_url of Wan 2.7 Image to Video."
-                ),
-                io.Float.Output(
+                output(io.String, "url", "Link it to first_clip_url of Wan 2.7 Image to Video."),
+                output(
+                    io.Float,
                     "duration",
-                    display_name="duration",
-                    tooltip=(
-                        "Seconds of the clip that was sent. The duration of Wan 2.7 Image to Video is the total and "
-                        "must be longer."
-                    ),
+                    "Seconds of the clip that was sent. The duration of Wan 2.7 Image to Video is the total and must be "
+                    "longer.",
                 ),
             ],
         )
@@ -243,6 +210,15 @@ def _fingerprint() -> str:
     process = get_process()
     storage = process.settings().storage.kind
     return f"{process.connection_identity()} {storage} {process.uploads.generation(executing_node_id())}"
+
+
+async def _upload_batch(encoders: Iterable[Callable[..., MediaFile]]) -> list[str]:
+    """Upload what the encoders create when they are called with `directory` and `cancelled`; return the URLs."""
+
+    def run(encode: Callable[..., MediaFile], job: Job, directory: Path) -> MediaFile:
+        return encode(directory=directory, cancelled=job.cancelled)
+
+    return [url for url, _ in await _upload([partial(run, encode) for encode in encoders])]
 
 
 async def _upload(encoders: Sequence[Encode]) -> list[tuple[str, MediaFile]]:

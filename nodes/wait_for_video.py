@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,8 +13,8 @@ from comfy_api.latest import io, ui
 
 from .api.task import check_task_id
 from .comfy.node_inputs import literal_value
-from .comfy.node_schema import CATEGORY
-from .comfy.runtime import executing_node_id, executing_prompt_id, show_text, until_interrupted
+from .comfy.node_schema import CATEGORY, output
+from .comfy.runtime import executing_node_id, executing_prompt_id, report, until_interrupted
 from .comfy.wait_status import TaskStatus, WaitStatus
 from .core.errors import RequestError, Wan27Error
 from .services import Services, get_process
@@ -23,8 +22,6 @@ from .storage.inline import explain_refused_image
 
 if TYPE_CHECKING:
     from .runner.models import Finished
-
-log = logging.getLogger(__name__)
 
 TIMEOUT_MINUTES = (1.0, 1440.0)
 DEFAULT_TIMEOUT_MINUTES = 60.0
@@ -35,7 +32,6 @@ class Wan27WaitForVideo(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Return inputs, outputs and texts."""
         low, high = TIMEOUT_MINUTES
         return io.Schema(
             node_id="Wan27WaitForVideo",
@@ -63,18 +59,13 @@ class Wan27WaitForVideo(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Video.Output(
-                    "video", display_name="video", is_output_list=True, tooltip="The video as the service made it."
-                ),
-                # ComfyUI's ids are unique across inputs and outputs; the name on the node is the one of the contract.
-                io.String.Output(
-                    "task_id_out", display_name="task_id", is_output_list=True, tooltip="The id of the finished task."
-                ),
-                io.String.Output(
+                output(io.Video, "video", "The video as the service made it.", is_list=True),
+                output(io.String, "task_id", "The id of the finished task.", is_list=True, id="task_id_out"),
+                output(
+                    io.String,
                     "info",
-                    display_name="info",
-                    is_output_list=True,
-                    tooltip="JSON: state, seed, seconds, size, fps, estimated cost, times and file.",
+                    "JSON: state, seed, seconds, size, fps, estimated cost, times and file.",
+                    is_list=True,
                 ),
             ],
         )
@@ -147,11 +138,7 @@ def _tell_what_continues(status: WaitStatus) -> None:
     """Show it on the node and in the log: an interrupt leaves nothing else behind."""
     from .runner.messages import goes_on
 
-    texts = [goes_on(task.task_id) for task in status.tasks if not task.done]
-    for text in texts:
-        log.info("Wan 2.7: %s", text)
-    if texts:
-        show_text("\n".join(texts), node_id=status.node_id)
+    report([goes_on(task.task_id) for task in status.tasks if not task.done], node_id=status.node_id)
 
 
 def _timeouts(values: Sequence[float], count: int) -> list[float]:

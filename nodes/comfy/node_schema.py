@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from comfy_api.latest import io
 
-from ..core import limits
-from ..core.limits import AUDIO, CLIP, IMAGE, MB
+from ..core.limits import AUDIO, CLIP, IMAGE, MB, ON_LIMIT
 
 CATEGORY = "video/Wan 2.7"
 
@@ -29,11 +29,12 @@ def choice(name: str, options: Sequence[str], tooltip: str, *, default: str | No
 
 
 def on_limit_choice(fit: str) -> io.Combo.Input:
-    """Return the combo of the upload nodes that decides about media outside the limits.
+    """Return the combo of the upload nodes for media outside the limits. `fit` says what its option fit does."""
+    tooltip = f"fit: {fit}, and report the changes on the node. error: stop with a message."
+    return choice("on_limit", ON_LIMIT, tooltip)
 
-    Args:
-        fit: what the option fit does.
-    """
-    return choice(
-        "on_limit", limits.ON_LIMIT, f"fit: {fit}, and report the changes on the node. error: stop with a message."
-    )
+
+def output(type_: Any, name: str, tooltip: str, *, is_list: bool = False, id: str | None = None) -> io.Output:
+    """Return an output, labelled with its name. `id` differs from the name if an input has the same name."""
+    made: io.Output = type_.Output(id or name, display_name=name, is_output_list=is_list, tooltip=tooltip)
+    return made

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from .runtime import executing_context
+from .runtime import executing_context, prompt_server
 
 
 def linked_outputs(prompt: Mapping[str, Any], node_id: str) -> set[int]:
@@ -59,12 +59,7 @@ def node_classes() -> Mapping[str, Any]:
 
 def running_prompt(prompt_id: str) -> Mapping[str, Any] | None:
     """Return the prompt with this id as it was queued, or None if it is not running or there is no server."""
-    try:
-        from server import PromptServer
-    except ImportError:
-        return None
-    queue = getattr(getattr(PromptServer, "instance", None), "prompt_queue", None)
-    running = getattr(queue, "currently_running", None)
+    running = getattr(getattr(prompt_server(), "prompt_queue", None), "currently_running", None)
     if not isinstance(running, Mapping):
         return None
     for item in list(running.values()):

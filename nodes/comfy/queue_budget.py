@@ -17,6 +17,7 @@ from ..core.errors import BudgetError
 from ..ledger.budget import check as check_budget
 from .node_inputs import as_text
 from .prompt_graph import certain_to_run, node_classes
+from .runtime import prompt_server
 
 if TYPE_CHECKING:
     from ..config import Budget
@@ -37,13 +38,9 @@ class QueuedPrompt:
 
     def register(self) -> None:
         """Make ComfyUI show each prompt before it validates it."""
-        try:
-            from server import PromptServer
-        except ImportError:
-            return
-        instance = getattr(PromptServer, "instance", None)
-        if instance is not None:
-            instance.add_on_prompt_handler(self.on_prompt)
+        server = prompt_server()
+        if server is not None:
+            server.add_on_prompt_handler(self.on_prompt)
 
     def on_prompt(self, json_data: Any) -> Any:
         """Store the posted prompt, and which of its output nodes will run. Returns `json_data` as ComfyUI expects."""

@@ -7,10 +7,9 @@ nodes and the interrupt button, so the media nodes run such work through `in_thr
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,10 +18,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 POLL_SECONDS = 0.1
-"""Time between two checks of the interrupt flag. The thread checks between two frames: an interrupt takes effect in
-about this time plus that of one frame."""
+"""Time between two checks of the interrupt flag. Work in a thread checks between two frames: an interrupt takes effect
+in about this time plus that of one frame."""
 GRACE_SECONDS = 0.3
-"""Time that the thread gets to end after an interrupt, so that its memory is free when the node raises."""
+"""Time that work in a thread gets to end after an interrupt, so that its memory is free when the node raises."""
 
 _FOLDER = "wan27"
 
@@ -42,6 +41,24 @@ def output_dir() -> Path:
     return Path(folder_paths.get_output_directory())
 
 
+def prompt_server() -> Any:
+    """Return ComfyUI's server, or None outside ComfyUI."""
+    try:
+        from server import PromptServer
+    except ImportError:
+        return None
+    return getattr(PromptServer, "instance", None)
+
+
+def executing_context() -> Any:
+    """Return ComfyUI's record of the node being fingerprinted or executed in this task, or None outside ComfyUI."""
+    try:
+        from comfy_execution.utils import get_executing_context
+    except ImportError:
+        return None
+    return get_executing_context()
+
+
 def executing_node_id() -> str | None:
     """Return the id of the node that runs in this task, or None outside ComfyUI."""
     context = executing_context()
@@ -52,15 +69,6 @@ def executing_prompt_id() -> str:
     """Return the id of the prompt that runs in this task, or "" outside ComfyUI."""
     context = executing_context()
     return "" if context is None else str(context.prompt_id)
-
-
-def executing_context() -> Any:
-    """Return ComfyUI's record of the node being fingerprinted or executed in this task, or None outside ComfyUI."""
-    try:
-        from comfy_execution.utils import get_executing_context
-    except ImportError:
-        return None
-    return get_executing_context()
 
 
 def interrupted() -> bool:
@@ -109,35 +117,23 @@ async def in_thread(work: Callable[..., T], *args: Any, node_id: str | None = No
     """Call `work(job, *args)` in a thread and return its result.
 
     `work` polls `job.cancelled()` and calls `job.progress(done, total)`; how it ends after a cancellation does not
-    matter.
-
-    Args:
-        work: the blocking function.
-        args: its arguments after the job.
-        node_id: the node with the progress bar; by default the executing node.
+    matter. `node_id` is the node with the progress bar, by default the executing one.
 
     Raises:
         InterruptProcessingException: ComfyUI's, after an interrupt. Otherwise whatever `work` raises.
     """
-    job = Job()
-    task = asyncio.ensure_future(asyncio.to_thread(work, job, *args))
-    node_id = node_id or executing_node_id()
+    job, node_id = Job(), node_id or executing_node_id()
+
+    async def show() -> None:
+        if (latest := job.take_progress()) is not None:
+            await show_progress(*latest, node_id=node_id)
+
     try:
-        while not task.done():
-            await asyncio.wait({task}, timeout=POLL_SECONDS)
-            if interrupted():
-                job.cancel()
-                await asyncio.wait({task}, timeout=GRACE_SECONDS)
-                _discard_outcome(task)
-                raise interrupt_error()
-            if (latest := job.take_progress()) is not None:
-                await show_progress(*latest, node_id=node_id)
-    except asyncio.CancelledError:
-        # Another node failed or was interrupted, and ComfyUI ends the loop.
+        thread = asyncio.to_thread(work, job, *args)
+        return await until_interrupted(thread, every=show, on_interrupt=job.cancel, grace_seconds=GRACE_SECONDS)
+    except asyncio.CancelledError:  # another node failed or was interrupted, and ComfyUI ends the loop
         job.cancel()
-        _discard_outcome(task)
         raise
-    return task.result()
 
 
 async def until_interrupted(
@@ -145,6 +141,7 @@ async def until_interrupted(
     *,
     every: Callable[[], Awaitable[None]] | None = None,
     on_interrupt: Callable[[], None] | None = None,
+    grace_seconds: float = 0.0,
 ) -> T:
     """Await `work`, but stop waiting when the user interrupts.
 
@@ -153,7 +150,8 @@ async def until_interrupted(
     Args:
         work: the awaitable.
         every: awaited a few times a second.
-        on_interrupt: called once after an interrupt, to tell the user what continues.
+        on_interrupt: called once after an interrupt.
+        grace_seconds: how long `work` may still take after that.
 
     Raises:
         InterruptProcessingException: ComfyUI's, after an interrupt. Otherwise whatever `work` raises.
@@ -161,18 +159,18 @@ async def until_interrupted(
     task = asyncio.ensure_future(work)
     try:
         while not task.done():
-            await asyncio.wait({task}, timeout=2 * POLL_SECONDS)
+            await asyncio.wait({task}, timeout=POLL_SECONDS)
             if interrupted():
                 if on_interrupt is not None:
                     on_interrupt()
+                await asyncio.wait({task}, timeout=grace_seconds)
                 raise interrupt_error()
             if every is not None:
                 await every()
+        return task.result()
     finally:
-        if not task.done():
-            task.cancel()
-            _discard_outcome(task)
-    return task.result()
+        task.cancel()
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # or asyncio logs it as not retrieved
 
 
 async def show_progress(done: float, total: float, *, node_id: str | None) -> None:
@@ -181,9 +179,7 @@ async def show_progress(done: float, total: float, *, node_id: str | None) -> No
         return
     try:
         from comfy_api.latest import ComfyAPI
-    except ImportError:
-        return
-    try:
+
         api = ComfyAPI()
         # Every core declares it, but 0.3.75 sets the attribute only if its synchronous twin was created before.
         execution = getattr(api, "execution", None) or api.Execution()
@@ -192,24 +188,16 @@ async def show_progress(done: float, total: float, *, node_id: str | None) -> No
         log.debug("The progress bar could not be moved.", exc_info=True)
 
 
-def show_text(text: str, *, node_id: str | None = None) -> None:
-    """Write `text` on the node. Does nothing outside ComfyUI or if the core has no such text."""
-    node_id = node_id or executing_node_id()
-    if node_id is None:
-        return
-    with contextlib.suppress(ImportError):
-        from server import PromptServer
-
-        send_text = getattr(getattr(PromptServer, "instance", None), "send_progress_text", None)
-        if send_text is not None:
-            send_text(text, node_id)
+def show_text(text: str, *, node_id: str | None) -> None:
+    """Write `text` on the node. Does nothing outside ComfyUI, without a node, or if the core has no such text."""
+    send_text = getattr(prompt_server(), "send_progress_text", None)
+    if send_text is not None and node_id is not None:
+        send_text(text, node_id)
 
 
-def _discard_outcome(task: asyncio.Future[Any]) -> None:
-    """Retrieve the outcome when the task ends, so that asyncio does not log it as never retrieved."""
-
-    def read(done: asyncio.Future[Any]) -> None:
-        if not done.cancelled():
-            done.exception()
-
-    task.add_done_callback(read)
+def report(lines: Sequence[str], *, node_id: str | None, level: int = logging.INFO) -> None:
+    """Write lines to the log and, if there are any, on the node."""
+    for line in lines:
+        log.log(level, "Wan 2.7: %s", line)
+    if lines:
+        show_text("\n".join(lines), node_id=node_id)
