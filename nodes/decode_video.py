@@ -10,7 +10,7 @@ from comfy_api.latest import io
 
 from .comfy.node_schema import CATEGORY, output
 from .comfy.prompt_graph import outputs_in_use
-from .comfy.runtime import Job, executing_node_id, in_thread, report
+from .comfy.runtime import Job, executing, in_thread, report
 
 if TYPE_CHECKING:
     from .media.decode.decode import Decoded, DecodeOptions
@@ -35,36 +35,16 @@ class Wan27DecodeVideo(io.ComfyNode):
                 io.Video.Input("video", tooltip="Any video, for example from Wan 2.7 Wait for Video."),
                 _seconds("start_time", "Seconds to skip at the start. The audio starts there too."),
                 _seconds("duration", "Seconds of frames and audio to output. 0 means to the end."),
-                _number(
-                    "every_nth", 1, 1000, "Output only every n-th frame, beginning with the first. fps is divided by n."
-                ),
-                _number(
-                    "max_frames", 0, 1_000_000, "Stop after this many frames, and cut the audio there. 0 means all."
-                ),
-                _number(
-                    "max_side",
-                    0,
-                    16384,
-                    "Scale frames down until the longer side has this many pixels. 0 keeps their size.",
-                ),
+                _number("every_nth", 1, 1000, "Output every n-th frame, starting with the first. fps is divided by n."),
+                _number("max_frames", 0, 1_000_000, "Stop, and cut the audio, after this many frames. 0 means all."),
+                _number("max_side", 0, 16384, "Scale frames down to this longer side in pixels. 0 keeps their size."),
             ],
             outputs=[
                 output(io.Image, "images", "The frames, RGB. Not decoded if nothing is linked here."),
-                output(
-                    io.Audio,
-                    "audio",
-                    "The audio of the same part; silence of the same length if the video has no audio.",
-                ),
-                output(
-                    io.Float, "fps", "Frames per second at which these frames play, with every_nth taken into account."
-                ),
+                output(io.Audio, "audio", "The audio of the same part, or silence if the video has none."),
+                output(io.Float, "fps", "Frames per second at which these frames play."),
                 output(io.Int, "frame_count", "The number of frames."),
-                output(
-                    io.Image,
-                    "last_frame",
-                    "The last of these frames, for example as the first frame of the next video. Quick if only this is "
-                    "linked.",
-                ),
+                output(io.Image, "last_frame", "The last of these frames. Quick if only this output is linked."),
             ],
         )
 
@@ -83,11 +63,7 @@ class Wan27DecodeVideo(io.ComfyNode):
         max_frames: int = 0,
         max_side: int = 0,
     ) -> io.NodeOutput:
-        """Decode in a thread.
-
-        Raises:
-            MediaError: with what the user can do about it.
-        """
+        """Decode in a thread. Raises MediaError, with what the user can do about it."""
         from .media.decode.decode import DecodeOptions
 
         options = DecodeOptions(
@@ -99,7 +75,7 @@ class Wan27DecodeVideo(io.ComfyNode):
             **_wanted(),
         )
         found = await in_thread(_decode, video, options)
-        report(found.warnings, node_id=executing_node_id(), level=logging.WARNING)
+        report(found.warnings, node_id=executing()[1], level=logging.WARNING)
         return io.NodeOutput(
             _or_blocked(found.images, "images"),
             _or_blocked(found.audio, "audio"),

@@ -13,7 +13,7 @@ from .api.request import MEDIA_FIELDS
 from .comfy.node_inputs import literal_problems, literal_value, requests_from_inputs
 from .comfy.node_schema import AUDIO_LIMITS, CATEGORY, CLIP_LIMITS, IMAGE_LIMITS, choice, output
 from .comfy.queue_budget import budget_problem
-from .comfy.runtime import executing_node_id, executing_prompt_id, report, show_text, until_interrupted
+from .comfy.runtime import executing, report, show_text, until_interrupted
 from .core import limits
 from .core.limits import ON_REPEAT
 from .services import Services, get_process
@@ -123,12 +123,7 @@ class Wan27ImageToVideo(io.ComfyNode):
             ],
             outputs=[
                 output(io.String, "task_id", "The id of the task. Link it to Wan 2.7 Wait for Video.", is_list=True),
-                output(
-                    io.Float,
-                    "estimated_cost",
-                    "USD, estimated from the prices in the settings. 0 if nothing new was sent.",
-                    is_list=True,
-                ),
+                output(io.Float, "estimated_cost", "Estimate in USD. 0 if nothing new was sent.", is_list=True),
             ],
         )
 
@@ -138,7 +133,7 @@ class Wan27ImageToVideo(io.ComfyNode):
         if on_repeat is not None and "submit_again" in on_repeat:
             return float("nan")
         process = get_process()
-        return f"{process.connection_identity()} {process.node_cache.generation(f'submit {executing_node_id()}')}"
+        return f"{process.connection_identity()} {process.node_cache.generation(f'submit {executing()[1]}')}"
 
     @classmethod
     async def validate_inputs(
@@ -168,7 +163,7 @@ class Wan27ImageToVideo(io.ComfyNode):
     @classmethod
     async def execute(cls, **inputs: Sequence[Any]) -> io.NodeOutput:
         """Check, reserve and send all items of the batch together, or none."""
-        node_id, prompt_id = executing_node_id() or "", executing_prompt_id()
+        prompt_id, node_id = executing()
         requests = requests_from_inputs(inputs)
         process = get_process()
         services = await process.services()

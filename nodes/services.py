@@ -90,7 +90,6 @@ class Process:
         self._ledger: Ledger | None = None
         self._runner: Runner | None = None
         self._sandbox: Sandbox | None = None
-        self._sandbox_url = ""
         self._announced = ""
         self._on_change: OnChange | None = None
         self._on_progress: OnProgress | None = None
@@ -163,9 +162,13 @@ class Process:
     def _make_services(self) -> Services:
         settings = self.settings()
         connection = self.connection_for(settings)
-        runner = self._configured_runner(settings)
-        self._announce(connection)
-        return Services(settings, connection, self.ledger(), runner)
+        if self._announced != connection.name:
+            self._announced = connection.name
+            if connection.is_sandbox:
+                log.warning("Wan 2.7 runs in the %s", SANDBOX_NOTE)
+            else:
+                log.info("Wan 2.7 sends requests to %s; they are billed.", connection.base_url)
+        return Services(settings, connection, self.ledger(), self._configured_runner(settings))
 
     def _configured_runner(self, settings: Settings) -> Runner:
         from .runner.runner import Runner
@@ -197,20 +200,8 @@ class Process:
 
         with self._lock:
             if self._sandbox is None:
-                sandbox = Sandbox(self.user_dir / "sandbox")
-                self._sandbox_url = sandbox.start()
-                self._sandbox = sandbox
-            return self._sandbox_url
-
-    def _announce(self, connection: Connection) -> None:
-        """Log once where requests go."""
-        if self._announced == connection.name:
-            return
-        self._announced = connection.name
-        if connection.is_sandbox:
-            log.warning("Wan 2.7 runs in the %s", SANDBOX_NOTE)
-        else:
-            log.info("Wan 2.7 sends requests to %s; they are billed.", connection.base_url)
+                self._sandbox = Sandbox(self.user_dir / "sandbox")
+            return self._sandbox.start()
 
 
 @cache

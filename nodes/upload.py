@@ -12,7 +12,6 @@ from comfy_api.latest import io
 
 from .comfy.node_inputs import literal_choice_problems
 from .comfy.node_schema import AUDIO_LIMITS, CATEGORY, CLIP_LIMITS, IMAGE_LIMITS, choice, on_limit_choice, output
-from .comfy.runtime import executing_node_id
 from .core import limits
 from .core.limits import AUDIO_FORMATS, IMAGE_FORMATS, ON_LIMIT
 from .media.files import MediaError, MediaFile
@@ -23,7 +22,16 @@ if TYPE_CHECKING:
     from .comfy.upload_pipeline import Encode
 
 
-class Wan27UploadImage(io.ComfyNode):
+class _UploadNode(io.ComfyNode):
+    @classmethod
+    def fingerprint_inputs(cls, **_: Any) -> str:
+        """Run again if files are stored elsewhere now, and before a URL of this node expires."""
+        process = get_process()
+        storage = process.settings().storage.kind
+        return f"{process.connection_identity()} {storage} {process.uploads.generation()}"
+
+
+class Wan27UploadImage(_UploadNode):
     """Uploads every image of a batch; one URL each."""
 
     @classmethod
@@ -42,7 +50,7 @@ class Wan27UploadImage(io.ComfyNode):
                 choice(
                     "format",
                     IMAGE_FORMATS,
-                    "auto: PNG, lossless, if it is small enough; otherwise the best JPEG or WebP that fits. "
+                    "auto: PNG, lossless, if it fits; otherwise the best JPEG or WebP that does. "
                     "jpeg: smaller files, quality 95. webp: smaller still, with less color detail.",
                 ),
             ],
@@ -62,11 +70,6 @@ class Wan27UploadImage(io.ComfyNode):
         return " ".join(_choice_problems(on_limit, format, IMAGE_FORMATS)) or True
 
     @classmethod
-    def fingerprint_inputs(cls, **_: Any) -> str:
-        """Run again before a URL expires."""
-        return _fingerprint()
-
-    @classmethod
     async def execute(cls, image: Any, on_limit: Any = ON_LIMIT[0], format: Any = IMAGE_FORMATS[0]) -> io.NodeOutput:
         """Encode all images, then upload them."""
         from .media.image.encode import encode_image
@@ -78,7 +81,7 @@ class Wan27UploadImage(io.ComfyNode):
         return io.NodeOutput(await _upload_batch(partial(encode, item, index=i) for i, item in enumerate(image)))
 
 
-class Wan27UploadAudio(io.ComfyNode):
+class Wan27UploadAudio(_UploadNode):
     """Uploads all audio of a batch; one URL each."""
 
     @classmethod
@@ -96,11 +99,7 @@ class Wan27UploadAudio(io.ComfyNode):
                 on_limit_choice(
                     f"cut at {limits.AUDIO.max_seconds:g} s with a short fade and compress as far as the limits require"
                 ),
-                choice(
-                    "format",
-                    AUDIO_FORMATS,
-                    "auto: WAV, lossless, if it is small enough; otherwise MP3. mp3: 320 kbit/s.",
-                ),
+                choice("format", AUDIO_FORMATS, "auto: WAV, lossless, if it fits; otherwise MP3. mp3: 320 kbit/s."),
             ],
             outputs=[
                 output(
@@ -118,11 +117,6 @@ class Wan27UploadAudio(io.ComfyNode):
         return " ".join(_choice_problems(on_limit, format, AUDIO_FORMATS)) or True
 
     @classmethod
-    def fingerprint_inputs(cls, **_: Any) -> str:
-        """Run again before a URL expires."""
-        return _fingerprint()
-
-    @classmethod
     async def execute(cls, audio: Any, on_limit: Any = ON_LIMIT[0], format: Any = AUDIO_FORMATS[0]) -> io.NodeOutput:
         """Encode all audio of the batch, then upload it."""
         from .media.audio.encode import encode_audio
@@ -133,7 +127,7 @@ class Wan27UploadAudio(io.ComfyNode):
         return io.NodeOutput(await _upload_batch(partial(encode, index=i) for i in range(audio_count(audio))))
 
 
-class Wan27UploadVideo(io.ComfyNode):
+class Wan27UploadVideo(_UploadNode):
     """Uploads a clip."""
 
     @classmethod
@@ -156,12 +150,7 @@ class Wan27UploadVideo(io.ComfyNode):
             ],
             outputs=[
                 output(io.String, "url", "Link it to first_clip_url of Wan 2.7 Image to Video."),
-                output(
-                    io.Float,
-                    "duration",
-                    "Seconds of the clip that was sent. The duration of Wan 2.7 Image to Video is the total and must be "
-                    "longer.",
-                ),
+                output(io.Float, "duration", "Seconds of the clip. The duration of the whole video must be longer."),
             ],
         )
 
@@ -169,11 +158,6 @@ class Wan27UploadVideo(io.ComfyNode):
     def validate_inputs(cls, on_limit: Any = None) -> bool | str:
         """Check the choice, which ComfyUI does not."""
         return " ".join(_choice_problems(on_limit)) or True
-
-    @classmethod
-    def fingerprint_inputs(cls, **_: Any) -> str:
-        """Run again before a URL expires."""
-        return _fingerprint()
 
     @classmethod
     async def execute(cls, video: Any, on_limit: Any = ON_LIMIT[0]) -> io.NodeOutput:
@@ -203,13 +187,6 @@ def _choice_problems(on_limit: Any, format: Any = None, formats: Sequence[str] =
 def _require(problems: list[str]) -> None:
     if problems:
         raise MediaError(" ".join(problems))
-
-
-def _fingerprint() -> str:
-    """Return a text that changes if files are stored elsewhere now, and before a URL of this node expires."""
-    process = get_process()
-    storage = process.settings().storage.kind
-    return f"{process.connection_identity()} {storage} {process.uploads.generation(executing_node_id())}"
 
 
 async def _upload_batch(encoders: Iterable[Callable[..., MediaFile]]) -> list[str]:

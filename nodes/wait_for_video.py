@@ -14,7 +14,7 @@ from comfy_api.latest import io, ui
 from .api.task import check_task_id
 from .comfy.node_inputs import literal_value
 from .comfy.node_schema import CATEGORY, output
-from .comfy.runtime import executing_node_id, executing_prompt_id, report, until_interrupted
+from .comfy.runtime import executing, report, until_interrupted
 from .comfy.wait_status import TaskStatus, WaitStatus
 from .core.errors import RequestError, Wan27Error
 from .services import Services, get_process
@@ -61,12 +61,7 @@ class Wan27WaitForVideo(io.ComfyNode):
             outputs=[
                 output(io.Video, "video", "The video as the service made it.", is_list=True),
                 output(io.String, "task_id", "The id of the finished task.", is_list=True, id="task_id_out"),
-                output(
-                    io.String,
-                    "info",
-                    "JSON: state, seed, seconds, size, fps, estimated cost, times and file.",
-                    is_list=True,
-                ),
+                output(io.String, "info", "JSON: state, seed, seconds, size, fps, cost, times and file.", is_list=True),
             ],
         )
 
@@ -86,14 +81,14 @@ class Wan27WaitForVideo(io.ComfyNode):
     def fingerprint_inputs(cls, **_: Any) -> Any:
         """Run again if requests go elsewhere now, and if a video was deleted from the output folder."""
         process = get_process()
-        return f"{process.connection_identity()} {process.node_cache.generation(f'wait {executing_node_id()}')}"
+        return f"{process.connection_identity()} {process.node_cache.generation(f'wait {executing()[1]}')}"
 
     @classmethod
     async def execute(cls, task_id: Sequence[str], timeout_minutes: Sequence[float]) -> io.NodeOutput:
         """Wait for all tasks at once; raise the error of a failed task only after the other videos are saved."""
         from .comfy.file_video import Wan27Video
 
-        node_id = executing_node_id()
+        prompt_id, node_id = executing()
         if len(task_id) == 0:
             raise RequestError("task_id is an empty list, so there is nothing to wait for.")
         ids = [check_task_id(value) for value in task_id]
@@ -114,9 +109,7 @@ class Wan27WaitForVideo(io.ComfyNode):
             finished = _all_finished(outcomes, ids)
         paths = [item.path for item in finished]
         process.node_cache.add_check(
-            f"wait {node_id}",
-            lambda: not all(path.is_file() for path in paths),
-            prompt_id=executing_prompt_id(),
+            f"wait {node_id}", lambda: not all(path.is_file() for path in paths), prompt_id=prompt_id
         )
         return io.NodeOutput(
             [Wan27Video(str(path)) for path in paths],

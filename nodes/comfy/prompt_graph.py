@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from .runtime import executing_context, prompt_server
+from .runtime import executing, prompt_server
 
 
 def linked_outputs(prompt: Mapping[str, Any], node_id: str) -> set[int]:
@@ -76,13 +76,9 @@ def outputs_in_use() -> set[int] | None:
     `fingerprint_inputs` and `execute` must both use this function: if they disagreed, the output cache would return
     a result that lacks an output linked later.
     """
-    context = executing_context()
-    if context is None:
-        return None
-    prompt = running_prompt(context.prompt_id)
-    if prompt is None or context.node_id not in prompt:
-        return None
-    return linked_outputs(prompt, context.node_id)
+    prompt_id, node_id = executing()
+    prompt = running_prompt(prompt_id)
+    return None if prompt is None or node_id not in prompt else linked_outputs(prompt, node_id)
 
 
 def _inputs_of(node: Any) -> Mapping[str, Any]:

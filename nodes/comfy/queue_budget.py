@@ -106,7 +106,7 @@ def budget_problem(
         return None
     # A video that was submitted before costs nothing, and the budget must never lock it out.
     known = ledger.known_requests()
-    return problem([r for r in requests if _submits_again(r) or not any(may_be_known(r, k) for k in known)])
+    return problem([r for r in requests if _submits_again(r) or not any(may_match(r, k) for k in known)])
 
 
 def certainly_different(requests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -122,18 +122,13 @@ def certainly_different(requests: Iterable[Mapping[str, Any]]) -> list[Mapping[s
     return chosen
 
 
-def may_be_known(inputs: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
-    """Return whether a node with these inputs may request what was submitted before.
+def may_match(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two requests may agree in everything but their media: a linked input may have any value.
 
-    Args:
-        inputs: of the node; a linked input may have any value.
-        stored: a request in the ledger, without its unset fields.
+    Each is the inputs of a node, or a request in the ledger, which lacks its unset fields.
     """
-    for name in _LITERALS:
-        value = inputs.get(name)
-        if not _is_linked(value) and _as_sent(name, value) != _as_sent(name, stored.get(name)):
-            return False
-    return True
+    values = ((name, one.get(name), other.get(name)) for name in _LITERALS)
+    return all(_is_linked(a) or _is_linked(b) or _as_sent(name, a) == _as_sent(name, b) for name, a, b in values)
 
 
 def _submits_again(request: Mapping[str, Any]) -> bool:
@@ -141,12 +136,10 @@ def _submits_again(request: Mapping[str, Any]) -> bool:
 
 
 def _may_be_equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    for name in _LITERALS:
-        values = one.get(name), other.get(name)
-        if not any(map(_is_linked, values)) and _as_sent(name, values[0]) != _as_sent(name, values[1]):
-            return False
-    media = [(one.get(name), other.get(name)) for name in MEDIA_FIELDS]
-    return all(_is_linked(a) or _is_linked(b) or bool(as_text(a)) == bool(as_text(b)) for a, b in media)
+    media = ((one.get(name), other.get(name)) for name in MEDIA_FIELDS)
+    return may_match(one, other) and all(
+        _is_linked(a) or _is_linked(b) or bool(as_text(a)) == bool(as_text(b)) for a, b in media
+    )
 
 
 def _is_linked(value: Any) -> bool:

@@ -50,25 +50,14 @@ def prompt_server() -> Any:
     return getattr(PromptServer, "instance", None)
 
 
-def executing_context() -> Any:
-    """Return ComfyUI's record of the node being fingerprinted or executed in this task, or None outside ComfyUI."""
+def executing() -> tuple[str, str]:
+    """Return the ids of the prompt and the node being fingerprinted or executed in this task, "" outside ComfyUI."""
     try:
         from comfy_execution.utils import get_executing_context
     except ImportError:
-        return None
-    return get_executing_context()
-
-
-def executing_node_id() -> str | None:
-    """Return the id of the node that runs in this task, or None outside ComfyUI."""
-    context = executing_context()
-    return None if context is None else context.node_id
-
-
-def executing_prompt_id() -> str:
-    """Return the id of the prompt that runs in this task, or "" outside ComfyUI."""
-    context = executing_context()
-    return "" if context is None else str(context.prompt_id)
+        return "", ""
+    context = get_executing_context()
+    return ("", "") if context is None else (str(context.prompt_id), context.node_id)
 
 
 def interrupted() -> bool:
@@ -113,16 +102,16 @@ class Job:
         return latest
 
 
-async def in_thread(work: Callable[..., T], *args: Any, node_id: str | None = None) -> T:
-    """Call `work(job, *args)` in a thread and return its result.
+async def in_thread(work: Callable[..., T], *args: Any) -> T:
+    """Call `work(job, *args)` in a thread and return its result. The executing node shows the progress.
 
     `work` polls `job.cancelled()` and calls `job.progress(done, total)`; how it ends after a cancellation does not
-    matter. `node_id` is the node with the progress bar, by default the executing one.
+    matter.
 
     Raises:
         InterruptProcessingException: ComfyUI's, after an interrupt. Otherwise whatever `work` raises.
     """
-    job, node_id = Job(), node_id or executing_node_id()
+    job, (_, node_id) = Job(), executing()
 
     async def show() -> None:
         if (latest := job.take_progress()) is not None:
@@ -173,9 +162,9 @@ async def until_interrupted(
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # or asyncio logs it as not retrieved
 
 
-async def show_progress(done: float, total: float, *, node_id: str | None) -> None:
+async def show_progress(done: float, total: float, *, node_id: str) -> None:
     """Move the node's progress bar to `done` of `total`. Does nothing outside ComfyUI or without a node."""
-    if node_id is None:
+    if not node_id:
         return
     try:
         from comfy_api.latest import ComfyAPI
@@ -188,14 +177,14 @@ async def show_progress(done: float, total: float, *, node_id: str | None) -> No
         log.debug("The progress bar could not be moved.", exc_info=True)
 
 
-def show_text(text: str, *, node_id: str | None) -> None:
+def show_text(text: str, *, node_id: str) -> None:
     """Write `text` on the node. Does nothing outside ComfyUI, without a node, or if the core has no such text."""
     send_text = getattr(prompt_server(), "send_progress_text", None)
-    if send_text is not None and node_id is not None:
+    if send_text is not None and node_id:
         send_text(text, node_id)
 
 
-def report(lines: Sequence[str], *, node_id: str | None, level: int = logging.INFO) -> None:
+def report(lines: Sequence[str], *, node_id: str, level: int = logging.INFO) -> None:
     """Write lines to the log and, if there are any, on the node."""
     for line in lines:
         log.log(level, "Wan 2.7: %s", line)

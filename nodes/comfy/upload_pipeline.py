@@ -18,7 +18,7 @@ from ..ledger import Ledger, Upload
 from ..media.files import MediaFile
 from ..storage import Storage
 from .node_cache import NodeCache
-from .runtime import executing_node_id, executing_prompt_id, in_thread, show_progress, show_text, until_interrupted
+from .runtime import executing, in_thread, show_progress, show_text, until_interrupted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -66,10 +66,10 @@ class UploadPipeline:
             MediaError: from an encoder; nothing was sent.
             StorageError: from the storage.
         """
-        node_id = executing_node_id()
+        prompt_id, node_id = executing()
         async with _temporary_directory() as directory:
             cores = asyncio.Semaphore(os.cpu_count() or 1)
-            files = await _gather([_encode(encode, directory, cores, node_id) for encode in encoders])
+            files = await _gather([_encode(encode, directory, cores) for encode in encoders])
             self._report(files, storage, note, node_id)
             sent = _SentBytes(files, node_id)
             uploads = await until_interrupted(
@@ -81,13 +81,13 @@ class UploadPipeline:
         self._cache.add_check(
             _key(node_id),
             lambda: any(self._clock() > expires_at - MIN_LIFE_SECONDS for expires_at in expiries),
-            prompt_id=executing_prompt_id(),
+            prompt_id=prompt_id,
         )
         return [(upload.url, file) for upload, file in zip(uploads, files, strict=True)]
 
-    def generation(self, node_id: str | None) -> int:
-        """Return a number that increases when a URL that this node returned is about to expire."""
-        return self._cache.generation(_key(node_id))
+    def generation(self) -> int:
+        """Return a number that increases when a URL that the executing node returned is about to expire."""
+        return self._cache.generation(_key(executing()[1]))
 
     async def _send(
         self, file: MediaFile, storage: Storage, ledger: Ledger, on_progress: Callable[[int, int], None]
@@ -117,7 +117,7 @@ class UploadPipeline:
             await asyncio.to_thread(ledger.uploads.add, upload)
             return upload
 
-    def _report(self, files: Sequence[MediaFile], storage: Storage, note: str, node_id: str | None) -> None:
+    def _report(self, files: Sequence[MediaFile], storage: Storage, note: str, node_id: str) -> None:
         """Report on the node and in the log what was changed, and where the files are sent."""
         privacy = storage.privacy_notice
         if privacy and privacy not in self._warned:
@@ -131,7 +131,7 @@ class UploadPipeline:
         show_text("\n".join(filter(None, [note, privacy, *changes, summary])), node_id=node_id)
 
 
-def _key(node_id: str | None) -> str:
+def _key(node_id: str) -> str:
     return f"upload {node_id}"
 
 
@@ -146,9 +146,9 @@ async def _temporary_directory() -> AsyncIterator[Path]:
         folder.cleanup()
 
 
-async def _encode(encode: Encode, directory: Path, cores: asyncio.Semaphore, node_id: str | None) -> MediaFile:
+async def _encode(encode: Encode, directory: Path, cores: asyncio.Semaphore) -> MediaFile:
     async with cores:
-        return await in_thread(encode, directory, node_id=node_id)
+        return await in_thread(encode, directory)
 
 
 async def _gather(work: Sequence[Awaitable[T]]) -> list[T]:
@@ -165,7 +165,7 @@ async def _gather(work: Sequence[Awaitable[T]]) -> list[T]:
 class _SentBytes:
     """Bytes sent of all files. The count of a file starts again from 0 if a storage tries twice."""
 
-    def __init__(self, files: Sequence[MediaFile], node_id: str | None) -> None:
+    def __init__(self, files: Sequence[MediaFile], node_id: str) -> None:
         self._node_id = node_id
         self._total = sum(file.size for file in files)
         self._done = [0] * len(files)

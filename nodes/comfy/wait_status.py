@@ -86,7 +86,7 @@ class WaitStatus:
     """The node's text and progress bar, for all its tasks together. Sends only what changed."""
 
     tasks: list[TaskStatus]
-    node_id: str | None
+    node_id: str
     note: str
     _shown_text: str = field(default="", init=False)
     _shown_permille: int = field(default=-1, init=False)

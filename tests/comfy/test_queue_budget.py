@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nodes.comfy.queue_budget import certainly_different, may_be_known, requests_of_known_cost
+from nodes.comfy.queue_budget import certainly_different, may_match, requests_of_known_cost
 
 LINK = ["3", 0]
 
@@ -68,6 +68,6 @@ def test_certainly_different_requests_cannot_share_a_task(
         ({"watermark": True}, False),
     ],
 )
-def test_may_be_known_compares_with_a_stored_request(inputs: dict[str, Any], known: bool) -> None:
+def test_may_match_compares_with_a_stored_request(inputs: dict[str, Any], known: bool) -> None:
     stored = {"prompt": "p", "resolution": "720P", "duration": 5, "watermark": False, "image_url": "sha256:00"}
-    assert may_be_known(node(**inputs)["inputs"], stored) is known
+    assert may_match(node(**inputs)["inputs"], stored) is known

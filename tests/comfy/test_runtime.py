@@ -122,5 +122,6 @@ def test_in_thread_shows_the_latest_progress(monkeypatch: pytest.MonkeyPatch) ->
         seen.wait(10)
 
     monkeypatch.setattr(runtime, "show_progress", show)
-    asyncio.run(in_thread(work, node_id="7"))
+    monkeypatch.setattr(runtime, "executing", lambda: ("", "7"))
+    asyncio.run(in_thread(work))
     assert shown[0] == (5, 5, "7")

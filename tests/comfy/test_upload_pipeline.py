@@ -66,20 +66,19 @@ class Node:
         return asyncio.run(self.upload(*encoders, note=note))
 
     def generation(self) -> int:
-        return self.pipeline.generation("7")
+        return self.pipeline.generation()
 
 
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     made = Node(Ledger(tmp_path / "ledger.sqlite3"))
 
-    def show(text: str, *, node_id: str | None) -> None:
+    def show(text: str, *, node_id: str) -> None:
         assert node_id == "7"
         made.shown.append(text)
 
     monkeypatch.setattr(upload_pipeline, "show_text", show)
-    monkeypatch.setattr(upload_pipeline, "executing_node_id", lambda: "7")
-    monkeypatch.setattr(upload_pipeline, "executing_prompt_id", lambda: made.prompt_id)
+    monkeypatch.setattr(upload_pipeline, "executing", lambda: (made.prompt_id, "7"))
     yield made
     made.ledger.close()
 
