@@ -99,7 +99,7 @@ class Wan27ImageToVideo(io.ComfyNode):
                     control_after_generate=False,
                     tooltip=(
                         "Change it to get another video from the same inputs. With the same seed and inputs, the video "
-                        "that you already paid for is used again."
+                        "that was made before is used again."
                     ),
                 ),
                 io.Boolean.Input(

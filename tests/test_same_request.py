@@ -1,4 +1,4 @@
-"""The same image, audio or clip is paid for once, whichever encoder made the file that was sent."""
+"""The same image, audio or clip makes the same request, whichever encoder made the file that was sent."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The adapter to ComfyUI: how the nodes reach its threads, progress, prompt, caches and VIDEO type."""
+"""The adapter to ComfyUI: threads, progress, prompts, the output cache and the VIDEO type, as the nodes use them."""

@@ -58,7 +58,7 @@ def node_classes() -> Mapping[str, Any]:
 
 
 def running_prompt(prompt_id: str) -> Mapping[str, Any] | None:
-    """Return the prompt with this id as it was queued, or None if it is not running or there is no server."""
+    """Return the prompt with this id as it was queued, or None if it is not running."""
     running = getattr(getattr(prompt_server(), "prompt_queue", None), "currently_running", None)
     if not isinstance(running, Mapping):
         return None

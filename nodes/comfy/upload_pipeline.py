@@ -6,29 +6,24 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from ..ledger import Ledger, Upload
 from ..media.files import MediaFile
 from ..storage import Storage
 from .node_cache import NodeCache
-from .runtime import executing, in_thread, show_progress, show_text, until_interrupted
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from .runtime import Job
+from .runtime import Job, executing, in_thread, show_progress, show_text, until_interrupted
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Encode = Callable[["Job", Path], MediaFile]
+Encode = Callable[[Job, Path], MediaFile]
 """Called as `encode(job, directory)` in a thread; creates the file in `directory`."""
 
 MIN_LIFE_SECONDS = 30 * 60
@@ -96,29 +91,26 @@ class UploadPipeline:
         locks = self._locks.setdefault(asyncio.get_running_loop(), {})
         async with locks.setdefault((storage.name, file.sha256), asyncio.Lock()):
             known = await asyncio.to_thread(ledger.uploads.find, file.sha256, storage.name, MIN_LIFE_SECONDS)
-            if known is None:
-                stored = await storage.put(file, on_progress=on_progress)
-                url, expires_at = stored.url, stored.expires_at
-            else:
+            if known is not None:
                 on_progress(file.size, file.size)
                 log.info("Wan 2.7: this %s was uploaded before and its URL is still valid; not sent again.", file.kind)
-                url, expires_at = known.url, known.expires_at
-            if known is not None and known.content == file.content:
-                return known
+                if known.content == file.content:
+                    return known
+            stored = known or await storage.put(file, on_progress=on_progress)
             upload = Upload(
-                url=url,
+                url=stored.url,
                 sha256=file.sha256,
                 content=file.content,
                 kind=file.kind,
                 storage=storage.name,
-                expires_at=expires_at,
+                expires_at=stored.expires_at,
                 seconds=file.seconds,
             )
             await asyncio.to_thread(ledger.uploads.add, upload)
             return upload
 
     def _report(self, files: Sequence[MediaFile], storage: Storage, note: str, node_id: str) -> None:
-        """Report on the node and in the log what was changed, and where the files are sent."""
+        """Report on the node and in the log what was changed, and the destination of the files."""
         privacy = storage.privacy_notice
         if privacy and privacy not in self._warned:
             self._warned.add(privacy)
