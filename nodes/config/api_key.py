@@ -21,10 +21,11 @@ KEY_LENGTH = (8, 512)
 
 _SECTION = "novita"
 _KEY = "api_key"
-_HEADER = re.compile(rf"^[ \t]*\[[ \t]*{_SECTION}[ \t]*\][ \t]*(#.*)?$")
-_ANY_HEADER = re.compile(r"^[ \t]*\[")
-_LINE = re.compile(rf"^[ \t]*{_KEY}[ \t]*=")
-_VALUE = re.compile(r"""=[ \t]*("(?:[^"\\]|\\.)*"|'[^']*')(?P<rest>.*)$""")
+_HEADER = re.compile(rf"^\ufeff?[ \t]*\[[ \t]*{_SECTION}[ \t]*\][ \t]*(?:#.*)?\r?$", re.MULTILINE)
+_ANY_HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
+_LINE = re.compile(
+    rf"""^[ \t]*{_KEY}[ \t]*=[ \t]*(?:(?:"(?:[^"\\]|\\.)*"|'[^']*')(?P<rest>[^\r\n]*)|[^\r\n]*)""", re.MULTILINE
+)
 
 
 def check_characters(key: str, label: str) -> None:
@@ -90,35 +91,20 @@ def _change(path: Path, key: str | None) -> None:
 def _with_key(text: str, key: str | None) -> str:
     """Return the text of the file with this key, or without any."""
     newline = "\r\n" if "\r\n" in text else "\n"
-    lines = text.split(newline)
-    header, value = _find(lines)
-    quoted = None if key is None else '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    if value is not None:
-        if quoted is None:
-            del lines[value]
-        else:
-            found = _VALUE.search(lines[value])
-            rest = found["rest"] if found else ""
-            lines[value] = f"{_KEY} = {quoted}{rest}"
-    elif quoted is not None and header is not None:
-        lines.insert(header + 1, f"{_KEY} = {quoted}")
-    elif quoted is not None:
-        end = [""] if lines[-1] == "" else ["", ""]
-        lines = [*(lines if text else []), *(end[1:] if text else []), f"[{_SECTION}]", f"{_KEY} = {quoted}", ""]
-    return newline.join(lines)
-
-
-def _find(lines: list[str]) -> tuple[int | None, int | None]:
-    """Return the numbers of the lines that look like the section's header and like the key."""
-    header = value = None
-    inside = False
-    for number, line in enumerate(lines):
-        if _ANY_HEADER.match(line.lstrip("\ufeff")):
-            inside = bool(_HEADER.match(line.lstrip("\ufeff")))
-            header = number if inside and header is None else header
-        elif inside and value is None and _LINE.match(line):
-            value = number
-    return header, value
+    line = "" if key is None else f"{_KEY} = " + '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    header = _HEADER.search(text)
+    if header is None:
+        gap = "" if not text else newline if text.endswith(newline) else newline * 2
+        return text if key is None else f"{text}{gap}[{_SECTION}]{newline}{line}{newline}"
+    section_end = _ANY_HEADER.search(text, header.end())
+    found = _LINE.search(text, header.end(), section_end.start() if section_end else len(text))
+    if found is not None:
+        before, after = text[: found.start()], text[found.end() :]
+        return before + after.removeprefix(newline) if key is None else f"{before}{line}{found['rest'] or ''}{after}"
+    if key is None:
+        return text
+    end = text.find("\n", header.end())
+    return f"{text}{newline}{line}" if end < 0 else f"{text[: end + 1]}{line}{newline}{text[end + 1 :]}"
 
 
 def _check_change(before: str, after: str, key: str | None) -> None:
