@@ -74,7 +74,7 @@ SIDE_MULTIPLE = 16
 """Both sides of the output are multiples of this."""
 
 PRICE_PER_SECOND_USD = {"720P": 0.10, "1080P": 0.15}
-"""Default of a setting, always called an estimate: what other vendors charge, as the service publishes no price."""
+"""Default of a setting, always called an estimate: the price at other vendors, as this vendor's own is not known."""
 
 TASK_QUERY_HOURS = 24
 """How long a task can be queried. This is the model's own limit; the vendor documents none."""

@@ -21,6 +21,7 @@ TIMEOUT = httpx.Timeout(connect=10.0, read=120.0, write=60.0, pool=10.0)
 """Seconds. Reading is long because some hosts answer only after they have scanned the file."""
 
 ATTEMPTS = 4
+"""The highest number of attempts."""
 BACKOFF = Backoff(first_seconds=1.0, longest_seconds=30.0, longest_retry_after=30.0)
 """Short, because the user is waiting, and can change the setting that the error names."""
 
@@ -63,8 +64,7 @@ async def send(upload: Upload, *, setting: str, attempts: int = ATTEMPTS, backof
     Args:
         upload: what to send.
         setting: the setting to name if the host cannot be reached.
-        attempts: the highest number of attempts. Network errors and the statuses 408, 425, 429 and 5xx are retried.
-        backoff: pauses between the attempts.
+        backoff: pauses between the attempts. Network errors and the statuses 408, 425, 429 and 5xx are retried.
 
     Raises:
         StorageError: no attempt brought a response, or the file cannot be read.
@@ -73,7 +73,7 @@ async def send(upload: Upload, *, setting: str, attempts: int = ATTEMPTS, backof
     response: UploadResponse | None = None
     # A new client each time: ComfyUI runs every prompt in an event loop of its own.
     async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False, headers={"User-Agent": USER_AGENT}) as http:
-        for attempt in range(attempts):
+        for attempt in range(ATTEMPTS):
             if attempt:
                 retry_after = retry_after_seconds(response.headers.get("Retry-After")) if response else None
                 await asyncio.sleep(backoff.pause(attempt, jitter(), retry_after))

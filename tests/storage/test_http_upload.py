@@ -39,7 +39,7 @@ def test_send_refuses_a_file_that_changed_its_size(changed: bytes, tmp_path: Pat
         async with running(Host()) as host:
             upload = Upload("PUT", f"{host.url}/x", {}, lambda: read_chunks(file), file.size)
             with pytest.raises(StorageError, match="changed while it was being sent"):
-                await send(upload, setting="url", attempts=2, backoff=NO_PAUSE)
+                await send(upload, setting="url", backoff=NO_PAUSE)
             return [seen.body for seen in host.seen]
 
     assert asyncio.run(work()) in ([], [b""])
