@@ -1,1 +1,1 @@
-"""Converts between tensors and media files with torch, numpy, Pillow and PyAV."""
+"""Conversion between tensors and media files, with torch, numpy, Pillow and PyAV."""

@@ -1,1 +1,1 @@
-"""Encodes a waveform to WAV or MP3 inside the limits."""
+"""Encoding of a waveform to a WAV or MP3 file inside the limits."""

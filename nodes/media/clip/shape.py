@@ -39,7 +39,7 @@ def target_size(width: int, height: int, bounds: ClipBounds) -> tuple[int, int]:
 
 
 class Shaper:
-    """Converts frame after frame, with one swscale thread: the encoder has the other cores.
+    """Converter of one frame after the other, with one swscale thread: the encoder has the other cores.
 
     Args:
         size: width and height of the result.

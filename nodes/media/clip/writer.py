@@ -28,7 +28,7 @@ def aac_rate(rate: int) -> int:
 
 
 class ClipWriter:
-    """Writes one mp4 with the index in front. Frames are yuv420p of one even size at a constant rate.
+    """Writer of one mp4 with the index in front. Frames are yuv420p of one even size at a constant rate.
 
     Args:
         crf: x264's quality: 17 is close to visually lossless, +6 halves the size.

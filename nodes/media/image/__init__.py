@@ -1,1 +1,1 @@
-"""Encodes an image tensor to a PNG, JPEG or WebP file inside the limits."""
+"""Encoding of an image tensor to a PNG, JPEG or WebP file inside the limits."""

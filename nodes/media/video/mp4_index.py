@@ -120,7 +120,7 @@ class _IndexCheck:
             self._boxes += 1
             if self._boxes > _MAX_BOXES:
                 return
-            yield box._replace(end=min(box.end, end))
+            yield box if box.end <= end else box._replace(end=end)
 
     def _read(self, start: int, count: int) -> bytes:
         self._file.seek(start)
