@@ -25,9 +25,7 @@ def test_recovery_log_keeps_a_task_id_beside_a_locked_ledger(path: Path) -> None
     later.close()
 
 
-def test_recovery_log_that_cannot_be_written_is_an_error_with_the_task_id(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recovery_log_that_cannot_be_written_is_an_error_with_the_task_id(path: Path) -> None:
     ledger = Ledger(path, busy_seconds=0.05)
     [mine] = claimed(ledger)
     ledger.begin_post(mine.record.id)
