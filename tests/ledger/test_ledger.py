@@ -140,10 +140,10 @@ def test_reason_with_a_lone_surrogate_is_recorded(ledger: Ledger) -> None:
 
 def test_take_over_unfinished_gives_tasks_to_one_living_process(ledger: Ledger, other: Ledger) -> None:
     adopt(ledger, "young")
-    assert [row.task_id for row in ledger.take_over_unfinished(60)] == ["young"]
+    assert [record.task_id for record in ledger.take_over_unfinished(60)] == ["young"]
     assert other.take_over_unfinished(60) == []
     ledger.process_lock.release()
-    assert [row.task_id for row in other.take_over_unfinished(60)] == ["young"]
+    assert [record.task_id for record in other.take_over_unfinished(60)] == ["young"]
     assert other.take_over_unfinished(-1) == []
 
 
@@ -252,8 +252,8 @@ def test_on_change_misses_no_record_that_a_statement_changes(ledger: Ledger, pat
     check(task)
     watched.record_saved(replace(watched.get(task), file="wan27/a.mp4"))
     check(task)
-    check_adopted = adopt(watched, "foreign")
-    check(check_adopted)
+    foreign = adopt(watched, "foreign")
+    check(foreign)
     watched.withdraw(task, "not an intent")
     check()
     watched.close()
