@@ -67,7 +67,7 @@ def report(run: Run) -> list[str]:
     played = play(mp4)
     with Image.open(first) as picture:
         frame = np.asarray(picture.convert("RGB"), dtype=np.float32) / np.float32(255)
-    likeness = psnr(frame, scaled(example.source_picture(), frame))
+    likeness = psnr(frame, scaled(example.source_image(), frame))
     wanted = round(asked["duration"] * played.fps)
 
     print(f"{'mp4':<16}{mp4}")

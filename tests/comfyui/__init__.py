@@ -1,1 +1,1 @@
-"""End to end: the pack inside a real ComfyUI, against a sandbox of the tests' own."""
+"""End to end: the pack in a real ComfyUI, with a fake service."""

@@ -1,4 +1,4 @@
-"""The example workflow, and the files that it names.
+"""The example workflow and the files that it names.
 
 first_frame_with_audio.api.json is what the frontend makes of the example when it queues it; a browser test proves it.
 """
@@ -17,10 +17,10 @@ from tests.media_files import melody, photo, png, wav
 WORKFLOW = REPO / "example_workflows" / "first_frame_with_audio.json"
 API_TWIN = Path(__file__).with_name("first_frame_with_audio.api.json")
 
-#: Every ComfyUI has a picture of this name; under test it is ours, with more detail to get wrong.
-PICTURE = "example.png"
-SOUND = "wan27_example.wav"
-SOUND_SECONDS = 5.0
+IMAGE = "example.png"
+"""Every ComfyUI has an image of this name; in the tests it is `photo`, which has more detail to get wrong."""
+AUDIO = "wan27_example.wav"
+AUDIO_SECONDS = 5.0
 
 
 def prompt() -> Prompt:
@@ -29,7 +29,7 @@ def prompt() -> Prompt:
 
 
 def node_of(class_type: str, **inputs: Any) -> str:
-    """The id of the one node of a type, and with these inputs where there are several of the type."""
+    """Return the id of the only node of a type, or of the only one that has these inputs."""
     (found,) = [
         node
         for node, entry in prompt().items()
@@ -42,10 +42,10 @@ def _plain(inputs: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in inputs.items()}
 
 
-def source_picture() -> Image.Image:
+def source_image() -> Image.Image:
     return photo(1280, 960)
 
 
 def upload_inputs(comfy: ComfyUI) -> None:
-    comfy.upload(PICTURE, png(source_picture()))
-    comfy.upload(SOUND, wav(melody(SOUND_SECONDS)))
+    comfy.upload(IMAGE, png(source_image()))
+    comfy.upload(AUDIO, wav(melody(AUDIO_SECONDS)))

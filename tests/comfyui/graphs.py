@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from tests.host.comfy import Graph, Run
 from tests.service import Service
 
-#: Short and small: what is tested is the way, and rendering is most of the time.
 SECONDS = 2
 SMALL: dict[str, Any] = {"resolution": "720P", "duration": SECONDS}
+"""Short and small, because rendering takes most of the time."""
 
 DEFAULTS: dict[str, Any] = {
     "prompt": "",
@@ -49,7 +49,11 @@ def pair(graph: Graph, **inputs: Any) -> Pair:
 
 
 def upload_image(graph: Graph, image: Any, *, on_limit: str = "fit") -> str:
-    """`image`: the name of a file in the input folder, or a link."""
+    """Add Upload Image.
+
+    Args:
+        image: The name of a file in the input folder, or a link.
+    """
     if isinstance(image, str):
         image = (graph.add("LoadImage", image=image), 0)
     return graph.add("Wan27UploadImage", image=image, on_limit=on_limit, format="auto")
@@ -67,7 +71,7 @@ def upload_video(graph: Graph, name: str, *, on_limit: str = "fit") -> str:
 
 @dataclass(frozen=True)
 class Decode:
-    """A Decode node, and nodes that keep what it gives out; `of` reads that after a run."""
+    """A Decode node, and the TestKeep nodes that keep its outputs."""
 
     node: str
     first: str
@@ -91,7 +95,7 @@ def keep(graph: Graph, link: tuple[str, int]) -> str:
 
 
 def kept(run: Run, node: str) -> list[Any]:
-    """What went into a TestKeep node: a list, of one for each item; tensors as arrays."""
+    """Return what a TestKeep node was given: a list with one entry for each item; tensors as arrays."""
     return [_loaded(value) for value in run.outputs[node]["kept"]]
 
 
@@ -105,6 +109,6 @@ def _loaded(value: Any) -> Any:
 
 
 def overlapped(service: Service, task_ids: list[str]) -> bool:
-    """Whether every one of these tasks was submitted before any of them was done, by the service's own clock."""
+    """Return whether all of these tasks were submitted before any of them was done, by the service's own clock."""
     times = [service.task(task_id)["extra"]["debug_info"] for task_id in task_ids]
     return max(int(t["submit_time_ms"]) for t in times) < min(int(t["complete_time_ms"]) for t in times)

@@ -1,4 +1,4 @@
-"""The moments at which the node TestKillAt can end ComfyUI, as in its own table, which only ComfyUI can import."""
+"""The moments at which the node TestKillAt can kill ComfyUI, as in its own table, which only ComfyUI can import."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ POINTS = (
     "saved",
 )
 IN_DOUBT = frozenset({"after the mark", "answered", "accepted"})
-"""Where nobody can know whether the request arrived."""
+"""The moments after which it is unknown whether the request arrived."""

@@ -1,7 +1,7 @@
-"""The nodes as other people's workflows know them.
+"""The nodes as shared workflows know them.
 
-`python3 -m tests.host python -m tests.comfyui.snapshot` writes the snapshot anew. An id, a socket or a combo value that
-has landed never changes and never goes: workflows that people share would break. Adding is fine.
+`python3 -m tests.host python -m tests.comfyui.snapshot` writes the snapshot. An id, a socket or a combo value that
+has landed never changes and is never removed, because shared workflows would break. Adding is fine.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 from tests.host.comfy import ComfyUI
 
 FILE = Path(__file__).with_name("object_info.json")
-#: Texts may be improved any time.
 _FREE = {"tooltip", "placeholder"}
+"""Texts, which may be improved at any time."""
 
 
 def take(object_info: dict[str, Any]) -> str:
-    """Ids, sockets, types, combo values, defaults, limits and their order, as JSON."""
+    """Return ids, sockets, types, combo values, defaults, limits and their order as JSON."""
     nodes = {name: node(info) for name, info in sorted(object_info.items()) if name.startswith("Wan27")}
     return json.dumps(nodes, indent=2, ensure_ascii=False) + "\n"
 

@@ -1,4 +1,4 @@
-"""What cannot work is refused on its node, with the value and the limit, and nothing is sent."""
+"""Bad inputs are refused on their node, with the value and the limit, and nothing is sent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REFUSED_AT_ONCE: dict[str, tuple[dict[str, Any], list[str]]] = {
     "audio with a clip": ({"first_clip_url": CLIP, "driving_audio_url": AUDIO}, ["driving_audio_url"]),
     "audio alone": ({"driving_audio_url": AUDIO}, ["image_url", "driving_audio_url"]),
     "last frame alone": ({"last_frame_url": IMAGE}, ["image_url", "last_frame_url"]),
-    "no URL": ({"image_url": "holiday picture.png"}, ["image_url", "holiday picture.png"]),
+    "no URL": ({"image_url": "holiday photo.png"}, ["image_url", "holiday photo.png"]),
     "a URL of another kind": ({"image_url": "file:///etc/passwd"}, ["image_url", "file:///etc/passwd", "http"]),
     "prompt too long": ({"image_url": IMAGE, "prompt": "x" * 5001}, ["prompt", "5001", "5000"]),
     "negative prompt too long": ({"image_url": IMAGE, "negative_prompt": "x" * 501}, ["negative_prompt", "501", "500"]),
@@ -96,7 +96,7 @@ def test_upload_image_refuses_what_cannot_be_sent(case: str, comfy: ComfyUI, ser
 
 
 def test_upload_video_refuses_a_file_without_video(comfy: ComfyUI, service: Service) -> None:
-    name = comfy.upload("sound-only.mp4", audio_mp4_bytes(3))
+    name = comfy.upload("audio-only.mp4", audio_mp4_bytes(3))
     graph = Graph()
     upload = upload_video(graph, name)
     pair(graph, first_clip_url=(upload, 0), resolution="720P", duration=5)
@@ -110,7 +110,7 @@ def test_upload_video_refuses_a_file_without_video(comfy: ComfyUI, service: Serv
 
 
 def test_decode_refuses_a_file_without_video(comfy: ComfyUI) -> None:
-    name = comfy.upload("sound-only.mp4", audio_mp4_bytes(3))
+    name = comfy.upload("audio-only.mp4", audio_mp4_bytes(3))
     graph = Graph()
     video = graph.add("LoadVideo", file=name)
     node = graph.add(

@@ -1,4 +1,4 @@
-"""The budget holds: when the prompt is queued where that is certain, before the first POST of a batch otherwise."""
+"""The budget holds: when the prompt is queued if the costs are certain then, else before the first POST of a batch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FROM_FILE = {"WAN27_BUDGET_PER_RUN_USD": "", "WAN27_BUDGET_PER_DAY_USD": ""}
 
 @pytest.fixture
 def thrifty(start_comfy: ComfyFactory, service: Service) -> ComfyUI:
-    """A ComfyUI whose budget stands in config.toml."""
+    """A ComfyUI whose budget is in config.toml."""
     return start_comfy(env={**connected(service), **FROM_FILE})
 
 
@@ -35,18 +35,18 @@ def graph_of(comfy: ComfyUI, *, seeds: list[int], duration: int = 2) -> tuple[Gr
 
 
 def test_budget_holds_from_queueing_to_the_last_cent(thrifty: ComfyUI, service: Service) -> None:
-    """One ComfyUI for the whole story: each step builds on what was spent before."""
-    # Three videos of 2 s at $0.10 are $0.60: certain when queued, so nothing is even uploaded.
+    """Spend a budget in one ComfyUI; each step builds on what was spent before."""
+    # Three videos of 2 s at $0.10 cost $0.60, which is certain when queued: nothing is even uploaded.
     allow(thrifty, run=0.50, day=10)
     graph, _ = graph_of(thrifty, seeds=[1, 2, 3])
     with pytest.raises(RejectedError) as refusal:
         thrifty.queue(graph)
     assert all(word in str(refusal.value) for word in ("$0.60", "$0.50", "per_run_usd", "config.toml"))
 
-    # The same through a link is certain only when it runs: refused whole, before the first of the batch is sent.
+    # The size of a batch shows only when it runs: it is refused before the first request is sent.
     batch = Graph()
-    pictures = [batch.add("LoadImage", image=thrifty.upload(f"b{n}.png", png(photo(320, 320, seed=n)))) for n in (1, 2)]
-    together = batch.add("ImageBatch", image1=(pictures[0], 0), image2=(pictures[1], 0))
+    images = [batch.add("LoadImage", image=thrifty.upload(f"b{n}.png", png(photo(320, 320, seed=n)))) for n in (1, 2)]
+    together = batch.add("ImageBatch", image1=(images[0], 0), image2=(images[1], 0))
     urls = batch.add("Wan27UploadImage", image=(together, 0), on_limit="fit", format="auto")
     node = pair(batch, image_url=(urls, 0), resolution="720P", duration=3).submit
     run = thrifty.run(batch)
@@ -55,23 +55,23 @@ def test_budget_holds_from_queueing_to_the_last_cent(thrifty: ComfyUI, service: 
     assert "$0.60" in run.error.message
     assert service.posts() == []
 
-    # A raised limit counts at once, without a restart.
+    # A raised limit applies at once, without a restart.
     allow(thrifty, run=0.60, day=0.60)
     assert thrifty.run(graph).error is None
     assert len(service.posts()) == 3
 
-    # The day is used up now: something new is refused when queued ...
+    # Now the day's budget is used up. A new request is refused when queued …
     more, _ = graph_of(thrifty, seeds=[4])
     with pytest.raises(RejectedError) as refusal:
         thrifty.queue(more)
     assert all(word in str(refusal.value) for word in ("$0.60", "per_day_usd"))
 
-    # ... and what is paid for is collected all the same, even by a ComfyUI that has forgotten its outputs.
+    # … and videos that were already submitted are still collected, even by a ComfyUI that has forgotten its outputs.
     thrifty.restart()
     assert thrifty.run(graph).error is None
     assert len(service.posts()) == 3
 
-    # What does not run is not counted: two that nobody waits for, and a twin that shares its task.
+    # Nodes that do not run are not counted (two without an output node), nor is a second one that shares a task.
     allow(thrifty, run=0.50, day=0.80)
     graph, _ = graph_of(thrifty, seeds=[5, 5])
     for seed in (6, 7):

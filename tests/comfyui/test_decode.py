@@ -1,4 +1,4 @@
-"""Decode Video in a real ComfyUI: only what is linked is decoded, and the cache never gives out less than that."""
+"""Decode Video in a real ComfyUI: only linked outputs are decoded, and the cache never returns less than that."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DECODE = {"start_time": 0.0, "duration": 0.0, "every_nth": 1, "max_frames": 0, "
 
 
 def graph_of(file: str, *outputs: int, **inputs: Any) -> tuple[Graph, str, dict[int, str]]:
-    """A graph whose Decode node has these outputs linked, in this order; ids are the same from graph to graph."""
+    """Return a graph whose Decode node has these outputs linked, in this order; ids are the same in every graph."""
     graph = Graph()
     video = graph.add("LoadVideo", file=file)
     node = graph.add("Wan27DecodeVideo", video=(video, 0), **{**DECODE, **inputs})
@@ -74,7 +74,7 @@ def test_decode_of_a_broken_file_is_an_error_on_the_node(comfy: ComfyUI, tmp_pat
 
 
 def test_decode_is_interrupted(comfy: ComfyUI, tmp_path: Path, measured: Measured) -> None:
-    """A long clip of which one frame in a hundred is kept, so that it is the decoding that takes its time."""
+    """Decode a long clip but keep one frame in a hundred, so that decoding takes most of the time."""
     second = write(tmp_path / "second.mp4", Clip(size=(640, 480), frames=30, fps=30, audio=None))
     path = repeated(tmp_path / "long.mp4", second, 150)
     graph, node, ends = graph_of(comfy.upload("long.mp4", path.read_bytes()), 0, every_nth=100)

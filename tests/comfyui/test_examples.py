@@ -24,7 +24,7 @@ def inputs(shared_comfy: ComfyUI) -> None:
 
 
 def quick(name: str) -> Prompt:
-    """The prompt of an example, its videos as short as may be."""
+    """Return the prompt of an example with its videos as short as possible."""
     prompt = workflows.sheets()[name].prompt()
     for entry in _of(prompt, "Wan27ImageToVideo").values():
         entry["inputs"]["duration"] = SECONDS + (CLIP_SECONDS if entry["inputs"]["first_clip_url"] else 0)

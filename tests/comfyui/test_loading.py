@@ -1,4 +1,4 @@
-"""What the pack costs everybody who has it installed, whether they use it or not."""
+"""What the pack costs when it is installed, whether it is used or not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.service import Service
 
 def test_pack_loads_quickly(comfy: ComfyUI, measured: Measured) -> None:
     found = re.search(rf"^ *([0-9.]+) seconds(.*): .*/{re.escape(PACK)}$", comfy.log, re.MULTILINE)
-    assert found, "ComfyUI told no import time"
+    assert found, "ComfyUI printed no import time"
     measured(f"import time of the pack as ComfyUI prints it: {found[1]} s")
     assert found[2] == "", "IMPORT FAILED"
     assert float(found[1]) < 0.5

@@ -1,4 +1,4 @@
-"""What was paid for is never lost and never paid for twice: the table of faults, in a real ComfyUI against the sandbox.
+"""A task that was submitted is never lost and never paid for twice, whatever fails, in a real ComfyUI.
 
 Every count of POSTs comes from the service.
 """
@@ -35,7 +35,7 @@ def shop_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, shop_service: Service) -> Iterator[ComfyUI]:
-    """A ComfyUI that may be killed: not the one that other tests share."""
+    """A ComfyUI that may be killed, not the one that other tests share."""
     base = tmp_path_factory.mktemp("money")
     with ComfyUI(base, env=connected(shop_service), custom_nodes=[HELPERS, MONEY_NODES]) as comfy:
         yield comfy
@@ -59,7 +59,7 @@ def graph_of(comfy: ComfyUI, seed: int, **inputs: Any) -> tuple[Graph, Pair]:
 
 
 def served(service: Service, task_id: str) -> str:
-    """The hash of what the service has for a task."""
+    """Return the hash of the service's video of a task."""
     url = service.task(task_id)["videos"][0]["video_url"]
     return hashlib.sha256(httpx.get(url, trust_env=False).content).hexdigest()
 
@@ -70,7 +70,7 @@ def info_of(run: Run, made: Pair) -> Path:
 
 
 def check_collected(run: Run, made: Pair, service: Service) -> None:
-    """One POST was accepted, and the run brought its video, whole."""
+    """Check that one POST was sent and accepted, and that the run has its complete video."""
     [task_id] = service.accepted()
     assert hashlib.sha256(info_of(run, made).read_bytes()).hexdigest() == served(service, task_id)
     assert len(service.posts()) == 1
@@ -113,7 +113,7 @@ def test_server_error_on_the_post_is_in_doubt(shop: ComfyUI, bank: Service) -> N
 
 def test_refused_connection_is_tried_until_one_is_accepted(shop: ComfyUI, bank: Service, measured: Measured) -> None:
     warm, _ = graph_of(shop, seed=1)
-    shop.run(warm)  # the picture is uploaded now
+    shop.run(warm)  # uploads the image
     bank.reset()
     before = shop.log.count("a request was not accepted")
     bank.stop()
@@ -194,7 +194,7 @@ def test_ctrl_c_while_waiting_leaves_the_task_to_collect(shop: ComfyUI, bank: Se
     assert shop.stop() != -signal.SIGKILL  # what stop() does to a ComfyUI that hangs
     measured(f"Ctrl-C while waiting: ComfyUI ended after {time.monotonic() - began:.1f} s")
     shop.start()
-    until(lambda: len(list((shop.output / "wan27").glob("*.mp4"))) > before, "the video, with nobody waiting")
+    until(lambda: len(list((shop.output / "wan27").glob("*.mp4"))) > before, "the video, although no node waits")
     check_collected(shop.run(graph), made, bank)
 
 
@@ -202,7 +202,7 @@ def test_ctrl_c_while_waiting_leaves_the_task_to_collect(shop: ComfyUI, bank: Se
 
 
 def kill_at(comfy: ComfyUI, service: Service, moment: str, graph: Graph, made: Pair) -> None:
-    """Queue a graph and have ComfyUI killed at a moment; it is dead afterwards."""
+    """Queue a graph and kill ComfyUI at a moment."""
     if moment in POINTS:
         (comfy.base / "kill-at").write_text(moment)
         comfy.queue(graph)
@@ -210,7 +210,7 @@ def kill_at(comfy: ComfyUI, service: Service, moment: str, graph: Graph, made: P
         comfy.process.wait(120)
     elif moment.startswith("after "):
         comfy.queue(graph)
-        time.sleep(float(moment.split()[1]))  # the moment itself: nothing is waited for
+        time.sleep(float(moment.split()[1]))  # the moment itself; this does not wait for a condition
     else:
         kind = {
             "accepted": {"at": "submit", "kind": "slow", "seconds": 3},
@@ -229,7 +229,7 @@ def kill_at(comfy: ComfyUI, service: Service, moment: str, graph: Graph, made: P
 
 
 def kill_and_collect(comfy: ComfyUI, service: Service, moment: str, seed: int) -> str:
-    """Kill at a moment, start again, queue the same graph; says what came of it."""
+    """Kill ComfyUI at a moment, start it again, queue the same graph, and describe the result."""
     service.reset()
     graph, made = graph_of(comfy, seed)
     kill_at(comfy, service, moment, graph, made)
@@ -322,7 +322,7 @@ def test_batch_of_a_hundred_tasks_with_faults(shop: ComfyUI, bank: Service, meas
 
 
 def peak_mb(comfy: ComfyUI) -> int:
-    """Of the process, 0 where the system does not tell."""
+    """Return the peak memory of the process; 0 if the system does not report it."""
     assert comfy.process is not None
     status = Path(f"/proc/{comfy.process.pid}/status")
     if not status.exists():

@@ -1,7 +1,8 @@
-"""Names, options and texts of the nodes as ComfyUI serves them: English is the nodes' own, Chinese has all of it."""
+"""Names, options and texts of the nodes as ComfyUI serves them: English is that of the nodes, Chinese is complete."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 
 from tests.examples.english import node_defs
 from tests.host.comfy import ComfyUI
+
+_NUMBER = re.compile(r"\d+")
 
 
 def texts(entry: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -53,3 +56,33 @@ def test_help_pages_are_served(comfy: ComfyUI, english: dict[str, str]) -> None:
         for language in ("en", "zh"):
             page = comfy.request("GET", f"/extensions/wan27-video/docs/{node}/{language}.md").raise_for_status()
             assert page.text.startswith("# Wan 2.7 "), node
+
+
+def _numbers(text: str) -> list[str]:
+    return sorted(_NUMBER.findall(text.replace("Wan 2.7", "")))
+
+
+def _texts(info: dict[str, Any], told: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield (name, English, Chinese) of every text of a node."""
+    yield "display_name", info["display_name"], told["display_name"]
+    yield "description", info["description"], told["description"]
+    inputs = {name: spec for kind in ("required", "optional") for name, spec in info["input"].get(kind, {}).items()}
+    assert set(told["inputs"]) == set(inputs)
+    for name, spec in inputs.items():
+        yield name, spec[1]["tooltip"], told["inputs"][name]["tooltip"]
+    assert len(told["outputs"]) == len(info["output"])
+    for index, tooltip in enumerate(info["output_tooltips"]):
+        yield f"output {index}", tooltip, told["outputs"][str(index)]["tooltip"]
+
+
+def test_chinese_texts_have_the_same_numbers(comfy: ComfyUI) -> None:
+    chinese = comfy.get_json("/i18n")["zh"]["nodeDefs"]
+    nodes = {name: info for name, info in comfy.get_json("/object_info").items() if name.startswith("Wan27")}
+
+    assert {name for name in chinese if name.startswith("Wan27")} == set(nodes)
+    for name, info in nodes.items():
+        for name_of_text, english, text in _texts(info, chinese[name]):
+            assert re.search(r"[\u4e00-\u9fff]", text), f"{name} {name_of_text}"
+            assert _numbers(text) == _numbers(english), f"{name} {name_of_text}: {text}"
+            # These have a meaning in the frontend's translations.
+            assert not set("{}|@") & set(text), f"{name} {name_of_text}"

@@ -1,4 +1,4 @@
-"""Queueing the same graph again: what went stale is made or fetched again, and nothing else is."""
+"""Queueing the same graph again: what is stale is created or fetched again, and nothing else."""
 
 from __future__ import annotations
 

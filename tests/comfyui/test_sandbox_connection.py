@@ -1,4 +1,4 @@
-"""Without a key, the example runs as it is, offline, for free, and says where it ran."""
+"""Without a key, the example runs unchanged, offline and for free, and says that it ran in the sandbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where media go, in a real ComfyUI: the route that gives files out, and that no storage tells its secrets."""
+"""Storages in a real ComfyUI: the route that serves files, and no storage leaks its secrets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Configured:
         self.put_before: list[StoredUrl] = []
 
     def put(self, hours: float) -> StoredUrl:
-        """What another process puts, such as the ComfyUI that ran here before."""
+        """Store a file as another process does, such as the ComfyUI that ran here before."""
         storage = ComfyStorage({"public_url": self.comfy.url, "expires_hours": hours}, self.user)
         return asyncio.run(storage.put(media_file(self.comfy.base, "before.png", BEFORE)))
 
@@ -57,7 +57,7 @@ class Configured:
         self.configure("comfyui", public_url=self.comfy.url, **values)
 
     def run(self, *, submit: bool = False) -> tuple[Run, Graph, str]:
-        """A new picture through Upload Image, and on to a video. Returns the node that keeps the URL as well."""
+        """Upload a new image and, with `submit`, make a video of it; return also the node that keeps the URL."""
         self._made += 1
         graph = Graph()
         image = self.comfy.upload("given.png", png(photo(320, 320, seed=1000 + self._made)))
@@ -120,7 +120,7 @@ def test_route_answers_with_type_length_and_ranges(configured: Configured) -> No
         assert answer.headers["content-type"] == "image/png"
         assert answer.headers["content-length"] == str(size)
         assert answer.headers["accept-ranges"] == "bytes"
-        # ComfyUI would let every proxy keep a picture for a day, past its end.
+        # By default ComfyUI lets every proxy keep an image for a day, even after its URL has expired.
         assert "no-store" in answer.headers["cache-control"] and "no-transform" in answer.headers["cache-control"]
         assert answer.headers["x-content-type-options"] == "nosniff"
     assert fetch(url, "HEAD").content == b""
@@ -152,14 +152,14 @@ def test_route_serves_audio_with_its_own_type(configured: Configured) -> None:
 
 
 def test_route_serves_nothing_else(configured: Configured) -> None:
-    """Traversal, guesses, the folder itself, other files in it, links, and what has ended: all the same 404."""
+    """Answer 404 to traversal, guesses, the folder itself, other files in it, links, and expired URLs."""
     configured.give_out()
     url = configured.url()
     name, folder = url.rpartition("/")[2], configured.user / FOLDER
     end, rest = name.split("-")
     ended = f"{int(time.time()) - 1}-{rest}"
-    (folder / ended).write_bytes(b"was here")
-    (folder / "notes.txt").write_text("of somebody else")
+    (folder / ended).write_bytes(b"expired content")
+    (folder / "notes.txt").write_text("private notes")
     (folder / f"{end}-{'a' * 48}.png").symlink_to(configured.user / "config.toml")
     paths = [
         ended,
@@ -188,12 +188,12 @@ def test_route_serves_nothing_else(configured: Configured) -> None:
     answers |= {f"/api {path}": _raw_get(configured.comfy.port, f"/api{ROUTE}{path}") for path in paths}
     assert {path: status for path, (status, _) in answers.items() if status != 404} == {}
     for _, body in answers.values():
-        assert b"was here" not in body and b"somebody" not in body and KEY.encode() not in body
+        assert b"expired content" not in body and b"private" not in body and KEY.encode() not in body
     assert _raw_get(configured.comfy.port, f"{ROUTE}{name}")[0] == 200
 
 
 def _raw_get(port: int, path: str) -> tuple[int, bytes]:
-    """A GET whose path no client library has tidied up."""
+    """GET a path that no client library has normalised."""
     from http.client import HTTPConnection
 
     connection = HTTPConnection("127.0.0.1", port, timeout=30)
@@ -213,7 +213,7 @@ def test_url_expires(configured: Configured) -> None:
 
 
 def test_url_survives_a_restart(configured: Configured) -> None:
-    """A file that was put before ComfyUI started is given out, and one that ended meanwhile is gone."""
+    """A file that was stored before ComfyUI started is served, and one that has expired is deleted."""
     live, ended = configured.put_before
     assert fetch(live.url).content == BEFORE
     assert fetch(ended.url).status_code == 404
@@ -235,7 +235,7 @@ def test_check_command_finds_comfyui_from_outside(configured: Configured) -> Non
 
 
 def test_unconfigured_storage_stops_uploads_only(configured: Configured) -> None:
-    """Only uploads need it: the error is theirs, and it names the setting."""
+    """Only uploads need it: their error names the setting."""
     configured.configure("s3", endpoint="https://s3.invalid")
     run, _, _ = configured.run()
     assert run.error and "bucket under [storage.s3] (or WAN27_STORAGE_S3_BUCKET)" in run.error.message
@@ -247,7 +247,7 @@ def test_unconfigured_storage_stops_uploads_only(configured: Configured) -> None
 
 
 def test_upload_is_interrupted(configured: Configured) -> None:
-    """The server takes the connection and never says a word. The next prompt goes on as if nothing had been."""
+    """The server accepts the connection and never answers. The next prompt runs normally."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/up"
         configured.configure("http", method="POST", url=url, response="text")
@@ -270,7 +270,7 @@ NOT_FETCHED = {"at": "task", "kind": "fail", "reason": "InvalidParameter.DataIns
 def test_inline_image_that_the_service_refuses_names_the_other_storages(
     fault: dict[str, Any], configured: Configured, service: Service
 ) -> None:
-    """The error says what happened and which storages there are; the upload said before what it does."""
+    """The error says what happened and which storages exist; the upload said before that it sends the image inline."""
     configured.configure("auto")
     service.faults(fault)
     run, graph, _ = configured.run(submit=True)
@@ -282,7 +282,7 @@ def test_inline_image_that_the_service_refuses_names_the_other_storages(
 
 
 def test_secrets_of_a_storage_appear_nowhere(configured: Configured, tmp_path: Path) -> None:
-    """Good and bad uploads through http and s3; then every file ComfyUI wrote and every answer it gives is searched."""
+    """Upload through http and s3 with good and bad settings, then search every file and answer of ComfyUI."""
     echo = web.Response(status=500, text=f"you sent {UPLOAD_KEY} and {TOKEN}")
     errors, runs = [], []
     secrets = [UPLOAD_KEY, TOKEN, WRONG, S3_SECRET, KEY]

@@ -1,4 +1,4 @@
-"""The three upload nodes in a real ComfyUI: what is stored is what the service takes, and the host stays responsive."""
+"""The three upload nodes in a real ComfyUI: they store what the service accepts, and ComfyUI stays responsive."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_server_answers_while_a_batch_of_4k_images_is_encoded(comfy: ComfyUI, me
 
     assert len(kept(done, urls)) == 8
     measured(
-        f"/system_stats: {idle * 1000:.1f} ms idle; slowest of {len(busy)} while 8 pictures of 4K are uploaded: "
+        f"/system_stats: {idle * 1000:.1f} ms idle; slowest of {len(busy)} while 8 images of 4K are uploaded: "
         f"{max(busy) / idle:.1f} times that"
     )
 

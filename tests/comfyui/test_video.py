@@ -1,4 +1,4 @@
-"""From pictures, sounds and clips to decoded frames, all the way through ComfyUI."""
+"""From images, audio and clips to decoded frames, all the way through ComfyUI."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FRAMES = SECONDS * FPS
 
 
 def test_first_frame_becomes_a_video(comfy: ComfyUI, service: Service) -> None:
-    service.faults({"at": "task", "kind": "slow", "seconds": 2})  # there is a way for the bar to go
+    service.faults({"at": "task", "kind": "slow", "seconds": 2})  # long enough for progress to show
     source = photo(750, 1000, seed=1)
     graph = Graph()
     image = upload_image(graph, comfy.upload("portrait.png", png(source)))
@@ -47,7 +47,7 @@ def test_first_frame_becomes_a_video(comfy: ComfyUI, service: Service) -> None:
     info = keep(graph, (made.wait, 2))
     parts = graph.add("GetVideoComponents", video=(made.wait, 0))
     core_last = keep(graph, (graph.add("ImageFromBatch", image=(parts, 0), batch_index=FRAMES - 1, length=1), 0))
-    core_sound, core_fps = keep(graph, (parts, 1)), keep(graph, (parts, 2))
+    core_audio, core_fps = keep(graph, (parts, 1)), keep(graph, (parts, 2))
 
     run = comfy.run(graph)
 
@@ -64,12 +64,12 @@ def test_first_frame_becomes_a_video(comfy: ComfyUI, service: Service) -> None:
     assert _packets(run.files(saved)[0]) == _packets(video), "SaveVideo did not encode the video again"
     assert json.loads(kept(run, info)[0])["seed"] == 11
 
-    # A core node is given what Decode Video gives. Core's own reader would leave the encoder's padding on the sound.
+    # Core nodes get the same as Decode Video outputs. Core's own reader would keep the encoder's padding in the audio.
     assert np.array_equal(kept(run, core_last)[0], kept(run, decoded.last)[0])
     assert np.array_equal(kept(run, core_last)[0][0], _last(video))
-    assert kept(run, core_sound)[0]["waveform"].shape == audio["waveform"].shape
+    assert kept(run, core_audio)[0]["waveform"].shape == audio["waveform"].shape
     assert audio["waveform"].shape[-1] < _decoded_samples(video)
-    assert np.array_equal(kept(run, core_sound)[0]["waveform"], audio["waveform"])
+    assert np.array_equal(kept(run, core_audio)[0]["waveform"], audio["waveform"])
     assert kept(run, core_fps) == [FPS]
 
     (post,) = service.posts()
@@ -109,11 +109,11 @@ def _decoded_samples(path: Path) -> int:
 
 def test_first_and_last_frame_with_audio(comfy: ComfyUI, service: Service) -> None:
     start, end = photo(960, 640, seed=2), photo(960, 640, seed=3)
-    sound = melody(2.5)
+    tune = melody(2.5)
     graph = Graph()
     first = upload_image(graph, comfy.upload("start.png", png(start)))
     last = upload_image(graph, comfy.upload("end.png", png(end)))
-    audio = upload_audio(graph, comfy.upload("tune.wav", wav(sound)))
+    audio = upload_audio(graph, comfy.upload("tune.wav", wav(tune)))
     made = pair(graph, image_url=(first, 0), last_frame_url=(last, 0), driving_audio_url=(audio, 0), seed=12, **SMALL)
     decoded = decode(graph, (made.wait, 0))
 
@@ -125,14 +125,14 @@ def test_first_and_last_frame_with_audio(comfy: ComfyUI, service: Service) -> No
     assert kept(run, decoded.count) == [FRAMES]
     (given,) = kept(run, decoded.audio)
     assert given["sample_rate"] == 48_000
-    assert _same_sound(given["waveform"][0], sound, 48_000 * SECONDS)
+    assert _same_audio(given["waveform"][0], tune, 48_000 * SECONDS)
     (post,) = service.posts()
     assert set(post["body"]) >= {"image_url", "last_frame_url", "driving_audio_url"}
 
 
-def _same_sound(one: np.ndarray, other: np.ndarray, samples: int) -> bool:
-    """Whether two sounds are the same but for what a lossy codec does to them."""
-    a, b = (sound[:, 4800 : samples - 4800].mean(axis=0) for sound in (one, other))
+def _same_audio(one: np.ndarray, other: np.ndarray, samples: int) -> bool:
+    """Return whether two waveforms are the same except for what a lossy codec does to them."""
+    a, b = (waveform[:, 4800 : samples - 4800].mean(axis=0) for waveform in (one, other))
     return float(np.corrcoef(a, b)[0, 1]) > 0.95
 
 
@@ -206,7 +206,7 @@ def test_pairs_run_at_the_same_time(comfy: ComfyUI, service: Service, measured: 
 
 
 class VideoFromFile:
-    """As that of cores newer than the one of these tests, which have Video Slice: a slice is literally one of these."""
+    """Core's class as newer cores have it; the result of their Video Slice is exactly of this class."""
 
     def __init__(self, file: Any, *, start_time: float = 0, duration: float = 0, crop: Any = None) -> None:
         self.__file, self.__crop = file, crop
@@ -234,7 +234,7 @@ class VideoFromFile:
 
 @pytest.fixture
 def newer_core(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """nodes/comfy/file_video.py on top of such a core."""
+    """nodes/comfy/file_video.py, imported on top of such a core."""
     core = ModuleType("comfy_api.latest")
     core.InputImpl = SimpleNamespace(VideoFromFile=VideoFromFile)  # type: ignore[attr-defined]
     core.Types = SimpleNamespace(VideoComponents=SimpleNamespace)  # type: ignore[attr-defined]

@@ -1,6 +1,6 @@
 """python3 -m tests.host [--browser] COMMAND…: set up what is missing, then run COMMAND in it.
 
-Everything lies in ${XDG_CACHE_HOME:-~/.cache}/wan27-video. COMFYUI_DIR (and COMFYUI_PYTHON) name a ComfyUI of your own
+Everything is in ${XDG_CACHE_HOME:-~/.cache}/wan27-video. COMFYUI_DIR (and COMFYUI_PYTHON) name a ComfyUI of your own
 to use instead; nothing is installed into it.
 """
 
@@ -11,7 +11,7 @@ import sys
 
 
 def main() -> int:  # noqa: RET503  (it ends by becoming the command)
-    if sys.version_info < (3, 10):  # noqa: UP036  (whoever starts this with an older one has to be told)
+    if sys.version_info < (3, 10):  # noqa: UP036  (the error has to reach users of an older one)
         print("[host] Python 3.10 or newer is needed: make PYTHON=python3.11 …", file=sys.stderr)
         return 2
     from .cache import SetupError
@@ -38,5 +38,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        print("[host] interrupted; what was not finished will be built anew", file=sys.stderr)
+        print("[host] interrupted; what was not finished will be built again", file=sys.stderr)
         sys.exit(130)

@@ -25,7 +25,7 @@ def cache_root() -> Path:
 
 
 def say(text: str) -> None:
-    """Progress goes to stderr: stdout belongs to the command that is run in the host."""
+    """Print progress to stderr: stdout belongs to the command that runs in the host."""
     print(f"[host] {text}", file=sys.stderr, flush=True)
 
 
@@ -35,9 +35,9 @@ class Cache:
         self.log = root / "setup.log"
 
     def ensure(self, name: str, recipe: object, what: str, build: Callable[[Path], None]) -> Path:
-        """The folder `name` built from `recipe`, built now if it is not there.
+        """Return the folder `name` built from `recipe`; build it if it does not exist.
 
-        It is built under another name and renamed when whole, so whatever stands under its own name is finished.
+        It is built under another name and renamed at the end, so a folder with its own name is complete.
         """
         key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
         final = self.root / f"{name}-{key}"
@@ -59,7 +59,7 @@ class Cache:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """One set-up at a time for each cache. The lock goes with the process, however that ends."""
+        """Allow one set-up at a time for each cache. The lock ends with the process, however that ends."""
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root / "lock").open("w") as file:
             try:
@@ -70,7 +70,7 @@ class Cache:
             yield
 
     def run(self, command: Sequence[str | Path], *, hint: str = "", env: dict[str, str] | None = None) -> None:
-        """Run a step of a set-up, its output in the log file."""
+        """Run a step of a set-up and write its output to the log file."""
         words = [str(word) for word in command]
         with self.log.open("a", encoding="utf-8") as log:
             log.write(f"\n$ {' '.join(words)}\n")
@@ -84,12 +84,12 @@ class Cache:
                 log.seek(start)
                 tail = log.read()[-2000:].splitlines()[-15:]
             raise SetupError(
-                f"`{' '.join(words)}` ended with {done}. {hint}\n" + "\n".join(tail) + f"\nAll of it: {self.log}"
+                f"`{' '.join(words)}` ended with {done}. {hint}\n" + "\n".join(tail) + f"\nFull log: {self.log}"
             )
 
 
 def _point_scripts_at(building: Path, final: Path) -> None:
-    """A venv's scripts name the interpreter by its full path, which the rename changes."""
+    """Replace the interpreter's full path in a venv's scripts, which the rename changes."""
     old, new = str(building).encode(), str(final).encode()
     scripts = building / "bin"
     for script in scripts.iterdir() if scripts.is_dir() else ():

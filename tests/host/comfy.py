@@ -1,12 +1,14 @@
-"""A real ComfyUI as a subprocess, and what a client of it does: upload, queue, watch, interrupt.
+"""A real ComfyUI as a subprocess, and what its clients do: upload, queue, watch, interrupt.
 
-Waiting means asking again until something is so, with a deadline; nothing waits for a time to pass.
+Waiting means asking again until a condition holds, with a deadline; nothing waits for a fixed time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -36,10 +38,11 @@ __all__ = [
 
 REPO = Path(__file__).resolve().parents[2]
 PACK = "wan27-video"  # the folder the pack has in custom_nodes
-START_SECONDS = 240  # a cold disk and a busy machine: 12 s is usual
+START_SECONDS = 240
+"""Enough for a cold disk and a busy machine; 12 s is usual."""
 
-# Nothing on this list reaches a ComfyUI under test unless the test gives it.
 _NOT_INHERITED = re.compile(r"^(WAN27_|NOVITA_|COMFYUI_|HF_)")
+"""Environment variables that reach a ComfyUI under test only if the test sets them."""
 _OFFLINE = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -50,10 +53,18 @@ _OFFLINE = {
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nothing listens on.
+
+    It lies below the range that systems use for outgoing connections, and each of pytest-xdist's workers has its own
+    range, so that nothing takes the port before it is used.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 20_000 + 1000 * (worker % 12)
+    for port in random.sample(range(first, first + 1000), 1000):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise ComfyUIError(f"No port between {first} and {first + 999} is free.")
 
 
 def comfyui_tree() -> Path:
@@ -67,7 +78,7 @@ def comfyui_tree() -> Path:
 
 
 class ComfyUI:
-    """One base directory, and the server on it, which can be killed and started again."""
+    """A base directory and the server that uses it, which can be killed and started again."""
 
     def __init__(
         self,
@@ -86,7 +97,7 @@ class ComfyUI:
         self.frontend = frontend
         self.wanted_port = port
         self.arguments = tuple(arguments)
-        self.on_screen = on_screen  # where the log goes, which then cannot be read
+        self.on_screen = on_screen  # the log goes to the terminal, and cannot be read
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
         self.log_path = base / "comfyui.log"
@@ -117,14 +128,18 @@ class ComfyUI:
     # --- process ------------------------------------------------------------------------------------------------
 
     def start(self) -> ComfyUI:
-        """Returns when it answers. Raises ComfyUIError when it ends before that, or never does."""
+        """Return when ComfyUI answers.
+
+        Raises:
+            ComfyUIError: it exited before that, or never answers.
+        """
         for attempt in range(3):
             self.port = self.wanted_port or free_port()
             self._spawn()
             if self._answers():
                 self.warnings_at_start = self._warnings()
                 return self
-            # Between looking for a free port and ComfyUI taking it, somebody else may have.
+            # Another program may have taken the port before ComfyUI did.
             if self.wanted_port or attempt == 2 or "address already in use" not in self.log[-4000:]:
                 break
         raise ComfyUIError(f"ComfyUI did not start.\n{self.log[-4000:]}")
@@ -137,7 +152,7 @@ class ComfyUI:
         command += ["--database-url", f"sqlite:///{self.base / 'user' / 'comfyui.db'}", "--disable-api-nodes"]
         if self.frontend:
             command += ["--front-end-root", str(self.frontend)]
-        _heed_sigint()
+        _accept_sigint()
         self._log = self.log_path.open("ab")
         self.process = subprocess.Popen(
             [*command, *self.arguments],
@@ -146,7 +161,7 @@ class ComfyUI:
             stdin=subprocess.DEVNULL,
             stdout=None if self.on_screen else self._log,
             stderr=None if self.on_screen else subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C in the terminal is for the tests, which then end it in order
+            start_new_session=True,  # Ctrl-C in the terminal reaches the tests only, which then stop ComfyUI
         )
 
     def _answers(self) -> bool:
@@ -169,7 +184,11 @@ class ComfyUI:
         return [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
 
     def stop(self) -> int:
-        """End it as Ctrl-C does; its exit code, negative for the signal that had to be used in the end."""
+        """Stop ComfyUI as Ctrl-C does.
+
+        Returns:
+            The exit code; negative for the signal that had to be used.
+        """
         if not self.process:
             return 0
         if self.process.poll() is None:
@@ -181,7 +200,7 @@ class ComfyUI:
         return self._ended()
 
     def kill(self) -> None:
-        """kill -9: nothing gets a chance to tidy up."""
+        """Kill ComfyUI with SIGKILL, so that nothing can be tidied up."""
         if self.process:
             self.process.kill()
             self._ended()
@@ -195,7 +214,7 @@ class ComfyUI:
         return code
 
     def restart(self) -> ComfyUI:
-        """The same base directory in a new process."""
+        """Stop ComfyUI and start it on the same base directory."""
         self.stop()
         return self.start()
 
@@ -214,18 +233,22 @@ class ComfyUI:
         return self.request("GET", path).raise_for_status().json()
 
     def upload(self, name: str, data: bytes) -> str:
-        """Put a file into ComfyUI's input folder the way the frontend does; the name it has there."""
+        """Put a file into ComfyUI's input folder as the frontend does, and return its name there."""
         files = {"image": (name, data)}
         answer = self.request("POST", "/upload/image", files=files, data={"overwrite": "true"})
         stored: str = answer.raise_for_status().json()["name"]
         return stored
 
     def queue(self, prompt: Prompt | Graph, *, extra_data: dict[str, Any] | None = None) -> Run:
-        """Queue a prompt. Raises RejectedError when /prompt finds it wrong."""
+        """Queue a prompt.
+
+        Raises:
+            RejectedError: /prompt refused it.
+        """
         return Run(self, prompt.prompt if isinstance(prompt, Graph) else prompt, extra_data or {})
 
     def run(self, prompt: Prompt | Graph, *, seconds: float = RUN_SECONDS) -> Run:
-        """Queue a prompt and wait for its end, good or bad."""
+        """Queue a prompt and wait until it has succeeded or failed."""
         return self.queue(prompt).wait(seconds)
 
     def interrupt(self) -> None:
@@ -236,7 +259,7 @@ class ComfyUI:
         self.request("POST", "/free", json={"free_memory": True}).raise_for_status()
 
 
-def _heed_sigint() -> None:
-    """A shell starts background jobs with SIGINT ignored, and ComfyUI would inherit that and not end on it."""
+def _accept_sigint() -> None:
+    """Undo that a shell starts background jobs with SIGINT ignored: ComfyUI would inherit that and never stop on it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -14,15 +14,15 @@ from .comfy import ComfyUI
 
 HELPERS = Path(__file__).resolve().parents[1] / "comfyui" / "helper_nodes"
 
-#: Polling fast: the sandbox takes part of a second for a task where the real service takes minutes.
 QUICK = {"WAN27_POLLING_FIRST_SECONDS": "0.1", "WAN27_POLLING_LONGEST_SECONDS": "0.3"}
+"""Fast polling: the sandbox finishes a task in less than a second, the real service in minutes."""
 PLENTY = {"WAN27_BUDGET_PER_RUN_USD": "1000", "WAN27_BUDGET_PER_DAY_USD": "100000"}
 
 ComfyFactory = Callable[..., ComfyUI]
 
 
 def connected(service: Service) -> dict[str, str]:
-    """The environment for a ComfyUI that takes `service` for the paid one, and stores its uploads there."""
+    """Return the environment for a ComfyUI that takes `service` for the paid one, and stores its uploads there."""
     return {
         "WAN27_CONNECTION": "novita",
         "WAN27_NOVITA_BASE_URL": service.url,
@@ -62,7 +62,7 @@ def comfy(shared_comfy: ComfyUI) -> ComfyUI:
 
 @pytest.fixture
 def start_comfy(tmp_path: Path) -> Iterator[ComfyFactory]:
-    """Start a ComfyUI of this test's own: `start_comfy(env={…}, frontend=…)`."""
+    """Start a ComfyUI for this test alone: `start_comfy(env={…}, frontend=…)`."""
     started: list[ComfyUI] = []
 
     def start(name: str = "comfyui", **arguments: Any) -> ComfyUI:
@@ -77,7 +77,7 @@ def start_comfy(tmp_path: Path) -> Iterator[ComfyFactory]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failing test shows what its ComfyUI logged last."""
+    """Show the end of ComfyUI's log if a test fails."""
     report = yield
     if report.when == "call" and report.failed:
         for comfy in {value for value in getattr(item, "funcargs", {}).values() if isinstance(value, ComfyUI)}:

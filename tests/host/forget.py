@@ -1,4 +1,4 @@
-"""Remove everything that was set up in the cache, and nothing else that may lie there."""
+"""Remove everything that was set up in the cache, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A prompt: put together, queued, watched, and what came of it."""
+"""A prompt: building it, queueing it, watching it, and its results."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _TEXT_EVENT = 3  # protocol.BinaryEventTypes.TEXT
 
 
 class ComfyUIError(Exception):
-    """ComfyUI did not do what every ComfyUI does; the text holds the end of its log."""
+    """ComfyUI does not behave as every ComfyUI does; the text contains the end of its log."""
 
 
 class RejectedError(Exception):
-    """/prompt refused the graph: `error` for the whole of it, `node_errors` for each node."""
+    """/prompt refused the graph: `error` is about the whole graph, `node_errors` about each node."""
 
     def __init__(self, body: dict[str, Any]) -> None:
         self.error: dict[str, Any] = body.get("error") or {}
@@ -37,13 +37,13 @@ class RejectedError(Exception):
         super().__init__(json.dumps(body, ensure_ascii=False)[:2000])
 
     def texts(self, node: str) -> str:
-        """What the frontend shows on one node."""
+        """Return what the frontend shows on one node."""
         errors = self.node_errors.get(node, {}).get("errors", [])
         return "\n".join(f"{error['message']}: {error['details']}" for error in errors)
 
 
 class Graph:
-    """A prompt in the API format, put together node by node; `(node, 0)` links to the first output of a node."""
+    """A prompt in the API format, built node by node; `(node, 0)` links to the first output of a node."""
 
     def __init__(self) -> None:
         self.prompt: Prompt = {}
@@ -101,11 +101,15 @@ class Run:
         return self.wait_for(lambda run: run.finished, seconds)
 
     def wait_for(self, condition: Callable[[Run], bool], seconds: float = RUN_SECONDS) -> Run:
-        """Read messages until `condition` holds. Raises ComfyUIError when the time or the run ends without it."""
+        """Read messages until `condition` holds.
+
+        Raises:
+            ComfyUIError: the prompt ended, or the time passed, before that.
+        """
         deadline = time.monotonic() + seconds
         while not condition(self):
             if self.finished:
-                raise ComfyUIError(f"The prompt ended ({self.error}) without what was waited for; texts: {self.texts}")
+                raise ComfyUIError(f"The prompt ended ({self.error}) before the condition held; texts: {self.texts}")
             self._read(deadline)
         return self
 
@@ -114,9 +118,9 @@ class Run:
         try:
             message = self._socket.recv()
         except websocket.WebSocketTimeoutException:
-            raise ComfyUIError(f"Nothing came of the prompt in time; texts: {self.texts}\n{self._log_tail()}") from None
+            raise ComfyUIError(f"The prompt took too long; texts: {self.texts}\n{self._log_tail()}") from None
         except (websocket.WebSocketException, OSError) as error:
-            raise ComfyUIError(f"ComfyUI went away ({error}).\n{self._log_tail()}") from None
+            raise ComfyUIError(f"The connection to ComfyUI broke ({error}).\n{self._log_tail()}") from None
         if isinstance(message, bytes):
             self._binary(message)
         elif message:
@@ -149,7 +153,7 @@ class Run:
             )
         elif kind == "execution_interrupted":
             self.interrupted = True
-        # Sent in every case, after success, error and interrupt alike, when the history entry is there.
+        # Sent after success, error and interrupt alike, once the history entry exists.
         elif kind == "executing" and data.get("node") is None and data.get("prompt_id") == self.prompt_id:
             self.finished = True
             self.seconds = time.monotonic() - self._started
@@ -162,7 +166,11 @@ class Run:
 
     @property
     def outputs(self) -> dict[str, dict[str, Any]]:
-        """What each node left for the frontend, by node. Raises ComfyUIError when the run did not succeed."""
+        """What each node left for the frontend, by node.
+
+        Raises:
+            ComfyUIError: the run did not succeed.
+        """
         if self.error:
             raise ComfyUIError(
                 f"Node {self.error.node} ({self.error.node_type}): {self.error.message}\n{self.error.traceback}"
@@ -174,7 +182,7 @@ class Run:
         return outputs
 
     def files(self, node: str, key: str = "images") -> list[Path]:
-        """The files a node saved, where they lie."""
+        """Return the paths of the files that a node saved."""
         saved = self.outputs[node][key]
         return [self.comfy.base / item["type"] / item["subfolder"] / item["filename"] for item in saved]
 

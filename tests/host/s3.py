@@ -7,19 +7,23 @@ from pathlib import Path
 
 from .cache import Cache, cache_root
 
-# Swift needs a compiled erasure code library even where it is not used; PyECLib's wheel brings it along.
 SWIFT = ("swift==2.38.3", "eventlet==0.41.3", "pyeclib==1.8.0", "xattr==1.3.0", "setuptools<80")
+"""Swift needs a compiled erasure code library even if it is not used; PyECLib's wheel contains it."""
 
 
 def ensure() -> Path:
-    """The Python that has Swift. Built once (about 12 s), then there at once. Raises SetupError."""
+    """Return the Python that has Swift, built on the first call (about 12 s).
+
+    Raises:
+        SetupError: it cannot be built.
+    """
     cache = Cache(cache_root())
     recipe = {"packages": SWIFT, "python": [*sys.version_info[:2], sys.base_prefix]}
 
     def build(folder: Path) -> None:
         cache.run(
             [sys.executable, "-m", "venv", folder],
-            hint="On Debian and Ubuntu the module is a package of its own: apt-get install python3-venv.",
+            hint="On Debian and Ubuntu the module is a separate package: apt-get install python3-venv.",
         )
         cache.run([folder / "bin" / "python", "-m", "pip", "install", *SWIFT])
 

@@ -1,4 +1,4 @@
-"""make start: a ComfyUI with the pack to click around in, on a base directory that stays."""
+"""make start: a ComfyUI with the pack to try out by hand, on a base directory that is kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main() -> int:
     print(f"Starting ComfyUI; its files are kept in {base}", flush=True)
     try:
         comfy.start()
-        print(f"\n  {comfy.url}    Ctrl-C ends it\n", flush=True)
+        print(f"\n  {comfy.url}    Ctrl-C stops it\n", flush=True)
         assert comfy.process
         return comfy.process.wait()
     except ComfyUIError as error:

@@ -1,4 +1,4 @@
-"""Nothing half-built is ever taken for finished, and two set-ups at once build once."""
+"""Nothing half-built is ever taken for finished, and two set-ups at the same time build once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_cache_builds_once(tmp_path: Path) -> None:
     first = cache.ensure("thing", ["recipe", 1], "a thing", _build)
 
     def never(_: Path) -> None:
-        raise AssertionError("it is there already")
+        raise AssertionError("it is already built")
 
     assert cache.ensure("thing", ["recipe", 1], "a thing", never) == first
     assert (first / "file").read_text() == "whole"

@@ -1,1 +1,1 @@
-"""What the registry gets: the file set, what it may not contain, its description, and that it runs by itself."""
+"""What the registry gets: the file set, what it may not contain, its description, and that it runs on its own."""

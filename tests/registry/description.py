@@ -1,4 +1,4 @@
-"""What pyproject.toml tells the registry, and what in it still stands for something that nobody has yet.
+"""What pyproject.toml tells the registry, and which placeholders are left in it.
 
 `python -m tests.registry.description` is the last step before publishing: it names each placeholder that is left.
 """
@@ -16,8 +16,8 @@ else:
     import tomli as tomllib
 
 REPO = Path(__file__).resolve().parents[2]
-#: A domain that is reserved for this use, so that no placeholder ever leads to somebody else's page.
 PLACEHOLDERS = ("example.com", "example-publisher")
+"""A domain reserved for this use, so that no placeholder leads to another owner's page."""
 
 
 def load(root: Path = REPO) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def load(root: Path = REPO) -> dict[str, Any]:
 
 
 def placeholders(root: Path = REPO) -> Iterator[str]:
-    """Each value that has to be put in before a version can be published, as `key = value`."""
+    """Yield each value that has to be replaced before a version can be published, as `key = value`."""
     document = load(root)
     shown = {**document["project"]["urls"], **document["tool"]["comfy"]}
     for key, value in shown.items():

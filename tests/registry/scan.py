@@ -1,4 +1,4 @@
-"""The words the registry's scanner fires on. It reads text, so comments, documentation and JSON count like code."""
+"""The words that the registry's scanner reports. It reads text, so comments, documentation and JSON count too."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from pathlib import Path
 _NETWORK = "use httpx: client.request(…), client.stream(…)"
 _SOCKET = "use asyncio's streams or httpx"
 _ENVIRON = "`from os import environ`, then environ.get(…)"
-_PROCESS = "the pack starts no programs; multiprocessing does where it has to be another process"
-_CODE = "never, and not as a method's name either; a JavaScript RegExp has .test(…) and string.match(…)"
+_PROCESS = "the pack starts no programs; if it has to be another process, use multiprocessing"
+_CODE = "never, not even as a method's name; a JavaScript RegExp has .test(…) and string.match(…)"
 
-#: Spelling, and how to say it instead.
 SPELLINGS = {
     "os.environ[": _ENVIRON,
     "os.environ.get(": _ENVIRON,
@@ -33,9 +32,10 @@ SPELLINGS = {
     "exec(": _CODE,
     "importlib.import_module(": "a relative import",
     "raw.githubusercontent": "ship the file, or name another address",
-    # Not a scanner's word: asking for the user's Comfy account is nothing this pack does.
-    "comfy" + "_org": "the pack has a key of its own, in nodes/config/settings.py",
+    # Not one of the scanner's words, but the pack never asks for the user's Comfy account.
+    "comfy" + "_org": "the pack has its own key, in nodes/config/settings.py",
 }
+"""Words, and what to write instead."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Finding:
 
 
 def scan(root: Path, names: Iterable[str]) -> list[Finding]:
-    """Every spelling in these files; pictures and the like are read byte by byte as the scanner would."""
+    """Find every spelling in these files; binary files are read byte by byte, as the scanner does."""
     found = []
     for name in names:
         text = (root / name).read_bytes().decode("utf-8", errors="replace")
@@ -70,4 +70,4 @@ def _in_lines(name: str, text: str, spelling: str) -> list[Finding]:
 
 
 def report(findings: list[Finding]) -> str:
-    return "The registry's scanner would hold this version back:\n" + "\n".join(map(str, findings))
+    return "The registry's scanner would reject this version:\n" + "\n".join(map(str, findings))

@@ -1,9 +1,9 @@
-"""The files that `comfy node pack` puts into the zip, worked out here so that they can be looked into at once.
+"""The files that `comfy node pack` puts into the zip, computed here so that they can be checked without packing.
 
-The same rules as comfy-cli: the files git knows (without git: all that lie there), less what .comfyignore matches. Its
-patterns are git's, read with pathspec, where the last one that matches wins; comfy-cli reads them as
-"gitwildmatch" and is about to give up for "gitignore". test_pack.py compares with the real zip.
-Files that git does not know yet but would take are counted in: they are in the zip after the next commit.
+The rules are comfy-cli's: the files that git knows (without git: all files), except those that .comfyignore matches.
+Its patterns are git's, read with pathspec; the last one that matches wins. comfy-cli reads them as "gitwildmatch" and
+is about to change to "gitignore". test_pack.py compares the result with the real zip. New files that git does not
+ignore count too: they are in the zip after the next commit.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 from pathspec import PathSpec
 
 IGNORE_FILE = ".comfyignore"
-#: Git's own settings of this machine (hooks, signing, excluded files) are left out of it.
 GIT_ENV = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+"""Without the machine's own git settings (hooks, signing, excluded files)."""
 
 
 def checkout(root: Path) -> list[str]:
-    """Every file of the checkout, paths relative to it; without git all but what .git and caches hold."""
+    """Return every file of the checkout, relative to it; without git, all except those in .git and caches."""
     command = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=GIT_ENV)
@@ -40,12 +40,12 @@ def _walk(root: Path) -> list[str]:
 
 
 def shipped(root: Path) -> list[str]:
-    """The files of the zip, paths relative to the checkout."""
+    """Return the files of the zip, relative to the checkout."""
     return not_ignored(root, checkout(root), style="gitwildmatch")
 
 
 def not_ignored(root: Path, names: list[str], *, style: str) -> list[str]:
-    """What .comfyignore leaves of `names`; `style` is one of pathspec's ways to read such a file."""
+    """Return the `names` that .comfyignore does not match; `style` is one of pathspec's ways to read such a file."""
     lines = [line.strip() for line in (root / IGNORE_FILE).read_text(encoding="utf-8").splitlines()]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -54,7 +54,7 @@ def not_ignored(root: Path, names: list[str], *, style: str) -> list[str]:
 
 
 def copy(root: Path, target: Path, *, git: bool) -> Path:
-    """A copy of the checkout to pack; with `git`, a repository in which every file is known."""
+    """Copy the checkout to pack it; with `git`, into a repository that knows every file."""
     for name in checkout(root):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(root / name, target / name)

@@ -1,4 +1,4 @@
-"""The rules are those of the registry's specification of pyproject.toml; comfy-cli checks few of them itself."""
+"""pyproject.toml follows the registry's specification; comfy-cli checks little of it."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def test_description_is_filled_in() -> None:
 def test_icon_is_the_file_in_the_repository() -> None:
     icon = REPO / ".github" / "icon.png"
     assert COMFY["Icon"].endswith("/" + icon.name)
-    with Image.open(icon) as picture:
-        assert picture.format == "PNG"
-        assert picture.width <= MOST_PIXELS[0]
-        assert picture.height <= MOST_PIXELS[1]
+    with Image.open(icon) as image:
+        assert image.format == "PNG"
+        assert image.width <= MOST_PIXELS[0]
+        assert image.height <= MOST_PIXELS[1]
 
 
 def test_description_tells_the_loader_nothing_twice() -> None:
@@ -89,10 +89,10 @@ def test_placeholders_are_found_until_they_are_gone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workflow", ["test.yml", "publish.yml"])
 def test_workflows_are_yaml_with_steps(workflow: str) -> None:
-    yaml = pytest.importorskip("yaml", reason="ComfyUI's requirements bring it")
+    yaml = pytest.importorskip("yaml", reason="ComfyUI's requirements install it")
     document = yaml.safe_load((REPO / ".github" / "workflows" / workflow).read_text())
     assert document["name"]
-    assert True in document  # YAML reads the key `on` as a truth
+    assert True in document  # YAML reads the key `on` as true
     for job in document["jobs"].values():
         assert job["runs-on"]
         assert all(("uses" in step) != ("run" in step) for step in job["steps"])

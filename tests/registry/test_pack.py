@@ -1,6 +1,6 @@
-"""comfy-cli itself, as the publishing workflow runs it, on a copy of the checkout and without a network.
+"""comfy-cli itself, as the publishing workflow runs it, on a copy of the checkout and without network.
 
-Not run here is `comfy node publish` after these two: it needs the registry and a publisher's token.
+`comfy node publish`, which comes last, is not run here: it needs the registry and a publisher's token.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from tests.registry.shipped import checkout, copy, not_ignored, shipped
 
 REPO = Path(__file__).resolve().parents[2]
 
-#: One file of each kind that is in the zip, and how the words get into it without being code.
 PLACES = {
     "nodes/api/client.py": "# once was {}\n",
     "web/put_back.js": "// {}\n",
@@ -17,6 +16,7 @@ PLACES = {
     "example_workflows/put_back.json": '{{"notes": "{}"}}\n',
     "pyproject.toml": "# {}\n",
 }
+"""One file of each kind in the zip, and a line that is not code."""
 
 
 @pytest.fixture(scope="module")

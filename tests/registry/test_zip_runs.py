@@ -1,4 +1,4 @@
-"""The zip the registry gets, unpacked into a ComfyUI that has nothing else, does what the checkout does."""
+"""The registry's zip, unpacked into a ComfyUI that has nothing else, does the same as the checkout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REPO = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packed zip, unpacked; the folder that is `custom_nodes/wan27-video` in ComfyUI."""
+    """The unpacked zip: the folder that is `custom_nodes/wan27-video` in ComfyUI."""
     folder = copy(REPO, tmp_path_factory.mktemp("packing") / "copy", git=True)
     done = comfy_cli.run("node", "pack", cwd=folder, home=tmp_path_factory.mktemp("home"))
     assert done.returncode == 0, done.stdout
@@ -43,6 +43,6 @@ def test_zip_alone_runs_the_demo(installed: Path, tmp_path: Path) -> None:
     scripts = {path.relative_to(installed / "web").as_posix() for path in (installed / "web").rglob("*.js")}
     assert {name.removeprefix(f"/extensions/{PACK}/") for name in extensions if PACK in name} == scripts
     assert sorted(templates[PACK]) == sorted(path.stem for path in (installed / "example_workflows").glob("*.json"))
-    # What it wrote while it ran went into the base directory, but for Python's own bytecode.
+    # It wrote everything into the base directory, except Python's own bytecode.
     with_bytecode = {path.suffix for path in installed.rglob("*") if path.is_file() and "__pycache__" in path.parts}
     assert with_bytecode <= {".pyc"}

@@ -1,4 +1,4 @@
-"""Nodes that only tests use: odd inputs which no core node makes, and a look at what nodes gave out."""
+"""Nodes that only tests use: odd inputs that no core node makes, and a look at the outputs of nodes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from comfy_api.latest import ComfyExtension, io
 
 
 class OddImage(io.ComfyNode):
-    """Batches of pictures that nothing else makes."""
+    """Odd batches of images."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -37,7 +37,7 @@ class OddImage(io.ComfyNode):
 
 
 class Keep(io.ComfyNode):
-    """Takes anything, lists too. Tensors go to .npy files in output/kept, the rest is told as it is."""
+    """Keeps any input, lists too. Tensors go to .npy files in output/kept, everything else to the history."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -68,7 +68,7 @@ def _kept(value: Any, folder: Path, stem: str) -> Any:
 
 
 class LoadedFiles(io.ComfyNode):
-    """The module names under which each file of a folder is loaded in this process."""
+    """Returns the module names under which each file of a folder is loaded in this process."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

@@ -1,4 +1,4 @@
-"""Runs in ComfyUI before any pack is loaded: keeps every warning of the whole life of the process.
+"""Runs in ComfyUI before any pack is loaded: keeps every warning of the process.
 
 ComfyUI logs the text alone, so a warning cannot be told from information by reading its log.
 """

@@ -1,5 +1,7 @@
-"""Nodes that end a ComfyUI or a prompt at a chosen moment. Files in the base directory say when, so that the graph
-stays the same before and after."""
+"""Nodes that kill ComfyUI or end a prompt at a chosen moment.
+
+Files in the base directory say when, so that the graph stays the same before and after.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from comfy_api.latest import ComfyExtension, io
 
 BASE = Path(folder_paths.base_path)
 
-# Method of the pack, and on which side of it: the same windows as in tests/runner/driver.py.
+# The method, and whether before or after it: the same moments as in tests/runner/driver.py.
 POINTS = {
     "reserved": ("ledger.ledger", "Ledger", "claim", "after"),
     "before the mark": ("ledger.ledger", "Ledger", "begin_post", "before"),
@@ -53,7 +55,7 @@ def arm(point: str) -> None:
 
 
 class KillAt(io.ComfyNode):
-    """Hands a prompt on. If there is a file `kill-at`, ComfyUI will be killed at the moment that stands in it."""
+    """Returns the prompt. If there is a file `kill-at`, ComfyUI is killed at the moment that it names."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -76,7 +78,7 @@ class KillAt(io.ComfyNode):
 
 
 class FailLater(io.ComfyNode):
-    """Fails as soon as there is a file `fail-now`, and works without one when there is a file `fail-never`."""
+    """Fails as soon as there is a file `fail-now`, and succeeds as soon as there is a file `fail-never`."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -96,7 +98,7 @@ class FailLater(io.ComfyNode):
 
 
 class Prompts(io.ComfyNode):
-    """A list of different prompts."""
+    """Returns a list of different prompts."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
