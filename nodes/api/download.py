@@ -100,13 +100,13 @@ async def download(
     part = dest.with_name(f"{dest.name}.{owner}{SUFFIX}")
     try:
         with part.open("w+b") as file:
-            transfer = _Transfer(http, url, file, dest.parent, allow_loopback, max_bytes, on_progress, resolve)
-            await transfer.run(backoff, sleep)
+            running = _Download(http, url, file, dest.parent, allow_loopback, max_bytes, on_progress, resolve)
+            await running.run(backoff, sleep)
             await asyncio.to_thread(_flush, file)
         if problem := await asyncio.to_thread(mp4_problem, part):
             raise NotAVideoError(f"The service sent a file that is not a whole mp4: {problem}.")
         await asyncio.to_thread(_rename, part, dest)
-        return transfer.received
+        return running.received
     except OSError as error:
         raise _disk_error(error, dest.parent) from error
     finally:
@@ -115,7 +115,7 @@ async def download(
 
 
 @dataclass
-class _Transfer:
+class _Download:
     """One download over several attempts, and what is known of the file so far."""
 
     http: httpx.AsyncClient

@@ -56,7 +56,7 @@ class UploadResponse:
     text: str = field(repr=False)
 
 
-async def send(upload: Upload, *, setting: str, attempts: int = ATTEMPTS, backoff: Backoff = BACKOFF) -> UploadResponse:
+async def send(upload: Upload, *, setting: str, backoff: Backoff = BACKOFF) -> UploadResponse:
     """Send a file and return the response, whatever its status. Redirects are not followed.
 
     Cancelling closes the connection and the file at once.
