@@ -103,12 +103,7 @@ def pause_before_next_post(
 
 
 def pause_before_next_poll(
-    polls: int,
-    *,
-    first_seconds: float,
-    longest_seconds: float,
-    eta_seconds: float | None,
-    roll: float,
+    polls: int, *, first_seconds: float, longest_seconds: float, eta_seconds: float | None, roll: float
 ) -> float:
     """Return the seconds to the next poll of an unfinished task.
 

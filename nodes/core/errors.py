@@ -58,12 +58,7 @@ class ServiceError(Wan27Error):
     """
 
     def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None = None,
-        reason: str = "",
-        retry_after: float | None = None,
+        self, message: str, *, status: int | None = None, reason: str = "", retry_after: float | None = None
     ) -> None:
         super().__init__(message)
         self.status = status
