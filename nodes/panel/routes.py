@@ -206,10 +206,10 @@ class Panel:
     async def _get_thumbnail(self, request: web.Request) -> web.StreamResponse:
         def make() -> Path | None:
             row = self._find_row(request)
+            if row is None:
+                return None
             folder = self._process.user_dir / THUMBNAIL_FOLDER
-            return (
-                None if row is None else self._thumbnails.get(row, output_dir=self._process.output_dir, folder=folder)
-            )
+            return self._thumbnails.get(row, output_dir=self._process.output_dir, folder=folder)
 
         try:
             path = await asyncio.to_thread(make)
