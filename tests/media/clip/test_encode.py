@@ -41,7 +41,7 @@ def tensors(frames: int, size: tuple[int, int] = (320, 240), fps: Any = 30, audi
 
 
 def check(file: MediaFile, *, encoded: bool = True) -> Reread:
-    """Decode all of it; the sandbox's own reader has to agree, and every length that a reader may take is inside."""
+    """Decode the whole file. The sandbox's own reader has to agree, and each length that a reader may take has to fit."""
     facts = inspect_media(file.path, "first_clip_url")
     seen = reread(file.path)
     assert (facts.width, facts.height, facts.size) == (file.width, file.height, file.size)
@@ -67,7 +67,7 @@ def check(file: MediaFile, *, encoded: bool = True) -> Reread:
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 @pytest.mark.parametrize("extension", ["mp4", "mov"])
 @pytest.mark.parametrize("mode", ["fit", "error"])
-def test_a_file_inside_the_limits_is_sent_byte_for_byte(
+def test_encode_clip_sends_a_file_inside_the_limits_byte_for_byte(
     codec: str, extension: str, mode: str, encode, tmp_path: Path
 ) -> None:
     path = write_clip(tmp_path / f"clip.{extension}", codec=codec, sound=2.0)
@@ -78,14 +78,14 @@ def test_a_file_inside_the_limits_is_sent_byte_for_byte(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_the_container_counts_not_the_name(encode, tmp_path: Path) -> None:
+def test_encode_clip_goes_by_the_container_not_the_name(encode, tmp_path: Path) -> None:
     mov = write_clip(tmp_path / "clip.MP4", format="mov")
     assert encode(FileVideo(str(mov))).extension == "mov"
     mkv = write_clip(tmp_path / "other.mp4", format="matroska")
     assert "Matroska" in encode(FileVideo(str(mkv))).notes[0]
 
 
-def test_bytes_in_memory_are_written_as_they_are(encode, tmp_path: Path) -> None:
+def test_encode_clip_writes_bytes_in_memory_as_they_are(encode, tmp_path: Path) -> None:
     data = write_clip(tmp_path / "clip.mp4", sound=2.0).read_bytes()
     buffer = BytesIO(data)
     buffer.seek(77)
@@ -114,7 +114,7 @@ ENCODED: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize("case", ENCODED)
-def test_other_files_are_encoded_once(case: str, encode, tmp_path: Path) -> None:
+def test_encode_clip_encodes_other_files(case: str, encode, tmp_path: Path) -> None:
     options, extension, reason = ENCODED[case]
     path = write_clip(tmp_path / f"clip.{extension}", sound=2.0, **options)
     file = encode(FileVideo(str(path)))
@@ -130,7 +130,7 @@ def test_other_files_are_encoded_once(case: str, encode, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("rotation", "white"), [(0, (0, 0)), (90, (0, -1)), (180, (-1, -1)), (270, (-1, 0))], ids=str)
-def test_rotation_is_applied(rotation: int, white: tuple[int, int], encode, tmp_path: Path) -> None:
+def test_encode_clip_applies_rotation(rotation: int, white: tuple[int, int], encode, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "turned.mp4", codec="mpeg4", size=(480, 320), rotation=rotation, corner=True)
     file = encode(FileVideo(str(path)))
     seen = check(file)
@@ -142,14 +142,14 @@ def test_rotation_is_applied(rotation: int, white: tuple[int, int], encode, tmp_
     assert max(corners.values()) < 80
 
 
-def test_a_turned_file_inside_the_limits_is_judged_upright(encode, tmp_path: Path) -> None:
+def test_encode_clip_judges_a_rotated_file_upright(encode, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "turned.mp4", size=(480, 320), rotation=90)
     file = encode(FileVideo(str(path)))
     assert (file.path, file.width, file.height) == (path, 320, 480)
 
 
-def test_a_variable_frame_rate_keeps_its_time(encode, tmp_path: Path) -> None:
-    """Frames that stand for 1 to 4 units: at any time the constant rate shows what stood there."""
+def test_encode_clip_keeps_the_times_of_a_variable_frame_rate(encode, tmp_path: Path) -> None:
+    """Frames stand for 1 to 4 units. At any time the constant rate shows what stood there."""
     steps = random.Random(1).choices((10, 20, 20, 40), k=119)
     times = [sum(steps[:index]) for index in range(120)]
     file = encode(FileVideo(str(write_clip(tmp_path / "phone.mkv", frames=120, pts=times))))
@@ -163,14 +163,16 @@ def test_a_variable_frame_rate_keeps_its_time(encode, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("codec", "extension", "pixels"), [("ffv1", "mkv", "yuv420p"), ("mjpeg", "avi", "yuvj420p")])
-def test_key_frames_of_the_source_are_not_kept(codec: str, extension: str, pixels: str, encode, tmp_path: Path) -> None:
+def test_encode_clip_does_not_keep_key_frames_of_the_source(
+    codec: str, extension: str, pixels: str, encode, tmp_path: Path
+) -> None:
     path = write_clip(tmp_path / f"clip.{extension}", codec=codec, pix_fmt=pixels)
     with av.open(str(encode(FileVideo(str(path))).path)) as container:
         assert sum(packet.is_keyframe for packet in container.demux(video=0) if packet.size) < 5
 
 
-def write_sound(path: Path, *parts: tuple[float, Any], layout: str = "stereo", codec: str = "pcm_f32le") -> Path:
-    """3 s of pictures, and samples [C, T] at the times given."""
+def write_audio(path: Path, *parts: tuple[float, Any], layout: str = "stereo", codec: str = "pcm_f32le") -> Path:
+    """Write 3 s of frames, and samples [C, T] at the given times."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=30)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
@@ -189,7 +191,7 @@ def write_sound(path: Path, *parts: tuple[float, Any], layout: str = "stereo", c
     return path
 
 
-def heard_in(path: Path) -> np.ndarray:
+def audio_in(path: Path) -> np.ndarray:
     with av.open(str(path)) as container:
         return np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
 
@@ -201,35 +203,35 @@ def sine(seconds: float, channels: int = 2, peak: float = 0.5) -> np.ndarray:
 
 @pytest.mark.parametrize(("channels", "layout"), [(8, "7.1"), (6, "5.1"), (3, "2.1"), (2, "stereo")])
 @pytest.mark.parametrize("peak", [0.8, 3.0])
-def test_sound_of_files_is_mixed_as_that_of_tensors_and_never_clips(
+def test_encode_clip_mixes_audio_of_files_as_that_of_tensors(
     channels: int, layout: str, peak: float, encode, tmp_path: Path
 ) -> None:
     wave = sine(3, channels, peak)
-    path = write_sound(tmp_path / "clip.mkv", (0, wave), layout=layout)
-    from_file = heard_in(encode(FileVideo(str(path))).path)
+    path = write_audio(tmp_path / "clip.mkv", (0, wave), layout=layout)
+    from_file = audio_in(encode(FileVideo(str(path))).path)
     audio = {"waveform": torch.from_numpy(wave.astype(np.float32))[None], "sample_rate": 48_000}
-    from_tensors = heard_in(encode(tensors(90, audio=audio)).path)
+    from_tensors = audio_in(encode(tensors(90, audio=audio)).path)
     assert np.abs(from_file).max() == pytest.approx(min(peak, 1), abs=0.06)
     assert np.abs(from_file).max() == pytest.approx(np.abs(from_tensors).max(), abs=0.02)
     assert from_file.shape == from_tensors.shape
 
 
-def test_sound_that_begins_a_little_late_stays_in_time(encode, tmp_path: Path) -> None:
+def test_encode_clip_keeps_late_audio_in_time(encode, tmp_path: Path) -> None:
     click = np.zeros((2, 48_000), np.float32)
     click[:, 24_000:24_100] = 0.9
-    found = heard_in(encode(FileVideo(str(write_sound(tmp_path / "clip.mkv", (0.04, click))))).path)
+    found = audio_in(encode(FileVideo(str(write_audio(tmp_path / "clip.mkv", (0.04, click))))).path)
     assert np.abs(found[0]).argmax() / 48_000 == pytest.approx(0.54, abs=0.005)
 
 
 @pytest.mark.parametrize("hours", [1, 300_000])
-def test_a_wrong_time_of_a_piece_of_sound_costs_only_that(hours: int, encode, tmp_path: Path) -> None:
-    path = write_sound(tmp_path / "clip.nut", (0, sine(1)), (3600 * hours, sine(1)))
+def test_encode_clip_drops_only_the_audio_with_a_wrong_time(hours: int, encode, tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "clip.nut", (0, sine(1)), (3600 * hours, sine(1)))
     seen = check(encode(FileVideo(str(path))))
     assert seen.sound_seconds == pytest.approx(1, abs=0.05)
 
 
 @pytest.mark.parametrize("layout", ["mono", "5.1"])
-def test_sound_that_changes_its_channels_on_the_way(layout: str, encode, tmp_path: Path) -> None:
+def test_encode_clip_takes_audio_that_changes_its_channels(layout: str, encode, tmp_path: Path) -> None:
     data = b""
     for index, channels in enumerate(("stereo", layout)):
         with av.open(str(tmp_path / "part.ts"), "w") as container:
@@ -250,14 +252,14 @@ def test_sound_that_changes_its_channels_on_the_way(layout: str, encode, tmp_pat
     (tmp_path / "clip.ts").write_bytes(data)
     file = encode(FileVideo(str(tmp_path / "clip.ts")))
     check(file)
-    found = heard_in(file.path)
+    found = audio_in(file.path)
     for at in (1.0, 3.0):
         piece = found[:, round(at * 48_000) :][:, :9_600]
         assert np.sqrt(np.mean(np.square(piece), axis=1)) == pytest.approx([0.354, 0.354], abs=0.05)
 
 
-def test_a_late_start_keeps_pictures_and_sound_together(encode, tmp_path: Path) -> None:
-    """Video from second 5 of a file whose sound starts at 0: the sound of those first seconds goes."""
+def test_encode_clip_keeps_late_video_and_audio_together(encode, tmp_path: Path) -> None:
+    """The video starts at second 5 and the audio at 0: the first seconds of the audio are dropped."""
     path = write_clip(tmp_path / "late.mkv", frames=90, pts=[3000 + 20 * i for i in range(90)], sound=8.0)
     file = encode(FileVideo(str(path)))
     seen = check(file)
@@ -266,13 +268,15 @@ def test_a_late_start_keeps_pictures_and_sound_together(encode, tmp_path: Path) 
     assert seen.sound_seconds == pytest.approx(3.0, abs=0.05)
 
 
-@pytest.mark.parametrize(("sound", "kept"), [(None, None), (1.0, 1.0), (3.0, 3.0), (6.0, 3.0)])
-def test_sound_shorter_longer_or_none(sound: float | None, kept: float | None, encode, tmp_path: Path) -> None:
-    seen = check(encode(FileVideo(str(write_clip(tmp_path / "clip.mkv", frames=90, sound=sound)))))
+@pytest.mark.parametrize(("audio", "kept"), [(None, None), (1.0, 1.0), (3.0, 3.0), (6.0, 3.0)])
+def test_encode_clip_takes_shorter_longer_or_no_audio(
+    audio: float | None, kept: float | None, encode, tmp_path: Path
+) -> None:
+    seen = check(encode(FileVideo(str(write_clip(tmp_path / "clip.mkv", frames=90, sound=audio)))))
     assert seen.sound_seconds == (None if kept is None else pytest.approx(kept, abs=0.05))
 
 
-def test_a_long_file_keeps_its_last_ten_seconds(encode, tmp_path: Path) -> None:
+def test_encode_clip_keeps_the_last_ten_seconds_of_a_long_file(encode, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "long.mp4", frames=300, fps=10, sound=30.0, gop=250)
     file = encode(FileVideo(str(path)))
     seen = check(file)
@@ -287,7 +291,7 @@ def test_a_long_file_keeps_its_last_ten_seconds(encode, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("window", "first", "last"), [((1.0, 2.5), 30, 104), ((1.0, 0.0), 30, 149), ((0.0, 3.0), 0, 89)]
 )
-def test_a_video_that_was_trimmed_in_the_graph(
+def test_encode_clip_takes_a_video_trimmed_in_the_graph(
     window: tuple[float, float], first: int, last: int, encode, tmp_path: Path
 ) -> None:
     path = write_clip(tmp_path / "clip.mp4", frames=150, sound=5.0)
@@ -300,14 +304,14 @@ def test_a_video_that_was_trimmed_in_the_graph(
         encode(FileVideo(str(path), window), on_limit="error")
 
 
-def test_a_trim_after_the_end_is_an_error(encode, tmp_path: Path) -> None:
+def test_encode_clip_refuses_a_trim_after_the_end(encode, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4")
     with pytest.raises(MediaError, match="start at 7 s, after its end at 2"):
         encode(FileVideo(str(path), (7.0, 1.0)))
 
 
 class Sliced:
-    """As ComfyUI's VideoFromFile between the first that trims and the one that tells: the window is its own affair."""
+    """ComfyUI's VideoFromFile in the versions that can trim, but keep the window in private attributes."""
 
     def __init__(self, file: str | BytesIO, start: float = 0, duration: float = 0, crop: Any = None) -> None:
         self._VideoFromFile__start_time, self._VideoFromFile__duration = start, duration
@@ -327,7 +331,7 @@ class Sliced:
     ids=str,
 )
 @pytest.mark.parametrize("in_memory", [False, True])
-def test_a_video_that_was_sliced_on_a_core_that_does_not_tell(
+def test_encode_clip_takes_a_slice_that_the_core_keeps_private(
     window: tuple[float, float], first: int, last: int, in_memory: bool, encode, tmp_path: Path
 ) -> None:
     path = write_clip(tmp_path / "clip.mp4", frames=150, sound=5.0)
@@ -337,13 +341,13 @@ def test_a_video_that_was_sliced_on_a_core_that_does_not_tell(
     assert seen.greys[-1] == pytest.approx(grey(last, 150), abs=3)
 
 
-def test_a_slice_from_the_end_of_a_file_that_does_not_say_its_length(encode, tmp_path: Path) -> None:
+def test_encode_clip_refuses_a_slice_from_the_end_of_an_unknown_length(encode, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.h264", format="h264")
     with pytest.raises(MediaError, match="does not say how long it is"):
         encode(Sliced(str(path), -1.0))
 
 
-def test_a_crop_is_not_lost_on_a_core_that_does_not_tell(encode, tmp_path: Path) -> None:
+def test_encode_clip_takes_a_crop_that_the_core_keeps_private(encode, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4")
     assert encode(Sliced(str(path))).path == path
     file = encode(Sliced(str(path), crop=(0, 0, 250, 240)))
@@ -354,8 +358,8 @@ def test_a_crop_is_not_lost_on_a_core_that_does_not_tell(encode, tmp_path: Path)
 # Bad files
 
 
-@pytest.mark.parametrize("kind", ["junk", "empty", "missing", "cut off", "sound only", "no frames"])
-def test_files_that_are_no_video(kind: str, encode, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["junk", "empty", "missing", "cut off", "audio only", "no frames"])
+def test_encode_clip_refuses_files_that_are_not_videos(kind: str, encode, tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     words = "cannot be opened as a video"
     if kind in ("junk", "empty"):
@@ -364,7 +368,7 @@ def test_files_that_are_no_video(kind: str, encode, tmp_path: Path) -> None:
         words = "not there any more"
     elif kind == "cut off":
         path.write_bytes(write_clip(path).read_bytes()[:2000])
-    elif kind == "sound only":
+    elif kind == "audio only":
         words = "clip.mp4 has no video stream"
         with av.open(str(path), "w") as container:
             stream = container.add_stream("aac", rate=48_000)
@@ -384,13 +388,13 @@ def test_files_that_are_no_video(kind: str, encode, tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_flv_is_told_apart(encode, tmp_path: Path) -> None:
+def test_encode_clip_names_flv_in_the_refusal(encode, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.flv")
     with pytest.raises(MediaError, match=r"FLV .* not read: save them as mp4"):
         encode(FileVideo(str(path)))
 
 
-def test_a_damaged_file_gives_what_can_be_read(encode, tmp_path: Path) -> None:
+def test_encode_clip_keeps_what_can_be_read_of_a_damaged_file(encode, tmp_path: Path) -> None:
     data = bytearray(write_clip(tmp_path / "whole.mkv", frames=120, sound=4.0).read_bytes())
     for at in range(len(data) // 2, len(data) // 2 + 600, 7):
         data[at] ^= 0x5A
@@ -401,8 +405,8 @@ def test_a_damaged_file_gives_what_can_be_read(encode, tmp_path: Path) -> None:
     assert seen.greys[-1] == pytest.approx(grey(119, 120), abs=3)
 
 
-def spoilt(path: Path, start: int, end: int) -> Path:
-    """The file with its video packets of that range overwritten, so that no decoder takes them."""
+def damaged(path: Path, start: int, end: int) -> Path:
+    """Overwrite the video packets of that range, so that no decoder takes them."""
     with av.open(str(path)) as container:
         packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     data = bytearray(path.read_bytes())
@@ -412,13 +416,13 @@ def spoilt(path: Path, start: int, end: int) -> Path:
     return path
 
 
-def test_a_clip_whose_end_is_damaged_is_an_error(encode, tmp_path: Path) -> None:
-    """The video goes on from there: a picture that stands still must not be paid for."""
-    path = spoilt(write_clip(tmp_path / "clip.mkv", frames=150, sound=5.0), 60, 150)
+def test_encode_clip_refuses_a_damaged_end(encode, tmp_path: Path) -> None:
+    """The generated video continues from there, and must not continue from a frozen frame."""
+    path = damaged(write_clip(tmp_path / "clip.mkv", frames=150, sound=5.0), 60, 150)
     with pytest.raises(MediaError, match=r"last 3 s of the clip cannot be decoded: .* from 2 s on.*Trim it"):
         encode(FileVideo(str(path)))
     with pytest.raises(MediaError, match=r"last 1 s of the clip"):
-        encode(FileVideo(str(spoilt(write_clip(tmp_path / "part.mkv", frames=150), 60, 105)), (0.5, 2.5)))
+        encode(FileVideo(str(damaged(write_clip(tmp_path / "part.mkv", frames=150), 60, 105)), (0.5, 2.5)))
     assert list((tmp_path / "out").iterdir()) == []
     file = encode(FileVideo(str(path), (0.0, 2.0)))
     assert len(check(file).greys) == 60
@@ -426,14 +430,14 @@ def test_a_clip_whose_end_is_damaged_is_an_error(encode, tmp_path: Path) -> None
 
 
 def test_damage_before_the_end_is_told(encode, tmp_path: Path) -> None:
-    path = spoilt(write_clip(tmp_path / "clip.mkv", frames=150), 60, 90)
+    path = damaged(write_clip(tmp_path / "clip.mkv", frames=150), 60, 90)
     file = encode(FileVideo(str(path)))
     assert check(file).greys[-1] == pytest.approx(grey(149, 150), abs=3)
     assert "30 pieces of its pictures could not be decoded" in file.notes[-1]
 
 
 @pytest.mark.parametrize("gop", [30, 90, 250])
-def test_mpeg_ts_begins_with_a_key_frame_somewhere(gop: int, encode, tmp_path: Path) -> None:
+def test_encode_clip_finds_the_key_frame_of_mpeg_ts(gop: int, encode, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.ts", frames=360, gop=gop, sound=12.0)
     seen = check(encode(FileVideo(str(path))))
     assert seen.greys == pytest.approx([grey(index, 360) for index in range(60, 360)], abs=4)
@@ -441,7 +445,7 @@ def test_mpeg_ts_begins_with_a_key_frame_somewhere(gop: int, encode, tmp_path: P
 
 
 @pytest.mark.parametrize(("format", "codec"), [("h264", "libx264"), ("hevc", "libx265"), ("mjpeg", "mjpeg")])
-def test_bare_streams_without_times(format: str, codec: str, encode, tmp_path: Path) -> None:
+def test_encode_clip_takes_raw_streams_without_times(format: str, codec: str, encode, tmp_path: Path) -> None:
     pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     path = write_clip(tmp_path / f"clip.{format}", format=format, codec=codec, frames=300, fps=25, pix_fmt=pixels)
     seen = check(encode(FileVideo(str(path))))
@@ -460,7 +464,7 @@ def test_a_file_that_cannot_be_sought_in_is_read_from_its_start(
 # Tensors
 
 
-def test_tensors_are_encoded_without_comfyui_s_encoder(encode) -> None:
+def test_encode_clip_encodes_tensors_without_the_core_encoder(encode) -> None:
     file = encode(tensors(72, fps=24, audio=tone(3)), on_limit="error")
     seen = check(file)
     assert (file.seconds, seen.fps, file.notes) == (3.0, 24, ())
@@ -470,7 +474,7 @@ def test_tensors_are_encoded_without_comfyui_s_encoder(encode) -> None:
     assert np.abs(np.array(seen.greys) - expected).max() < 4
 
 
-def test_the_picture_is_close_to_lossless(encode) -> None:
+def test_encode_clip_is_close_to_lossless(encode) -> None:
     y, x = torch.meshgrid(torch.arange(360.0), torch.arange(640.0), indexing="ij")
     waves = torch.stack([torch.sin(x / 19 + y / 47), torch.cos(x / 31 - y / 23), torch.sin((x + y) / 41)], -1)
     images = torch.stack([(waves.roll(3 * index, 1) * 0.4 + 0.5) for index in range(48)])
@@ -484,7 +488,7 @@ def test_the_picture_is_close_to_lossless(encode) -> None:
 
 
 @pytest.mark.parametrize("fps", [8, 12.5, 23.976, Fraction(30000, 1001), 60, 16.666666])
-def test_any_frame_rate(fps: Any, encode) -> None:
+def test_encode_clip_takes_any_frame_rate(fps: Any, encode) -> None:
     frames = round(3 * fps)
     file = encode(tensors(frames, fps=fps, audio=tone(3, rate=44_100)))
     seen = check(file)
@@ -494,13 +498,13 @@ def test_any_frame_rate(fps: Any, encode) -> None:
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000, 96_000])
 @pytest.mark.parametrize("channels", [1, 2, 6])
-def test_sound_of_tensors(rate: int, channels: int, encode) -> None:
+def test_encode_clip_takes_audio_of_tensors(rate: int, channels: int, encode) -> None:
     seen = check(encode(tensors(60, audio=tone(5, rate=rate, channels=channels))))
     assert seen.channels == min(channels, 2)
     assert seen.sound_seconds == pytest.approx(2, abs=0.03)
 
 
-def test_transparency_and_grey_of_tensors(encode) -> None:
+def test_encode_clip_takes_transparent_and_grey_tensors(encode) -> None:
     clear = torch.zeros(60, 240, 320, 4)
     assert check(encode(VideoFromComponents(clear))).greys[0] == pytest.approx(255, abs=2)
     grey_frames = torch.full((60, 240, 320, 1), 0.5)
@@ -517,12 +521,12 @@ def test_transparency_and_grey_of_tensors(encode) -> None:
         (torch.zeros(60, 240, 320, 3), 0, "frame rate is 0"),
     ],
 )
-def test_tensors_that_are_no_video(images: torch.Tensor, fps: int, words: str, encode) -> None:
+def test_encode_clip_refuses_tensors_that_are_not_videos(images: torch.Tensor, fps: int, words: str, encode) -> None:
     with pytest.raises(MediaError, match=words):
         encode(VideoFromComponents(images, fps))
 
 
-def test_nan_is_refused_with_the_number_of_the_frame(encode, tmp_path: Path) -> None:
+def test_encode_clip_refuses_nan_with_the_number_of_the_frame(encode, tmp_path: Path) -> None:
     images = ramp(60, 320, 240).clone()
     images[41, 5, 5, 1] = float("nan")
     with pytest.raises(MediaError, match=r"Frame 42 .*NaN"):
@@ -551,7 +555,9 @@ def test_nan_is_refused_with_the_number_of_the_frame(encode, tmp_path: Path) -> 
     ],
 )
 @pytest.mark.parametrize("source", ["tensors", "mkv", "mp4"])
-def test_lengths(frames: int, fps: Any, kept: int | None, source: str, encode, tmp_path: Path) -> None:
+def test_encode_clip_keeps_lengths_inside_the_limits(
+    frames: int, fps: Any, kept: int | None, source: str, encode, tmp_path: Path
+) -> None:
     video: Any = tensors(frames, fps=fps)
     if source != "tensors":
         video = FileVideo(str(write_clip(tmp_path / f"clip.{source}", frames=frames, fps=fps)))
@@ -595,7 +601,7 @@ SIDES = [
 
 
 @pytest.mark.parametrize(("size", "fitted"), SIDES)
-def test_sides(size: tuple[int, int], fitted: tuple[int, int] | None, encode) -> None:
+def test_encode_clip_fits_sides_or_refuses_them(size: tuple[int, int], fitted: tuple[int, int] | None, encode) -> None:
     video = VideoFromComponents(torch.full((1, 1, 1, 3), 0.5).expand(2, size[1], size[0], 3), 1)
     if fitted is None:
         for mode in ("fit", "error"):
@@ -614,7 +620,7 @@ def test_sides(size: tuple[int, int], fitted: tuple[int, int] | None, encode) ->
             encode(video, on_limit="error")
 
 
-def test_a_large_file_is_scaled(encode, tmp_path: Path) -> None:
+def test_encode_clip_scales_a_large_file(encode, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "large.mp4", size=(4100, 600), fps=2, frames=4)
     file = encode(FileVideo(str(path)))
     check(file)
@@ -626,7 +632,7 @@ def noisy(frames: int = 60) -> VideoFromComponents:
     return VideoFromComponents(torch.rand(frames, 240, 320, 3, generator=generator), 30)
 
 
-def test_the_quality_steps_down_until_the_file_fits(encode) -> None:
+def test_encode_clip_lowers_the_quality_until_the_file_fits(encode) -> None:
     whole = encode(noisy())
     assert whole.notes == ()
     for share in (1.0, 0.6, 0.2, 0.1):
@@ -638,7 +644,7 @@ def test_the_quality_steps_down_until_the_file_fits(encode) -> None:
 
 
 def test_tensor_clip_hash_is_the_same_after_an_abandoned_attempt() -> None:
-    """A file that gets too large is given up part of the way, and the frames are read again from the first on."""
+    """An attempt that gets too large is abandoned, and the frames are read again from the first on."""
     audio = tone(2, rate=8_000)
     whole, interrupted = TensorClip.of(tensors(20, audio=audio)), TensorClip.of(tensors(20, audio=audio))
     expected = list(whole.read((48_000, 2)))
@@ -653,7 +659,7 @@ def test_tensor_clip_hash_is_the_same_after_an_abandoned_attempt() -> None:
     assert interrupted.content == whole.content != ""
 
 
-def test_a_file_that_is_too_large_is_encoded_again(encode, tmp_path: Path) -> None:
+def test_encode_clip_encodes_a_file_that_is_too_large(encode, tmp_path: Path) -> None:
     path = encode(noisy()).path
     size = path.stat().st_size
     assert encode(FileVideo(str(path)), replace(BOUNDS, max_bytes=size)).path == path
@@ -665,13 +671,13 @@ def test_a_file_that_is_too_large_is_encoded_again(encode, tmp_path: Path) -> No
         encode(FileVideo(str(path)), smaller, on_limit="error")
 
 
-def test_what_cannot_fit_is_an_error(encode, tmp_path: Path) -> None:
+def test_encode_clip_refuses_what_cannot_fit(encode, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"does not fit into 0\.0 MB at 320×240 px"):
         encode(noisy(), replace(BOUNDS, max_bytes=20_000))
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_100_mb_for_real(encode, tmp_path: Path) -> None:
+def test_encode_clip_sends_100_mb_and_encodes_a_byte_more(encode, tmp_path: Path) -> None:
     """A file of exactly 100 MB is sent as it is, and one byte more is not."""
     data = write_clip(tmp_path / "clip.mp4").read_bytes()
     padding = 100_000_000 - len(data)
@@ -690,7 +696,7 @@ def test_100_mb_for_real(encode, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["tensors", "file"])
-def test_progress_and_interrupt(source: str, encode, tmp_path: Path) -> None:
+def test_encode_clip_reports_progress_and_can_be_interrupted(source: str, encode, tmp_path: Path) -> None:
     video: Any = tensors(90)
     if source == "file":
         video = FileVideo(str(write_clip(tmp_path / "clip.mkv", frames=90)))
@@ -707,6 +713,6 @@ def test_progress_and_interrupt(source: str, encode, tmp_path: Path) -> None:
     assert set((tmp_path / "out").iterdir()) == before
 
 
-def test_unknown_values_are_refused(encode) -> None:
+def test_encode_clip_refuses_an_unknown_on_limit(encode) -> None:
     with pytest.raises(MediaError, match="maybe"):
         encode(tensors(60), on_limit="maybe")
