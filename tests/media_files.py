@@ -312,7 +312,7 @@ def write_clip(
     size: tuple[int, int] = (320, 240),
     fps: Any = 30,
     codec: str = "libx264",
-    sound: float | None = None,
+    audio: float | None = None,
     pts: list[int] | None = None,
     time_base: Fraction = Fraction(1, 600),
     options: dict[str, str] | None = None,
@@ -322,7 +322,7 @@ def write_clip(
     corner: bool = False,
     format: str | None = None,
     gop: int = 30,
-    sound_codec: str = "aac",
+    audio_codec: str = "aac",
     tags: Mapping[str, str] | None = None,
 ) -> Path:
     """Render a file whose frames get brighter.
@@ -331,7 +331,7 @@ def write_clip(
         pts: Frame times in units of time_base.
         corner: Whether the top left of the stored frame is white.
         rotation: Degrees by which the file says to turn its frames clockwise, as phones do.
-        sound: Seconds of audio.
+        audio: Seconds of audio.
     """
     fast = {"preset": "ultrafast"} if codec.startswith("libx26") else {}
     clip = Clip(
@@ -349,9 +349,9 @@ def write_clip(
         tags=tags or {},
         format=format,
         draw=_brightening_with_corner if corner else _brightening,
-        audio=None if sound is None else sound_codec,
+        audio=None if audio is None else audio_codec,
         signal=sine,
-        audio_seconds=sound,
+        audio_seconds=audio,
     )
     write(path, clip)
     return turn(path, rotation // 90) if rotation else path

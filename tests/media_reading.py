@@ -52,7 +52,7 @@ class Reread:
 
     seconds: float
     video_seconds: float
-    sound_seconds: float | None
+    audio_seconds: float | None
     size: tuple[int, int]
     fps: Fraction
     greys: list[float]
@@ -62,14 +62,14 @@ class Reread:
     first: np.ndarray
     gaps: set[Fraction]
     channels: int
-    sound_rate: int
+    audio_rate: int
 
 
 def reread(path: Path) -> Reread:
     """Decode the whole file."""
     with av.open(str(path)) as container:
         video = container.streams.video[0]
-        sound = container.streams.audio[0] if container.streams.audio else None
+        audio = container.streams.audio[0] if container.streams.audio else None
         greys, times, first, last = [], [], None, None
         for frame in container.decode(video):
             image = frame.to_ndarray(format="rgb24")
@@ -81,7 +81,7 @@ def reread(path: Path) -> Reread:
         return Reread(
             seconds=container.duration / 1e6,
             video_seconds=float(video.duration * video.time_base),
-            sound_seconds=float(sound.duration * sound.time_base) if sound else None,
+            audio_seconds=float(audio.duration * audio.time_base) if audio else None,
             size=(video.width, video.height),
             fps=Fraction(video.average_rate),
             greys=greys,
@@ -95,8 +95,8 @@ def reread(path: Path) -> Reread:
             ),
             first=first,
             gaps={b - a for a, b in pairwise(times)},
-            channels=sound.codec_context.channels if sound else 0,
-            sound_rate=sound.codec_context.sample_rate if sound else 0,
+            channels=audio.codec_context.channels if audio else 0,
+            audio_rate=audio.codec_context.sample_rate if audio else 0,
         )
 
 

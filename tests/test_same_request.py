@@ -113,7 +113,7 @@ CASES: dict[str, tuple[str, Callable[[Path], Encode]]] = {
     "resampled wav": ("driving_audio_url", lambda _: partial(audio, tone(3, rate=4_000))),
     "mp3": ("driving_audio_url", lambda _: partial(audio, tone(3, channels=6), format="mp3")),
     "frames": ("first_clip_url", lambda _: partial(clip, frames())),
-    "file": ("first_clip_url", lambda folder: partial(clip, FileVideo(str(write_clip(folder / "a.mkv", sound=2.0))))),
+    "file": ("first_clip_url", lambda folder: partial(clip, FileVideo(str(write_clip(folder / "a.mkv", audio=2.0))))),
     "file in memory": (
         "first_clip_url",
         lambda folder: partial(clip, FileVideo(BytesIO(write_clip(folder / "a.mkv").read_bytes()))),

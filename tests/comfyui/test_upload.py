@@ -107,7 +107,7 @@ def test_upload_video_strips_the_graph_that_save_video_writes(comfy: ComfyUI) ->
 
 
 def test_upload_video_cuts_a_long_clip_to_its_end(comfy: ComfyUI, tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "long.mkv", frames=120, fps=10, sound=12.0)
+    path = write_clip(tmp_path / "long.mkv", frames=120, fps=10, audio=12.0)
     graph = Graph()
     node = upload_video(graph, comfy.upload("long.mkv", path.read_bytes()))
     url, duration = keep(graph, (node, 0)), keep(graph, (node, 1))

@@ -41,7 +41,7 @@ def tensors(frames: int, size: tuple[int, int] = (320, 240), fps: Any = 30, audi
 
 
 def check(file: MediaFile, *, encoded: bool = True) -> Reread:
-    """Decode the whole file. The sandbox's own reader has to agree, and each length that a reader may take has to fit."""
+    """Decode the whole file. The sandbox's own reader has to agree, and each length that a reader may take to fit."""
     facts = inspect_media(file.path, "first_clip_url")
     seen = reread(file.path)
     assert (facts.width, facts.height, facts.size) == (file.width, file.height, file.size)
@@ -55,7 +55,7 @@ def check(file: MediaFile, *, encoded: bool = True) -> Reread:
         for seconds in (seen.seconds, seen.video_seconds, facts.seconds):
             assert seconds == pytest.approx(file.seconds, abs=1e-3)
             assert BOUNDS.min_seconds - 1e-3 <= seconds <= BOUNDS.max_seconds + 1e-3
-        assert seen.sound_seconds is None or seen.sound_seconds <= file.seconds + 1e-3
+        assert seen.audio_seconds is None or seen.audio_seconds <= file.seconds + 1e-3
         data = file.path.read_bytes()
         assert data.index(b"moov") < data.index(b"mdat")  # the index stands in front
     return seen
@@ -70,7 +70,7 @@ def check(file: MediaFile, *, encoded: bool = True) -> Reread:
 def test_encode_clip_sends_a_file_inside_the_limits_byte_for_byte(
     codec: str, extension: str, mode: str, encode, tmp_path: Path
 ) -> None:
-    path = write_clip(tmp_path / f"clip.{extension}", codec=codec, sound=2.0)
+    path = write_clip(tmp_path / f"clip.{extension}", codec=codec, audio=2.0)
     file = encode(FileVideo(str(path)), on_limit=mode)
     assert (file.path, file.extension, file.notes) == (path, extension, ())
     assert file.seconds == pytest.approx(2.0)
@@ -86,7 +86,7 @@ def test_encode_clip_goes_by_the_container_not_the_name(encode, tmp_path: Path) 
 
 
 def test_encode_clip_writes_bytes_in_memory_as_they_are(encode, tmp_path: Path) -> None:
-    data = write_clip(tmp_path / "clip.mp4", sound=2.0).read_bytes()
+    data = write_clip(tmp_path / "clip.mp4", audio=2.0).read_bytes()
     buffer = BytesIO(data)
     buffer.seek(77)
     file = encode(FileVideo(buffer))
@@ -100,12 +100,12 @@ def test_encode_clip_writes_bytes_in_memory_as_they_are(encode, tmp_path: Path) 
 
 ENCODED: dict[str, tuple[dict[str, Any], str, str]] = {
     "matroska": ({}, "mkv", "Matroska"),
-    "webm": ({"codec": "libvpx-vp9", "sound_codec": "libopus"}, "webm", "vp9"),
+    "webm": ({"codec": "libvpx-vp9", "audio_codec": "libopus"}, "webm", "vp9"),
     "prores": ({"codec": "prores_ks", "pix_fmt": "yuv422p10le"}, "mov", "prores"),
     "mpeg4": ({"codec": "mpeg4"}, "mp4", "mpeg4"),
-    "lossless RGB": ({"codec": "ffv1", "pix_fmt": "bgr0", "sound_codec": "pcm_s16le"}, "mkv", "ffv1"),
+    "lossless RGB": ({"codec": "ffv1", "pix_fmt": "bgr0", "audio_codec": "pcm_s16le"}, "mkv", "ffv1"),
     "odd sides": (
-        {"codec": "ffv1", "pix_fmt": "yuv444p", "size": (321, 241), "sound_codec": "pcm_s16le"},
+        {"codec": "ffv1", "pix_fmt": "yuv444p", "size": (321, 241), "audio_codec": "pcm_s16le"},
         "avi",
         "AVI",
     ),
@@ -116,7 +116,7 @@ ENCODED: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("case", ENCODED)
 def test_encode_clip_encodes_other_files(case: str, encode, tmp_path: Path) -> None:
     options, extension, reason = ENCODED[case]
-    path = write_clip(tmp_path / f"clip.{extension}", sound=2.0, **options)
+    path = write_clip(tmp_path / f"clip.{extension}", audio=2.0, **options)
     file = encode(FileVideo(str(path)))
     seen = check(file)
     assert reason in " ".join(file.notes)
@@ -124,7 +124,7 @@ def test_encode_clip_encodes_other_files(case: str, encode, tmp_path: Path) -> N
     assert len(seen.greys) == 60
     assert seen.greys[0] == pytest.approx(grey(0, 60), abs=3)
     assert seen.greys[-1] == pytest.approx(grey(59, 60), abs=3)
-    assert seen.sound_seconds == pytest.approx(2.0, abs=0.05)
+    assert seen.audio_seconds == pytest.approx(2.0, abs=0.05)
     with pytest.raises(MediaError, match=reason):
         encode(FileVideo(str(path)), on_limit="error")
 
@@ -227,7 +227,7 @@ def test_encode_clip_keeps_late_audio_in_time(encode, tmp_path: Path) -> None:
 def test_encode_clip_drops_only_the_audio_with_a_wrong_time(hours: int, encode, tmp_path: Path) -> None:
     path = write_audio(tmp_path / "clip.nut", (0, sine(1)), (3600 * hours, sine(1)))
     seen = check(encode(FileVideo(str(path))))
-    assert seen.sound_seconds == pytest.approx(1, abs=0.05)
+    assert seen.audio_seconds == pytest.approx(1, abs=0.05)
 
 
 @pytest.mark.parametrize("layout", ["mono", "5.1"])
@@ -260,24 +260,24 @@ def test_encode_clip_takes_audio_that_changes_its_channels(layout: str, encode, 
 
 def test_encode_clip_keeps_late_video_and_audio_together(encode, tmp_path: Path) -> None:
     """The video starts at second 5 and the audio at 0: the first seconds of the audio are dropped."""
-    path = write_clip(tmp_path / "late.mkv", frames=90, pts=[3000 + 20 * i for i in range(90)], sound=8.0)
+    path = write_clip(tmp_path / "late.mkv", frames=90, pts=[3000 + 20 * i for i in range(90)], audio=8.0)
     file = encode(FileVideo(str(path)))
     seen = check(file)
     assert file.seconds == pytest.approx(3.0, abs=1e-3)
     assert len(seen.greys) == 90
-    assert seen.sound_seconds == pytest.approx(3.0, abs=0.05)
+    assert seen.audio_seconds == pytest.approx(3.0, abs=0.05)
 
 
 @pytest.mark.parametrize(("audio", "kept"), [(None, None), (1.0, 1.0), (3.0, 3.0), (6.0, 3.0)])
 def test_encode_clip_takes_shorter_longer_or_no_audio(
     audio: float | None, kept: float | None, encode, tmp_path: Path
 ) -> None:
-    seen = check(encode(FileVideo(str(write_clip(tmp_path / "clip.mkv", frames=90, sound=audio)))))
-    assert seen.sound_seconds == (None if kept is None else pytest.approx(kept, abs=0.05))
+    seen = check(encode(FileVideo(str(write_clip(tmp_path / "clip.mkv", frames=90, audio=audio)))))
+    assert seen.audio_seconds == (None if kept is None else pytest.approx(kept, abs=0.05))
 
 
 def test_encode_clip_keeps_the_last_ten_seconds_of_a_long_file(encode, tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "long.mp4", frames=300, fps=10, sound=30.0, gop=250)
+    path = write_clip(tmp_path / "long.mp4", frames=300, fps=10, audio=30.0, gop=250)
     file = encode(FileVideo(str(path)))
     seen = check(file)
     assert file.seconds == 10
@@ -285,7 +285,7 @@ def test_encode_clip_keeps_the_last_ten_seconds_of_a_long_file(encode, tmp_path:
     assert "last 10 s" in file.notes[1]
     assert seen.greys[0] == pytest.approx(grey(200, 300), abs=3)
     assert seen.greys[-1] == pytest.approx(grey(299, 300), abs=3)
-    assert seen.sound_seconds == pytest.approx(10, abs=0.05)
+    assert seen.audio_seconds == pytest.approx(10, abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_encode_clip_keeps_the_last_ten_seconds_of_a_long_file(encode, tmp_path:
 def test_encode_clip_takes_a_video_trimmed_in_the_graph(
     window: tuple[float, float], first: int, last: int, encode, tmp_path: Path
 ) -> None:
-    path = write_clip(tmp_path / "clip.mp4", frames=150, sound=5.0)
+    path = write_clip(tmp_path / "clip.mp4", frames=150, audio=5.0)
     file = encode(FileVideo(str(path), window))
     seen = check(file)
     assert len(seen.greys) == last - first + 1
@@ -334,7 +334,7 @@ class Sliced:
 def test_encode_clip_takes_a_slice_that_the_core_keeps_private(
     window: tuple[float, float], first: int, last: int, in_memory: bool, encode, tmp_path: Path
 ) -> None:
-    path = write_clip(tmp_path / "clip.mp4", frames=150, sound=5.0)
+    path = write_clip(tmp_path / "clip.mp4", frames=150, audio=5.0)
     seen = check(encode(Sliced(BytesIO(path.read_bytes()) if in_memory else str(path), *window)))
     assert len(seen.greys) == last - first + 1
     assert seen.greys[0] == pytest.approx(grey(first, 150), abs=3)
@@ -395,7 +395,7 @@ def test_encode_clip_names_flv_in_the_refusal(encode, tmp_path: Path) -> None:
 
 
 def test_encode_clip_keeps_what_can_be_read_of_a_damaged_file(encode, tmp_path: Path) -> None:
-    data = bytearray(write_clip(tmp_path / "whole.mkv", frames=120, sound=4.0).read_bytes())
+    data = bytearray(write_clip(tmp_path / "whole.mkv", frames=120, audio=4.0).read_bytes())
     for at in range(len(data) // 2, len(data) // 2 + 600, 7):
         data[at] ^= 0x5A
     path = tmp_path / "damaged.mkv"
@@ -418,7 +418,7 @@ def damaged(path: Path, start: int, end: int) -> Path:
 
 def test_encode_clip_refuses_a_damaged_end(encode, tmp_path: Path) -> None:
     """The generated video continues from there, and must not continue from a frozen frame."""
-    path = damaged(write_clip(tmp_path / "clip.mkv", frames=150, sound=5.0), 60, 150)
+    path = damaged(write_clip(tmp_path / "clip.mkv", frames=150, audio=5.0), 60, 150)
     with pytest.raises(MediaError, match=r"last 3 s of the clip cannot be decoded: .* from 2 s on.*Trim it"):
         encode(FileVideo(str(path)))
     with pytest.raises(MediaError, match=r"last 1 s of the clip"):
@@ -438,10 +438,10 @@ def test_damage_before_the_end_is_told(encode, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("gop", [30, 90, 250])
 def test_encode_clip_finds_the_key_frame_of_mpeg_ts(gop: int, encode, tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "clip.ts", frames=360, gop=gop, sound=12.0)
+    path = write_clip(tmp_path / "clip.ts", frames=360, gop=gop, audio=12.0)
     seen = check(encode(FileVideo(str(path))))
     assert seen.greys == pytest.approx([grey(index, 360) for index in range(60, 360)], abs=4)
-    assert seen.sound_seconds == pytest.approx(10, abs=0.05)
+    assert seen.audio_seconds == pytest.approx(10, abs=0.05)
 
 
 @pytest.mark.parametrize(("format", "codec"), [("h264", "libx264"), ("hevc", "libx265"), ("mjpeg", "mjpeg")])
@@ -456,9 +456,9 @@ def test_a_file_that_cannot_be_sought_in_is_read_from_its_start(
     encode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nodes.media.clip.file_clip._sought", lambda *_: False)
-    seen = check(encode(FileVideo(str(write_clip(tmp_path / "clip.mkv", frames=360, sound=12.0)))))
+    seen = check(encode(FileVideo(str(write_clip(tmp_path / "clip.mkv", frames=360, audio=12.0)))))
     assert seen.greys == pytest.approx([grey(index, 360) for index in range(60, 360)], abs=4)
-    assert seen.sound_seconds == pytest.approx(10, abs=0.05)
+    assert seen.audio_seconds == pytest.approx(10, abs=0.05)
 
 
 # Tensors
@@ -468,8 +468,8 @@ def test_encode_clip_encodes_tensors_without_the_core_encoder(encode) -> None:
     file = encode(tensors(72, fps=24, audio=tone(3)), on_limit="error")
     seen = check(file)
     assert (file.seconds, seen.fps, file.notes) == (3.0, 24, ())
-    assert (seen.channels, seen.sound_rate) == (2, 48_000)
-    assert seen.sound_seconds == pytest.approx(3, abs=0.03)
+    assert (seen.channels, seen.audio_rate) == (2, 48_000)
+    assert seen.audio_seconds == pytest.approx(3, abs=0.03)
     expected = np.floor(np.linspace(0, 1, 72) * 255 + 0.5)
     assert np.abs(np.array(seen.greys) - expected).max() < 4
 
@@ -501,7 +501,7 @@ def test_encode_clip_takes_any_frame_rate(fps: Any, encode) -> None:
 def test_encode_clip_takes_audio_of_tensors(rate: int, channels: int, encode) -> None:
     seen = check(encode(tensors(60, audio=tone(5, rate=rate, channels=channels))))
     assert seen.channels == min(channels, 2)
-    assert seen.sound_seconds == pytest.approx(2, abs=0.03)
+    assert seen.audio_seconds == pytest.approx(2, abs=0.03)
 
 
 def test_encode_clip_takes_transparent_and_grey_tensors(encode) -> None:

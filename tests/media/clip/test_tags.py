@@ -65,7 +65,7 @@ FILES: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
 @pytest.mark.parametrize("mode", ["fit", "error"])
 def test_encode_clip_removes_tags_and_keeps_everything_else(case: str, mode: str, encode, tmp_path: Path) -> None:
     extension, options, private = FILES[case]
-    path = write_clip(tmp_path / f"clip.{extension}", sound=2.0, options=options, tags=private)
+    path = write_clip(tmp_path / f"clip.{extension}", audio=2.0, options=options, tags=private)
     before = path.read_bytes()
     assert SECRET.encode() in before
 
