@@ -188,12 +188,11 @@ class Process:
 
     def _connection_named(self, name: str, base_url: str) -> Connection | None:
         """Return the connection that an unfinished task belongs to, if the settings (still) name it."""
-        settings = self.settings()
-        if name == "sandbox":
-            return self.connection_for(settings) if settings.in_sandbox else None
-        if settings.in_sandbox or settings.novita.base_url.rstrip("/").lower() != base_url.rstrip("/").lower():
+        settings, in_sandbox = self.settings(), name == "sandbox"
+        if in_sandbox != settings.in_sandbox:
             return None
-        return self.connection_for(settings)
+        same = in_sandbox or settings.novita.base_url.rstrip("/").lower() == base_url.rstrip("/").lower()
+        return self.connection_for(settings) if same else None
 
     def _running_sandbox(self) -> str:
         from .sandbox import Sandbox

@@ -55,12 +55,7 @@ class Wan27UploadImage(_UploadNode):
                 ),
             ],
             outputs=[
-                output(
-                    io.String,
-                    "url",
-                    "One URL for each image. Link it to image_url or last_frame_url of Wan 2.7 Image to Video.",
-                    is_list=True,
-                )
+                output(io.String, "url", "One URL for each image, for image_url or last_frame_url.", is_list=True)
             ],
         )
 
@@ -101,14 +96,7 @@ class Wan27UploadAudio(_UploadNode):
                 ),
                 choice("format", AUDIO_FORMATS, "auto: WAV, lossless, if it fits; otherwise MP3. mp3: 320 kbit/s."),
             ],
-            outputs=[
-                output(
-                    io.String,
-                    "url",
-                    "One URL for each item of the batch. Link it to driving_audio_url of Wan 2.7 Image to Video.",
-                    is_list=True,
-                )
-            ],
+            outputs=[output(io.String, "url", "One URL for each item, for driving_audio_url.", is_list=True)],
         )
 
     @classmethod
