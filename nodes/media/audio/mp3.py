@@ -19,7 +19,6 @@ _LOW_RATE_MAX = 160_000
 """The highest bit rate of MPEG-2 and 2.5, below 32 kHz."""
 _PADDING = 1105 + 1152
 """Samples that encoder and decoder delay add, and room for what LAME flushes."""
-_BLOCK_SECONDS = 1
 
 
 def mp3_rate(rate: int) -> int:
@@ -60,13 +59,12 @@ def write_mp3(
 def _write(path: Path, samples: Samples, rate: int, bitrate: int, cancelled: Cancelled | None) -> None:
     import av
 
-    step = _BLOCK_SECONDS * rate
     # FFmpeg's own tag would be metadata; the frame with the LAME header stays, it tells how much is padding.
     with av.open(str(path), "w", format="mp3", options={"id3v2_version": "0", "write_xing": "1"}) as container:
         stream = container.add_stream("libmp3lame", rate=rate)
         stream.layout = "mono" if samples.shape[0] == 1 else "stereo"
         stream.bit_rate = bitrate
-        for start in range(0, samples.shape[1], step):
+        for start in range(0, samples.shape[1], rate):  # one second at a time
             check_cancelled(cancelled)
-            container.mux(stream.encode(frame_of(samples[:, start : start + step], rate, start)))
+            container.mux(stream.encode(frame_of(samples[:, start : start + rate], rate, start)))
         container.mux(stream.encode(None))
