@@ -100,13 +100,13 @@ async def download(
     part = dest.with_name(f"{dest.name}.{owner}{SUFFIX}")
     try:
         with part.open("w+b") as file:
-            running = _Download(http, url, file, dest.parent, allow_loopback, max_bytes, on_progress, resolve)
-            await running.run(backoff, sleep)
+            job = _Download(http, url, file, dest.parent, allow_loopback, max_bytes, on_progress, resolve)
+            await job.run(backoff, sleep)
             await asyncio.to_thread(_flush, file)
         if problem := await asyncio.to_thread(mp4_problem, part):
             raise NotAVideoError(f"The service sent a file that is not a whole mp4: {problem}.")
         await asyncio.to_thread(_rename, part, dest)
-        return running.received
+        return job.received
     except OSError as error:
         raise _disk_error(error, dest.parent) from error
     finally:

@@ -62,18 +62,16 @@ class ComfyStorage:
         expires_at = int(time.time() + self._hours * 3600)
         name = f"{expires_at}-{secrets.token_hex(24)}.{file.extension}"
         part = self._folder / f"{name}.part"
-        problem = ""
         try:
             await asyncio.to_thread(self._prepare)
             await _copy(file, part, on_progress)
             part.replace(self._folder / name)
         except OSError as error:
             problem = error.strerror or type(error).__name__
+            raise StorageError(f"The file cannot be copied to {self._folder}: {problem}.") from error
         finally:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
-        if problem:
-            raise StorageError(f"The file cannot be copied to {self._folder}: {problem}.")
         return StoredUrl(f"{self._base_url}{ROUTE}{name}", float(expires_at))
 
     def _prepare(self) -> None:
