@@ -198,7 +198,7 @@ def find_user_dir(argument: str | None, pack: Sequence[Path]) -> Path:
 
     Args:
         argument: what the user named: this folder, ComfyUI's user folder, or ComfyUI's own.
-        pack: where the pack may be installed; ComfyUI is two folders above.
+        pack: folders in which the pack may be installed; ComfyUI is two levels up.
 
     Raises:
         SettingsError: no folder was named, and the pack is not inside a ComfyUI.

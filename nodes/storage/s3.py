@@ -83,7 +83,7 @@ class S3Storage:
     async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
         """See `Storage.put`. One PUT carries at most 5 GB, far more than the service accepts."""
         key = f"{self._prefix}{secrets.token_hex(16)}.{file.extension}"
-        signed = await self._sign("PUT", key, timedelta(minutes=PUT_MINUTES))
+        signed = await self.sign("PUT", key, timedelta(minutes=PUT_MINUTES))
         upload = Upload("PUT", signed, {"Content-Type": file.mime}, lambda: read_chunks(file, on_progress), file.size)
         response = await send(upload, setting=self._options.label("endpoint"), backoff=self._backoff)
         skew = _skew_seconds(response)
@@ -91,9 +91,10 @@ class S3Storage:
         if response.status != 200 or abs(skew) > MOST_SKEW_SECONDS:
             raise StorageError(self._refusal(response, skew))
         expires_at = time.time() + self._hours * 3600
-        return StoredUrl(await self._sign("GET", key, timedelta(hours=self._hours)), expires_at)
+        return StoredUrl(await self.sign("GET", key, timedelta(hours=self._hours)), expires_at)
 
-    async def _sign(self, method: str, key: str, valid: timedelta) -> str:
+    async def sign(self, method: str, key: str, valid: timedelta) -> str:
+        """Return a link that allows one method on one object for a time."""
         obstore = _import_obstore()
         problem = ""
         try:

@@ -203,7 +203,7 @@ def test_put_interrupted_leaves_no_object(s3: S3Server, tmp_path: Path) -> None:
     storage = S3Storage(s3.options())
     from datetime import timedelta
 
-    link = asyncio.run(storage._sign("GET", key, timedelta(minutes=1)))
+    link = asyncio.run(storage.sign("GET", key, timedelta(minutes=1)))
     assert fetch(link).status_code == 404
 
 
@@ -228,7 +228,7 @@ def test_endpoint_forms_of_providers(values: dict[str, str], start: str) -> None
     from datetime import timedelta
 
     storage = S3Storage({**OFFLINE, **values})
-    link = asyncio.run(storage._sign("GET", "wan27/x.png", timedelta(hours=1)))
+    link = asyncio.run(storage.sign("GET", "wan27/x.png", timedelta(hours=1)))
     assert link.startswith(start) and "X-Amz-Signature=" in link
 
 
@@ -236,7 +236,7 @@ def test_session_token_is_in_the_link() -> None:
     from datetime import timedelta
 
     storage = S3Storage({**OFFLINE, "session_token": "FwoGZXIvYXdzE"})
-    link = asyncio.run(storage._sign("GET", "x.png", timedelta(hours=1)))
+    link = asyncio.run(storage.sign("GET", "x.png", timedelta(hours=1)))
     assert parse_qs(urlsplit(link).query)["X-Amz-Security-Token"] == ["FwoGZXIvYXdzE"]
 
 
