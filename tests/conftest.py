@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         rank = {group: number for number, group in enumerate(LONGEST)}
         items.sort(key=lambda item: rank.get(_group(item.nodeid), len(rank)))
     else:
-        # While it drives a browser, Playwright runs an event loop in the main thread, where only one can run.
+        # While it drives a browser, Playwright runs an event loop in the main thread, and no second one can run there.
         items.sort(key=lambda item: _path(item.nodeid).parts[0] == "browser")
 
 

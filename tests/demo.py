@@ -1,7 +1,7 @@
-"""make demo: the example workflow through a real ComfyUI, in the sandbox, and a look at what came out.
+"""make demo: run the example workflow in a real ComfyUI, in the sandbox, and check the result.
 
-Exit code 0: a playable mp4 that starts on the picture that went in, with as many frames as were asked for. 1: not so.
-What was made stays in a folder under the system's temporary directory, whose name is printed.
+Exit code 0: a playable mp4 that starts with the input image and has as many frames as requested. 1: anything else.
+The results are kept in a folder under the system's temporary directory, whose name is printed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEAST_PSNR = 30.0
 
 @dataclass(frozen=True)
 class Played:
-    """An mp4 played from start to end."""
+    """What an mp4 has, played from start to end."""
 
     width: int
     height: int
@@ -52,36 +52,36 @@ def main() -> int:
 
 
 def run_in(comfy: ComfyUI) -> list[str]:
-    """Run the example in a ComfyUI that is connected to the sandbox and print what came out; what is wrong with it."""
+    """Run the example in a ComfyUI that uses the sandbox, print the results, and return what is wrong with them."""
     example.upload_inputs(comfy)
     print("Running example_workflows/first_frame_with_audio.json in the sandbox …", flush=True)
     return report(comfy.run(example.prompt(), seconds=600))
 
 
 def report(run: Run) -> list[str]:
-    """Print what came out; what is wrong with it."""
+    """Print the results of a run, and return what is wrong with them."""
     asked = run.prompt[example.node_of("Wan27ImageToVideo")]["inputs"]
     (mp4,) = run.files(example.node_of("SaveVideo"))
     (first,) = run.files(example.node_of("PreviewImage", images=(example.node_of("ImageFromBatch"), 0)))
     (count,) = run.outputs[example.node_of("PreviewAny")]["text"]
     played = play(mp4)
-    with Image.open(first) as picture:
-        frame = np.asarray(picture.convert("RGB"), dtype=np.float32) / np.float32(255)
+    with Image.open(first) as image:
+        frame = np.asarray(image.convert("RGB"), dtype=np.float32) / np.float32(255)
     likeness = psnr(frame, scaled(example.source_image(), frame))
     wanted = round(asked["duration"] * played.fps)
 
     print(f"{'mp4':<16}{mp4}")
-    print(f"{'size':<16}{played.width} x {played.height} ({asked['resolution']} asked for)")
+    print(f"{'size':<16}{played.width} x {played.height} ({asked['resolution']} requested)")
     print(f"{'frames':<16}{count} decoded by the graph, {asked['duration']} s at {played.fps:g} fps are {wanted}")
     print(f"{'audio':<16}{played.audio_seconds:.2f} s")
-    print(f"{'first frame':<16}{likeness:.1f} dB PSNR against the picture that went in ({LEAST_PSNR:g} needed)")
+    print(f"{'first frame':<16}{likeness:.1f} dB PSNR against the input image ({LEAST_PSNR:g} needed)")
     print(f"{'queue':<16}{run.seconds:.1f} s from queueing to the last node")
 
     checks = {
-        f"the mp4 has {played.frames} frames, {wanted} were asked for": played.frames == wanted,
-        f"the graph got {count} frames, {wanted} were asked for": int(count) == wanted,
-        f"the first frame is {likeness:.1f} dB from the picture": likeness >= LEAST_PSNR,
-        f"the sound is {played.audio_seconds:.2f} s long": abs(played.audio_seconds - asked["duration"]) < 0.1,
+        f"the mp4 has {played.frames} frames, {wanted} were requested": played.frames == wanted,
+        f"the graph got {count} frames, {wanted} were requested": int(count) == wanted,
+        f"the first frame is {likeness:.1f} dB from the input image": likeness >= LEAST_PSNR,
+        f"the audio is {played.audio_seconds:.2f} s long": abs(played.audio_seconds - asked["duration"]) < 0.1,
         "the mp4 is silent": played.loudness > 0.01,
         f"the frame is {frame.shape[1]} x {frame.shape[0]}": frame.shape[:2] == (played.height, played.width),
     }

@@ -1,4 +1,4 @@
-"""Images, audio and clips for the tests: computed, so that they are the same on every machine and belong to nobody."""
+"""Images, audio and clips for the tests: computed, so that they are the same everywhere and have no other owner."""
 
 from __future__ import annotations
 
@@ -451,7 +451,7 @@ def repeated(path: Path, source: Path, times: int) -> Path:
 
 
 def boxes(data: bytes, kind: bytes) -> list[int]:
-    """Return where the contents of the mp4 boxes of this kind begin."""
+    """Return the positions at which the contents of the mp4 boxes of this kind begin."""
     found, at = [], data.find(kind)
     while at >= 0:
         found.append(at + 4)
@@ -477,7 +477,7 @@ def turn(path: Path, quarters: int) -> Path:
 
 
 def media_file(folder: Path, name: str = "a.png", data: bytes = b"\x89PNG some bytes" * 100) -> MediaFile:
-    """Write a file that is not looked into."""
+    """Write a file whose content does not matter."""
     path = folder / name
     path.write_bytes(data)
     return describe(path)

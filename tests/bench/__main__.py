@@ -1,7 +1,7 @@
 """Run the measurements: `python -m tests.bench [--quick] [--runs N] [SUBJECT …]`.
 
 A subject is a module of this package with a function `run(settings)` that prints its tables. ComfyUI core is measured
-where COMFYUI_TREE names its tree; opencv-python-headless, imageio-ffmpeg and torchcodec where they are installed.
+if COMFYUI_TREE names its folder; opencv-python-headless, imageio-ffmpeg and torchcodec if they are installed.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from pathlib import Path
 
 from .settings import Settings
 
-#: In the order they are printed; an argument `name` of the command line is one of these modules.
 SUBJECTS = ("decode", "parts", "quality", "encode")
+"""Modules of this package, in the order of the output."""
 
 
 def main() -> None:
-    """Run the subjects asked for, or all that exist."""
+    """Run the named subjects, or all."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"of: {', '.join(SUBJECTS)} (all)")
     parser.add_argument("--runs", type=int, default=5, help="runs of each way; the median is printed")
     parser.add_argument(
-        "--quick", action="store_true", help="tiny clips and one run: shows that it works, not how fast"
+        "--quick", action="store_true", help="tiny clips and one run: shows that it works, not how fast it is"
     )
     arguments = parser.parse_args()
     tree = os.environ.get("COMFYUI_TREE")

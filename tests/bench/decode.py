@@ -1,4 +1,4 @@
-"""Speed and memory of whole clips against the limit of the machine and against the others."""
+"""Speed and memory of decoding whole clips, compared with the machine's limit and with other decoders."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ _WAYS = f"{__package__}.decode_ways"
 
 @dataclass(frozen=True)
 class Case:
-    """One clip. core: whether core is measured on it; it takes three times the result.
+    """One clip.
 
-    speed: whether the goals of speed are for it. Large frames are decoded one after the other to save memory.
+    Args:
+        core: Whether core is measured with it; core takes three times the memory of the result.
+        speed: Whether the goals for speed apply. Large frames are decoded one after the other to save memory.
     """
 
     name: str
@@ -34,7 +36,7 @@ class Case:
 
     @property
     def bytes(self) -> int:
-        """Of the frames as float32."""
+        """The size of the frames as float32."""
         return self.width * self.height * 12 * round(self.seconds * FPS)
 
 
@@ -48,7 +50,7 @@ QUICK = (Case("small 1 s", 320, 192, 1, 500_000),)
 
 
 def run(settings: Settings) -> None:
-    """Print a table for each clip, and whether core's frames are ours to the bit."""
+    """Print a table for each clip, and whether our frames are bit-identical to core's."""
     for case in QUICK if settings.quick else CASES:
         clip = detailed_clip(settings.folder / "whole.mp4", case.width, case.height, case.seconds, case.bit_rate)
         ways = _ways(case, clip, settings)
@@ -60,7 +62,7 @@ def run(settings: Settings) -> None:
 
 def _ways(case: Case, clip: Path, settings: Settings) -> dict[str, Way]:
     path, size = str(clip), case.bytes
-    # More than any of them takes: what was just freed is not all that the system hands out next.
+    # More than any of them takes: the system does not hand out all that was just freed.
     ready = size + max(size // 2, min(size, 2560 * MIB))
     shape = [round(case.seconds * FPS), case.height, case.width, 3]
     ways = {
@@ -106,7 +108,7 @@ def _print(case: Case, found: dict[str, Figures | str]) -> None:
 
 
 def _goals(case: Case, found: dict[str, Figures | str]) -> None:
-    """Each goal by the medians, and by the fastest run of each way: on a busy machine the two tell noise from cost."""
+    """Print each goal with the medians and with the fastest runs; on a busy machine, a difference shows noise."""
     ours, core, other = (found.get(name) for name in ("ours", "core", "VideoHelperSuite's way"))
     limits = [figures for name, figures in found.items() if "(limit)" in name and isinstance(figures, Figures)]
     assert isinstance(ours, Figures)
@@ -156,4 +158,4 @@ def _compare(case: Case, clip: Path, settings: Settings) -> None:
     a, b = digests["ours"], digests["core"]
     if isinstance(a, Figures) and isinstance(b, Figures):
         same = (a.given["digest"], a.given["frames"]) == (b.given["digest"], b.given["frames"])
-        print(f"    {'met ' if same else 'MISSED'} frames equal to core's to the bit: {a.given['frames']} frames")
+        print(f"    {'met ' if same else 'MISSED'} frames bit-identical to core's: {a.given['frames']} frames")

@@ -1,4 +1,4 @@
-"""Ways to get a video's frames. Each returns {"bytes": of the tensors given out, "digest": of the frames}."""
+"""Ways to get a video's frames. Each returns {"bytes": size of the tensors, "digest": digest of the frames}."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nodes.media.video.threads import threads_for
 
 
 def warm() -> None:
-    """Imports that a first call would make."""
+    """Make the imports that a first call would make."""
     torch.zeros(1).add_(1)
 
 
@@ -28,7 +28,7 @@ warm()
 
 
 def limit(path: str) -> dict[str, Any]:
-    """Decoding alone, with the threads that ours has: no conversion, nothing kept."""
+    """Decode only, with the pack's number of threads: no conversion, and nothing is kept."""
     with av.open(path) as container:
         video = container.streams.video[0]
         video.thread_type, video.codec_context.thread_count = threads_for(video.width * video.height)
@@ -36,14 +36,14 @@ def limit(path: str) -> dict[str, Any]:
 
 
 def write(shape: list[int]) -> dict[str, Any]:
-    """Writing a tensor of that shape alone."""
+    """Only write a tensor of that shape."""
     out = np.empty(shape, np.float32)
     out.fill(0.5)
     return {"bytes": out.nbytes}
 
 
 def ours(path: str, digest: bool = False, **options: Any) -> dict[str, Any]:
-    """The pack's decoder."""
+    """Run the pack's decoder."""
     found = decode(path, DecodeOptions(want_last_frame=options.pop("want_last_frame", False), **options))
     given = _given(found.images, found.audio, digest)
     given["bytes"] += 0 if found.last_frame is None else found.last_frame.nbytes
@@ -51,7 +51,7 @@ def ours(path: str, digest: bool = False, **options: Any) -> dict[str, Any]:
 
 
 def interrupt(path: str) -> dict[str, Any]:
-    """How long decoding goes on after it was cancelled in the middle."""
+    """Return how long decoding continues after it was cancelled in the middle."""
     pressed: list[float] = []
 
     def progress(done: int, total: int) -> None:
@@ -62,11 +62,11 @@ def interrupt(path: str) -> dict[str, Any]:
         decode(path, DecodeOptions(max_frames=60), cancelled=lambda: bool(pressed), on_progress=progress)
     except MediaCancelled:
         return {"seconds": time.perf_counter() - pressed[0]}
-    raise RuntimeError("it was not heard")
+    raise RuntimeError("decoding was not cancelled")
 
 
 def core(path: str, tree: str, digest: bool = False) -> dict[str, Any]:
-    """ComfyUI core's VideoFromFile.get_components."""
+    """Run ComfyUI core's VideoFromFile.get_components."""
     found = _core_video(tree)(path).get_components()
     return _given(found.images, found.audio, digest)
 
@@ -78,16 +78,16 @@ def _core_video(tree: str) -> Any:
 
 
 def generator(path: str) -> dict[str, Any]:
-    """VideoHelperSuite's way, from its description: OpenCV, one float frame at a time, gathered by np.fromiter."""
+    """Decode as VideoHelperSuite describes it: OpenCV, one float frame at a time, collected by np.fromiter."""
     capture = cv2.VideoCapture(path)
     size = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)), int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
 
     def frames() -> Any:
         while capture.grab():
             _, frame = capture.retrieve()
-            picture = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB).astype(np.float32)
-            torch.from_numpy(picture).div_(255)
-            yield picture
+            pixels = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB).astype(np.float32)
+            torch.from_numpy(pixels).div_(255)
+            yield pixels
 
     images = torch.from_numpy(np.fromiter(frames(), np.dtype((np.float32, (*size, 3)))))
     capture.release()
@@ -95,7 +95,7 @@ def generator(path: str) -> dict[str, Any]:
 
 
 def torchcodec(path: str) -> dict[str, Any]:
-    """torchcodec into a preallocated tensor."""
+    """Decode with torchcodec into a preallocated tensor."""
     decoder = VideoDecoder(path, dimension_order="NHWC", num_ffmpeg_threads=0)
     metadata = decoder.metadata
     out = np.empty((metadata.num_frames, metadata.height, metadata.width, 3), np.float32)
@@ -114,7 +114,7 @@ def _given(images: Any, audio: Any, digest: bool) -> dict[str, Any]:
     return {"bytes": count, "digest": zlib.crc32(data), "frames": len(images)}
 
 
-# Imported before the clock starts, where they are there and asked for.
+# Imported before the clock starts, if they are requested and installed.
 _asked = json.loads(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].startswith("{") else {}
 if _asked.get("function", "").endswith(":generator"):
     import cv2
@@ -122,7 +122,7 @@ if _asked.get("function", "").endswith(":torchcodec"):
     try:
         from torchcodec.decoders import VideoDecoder
 
-        # The first decoder loads the FFmpeg of the system, which the package does not bring.
+        # The first decoder loads the system's FFmpeg, which the package does not contain.
         VideoDecoder(_asked["arguments"]["path"])
     except ModuleNotFoundError:
         sys.exit("not installed (pip install torchcodec)")

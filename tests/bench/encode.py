@@ -1,4 +1,4 @@
-"""Speed, size and memory of the files that are uploaded, against Pillow's and ComfyUI core's."""
+"""Speed, size and memory of encoding uploads, compared with Pillow and ComfyUI core."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from .fresh import MIB, Figures, Way, interleaved
 from .settings import Settings, table
 
 _WAYS = f"{__package__}.encode_ways"
-_PICTURES = {"1080p": (1920, 1080), "4K": (3840, 2160), "8000×4500": (8000, 4500)}
-_QUICK_PICTURES = {"small": (320, 240)}
+_IMAGES = {"1080p": (1920, 1080), "4K": (3840, 2160), "8000×4500": (8000, 4500)}
+_QUICK_IMAGES = {"small": (320, 240)}
 _ANY_SIZE = 10**9
 
 
 def run(settings: Settings) -> None:
-    """Print the tables of pictures, of a clip from memory and of clips from files."""
-    for name, size in (_QUICK_PICTURES if settings.quick else _PICTURES).items():
-        _pictures(name, size, settings)
+    """Print the tables for images, for a clip from memory and for clips from files."""
+    for name, size in (_QUICK_IMAGES if settings.quick else _IMAGES).items():
+        _images(name, size, settings)
     _clip_of_tensors(settings)
     _clip_of_files(settings)
 
 
-def _pictures(name: str, size: tuple[int, int], settings: Settings) -> None:
-    given = {"picture": size}
+def _images(name: str, size: tuple[int, int], settings: Settings) -> None:
+    given = {"image": size}
     spare = size[0] * size[1] * 48
     ways = {
         "Pillow's PNG, from 8 bits": Way(f"{_WAYS}:pillow_png", given, touch=spare),

@@ -1,6 +1,6 @@
-"""Ways to make a file of pictures or frames. Each returns {"input": bytes of the tensor, "size": bytes of the file}.
+"""Ways to encode an image or frames. Each returns {"input": bytes of the tensor, "size": bytes of the file}.
 
-What a way works on is made while the module is imported, before the clock starts.
+Their inputs are created while the module is imported, before the clock starts.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from nodes.media.image.formats import png
 Image.init()
 
 
-def picture(width: int, height: int) -> torch.Tensor:
-    """A detailed picture: waves, blocks and a little noise."""
+def detailed_image(width: int, height: int) -> torch.Tensor:
+    """Return an image [H, W, 3] of waves, blocks and a little noise."""
     random = np.random.default_rng(0)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     waves = np.stack([np.sin(x / 37 + y / 91), np.cos(x / 53 - y / 29), np.sin((x + y) / 71)], -1) * 0.3 + 0.5
@@ -43,23 +43,23 @@ def picture(width: int, height: int) -> torch.Tensor:
 
 
 def core_png(**_: Any) -> dict[str, Any]:
-    """ComfyUI core's expression, and Pillow as it comes."""
+    """Encode as ComfyUI core does: its expression, and Pillow with default settings."""
     pixels = np.clip(255.0 * INPUT.cpu().numpy(), 0, 255).astype(np.uint8)
     return _pillow(pixels)
 
 
 def pillow_png(**_: Any) -> dict[str, Any]:
-    """Pillow as it comes, from 8 bits."""
+    """Encode 8-bit pixels with Pillow's default settings."""
     return _pillow(PIXELS)
 
 
 def our_png(**_: Any) -> dict[str, Any]:
-    """The pack's PNG, from 8 bits."""
+    """Encode 8-bit pixels with the pack's PNG."""
     return {"input": INPUT.nbytes, "size": len(png(PIXELS))}
 
 
 def our_image(format: str, max_bytes: int, **_: Any) -> dict[str, Any]:
-    """The pack's whole way from float to file, with limits, checks and hash."""
+    """Run the pack's whole path from float to file, with limits, checks and hash."""
     with TemporaryDirectory() as folder:
         bounds = replace(limits.IMAGE, max_bytes=max_bytes)
         file = encode_image(INPUT, bounds, directory=Path(folder), format=format)  # type: ignore[arg-type]
@@ -73,14 +73,14 @@ def _pillow(pixels: Any) -> dict[str, Any]:
 
 
 class VideoFromComponents:
-    """What the pack takes for ComfyUI's VIDEO of tensors."""
+    """Stands in for ComfyUI's VIDEO of tensors."""
 
     def get_components(self) -> Any:
         return CLIP
 
 
 def our_clip(target: str, **_: Any) -> dict[str, Any]:
-    """The pack's encoder on frames in memory."""
+    """Run the pack's encoder on frames in memory."""
     with TemporaryDirectory() as folder:
         file = encode_clip(VideoFromComponents(), replace(limits.CLIP, min_side=16), directory=Path(folder))
         Path(target).write_bytes(file.path.read_bytes())
@@ -88,13 +88,13 @@ def our_clip(target: str, **_: Any) -> dict[str, Any]:
 
 
 def core_clip(target: str, **_: Any) -> dict[str, Any]:
-    """ComfyUI core's VideoFromComponents.save_to."""
+    """Run ComfyUI core's VideoFromComponents.save_to."""
     core_video()(CLIP).save_to(target)
     return {"input": CLIP.images.nbytes, "size": Path(target).stat().st_size}
 
 
 class FileVideo:
-    """A VIDEO with a file behind it."""
+    """Stands in for ComfyUI's VIDEO of a file."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -104,7 +104,7 @@ class FileVideo:
 
 
 def our_file(path: str, **_: Any) -> dict[str, Any]:
-    """The pack's encoder on a file, with no limit of length."""
+    """Run the pack's encoder on a file, without a length limit."""
     bounds = replace(limits.CLIP, min_side=16, max_seconds=600.0, max_bytes=10**9)
     with TemporaryDirectory() as folder:
         file = encode_clip(FileVideo(path), bounds, directory=Path(folder))
@@ -113,7 +113,7 @@ def our_file(path: str, **_: Any) -> dict[str, Any]:
 
 
 def psnr(path: str, other: str) -> dict[str, Any]:
-    """How near the frames of one file are to those of another, in dB, after decoding both to RGB."""
+    """Return the PSNR in dB between the frames of two files, decoded to RGB."""
     total, count = 0.0, 0
     with av.open(path) as one, av.open(other) as two:
         for a, b in zip(one.decode(video=0), two.decode(video=0), strict=True):
@@ -124,7 +124,7 @@ def psnr(path: str, other: str) -> dict[str, Any]:
 
 
 def core_video() -> Any:
-    """Core's class; its tree is in the path by then."""
+    """Return core's class; its folder is already in sys.path."""
     from comfy_api.latest._input_impl.video_types import VideoFromComponents as Core
 
     return Core
@@ -132,8 +132,8 @@ def core_video() -> Any:
 
 _asked = json.loads(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].startswith("{") else {}
 _arguments = _asked.get("arguments", {})
-if size := _arguments.get("picture"):
-    INPUT = picture(*size)
+if size := _arguments.get("image"):
+    INPUT = detailed_image(*size)
     PIXELS = np.floor(INPUT.numpy() * 255 + 0.5).astype(np.uint8)
 if source := _arguments.get("frames_of"):
     _found = decode(source, DecodeOptions(want_last_frame=False))

@@ -1,6 +1,6 @@
-"""Measuring a function in a fresh process: seconds, processor seconds, and memory above the imports.
+"""Measures a function in a fresh process: seconds, processor seconds, and memory above the imports.
 
-The parent calls `interleaved`; the child is this module's `__main__`. A way is "module:function"; the child imports the
+The parent calls `interleaved`; the child is this module's `__main__`. A way is "module:function". The child imports the
 module before the clock starts, so a module imports at its top what its functions need.
 """
 
@@ -21,17 +21,20 @@ from typing import Any
 import numpy as np
 
 MIB = 1 << 20
-#: Some virtual machines give free memory back to their host, beginning about two seconds after it became free and in
-#: the midst of the next measurement. After this long what the last process left has been given back, and what is
-#: touched then stays until the run is over.
 _SETTLE_SECONDS, _MUCH = 4.0, 512 * MIB
+"""Some virtual machines return free memory to their host about two seconds after it became free, in the middle of the
+next measurement. After this time the memory of the last process has been returned, and memory that is touched then
+stays until the run is over."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way of doing a thing. touch: bytes of memory to have ready, since fresh memory can cost more than the work.
+    """One way to do something.
 
-    needs: bytes that must be free for it to be run at all.
+    Args:
+        function: "module:function".
+        touch: Bytes of memory to touch before, since fresh memory can cost more than the work.
+        needs: Bytes that must be free to run it at all.
     """
 
     function: str
@@ -42,9 +45,15 @@ class Way:
 
 @dataclass(frozen=True)
 class Figures:
-    """Medians. wall, cpu: seconds. peak: bytes above the imports. given: what the function returned of itself.
+    """Medians of all runs.
 
-    fastest, least_cpu: of all runs.
+    Args:
+        wall: Seconds.
+        cpu: Processor seconds.
+        peak: Bytes of memory above the imports.
+        given: What the function returned.
+        fastest: The least wall of all runs.
+        least_cpu: The least cpu of all runs.
     """
 
     wall: float
@@ -56,7 +65,11 @@ class Figures:
 
 
 def interleaved(ways: Mapping[str, Way], runs: int) -> dict[str, Figures | str]:
-    """Measure every way `runs` times, in turns, each time in a fresh process. A text says why one could not run."""
+    """Measure every way `runs` times, in turns, each time in a fresh process.
+
+    Returns:
+        The figures of each way, or a text that says why it could not run.
+    """
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
     failed: dict[str, str] = {}
     names = list(ways)
@@ -115,7 +128,7 @@ def _child(request: dict[str, Any]) -> None:
 
 
 def _touch(count: int) -> None:
-    """Have the system find the memory now: a virtual machine may take seconds for the first touch of a gigabyte."""
+    """Touch memory: a virtual machine may take seconds for the first touch of a gigabyte."""
     if count:
         data = np.empty(count, np.uint8)
         data.fill(1)

@@ -1,4 +1,4 @@
-"""What decoding a part costs, and how fast an interrupt is heard."""
+"""The cost of decoding parts of a clip, and the time until an interrupt takes effect."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(settings: Settings) -> None:
         "the same, a key frame every second ": Way(
             f"{_WAYS}:ours", {"path": str(short), "want_images": False, "want_last_frame": True}, touch=128 * MIB
         ),
-        "sound alone": Way(f"{_WAYS}:ours", {"path": path, "want_images": False}, touch=128 * MIB),
+        "audio alone": Way(f"{_WAYS}:ours", {"path": path, "want_images": False}, touch=128 * MIB),
     }
     found = interleaved(ways, settings.runs)
     limit = found["decoding alone"]
@@ -56,10 +56,10 @@ def run(settings: Settings) -> None:
                 f"{figures.peak / MIB:.0f}",
             ]
         )
-    head = ["part", "wall", "CPU", "of decoding all", "given out, MiB", "peak, MiB"]
+    head = ["part", "wall", "CPU", "of decoding all", "output, MiB", "peak, MiB"]
     table(f"{height}p {seconds} s in parts ({whole / MIB:.0f} MiB as a whole)", head, rows)
     heard = interleaved({"interrupt": Way(f"{_WAYS}:interrupt", {"path": path})}, settings.runs)["interrupt"]
     if isinstance(heard, Figures):
         late = heard.given["seconds"]
-        # The node looks at the interrupt button every 100 ms, which leaves this much of half a second.
+        # The node checks the interrupt button every 100 ms, which leaves this much of half a second.
         print(f"    {'met ' if late <= 0.4 else 'MISSED'} s until decoding ends after an interrupt: {late:.3f} (≤ 0.4)")

@@ -1,4 +1,4 @@
-"""Colours and sound against the ffmpeg program (of imageio-ffmpeg, or on the PATH)."""
+"""Colours and audio compared with the ffmpeg program (of imageio-ffmpeg, or on the PATH)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.media_files import Clip, moving_gradient, write
 
 from .settings import Settings, table
 
-#: The decoder and ffmpeg share FFmpeg's scaler, so the difference is 0 where their versions agree; another version may
-#: round differently by a step or two. Colours read by the wrong matrix or range are 10 to 30 off.
 LARGEST, MEAN = 2, 0.5
-#: From 10 bits down to 8, FFmpeg 8 (of PyAV) and FFmpeg 9 (of the program) were seen to differ by this much.
+"""The decoder and ffmpeg share FFmpeg's scaler, so the difference is 0 if their versions agree; another version may
+round differently by a step or two. Colours read by the wrong matrix or range are 10 to 30 off."""
 LARGEST_10_BIT = 3
+"""From 10 bits to 8, FFmpeg 8 (in PyAV) and FFmpeg 9 (the program) differed by this much."""
 
 _MATRICES = {"bt709": 1, "bt601": 5, "untagged": 2}
 _RANGES = {"limited": 1, "full": 2, "untagged": 0}
@@ -35,13 +35,13 @@ _CODECS = {
 
 
 def run(settings: Settings) -> None:
-    """Print both tables, or why there is nothing to compare with."""
+    """Print both tables, or that ffmpeg is missing."""
     program = _ffmpeg()
     if program is None:
-        print("\nColours and sound: no ffmpeg here (pip install imageio-ffmpeg).")
+        print("\nColours and audio: ffmpeg is not installed (pip install imageio-ffmpeg).")
         return
     _colours(program, settings)
-    _sound(program, settings)
+    _audio(program, settings)
 
 
 def _ffmpeg() -> str | None:
@@ -79,11 +79,11 @@ def _colours(program: str, settings: Settings) -> None:
     print(f"    {'met ' if met else 'MISSED'} largest ≤ {LARGEST} ({LARGEST_10_BIT} at 10 bits), mean ≤ {MEAN:g}")
 
 
-def _sound(program: str, settings: Settings) -> None:
+def _audio(program: str, settings: Settings) -> None:
     rows, met = [], True
     for rate in (44100, 48000):
         for layout, channels in (("mono", 1), ("stereo", 2), ("5.1", 6)):
-            path = write(settings.folder / "sound.mp4", Clip(layout=layout, rate=rate))
+            path = write(settings.folder / "audio.mp4", Clip(layout=layout, rate=rate))
             ours = decode(path).audio["waveform"].numpy()[0]  # type: ignore[index]
             raw = np.frombuffer(_read(program, path, "-vn", "-f", "f32le"), np.float32)
             theirs = raw.reshape(-1, channels).T
@@ -94,7 +94,7 @@ def _sound(program: str, settings: Settings) -> None:
             counts = [str(ours.shape[1]), str(theirs.shape[1]), str(_length(path, rate))]
             rows.append([f"AAC {rate} Hz {layout}", *counts, str(shift), f"{difference:.1e}"])
     head = ["file", "ours", "ffmpeg", "stream says", "first sample off by", "largest difference"]
-    table("Sound against ffmpeg, 2 s: samples", head, rows)
+    table("Audio compared with ffmpeg, 2 s: samples", head, rows)
     print(f"    {'met ' if met else 'MISSED'} begins with ffmpeg's first sample and is as long as the stream says")
 
 

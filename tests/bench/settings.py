@@ -1,4 +1,4 @@
-"""What a subject is given, and what it prints with."""
+"""The settings of a run, and printing of tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Settings:
-    """folder: for files of this run. runs: of each way. comfyui: core's tree, or None."""
+    """The settings of one run.
+
+    Args:
+        folder: For files of this run.
+        runs: How often each way is measured.
+        quick: Whether to use tiny clips.
+        comfyui: Core's folder, or None.
+    """
 
     folder: Path
     runs: int
@@ -19,7 +26,7 @@ class Settings:
     comfyui: Path | None
 
     def print_machine(self) -> None:
-        """The first lines: where the figures come from."""
+        """Print the first lines: the machine and the versions that were measured."""
         import av
         import numpy
         import torch

@@ -1,1 +1,1 @@
-"""The unit tests on every Python of this machine, with the oldest and the newest packages that are admitted."""
+"""The unit tests on every Python of this machine, with the lowest and the newest supported packages."""

@@ -1,10 +1,10 @@
-"""make compat: the unit tests on each Python that is here, with the lowest and the newest packages.
+"""make compat: the unit tests on each installed Python, with the lowest and the newest packages.
 
     python3 -m tests.compat [3.10 3.13 …] [--smoke] [--lowest | --newest] [-- PYTEST ARGUMENTS]
 
---smoke: only what needs no torch, and so no download of it. This program needs the standard library only. A Python is
-found as `python3.X` on PATH or in pyenv's folder; one that is not there is said to be missing. What is set up lies in
-the cache of tests/host, and the table of what was run goes to out/compat.md as well.
+--smoke: only the tests that do not need torch, which is then not downloaded. This program needs the standard library
+only. A Python is found as `python3.X` on PATH or in pyenv's folder; if it is missing, that is reported. The venvs are
+in the cache of tests/host, and the table of results is also written to out/compat.md.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> int:
     words, extra = _split(sys.argv[1:])
     parser = argparse.ArgumentParser(prog="python3 -m tests.compat")
     parser.add_argument("pythons", nargs="*", default=pins.PYTHONS, metavar="3.X")
-    parser.add_argument("--smoke", action="store_true", help="without torch and what needs it")
+    parser.add_argument("--smoke", action="store_true", help="without torch and the tests that need it")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--lowest", action="store_const", const=["lowest"], dest="ends")
     which.add_argument("--newest", action="store_const", const=["newest"], dest="ends")
@@ -62,7 +62,7 @@ def main() -> int:
     for python in asked.pythons:
         found = venvs.find_python(python)
         if not found:
-            say(f"Python {python} is not on this machine: not tried")
+            say(f"Python {python} is not installed: skipped")
             continue
         for end in asked.ends or ["lowest", "newest"]:
             say(f"Python {python}, {end} packages …")
@@ -82,7 +82,7 @@ def main() -> int:
 
 
 def _try(cache: Cache, found: str, python: str, end: str, smoke: bool, extra: list[str]) -> Row | str:
-    """What came of one run, or why there was none."""
+    """Return the results of one run, or why it could not run."""
     try:
         return run(venvs.ensure(cache, found, python, end, torch=not smoke), python, smoke=smoke, extra=extra)
     except SetupError as error:
@@ -95,15 +95,19 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def run(venv: Path, python: str, *, smoke: bool, extra: list[str]) -> Row:
-    """The unit tests in `venv`. Raises SetupError when they could not be run at all."""
+    """Run the unit tests in `venv`.
+
+    Raises:
+        SetupError: they could not be run at all.
+    """
     left_out = NEEDS_COMFYUI + (NEEDS_TORCH if smoke else ())
     with tempfile.TemporaryDirectory(prefix="wan27-compat-") as scratch:
         report = Path(scratch) / "report.xml"
         command = [venv / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not soak"]
-        # A thread ends what hangs inside a library as well, where a signal waits for Python to go on.
+        # A thread also stops what hangs inside a library; a signal would wait for Python to continue.
         command += ["-o", "timeout_method=thread"]
         command += [f"--ignore=tests/{name}" for name in left_out]
-        # Where pytest keeps the newest three runs' files; several runs side by side would delete each other's.
+        # pytest keeps the files of the newest three runs; runs side by side would delete those of each other.
         command += [f"--basetemp={scratch}/pytest", f"--junit-xml={report}", *extra]
         env = {name: value for name, value in os.environ.items() if not name.startswith(("WAN27_", "NOVITA_"))}
         env |= {"PATH": f"{venv / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}", "PYTHONDONTWRITEBYTECODE": "1"}

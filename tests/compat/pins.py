@@ -8,16 +8,16 @@ REPO = Path(__file__).resolve().parents[2]
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
-# The pack does not ask for torch, ComfyUI does. One version for all, so that a difference comes from somewhere else.
-# A CPU build is taken where pip is configured to find one; the package index has CUDA builds, about 5 GB each.
 TORCH = "torch==2.13.0"
+"""ComfyUI requires torch, not the pack. One version for all, so that it is not the cause of differences. pip takes a
+CPU build if it is configured to find one; the package index has CUDA builds, about 5 GB each."""
 
-# Not in requirements.txt: the extra s3, and what ComfyUI 0.3.75 brings, each with its lower bound.
 ALSO_LOWEST = {"obstore": "0.6.0", "aiohttp": "3.11.8"}
-# Where a lower bound of requirements.txt has no wheel for a Python: the first release that has.
+"""Not in requirements.txt: the extra s3, and what ComfyUI 0.3.75 installs, each with its lower bound."""
 LOWEST_WHEEL = {
     "3.13": {"numpy": "2.1.0", "pillow": "10.4.0"},
 }
+"""The first release with a wheel for a Python, if the lower bound of requirements.txt has none."""
 
 TOOLS = (
     "pytest>=8.3",
@@ -29,7 +29,7 @@ TOOLS = (
 
 
 def lowest(python: str) -> dict[str, str]:
-    """The oldest releases that requirements.txt admits, by name."""
+    """Return the oldest releases that requirements.txt allows, by name."""
     lines = (REPO / "requirements.txt").read_text().split()
     bounds = dict(line.split(">=") for line in lines)
     return {**bounds, **ALSO_LOWEST, **LOWEST_WHEEL.get(python, {})}

@@ -1,4 +1,4 @@
-"""What `make test` does of `make compat`: every shipped file is one that each Python here can read."""
+"""The part of `make compat` that `make test` runs: every shipped file compiles on each installed Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A venv for each Python and each end of what is admitted; torch in one below, which both ends share."""
+"""A venv for each Python with the lowest packages and one with the newest; both share a venv with torch below them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tests.host.cache import Cache, SetupError
 
 from . import pins
 
-#: Columns of the table.
 SHOWN = ("torch", *pins.lowest(""))
+"""The columns of the table."""
 
 
 def find_python(version: str) -> str | None:
-    """`python3.X` of this machine: the one that runs this, on PATH, or pyenv's newest of that version."""
+    """Return `python3.X` of this machine: the one that runs this, the one on PATH, or the newest of pyenv."""
     candidates = [sys.executable] if version == "{}.{}".format(*sys.version_info[:2]) else []
     candidates += [found for found in [shutil.which(f"python{version}")] if found]
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     named = sorted(pyenv.glob(f"{version}.*"), key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.name)])
     candidates += [str(folder / "bin" / "python") for folder in reversed(named)]
-    # pyenv's shims are there for versions that are not switched on; those end with an error.
+    # pyenv also has shims for versions that are not enabled; those fail.
     return next((python for python in candidates if _answers(python, version)), None)
 
 
@@ -39,7 +39,11 @@ def _answers(python: str, version: str) -> bool:
 
 
 def ensure(cache: Cache, python: str, version: str, end: str, *, torch: bool) -> Path:
-    """The venv of one run. Built once; `newest` anew when there is something newer. Raises SetupError."""
+    """Return the venv of one run; `newest` is built again when there is something newer.
+
+    Raises:
+        SetupError: it cannot be built.
+    """
     below = _below(cache, python, version, torch=torch)
     chosen = pins.lowest(version) if end == "lowest" else _newest(below)
     wanted = [f"{name}=={number}" for name, number in chosen.items()]
@@ -71,7 +75,7 @@ def _below(cache: Cache, python: str, version: str, *, torch: bool) -> Path:
 
 
 def _newest(venv: Path) -> dict[str, str]:
-    """What pip would install today, asked of the package index."""
+    """Return what pip would install today; this asks the package index."""
     command = [venv / "bin" / "python", "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
     command += ["--only-binary", ":all:", "--report", "-", "-r", pins.REPO / "requirements.txt"]
     command += pins.ALSO_LOWEST
@@ -86,7 +90,7 @@ def _newest(venv: Path) -> dict[str, str]:
 
 
 def versions(venv: Path) -> dict[str, str]:
-    """What Python really imports in `venv`, for the table."""
+    """Return the versions that Python really imports in `venv`, for the table."""
     code = """
 import importlib.metadata as m, json, sys
 def version(name):
