@@ -114,7 +114,9 @@ def encode_clip(
         if (file := _as_it_is(facts, directory)) is not None:
             return file
         job.must_encode([f"its tags ({short_list(facts.tags)}) cannot be removed"])
-    return _encode(_kept_part(facts, job, content_of_file(source, trim, cancelled)), job)
+    most = job.most_frames(facts.fps)
+    least = math.ceil(Fraction(bounds.min_seconds) * facts.fps)  # rounding must not make it too short
+    return _encode(FileClip.of(facts, content_of_file(source, trim, cancelled), least, most), job)
 
 
 def _problems(
@@ -166,15 +168,6 @@ def _as_it_is(facts: FileFacts, directory: Path) -> MediaFile | None:
     return file_at(path, content=sha256_of(facts.source), notes=(note,))
 
 
-def _kept_part(facts: FileFacts, job: _Job, content: str) -> FileClip:
-    """Return the last seconds of the file, as a whole number of frames that end where the file ends."""
-    frames = min(round((facts.end - facts.start) * facts.fps), job.most_frames(facts.fps))
-    frames = max(frames, math.ceil(Fraction(job.bounds.min_seconds) * facts.fps))  # rounding must not make it too short
-    start = max(facts.start, facts.end - frames / facts.fps)
-    cut_off = start - facts.start
-    return FileClip(facts.source, facts.size, facts.rotation, facts.fps, start, frames, facts.audio, content, cut_off)
-
-
 def _encode(clip: ClipSource, job: _Job) -> MediaFile:
     """Encode, with less quality each time, until it fits into the size."""
     (width, height), most = target_size(*clip.size, job.bounds), megabytes(job.bounds.max_bytes)
@@ -212,7 +205,7 @@ def _encode(clip: ClipSource, job: _Job) -> MediaFile:
 
 def _write(path: Path, clip: ClipSource, shaper: Shaper, crf: int, job: _Job) -> float:
     """Write the file. Return by what factor it is, or would have become, too large; up to 1 is fine."""
-    audio = (aac_rate(clip.sound[0]), clip.sound[1]) if clip.sound else None
+    audio = (aac_rate(clip.audio_format[0]), clip.audio_format[1]) if clip.audio_format else None
     source_frame = shaped = None
     done, most = 0, job.bounds.max_bytes
     with (

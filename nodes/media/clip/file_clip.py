@@ -1,111 +1,34 @@
-"""The kept part of a video file, decoded once and in order, at a constant frame rate."""
+"""The part of a video file that is kept, decoded in order at a constant frame rate."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
-from contextlib import suppress
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..files import MediaError
-from ..video.container import audio_stream, name_of, opened, video_stream
-from .audio import SoundTrack
-from .frame_pacer import Slots
+from ..video.damage import Damage
+from ..video.packets import Timeline
+from ..video.video_input import open_video
+from .audio_converter import AudioConverter
+from .frame_pacer import FramePacer
+from .inspect import FileFacts
 from .source import FileSource
 
 if TYPE_CHECKING:
-    from av import AudioFrame, AudioStream, Packet, VideoFrame, VideoStream
-    from av.container import InputContainer
+    from av import VideoFrame
 
     from ..audio.waveform import Samples
 
-_TAIL_SECONDS = 3
-_LAST_PACKETS = 20
-"""More than any codec changes the order of. Among all packets, one damaged time would be taken for the end."""
-_FURTHER_BACK_SECONDS = 20
-"""A seek in MPEG-TS lands anywhere, and decoding begins with the next key frame. They are hardly farther apart."""
-
-_PIECES = {"video": "pieces of its pictures", "audio": "pieces of its sound"}
-
-
-def unreadable() -> tuple[type[Exception], ...]:
-    """What PyAV raises for a damaged file: beside FFmpeg's own errors, IndexError where a stream appears on the way and
-    ValueError where what it holds changes."""
-    import av
-
-    return av.error.FFmpegError, IndexError, ValueError
-
-
-def end_of(source: FileSource, start: Fraction, fps: Fraction) -> Fraction:
-    """When the last frame ends, in seconds of the file's own clock.
-
-    Read from the packets at the end, without decoding: what containers say of their length counts the sound in, and is
-    missing in some. start: of the first frame. fps: how long the last frame stands where its packet does not say.
-    Raises MediaError.
-    """
-    with opened(source) as container:
-        stream = video_stream(container, name_of(source))
-        tail = _tail(container, stream, start)
-        end = None
-        if tail is not None and _sought(container, stream, tail):
-            end, _ = _last_end(container, stream, fps)
-    if end is None or end <= start:
-        with opened(source) as container:
-            end, count = _last_end(container, video_stream(container, name_of(source)), fps)
-            if end is None and count:
-                end = start + count / fps
-    if end is None:
-        raise MediaError(f"{name_of(source)} holds no frames.")
-    return end
-
-
-def _tail(container: InputContainer, stream: VideoStream, start: Fraction) -> Fraction | None:
-    """A time shortly before the end, None for a file that is short or does not say where it ends."""
-    said = [Fraction(container.duration, 1_000_000)] if container.duration else []
-    said += [start + stream.duration * _time_base(stream)] if stream.duration else []
-    return min(said) - _TAIL_SECONDS if said and min(said) > start + 2 * _TAIL_SECONDS else None
-
-
-def _sought(container: InputContainer, stream: VideoStream, time: Fraction) -> bool:
-    """Bring a file to a time. False where it cannot be: bare H.264 has no times, a damaged index leads nowhere, and
-    before its first time MPEG-TS begins to count anew."""
-    if time < _beginning(stream):
-        return False
-    try:
-        container.seek(int(time / _time_base(stream)), stream=stream)
-    except unreadable():
-        return False
-    return True
-
-
-def _last_end(container: InputContainer, stream: VideoStream, fps: Fraction) -> tuple[Fraction | None, int]:
-    """When the last picture of the rest of the file ends, None where no packet has a time, and how many packets."""
-    ends: deque[Fraction] = deque(maxlen=_LAST_PACKETS)
-    count = 0
-    with suppress(*unreadable()):  # a file that was cut off: what came before counts
-        for packet in container.demux(stream):
-            count += bool(packet.size)
-            if packet.pts is not None and packet.size and not packet.is_discard:
-                ends.append(_end(packet, fps))
-    return max(ends, default=None), count
-
-
-def _end(packet: Packet[Any], fps: Fraction) -> Fraction:
-    """When what is in a packet with a time ends."""
-    base = packet.time_base or Fraction(1, 1_000_000)
-    return (packet.pts or 0) * base + ((packet.duration or 0) * base or 1 / fps)
-
-
-def _beginning(stream: VideoStream) -> Fraction:
-    return (stream.start_time or 0) * _time_base(stream)
-
-
-def _time_base(stream: VideoStream | AudioStream) -> Fraction:
-    return stream.time_base or Fraction(1, 1_000_000)
+_MISSING_FRAMES, _MISSING_SECONDS = Fraction(3, 2), Fraction(1, 10)
+"""What may be missing at the end of a sound file: some end with a packet that holds no image of its own."""
+_THREADS = ("AUTO", 0)
+"""As many as FFmpeg likes: the encoder needs far more time."""
+_PIECES = {"video": "pieces of its frames", "audio": "pieces of its audio"}
 
 
 @dataclass
@@ -113,131 +36,109 @@ class FileClip:
     """The part from `start` of a file that makes `frames` frames at `fps`. See `ClipSource`."""
 
     source: FileSource
+    timeline: Timeline
     size: tuple[int, int]
     rotation: int
     fps: Fraction
     start: Fraction
     frames: int
-    sound: tuple[int, int] | None
+    audio_format: tuple[int, int] | None
     content: str
     cut_off: Fraction = Fraction(0)
     damage: str = ""
-    _gains: dict[int | None, float] = field(default_factory=dict, init=False)
+    _gain: np.float32 | None = field(default=None, init=False)
+
+    @classmethod
+    def of(cls, facts: FileFacts, content: str, least: int, most: int) -> FileClip:
+        """Return the last seconds of the file, as a whole number of frames that end where the file ends.
+
+        Args:
+            least, most: limits of the number of frames.
+        """
+        frames = max(min(round((facts.end - facts.start) * facts.fps), most), least)
+        start = max(facts.start, facts.end - frames / facts.fps)
+        return cls(
+            source=facts.source,
+            timeline=facts.timeline,
+            size=facts.size,
+            rotation=facts.rotation,
+            fps=facts.fps,
+            start=start,
+            frames=frames,
+            audio_format=facts.audio,
+            content=content,
+            cut_off=start - facts.start,
+        )
 
     @property
     def end(self) -> Fraction:
         """Of the part, in seconds of the file's own clock."""
         return self.start + self.frames / self.fps
 
-    def read(self, sound: tuple[int, int] | None) -> Generator[VideoFrame | Samples, None, None]:
-        """Decode from the key frame before the start. Frames are repeated or left out to keep the rate constant.
+    def read(self, audio: tuple[int, int] | None) -> Generator[VideoFrame | Samples, None, None]:
+        """Decode from the frame that is seen at the start. Frames are repeated or left out to keep the rate constant.
 
-        Raises MediaError where no frame can be decoded, or none at the end.
+        Raises MediaError if no frame can be decoded at the end.
         """
-        for back in (0, _FURTHER_BACK_SECONDS, None):
-            if (yield from self._read_from(back, sound)):
-                return
-        raise MediaError("The video holds no frame that can be decoded.")
-
-    def _read_from(
-        self, back: int | None, sound: tuple[int, int] | None
-    ) -> Generator[VideoFrame | Samples, None, bool]:
-        """Read from so many seconds before the start, None for the beginning of the file, which always works. Gives
-        back False, with nothing given out, where the first frame found there comes after the start."""
-        from av import VideoFrame as video_frame  # noqa: N813 - the name is taken by the annotation
-
-        with opened(self.source) as container:
-            video = video_stream(container, name_of(self.source))
-            video.thread_type = "AUTO"
-            streams: list[Any] = [video]
-            track = None
-            if sound is not None and (heard := audio_stream(container)) is not None:
-                streams.append(heard)
-                track = self._track(sound)
-            if back is not None and not _sought(container, video, self.start - back):
-                return False
-            if back not in self._gains:
-                self._gains[back] = self._gain(back, sound)
-            gain = np.float32(self._gains[back])
-            decoder, slots = Decoder(self, _beginning(video)), Slots(self)
-            early: list[Samples] = []  # sound, as long as it is not known whether this is the right place
-            for frame in decoder.frames(container, streams):
-                if isinstance(frame, video_frame):
-                    if back is not None and not slots.begun and slots.is_late(frame):
-                        return False
-                    yield from early
-                    early.clear()
-                    yield from slots.add(frame, decoder)
+        pacer = FramePacer(self.start, self.fps, self.frames)
+        track = self._track(audio)
+        gain = self._find_gain(audio)
+        begin = self.timeline.shown_at(self.start)
+        with open_video(self.source, timeline=self.timeline, rate=self.fps, threads=_THREADS) as video:
+            for frame, time in video.read(begin, audio=track is not None):
+                if time is not None:
+                    yield from pacer.add(frame, time, self.timeline.shown_until(time))
+                    if pacer.full:
+                        video.stop("video")
                 elif track is not None:
-                    parts = (part * gain for part in track.add(frame))
-                    if slots.begun:
-                        yield from parts
-                    else:
-                        early += parts
-                if slots.full and (track is None or track.full):
-                    break
-            if not slots.begun:
-                return False
-            yield from slots.rest(decoder)
+                    yield from (part * gain for part in track.add(frame))
+                    if track.full:
+                        video.stop("audio")
+            self.damage = self._lost_inside(video.damage)
+        self._check_end(pacer)
+        yield from pacer.finish()
+        if track is not None:
+            yield from (part * gain for part in track.finish())
+
+    def _track(self, audio: tuple[int, int] | None) -> AudioConverter | None:
+        return AudioConverter(audio, self.start, int(self.frames * audio[0] / self.fps)) if audio else None
+
+    def _find_gain(self, audio: tuple[int, int] | None) -> np.float32:
+        """Return how far the audio has to be turned down so that nothing is above full scale.
+
+        Found once, before the first frame, by decoding the audio alone: audio that waits for the loudest sample would
+        keep the frames waiting.
+        """
+        if self._gain is None:
+            track = self._track(audio)
             if track is not None:
-                yield from (part * gain for part in track.rest())
-            self.damage = decoder.damage
-            return True
+                with open_video(self.source, timeline=self.timeline) as video:
+                    for frame, _ in video.read(self.timeline.shown_at(self.start), video=False):
+                        deque(track.add(frame), 0)
+                        if track.full:
+                            video.stop("audio")
+                deque(track.finish(), 0)
+            self._gain = np.float32(1 / max(1.0, track.loudest if track is not None else 0.0))
+        return self._gain
 
-    def _track(self, sound: tuple[int, int]) -> SoundTrack:
-        return SoundTrack(sound, self.start, int(self.frames * sound[0] / self.fps))
-
-    def _gain(self, back: int | None, sound: tuple[int, int] | None) -> float:
-        """How far the sound has to be turned down so that nothing is above full scale. Found before the first frame
-        goes out, by decoding the sound alone: held back until all of it is known, it would keep the pictures back."""
-        if sound is None:
-            return 1.0
-        with opened(self.source) as container:
-            video, heard = video_stream(container, name_of(self.source)), audio_stream(container)
-            if heard is None or (back is not None and not _sought(container, video, self.start - back)):
-                return 1.0
-            track = self._track(sound)
-            for frame in Decoder(self, _beginning(video)).frames(container, [heard]):
-                deque(track.add(frame), 0)  # type: ignore[arg-type]
-                if track.full:
-                    break
-            deque(track.rest(), 0)
-        return 1 / max(1.0, track.loudest)
-
-
-class Decoder:
-    """Gives every frame that can be decoded; damaged packets and a missing end are passed over, and counted.
-
-    beginning: of the file, on its own clock. ends: when the pictures that are on their way end, by their pts. What a
-    frame says of that itself is less to be relied on.
-    """
-
-    def __init__(self, clip: FileClip, beginning: Fraction) -> None:
-        self._clip = clip
-        self.beginning = beginning
-        self._lost = {"video": 0, "audio": 0}
-        self.ends: dict[int, Fraction] = {}
-
-    @property
-    def damage(self) -> str:
-        """What could not be decoded inside the clip, "" for nothing."""
-        lost = [f"{self._lost[kind]} {name}" for kind, name in _PIECES.items() if self._lost[kind]]
-        if not lost:
+    def _lost_inside(self, damage: Damage) -> str:
+        """Return what could not be decoded inside the clip, "" for nothing."""
+        lost = dict.fromkeys(_PIECES, 0)
+        for kind, time in damage.packets:
+            lost[kind] += time is None or self.start <= time < self.end
+        pieces = [f"{lost[kind]} {name}" for kind, name in _PIECES.items() if lost[kind]]
+        if not pieces:
             return ""
-        return f"The file is damaged: {' and '.join(lost)} could not be decoded. Look at the clip before you use it."
+        return f"The file is damaged: {' and '.join(pieces)} could not be decoded. Look at the clip before you use it."
 
-    def frames(self, container: InputContainer, streams: list[Any]) -> Iterator[VideoFrame | AudioFrame]:
-        """In the order in which the file has them."""
-        with suppress(*unreadable()):
-            for packet in container.demux(*streams):
-                if packet.stream.type == "video" and packet.pts is not None:
-                    self.ends[packet.pts] = _end(packet, self._clip.fps)
-                try:
-                    yield from packet.decode()
-                except unreadable():
-                    self._lost[packet.stream.type] += self._is_inside(packet)
-
-    def _is_inside(self, packet: Packet[Any]) -> bool:
-        if packet.pts is None or packet.time_base is None:
-            return bool(packet.size)  # the one without data asks for what is left, also after the clip
-        return self._clip.start <= packet.pts * packet.time_base < self._clip.end
+    def _check_end(self, pacer: FramePacer) -> None:
+        """Raise MediaError if the last frame is far from the end."""
+        until = pacer.shown_until or self.start
+        missing = self.end - until
+        if missing <= max(_MISSING_FRAMES / self.fps, _MISSING_SECONDS) or (pacer.full and not self.damage):
+            return
+        raise MediaError(
+            f"The last {float(missing):.3g} s of the clip cannot be decoded: the file is damaged from "
+            f"{float(until - self.timeline.start):.4g} s on, and the video goes on from the clip's end. Trim it to end "
+            "before that, or make it again."
+        )

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..files import MediaError
-from ..video.container import audio_stream, is_mp4, name_of, opened, size_of, video_stream
+from ..video.container import is_mp4, size_of
+from ..video.packets import Timeline
 from ..video.probe import rotation_of
-from .file_clip import end_of, unreadable
+from ..video.video_input import VideoInput, open_video
 from .source import FileSource, plausible_fps
 from .tags import tags_of
 
 if TYPE_CHECKING:
-    from av import VideoFrame, VideoStream
+    from av import AudioStream, VideoFrame, VideoStream
     from av.container import InputContainer
 
 _CODECS = ("h264", "hevc")
 """The service names containers only. Every player reads these two codecs in them; other codecs are encoded again."""
 _FOREIGN_BRANDS = ("3g", "m4a", "m4b", "f4v", "mjp2", "avif", "heic", "mif1")
 """Relatives of mp4 that call themselves something else."""
+_ONE_THREAD = ("SLICE", 1)
+"""For one frame, others take longer to start."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class FileFacts:
     """
 
     source: FileSource
+    timeline: Timeline
     extension: str
     byte_size: int
     size: tuple[int, int]
@@ -64,32 +67,32 @@ def inspect_file(source: FileSource, trim: tuple[float, float]) -> FileFacts:
     Raises:
         MediaError: it cannot be read or has no video stream.
     """
-    name = name_of(source)
     reasons: list[str] = []
-    with opened(source) as container:
-        stream = video_stream(container, name)
+    with open_video(source, threads=_ONE_THREAD) as video:
+        stream, container = video.video, video.container
         extension = _extension(container)
         if not extension:
             reasons.append(f"it is {container.format.long_name or container.format.name}, only mp4 and mov are taken")
         codec = _codec(stream)
         if codec not in _CODECS:
             reasons.append(f"its video is {codec}, only H.264 and HEVC are sure to be read")
-        fps = plausible_fps(stream.average_rate or stream.guessed_rate)
+        video.rate = fps = plausible_fps(stream.average_rate or stream.guessed_rate)
         said = Fraction(container.duration or 0, 1_000_000)
         video_said = stream.duration * stream.time_base if stream.duration and stream.time_base else None
-        audio, tags = _audio_format(container), tags_of(container)
-        first = _first_frame(container, stream, name)
+        audio, tags = _audio_format(video.audio), tags_of(container)
+        first, start = _first_frame(video)
         size, rotation, square = _upright_size(first, stream)
-        start = (first.pts or 0) * (first.time_base or Fraction(0))
         if not square:
             reasons.append("its pixels are not square")
-    end = end_of(source, start, fps)
+        timeline = video.timeline
+    end = timeline.end
     if trim != (0.0, 0.0):
         reasons.append("it is a part of its file")
         start, end = _trimmed(start, end, trim)
         said, video_said = end - start, None
     return FileFacts(
         source=source,
+        timeline=timeline,
         extension=extension or "mp4",
         byte_size=size_of(source),
         size=size,
@@ -118,8 +121,7 @@ def _codec(stream: VideoStream) -> str:
     return str(getattr(context.codec, "canonical_name", context.name))
 
 
-def _audio_format(container: InputContainer) -> tuple[int, int] | None:
-    stream = audio_stream(container)
+def _audio_format(stream: AudioStream | None) -> tuple[int, int] | None:
     if stream is None or not stream.codec_context.channels:
         return None
     return int(stream.sample_rate), min(int(stream.codec_context.channels), 2)
@@ -133,11 +135,10 @@ def _extension(container: InputContainer) -> str:
     return "mov" if brand in ("qt", "") else "mp4"
 
 
-def _first_frame(container: InputContainer, stream: VideoStream, name: str) -> VideoFrame:
-    with suppress(*unreadable()):
-        for frame in container.decode(stream):
-            return frame
-    raise MediaError(f"{name} holds no frame that can be decoded. It may be damaged.")
+def _first_frame(video: VideoInput) -> tuple[VideoFrame, Fraction]:
+    for frame, time in video.read(audio=False):
+        return frame, time or Fraction(0)
+    raise MediaError(f"{video.name} holds no frame that can be decoded. It may be damaged.")
 
 
 def _upright_size(frame: VideoFrame, stream: VideoStream) -> tuple[tuple[int, int], int, bool]:

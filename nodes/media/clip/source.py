@@ -33,16 +33,20 @@ _MAX_FPS = 120
 class ClipSource(Protocol):
     """Frames and samples of the part of a clip that is kept, in the order they are needed.
 
-    size: upright, square pixels. fps: of the clip to be made. frames: how many of them. sound: sample rate and channels
-    (1 or 2), or None. cut_off: seconds before it that are left out. content: what it shows, see `content_hash`. damage:
-    what of it could not be read, one sentence, "" for nothing. Both are known when `read` has come to its end.
+    Attributes:
+        size: upright, square pixels.
+        fps, frames: of the clip to be made.
+        audio_format: sample rate and channels (1 or 2), or None.
+        cut_off: seconds before the clip that are left out.
+        content: see `content_hash`.
+        damage: what could not be read, one sentence, "" for nothing. Like `content`, known when `read` has finished.
     """
 
     size: tuple[int, int]
     rotation: int
     fps: Fraction
     frames: int
-    sound: tuple[int, int] | None
+    audio_format: tuple[int, int] | None
     cut_off: Fraction
     content: str
     damage: str
@@ -124,11 +128,11 @@ class TensorClip:
 
     def __post_init__(self) -> None:
         self.size = (int(self.images.shape[2]), int(self.images.shape[1]))
-        self.sound: tuple[int, int] | None = None
+        self.audio_format: tuple[int, int] | None = None
         if self.audio is not None:
             waveform, rate = parts(self.audio)
             if 0 not in waveform.shape:
-                self.sound = (rate, min(int(waveform.shape[1]), 2))
+                self.audio_format = (rate, min(int(waveform.shape[1]), 2))
 
     @classmethod
     def of(cls, video: Any) -> TensorClip:
@@ -186,8 +190,3 @@ class TensorClip:
         content.update_samples(kept, rate)
         samples, _ = without_clipping(mix_down(kept))
         return samples if rate == sound[0] or samples.shape[1] == 0 else resample(samples, rate, sound[0])
-
-
-def silence(channels: int, length: int) -> Samples:
-    """Samples of nothing."""
-    return np.zeros((channels, length), np.float32)

@@ -1,4 +1,4 @@
-"""Collecting decoded sound into one waveform that starts and ends with the window."""
+"""Collecting decoded audio into one waveform that starts and ends with the window."""
 
 from __future__ import annotations
 
@@ -10,95 +10,101 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio.waveform import samples_of
+from ..video.audio_clock import AudioClock, samples_in
 from ..video.container import is_mp4
-from .plan import Window, samples_in
+from .plan import Window
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioStream
 
 Samples = NDArray[np.float32]
 
-#: Of silence that stands in for a stream that is not there.
-SILENCE_RATE = 44100
-SILENCE_CHANNELS = 2
-#: Padding an encoder leaves at the end: less than this many samples (the longest frame of AAC, Opus or MP3, twice).
+SILENCE_RATE, SILENCE_CHANNELS = 44100, 2
+"""Of the silence that stands in for a missing stream."""
 _TAIL = 4096
-#: Smaller gaps between two frames are rounding in the container, larger ones are lost packets.
-_GAP_SECONDS = Fraction(1, 20)
-#: Bytes of sound for which memory is not asked while they come in: about 20 s of stereo.
+"""Padding that an encoder leaves at the end has fewer samples: the longest frame of AAC, Opus or MP3, twice."""
 _UNASKED = 8 << 20
+"""Bytes of audio that are taken without asking for memory: about 20 s of stereo."""
 
 
 class AudioTrack:
-    """Takes frames in order, gives out float32 [C,T]. Not for use by more than one thread.
+    """Takes audio frames in order, returns float32 [C,T]. Not for use by more than one thread.
 
-    Sound that begins after the window's start has silence before it, so that it stays with the pictures. Sound from
-    before the start is cut off where a start or an end was asked for. A file that is given out whole keeps it, sample
-    for sample what ffmpeg and ComfyUI core give: encoders leave up to 0.1 s of priming there, and where pictures begin
-    later than that, the window begins with the sound.
+    If audio begins after the window's start, silence before it keeps it in step with the frames. Audio from before the
+    start is cut off if a start or an end was asked for. A file that is returned whole keeps it, sample for sample what
+    ffmpeg and ComfyUI core return: encoders leave up to 0.1 s of priming there, and if frames begin later than that,
+    the window begins with the audio.
 
-    pictures_end: seconds on the file's clock. No timestamp leaves a hole beyond it where no end was asked for: a small
-    file could make hours of silence. ask: called with bytes of sound before they are taken; may raise.
+    Args:
+        frames_end: when the last frame ends. If no end was asked for, no timestamp leaves a gap after it.
+        ask: called with bytes of audio before they are taken; may raise.
+
+    Attributes:
+        rate, channels: of the first frame; 0 before it.
+        changed_rate: some audio had another sample rate, and was dropped.
     """
 
-    def __init__(
-        self, stream: AudioStream, window: Window, pictures_end: Fraction, ask: Callable[[int], None] | None = None
-    ) -> None:
-        #: Where the file says the sound ends. Read now: a stream says nothing more once its file is closed.
-        # What other containers than mp4 say of it is guessed from the first and last packets.
+    def __init__(self, stream: AudioStream, window: Window, frames_end: Fraction, ask: Callable[[int], None]) -> None:
+        # Read now: a stream tells nothing once its file is closed. Other containers than mp4 guess where audio ends
+        # from the first and last packets.
         self._stop = _stop_of(stream) if is_mp4(stream.container) else None
         self._window = window
         self._keeps_lead = window.whole and window.end is None
-        self._latest = pictures_end if window.end is None else None
+        self._clock = AudioClock(window.start, window.end, frames_end if window.end is None else None)
         self._ask = ask
         self._held = 0  # bytes in chunks
         self._asked = _UNASKED
-        #: Nothing from here on is kept (seconds on the file's clock); None: everything is.
-        self.end = window.end
         self._chunks: list[tuple[int, Samples]] = []  # first sample, counted from the window's start
-        self._next: int | None = None
         self.rate = 0
         self.channels = 0
         self.changed_rate = False
-        #: Some sound claimed a time far after the pictures; it was put after the sound before it.
-        self.jumped = False
+
+    @property
+    def jumped(self) -> bool:
+        """Whether some audio had a time long after the frames. It was put after the audio before it."""
+        return self._clock.jumped
+
+    def end_at(self, end: Fraction | None) -> None:
+        """Keep nothing from this time on, whatever the window says; None for everything."""
+        self._clock.end = end
 
     def add(self, frame: AudioFrame) -> bool:
-        """Keep what is inside the window. False once everything that follows comes after it."""
+        """Keep what is inside the window. Return whether anything inside it can follow."""
         if not self.rate:
-            # Not the stream's word: HE-AAC says half its rate there.
+            # Not what the stream says: HE-AAC says half its rate there.
             self.rate, self.channels = int(frame.sample_rate), len(frame.layout.channels)
         if int(frame.sample_rate) != self.rate:
             self.changed_rate = True
             return True
+        last = self._clock.next
+        first = self._clock.place(frame, self.rate)
+        if first is None:
+            return False
+        if last is not None and last < min(first, 0):
+            self._move(min(first, 0) - last)
         samples = to_float(frame)
-        first = self._first_sample(frame)
-        self._next = first + samples.shape[1]
-        if self.end is not None:
-            length = samples_in(self.end - self._window.start, self.rate)
-            if first >= length:
-                return False
+        self._clock.next = first + samples.shape[1]
+        if (length := self._length()) is not None:
             samples = samples[:, : length - first]
         if not self._keeps_lead and first < 0:
             samples, first = samples[:, -first:], 0
         if samples.shape[1]:
             self._chunks.append((first, samples))
             self._held += samples.nbytes
-            if self._ask is not None and self._held > self._asked:
+            if self._held > self._asked:
                 self._asked = 2 * self._held
                 self._ask(self._asked)
         return True
 
     def waveform(self) -> Samples | None:
-        """Everything kept; None where nothing was heard."""
+        """Return everything that was kept; None if there was no audio."""
         if not self._chunks:
             return None
         offset = min(0, self._chunks[0][0])
-        total = self._length(offset)
+        total = self._total(offset)
         if total <= 0:
             return None
-        if self._ask is not None:
-            self._ask(self.channels * total * 4)
+        self._ask(self.channels * total * 4)
         out: Samples = np.zeros((self.channels, total), np.float32)
         for first, samples in self._chunks:
             at = first - offset
@@ -107,47 +113,27 @@ class AudioTrack:
                 out[: part.shape[0], at : at + part.shape[1]] = part
         return out
 
-    def _first_sample(self, frame: AudioFrame) -> int:
-        """Where the frame belongs, in samples from the window's start; after the one before it unless some are lost."""
-        following = self._next or 0
-        if frame.pts is None or frame.time_base is None:
-            return following
-        time = frame.pts * frame.time_base
-        first = samples_in(time - self._window.start, self.rate)
-        if self._latest is not None and time > self._latest and first - following >= _GAP_SECONDS * self.rate:
-            self.jumped = True
-            return following
-        if self._next is not None and abs(first - self._next) < _GAP_SECONDS * self.rate:
-            return self._next
-        if self._next is not None and self._next < min(first, 0):
-            self._move(min(first, 0) - self._next)
-        return first if self._next is None else max(first, self._next)
+    def _length(self) -> int | None:
+        """Return the samples of the window, None if it has no end."""
+        end = self._clock.end
+        return None if end is None else samples_in(end - self._window.start, self.rate)
 
     def _move(self, samples: int) -> None:
-        """Close a hole before the window's start, where priming is told from the sound by its time: silence there would
-        make all that follows late.
+        """Close a gap before the window's start, where only the time tells priming from audio. Silence there would make
+        all that follows late.
         """
         self._chunks = [(first + samples, kept) for first, kept in self._chunks]
 
-    def _length(self, offset: int) -> int:
+    def _total(self, offset: int) -> int:
         last, samples = self._chunks[-1]
         total: int = last + samples.shape[1] - offset
-        if self.end is not None:
-            total = min(total, samples_in(self.end - self._window.start, self.rate) - offset)
+        if (length := self._length()) is not None:
+            total = min(total, length - offset)
         if self._stop is not None:
             excess = total - (samples_in(self._stop - self._window.start, self.rate) - offset)
             if 0 < excess <= _TAIL:
                 total -= excess
         return total
-
-
-def seeks_to_the_sample(stream: AudioStream) -> bool:
-    """Whether sound that is read from the midst of its file is in its right place, to the sample.
-
-    Matroska tells times in milliseconds. In a program stream a seek ends within a frame of sound.
-    """
-    base, container = stream.time_base, stream.container
-    return base is not None and base * stream.sample_rate <= 1 and container.format.name != "mpeg"
 
 
 def _stop_of(stream: AudioStream) -> Fraction | None:
@@ -157,12 +143,12 @@ def _stop_of(stream: AudioStream) -> Fraction | None:
 
 
 def silence(seconds: Fraction, rate: int = SILENCE_RATE, channels: int = SILENCE_CHANNELS) -> Samples:
-    """Zeros [C,T], at least one sample."""
+    """Return zeros [C,T], at least one sample."""
     return np.zeros((channels, max(1, samples_in(seconds, rate))), np.float32)
 
 
 def to_float(frame: AudioFrame) -> Samples:
-    """The samples of a frame of any format as float32 [C,n]; whole numbers become -1..1."""
+    """Return the samples of a frame of any format as float32 [C,n]; whole numbers become -1..1."""
     data = samples_of(frame)
     if not frame.format.is_planar:
         data = data.reshape(-1, len(frame.layout.channels)).T

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,9 @@ from ..files import MediaError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Progress = Callable[[int, int], None]
+"""Called with frames done and expected."""
 
 
 @dataclass(frozen=True)

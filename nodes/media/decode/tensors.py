@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..audio.waveform import parts, to_float
 from ..files import MediaCancelled, MediaError
+from ..video.audio_clock import samples_in
+from ..video.packets import TOLERANCE
 from .audio_track import SILENCE_CHANNELS, SILENCE_RATE, silence
 from .frame_store import limited_size
 from .memory import check_audio, check_memory, frame_bytes
 from .options import Decoded, DecodeOptions
-from .plan import TOLERANCE, samples_in
 
 if TYPE_CHECKING:
     from torch import Tensor

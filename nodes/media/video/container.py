@@ -14,7 +14,7 @@ from ..files import MediaError
 from .mp4_index import check_index
 
 if TYPE_CHECKING:
-    from av import AudioStream, Packet, VideoStream
+    from av import AudioStream, VideoStream
     from av.container import Container, InputContainer
 
 Source = Union[str, "PathLike[str]", BytesIO]
@@ -73,25 +73,6 @@ def _rest(container: InputContainer) -> None:
 def _forgiving(av: ModuleType) -> dict[str, Any]:
     """A tag that is no UTF-8 must not keep a video from being opened. PyAV 19 sees to it and has no such argument."""
     return {"metadata_errors": "replace"} if "metadata_errors" in (av.open.__doc__ or "") else {}
-
-
-class PacketError(Exception):
-    """The file cannot be read any further. The text is the reason."""
-
-
-def packets_of(container: InputContainer, streams: list[Any]) -> Iterator[Packet[Any]]:
-    """The packets of these streams. Raises PacketError where damage ends them, whatever PyAV makes of it."""
-    import av
-
-    packets = container.demux(streams)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except (av.FFmpegError, IndexError, ValueError) as error:
-            raise PacketError(plain(error)) from error
-        yield packet
 
 
 def video_stream(container: InputContainer, name: str) -> VideoStream:

@@ -433,7 +433,7 @@ def test_damage_before_the_end_is_told(encode, tmp_path: Path) -> None:
     path = damaged(write_clip(tmp_path / "clip.mkv", frames=150), 60, 90)
     file = encode(FileVideo(str(path)))
     assert check(file).greys[-1] == pytest.approx(grey(149, 150), abs=3)
-    assert "30 pieces of its pictures could not be decoded" in file.notes[-1]
+    assert "30 pieces of its frames could not be decoded" in file.notes[-1]
 
 
 @pytest.mark.parametrize("gop", [30, 90, 250])
@@ -455,7 +455,7 @@ def test_encode_clip_takes_raw_streams_without_times(format: str, codec: str, en
 def test_a_file_that_cannot_be_sought_in_is_read_from_its_start(
     encode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nodes.media.clip.file_clip._sought", lambda *_: False)
+    monkeypatch.setattr("nodes.media.video.video_input._seek", lambda *_: False)
     seen = check(encode(FileVideo(str(write_clip(tmp_path / "clip.mkv", frames=360, audio=12.0)))))
     assert seen.greys == pytest.approx([grey(index, 360) for index in range(60, 360)], abs=4)
     assert seen.audio_seconds == pytest.approx(10, abs=0.05)

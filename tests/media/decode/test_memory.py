@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nodes.media.decode import decode as decode_module
 from nodes.media.decode.decode import DecodeOptions, decode
 from nodes.media.decode.memory import (
     MIB,
@@ -173,7 +174,8 @@ def test_decode_expects_a_frame_for_each_packet_without_a_time(
 @pytest.mark.parametrize("allowed", [0, 8], ids=["at once", "later"])
 def test_decode_refuses_when_an_allocation_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: int) -> None:
     path, real = raw(tmp_path, 20), np.empty
-    monkeypatch.setattr("nodes.media.decode.decode._Guard._expected", lambda *_: 8)
+    planned = decode_module.make_plan
+    monkeypatch.setattr(decode_module, "make_plan", lambda *given: replace(planned(*given), expected=8))
 
     def empty(shape: tuple[int, ...], *rest: object) -> np.ndarray:
         if len(shape) == 4 and shape[0] > allowed:

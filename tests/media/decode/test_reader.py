@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from nodes.media.decode import reader
 from nodes.media.decode.decode import DecodeOptions, decode
-from nodes.media.video.container import PacketError
+from nodes.media.video import video_input
+from nodes.media.video.packets import PacketError
 from tests.media_files import RATE, Clip, moving_gradient, write
 from tests.media_reading import reference, reference_audio
 
@@ -204,16 +204,16 @@ def test_a_last_frame_that_is_shown_for_long_is_no_missing_end(tmp_path: Path) -
 
 def test_damage_in_the_sound_alone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "clip.mp4", Clip())
-    whole, real = decode(path), reader.packets_of
+    whole, real = decode(path), video_input.packets_of
 
     def damaged(container, streams):  # type: ignore[no-untyped-def]
         yield from list(real(container, streams))[:10]
         raise PacketError("Invalid data found")
 
-    monkeypatch.setattr(reader, "packets_of", damaged)
+    monkeypatch.setattr(video_input, "packets_of", damaged)
     found = decode(path, DecodeOptions(want_images=False, want_last_frame=False))
 
-    assert found.warnings == ("clip.mp4: reading stopped in the sound: Invalid data found.",)
+    assert found.warnings == ("clip.mp4: reading stopped in the audio: Invalid data found.",)
     sound = found.audio["waveform"]
     assert torch.equal(sound, whole.audio["waveform"][..., : sound.shape[-1]])
 

@@ -10,7 +10,7 @@ from typing import Any
 import av
 import pytest
 
-from nodes.media.video.container import PacketError, packets_of
+from nodes.media.video.packets import PacketError, packets_of
 from tests.media_files import Clip, write
 
 _DECODE_ALL = """

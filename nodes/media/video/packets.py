@@ -1,0 +1,230 @@
+"""Packets of a video file, and the presentation times that they tell without decoding."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from ..files import Cancelled, MediaCancelled, MediaError
+from .container import plain
+
+if TYPE_CHECKING:
+    from av import Packet, VideoStream
+    from av.container import InputContainer
+
+TOLERANCE = Fraction(1, 1000)
+"""Containers round times (Matroska to 1 ms) and users type them: a frame this close to a border is on it."""
+OVERTAKEN = 16
+"""Packets come in the order of decoding. H.264 and HEVC let a frame overtake so many others."""
+_LAST_PACKETS = 20
+"""Packets that can be the last one shown. If all packets counted, one damaged time would be taken for the end."""
+
+
+class PacketError(Exception):
+    """The file cannot be read any further. The text is the reason."""
+
+
+def packets_of(container: InputContainer, streams: list[Any]) -> Iterator[Packet[Any]]:
+    """Yield the packets of these streams. Raises PacketError if damage ends them, whatever PyAV raises for it."""
+    import av
+
+    packets = container.demux(streams)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except (av.FFmpegError, IndexError, ValueError) as error:
+            raise PacketError(plain(error)) from error
+        yield packet
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When the frames of a video stream are shown, in seconds of the file's own clock.
+
+    Where several files were joined and the clock was set back on the way, the times go on as if it had not been.
+
+    Attributes:
+        base: seconds of a tick.
+        step: seconds that a frame is shown if nothing else says.
+        ticks: presentation time of each frame, ascending. Empty if the packets carry no times.
+        keys: those of the frames that decoding can begin with.
+        end: when the last frame ends.
+        packets: the packets that are there in full.
+        complete: every packet was looked at, not only as many as were needed.
+        counted: the decoded frames do not carry these times: the n-th frame is shown at the n-th time.
+    """
+
+    base: Fraction
+    step: Fraction
+    ticks: list[int]
+    keys: list[int]
+    end: Fraction
+    packets: int
+    complete: bool
+    counted: bool
+
+    @property
+    def start(self) -> Fraction:
+        """When the first frame is shown, 0 if unknown."""
+        return self.time(0) if self.ticks else Fraction(0)
+
+    def time(self, index: int) -> Fraction:
+        """Return when a frame is shown."""
+        return self.ticks[index] * self.base
+
+    def index_from(self, time: Fraction) -> int:
+        """Return the number of frames that are shown before `time`."""
+        return bisect_left(self.ticks, math.ceil((time - TOLERANCE) / self.base))
+
+    def key_before(self, time: Fraction) -> Fraction | None:
+        """Return the time of the last key frame at or before `time`, None for the first one of the file."""
+        index = self._last(self.keys, time)
+        return self.keys[index] * self.base if index > 0 else None
+
+    def shown_at(self, time: Fraction) -> Fraction | None:
+        """Return when the frame that is seen at `time` appeared, None for the first one of the file."""
+        index = self._last(self.ticks, time)
+        return self.time(index) if index > 0 else None
+
+    def shown_until(self, time: Fraction) -> Fraction:
+        """Return when the frame that appears at `time` is replaced by the next one."""
+        if not self.ticks:
+            return time + self.step
+        following = self._last(self.ticks, time) + 1
+        return self.time(following) if following < len(self.ticks) else self.end
+
+    def _last(self, ticks: list[int], time: Fraction) -> int:
+        if not ticks:
+            return -1
+        return bisect_right(ticks, math.floor((time + TOLERANCE) / self.base)) - 1
+
+
+def read_timeline(
+    container: InputContainer,
+    video: VideoStream,
+    rate: Fraction,
+    name: str,
+    *,
+    enough: Callable[[list[int]], bool] | None = None,
+    cancelled: Cancelled | None = None,
+) -> Timeline:
+    """Read through the packets of a newly opened file, which takes some milliseconds for 10 MB.
+
+    The header is not believed: it may count no frames, too few, or far too many.
+
+    Args:
+        rate: frames per second, if nothing else says how long a frame is shown.
+        enough: gets the times of the frames so far, in ticks, and says whether the rest need not be read.
+
+    Raises:
+        MediaError: the file holds no frames.
+        MediaCancelled: interrupted.
+    """
+    base = Fraction(video.time_base or 0)
+    scan = _PacketScan(max(1, round(1 / (rate * base))) if base else 1)
+    complete = True
+    with suppress(PacketError):  # a truncated file ends here; decoding says where
+        for packet in packets_of(container, [video]):
+            if cancelled is not None and cancelled():
+                raise MediaCancelled("Reading the file was interrupted.")
+            if packet.size and scan.add(packet) and enough is not None and enough(scan.ticks):
+                complete = False
+                break
+    if scan.packets == 0 and not scan.ticks:
+        raise MediaError(f"{name} holds no frames. The file is cut off or damaged; make or download it again.")
+    if not base or len(scan.ticks) * 2 < scan.packets:
+        return Timeline(base, 1 / rate, [], [], scan.packets / rate, scan.packets, complete, counted=False)
+    counted = scan.set_back or container.format.name == "avi"
+    keys = [] if counted else sorted(scan.keys)
+    ticks, end = sorted(scan.shown(video)), max(scan.ends) * base
+    return Timeline(base, 1 / rate, ticks, keys, end, scan.packets, complete, counted=counted)
+
+
+@dataclass
+class _PacketScan:
+    """Times of the packets of a video stream, in ticks, in the file's order. Only frames that are shown count.
+
+    Attributes:
+        length: ticks that a frame is shown if its packet does not say.
+        set_back: the clock was set back on the way, as in files that were joined.
+        head: the first packets, as long as the file may begin with frames that cannot be decoded.
+    """
+
+    length: int
+    ticks: list[int] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+    ends: deque[int] = field(default_factory=lambda: deque(maxlen=_LAST_PACKETS))
+    packets: int = 0
+    set_back: bool = False
+    head: list[Packet[Any]] = field(default_factory=list)
+    _first_key: int | None = None
+    _decoded: int | None = None  # the clock of decoding
+    _highest: int = 0
+    _shift: int = 0
+
+    def add(self, packet: Packet[Any]) -> bool:
+        """Count a packet. Return whether its frame is shown."""
+        self.packets += not packet.is_corrupt  # the last one of a file that is cut off
+        if packet.pts is None:
+            return False
+        if self._is_set_back(packet):
+            self.set_back = True
+            self._shift = self._highest + self.length - packet.pts
+        tick = packet.pts + self._shift
+        self._decoded = packet.dts if packet.dts is not None else self._decoded
+        self._highest = max(self._highest, tick) if self.ticks else tick
+        if packet.is_keyframe and self.packets == 1:
+            self._first_key = tick
+        if packet.is_discard:
+            return False
+        self.ticks.append(tick)
+        self.ends.append(tick + (packet.duration or self.length))
+        if len(self.head) < 2 * OVERTAKEN:
+            self.head.append(packet)
+        if packet.is_keyframe:
+            self.keys.append(tick)
+        return True
+
+    def shown(self, video: VideoStream) -> list[int]:
+        """Return the ticks without those of frames that lack what they depend on: the file was cut from a longer one.
+
+        They are to be shown before the key frame that the file begins with, or have its time if the cut made them so.
+        Other frames in that place can be decoded, so the decoder is asked which comes first.
+        """
+        key = self._first_key
+        if key is None or key not in self.keys or not any(tick <= key for tick in self.ticks[1:]):
+            return self.ticks
+        first = _first_decoded(video, self.head)
+        if first is not None and first < key:
+            return [tick for tick in self.ticks if tick >= first]
+        return [tick for tick in self.ticks if tick > key] + [key]
+
+    def _is_set_back(self, packet: Packet[Any]) -> bool:
+        """Return whether both clocks go back, and by more than frames overtake each other."""
+        if packet.dts is None or self._decoded is None or packet.dts >= self._decoded or packet.pts is None:
+            return False
+        return packet.pts + self._shift < self._highest - OVERTAKEN * self.length
+
+
+def _first_decoded(video: VideoStream, packets: list[Packet[Any]]) -> int | None:
+    """Return the ticks of the first frame that a decoder outputs for the packets that a file begins with."""
+    import av
+
+    # Not the stream's own context: that gets its threads later.
+    context: Any = av.CodecContext.create(video.codec_context.codec.name, "r")
+    context.extradata = video.codec_context.extradata
+    context.options = dict(video.codec_context.options)
+    for packet in (*packets, None):
+        with suppress(av.FFmpegError):
+            for frame in context.decode(packet):
+                ticks: int | None = frame.pts
+                return ticks
+    return None

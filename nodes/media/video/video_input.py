@@ -1,0 +1,383 @@
+"""The reader of video files: decoded frames with their presentation times, and the audio beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from ..files import Cancelled, MediaCancelled
+from .container import Source, audio_stream, is_mp4, name_of, opened, plain, video_stream
+from .damage import Damage, LostPacket
+from .matroska import is_cut_off
+from .packets import TOLERANCE, PacketError, Timeline, packets_of, read_timeline
+from .probe import frame_rate
+from .threads import threads_for
+
+if TYPE_CHECKING:
+    from av import AudioStream, Packet, VideoFrame, VideoStream
+    from av.container import InputContainer
+
+    TimedFrame = tuple[Any, Fraction | None]
+
+_MISSED = Fraction(1, 100)
+"""A seek that lands this much too late has missed its key frame."""
+_PREROLL = Fraction(1, 10)
+"""Audio is decoded from this much earlier: its first frames after a seek lack what they overlap with."""
+_FURTHER_BACK_SECONDS = 20
+"""A seek in MPEG-TS lands anywhere, and decoding begins with the next key frame. They are rarely farther apart."""
+_SKIPPING_CODECS = ("h264", "hevc", "mpeg2video", "mpeg4")
+"""Decoders that stop skipping frames as soon as they are told. AV1's goes by what it was told at first."""
+
+
+@contextmanager
+def open_video(source: Source, **options: Any) -> Iterator[VideoInput]:
+    """Open a video file for reading. Raises MediaError as `opened` and `VideoInput` do."""
+    with opened(source) as container:
+        yield VideoInput(source, container, **options)
+
+
+class VideoInput:
+    """An open video file.
+
+    Use `read_timeline` once, or give the timeline of an earlier reading, then `read` as often as needed.
+
+    Args:
+        rate: frames per second that frames without times are counted at; None for what the file says.
+        threads: type and number of the decoder's threads; None for what suits the size of the frames.
+
+    Attributes:
+        container: the file as it was opened.
+        video, audio: its streams. audio is None without one.
+        rate: frames per second.
+        wanted: "video", "audio" or both, while `read` runs.
+        damage: what could not be read, so far.
+
+    Raises:
+        MediaError: no video stream, or an impossible one.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        container: InputContainer,
+        *,
+        timeline: Timeline | None = None,
+        rate: Fraction | None = None,
+        threads: tuple[str, int] | None = None,
+        cancelled: Cancelled | None = None,
+    ) -> None:
+        self._source, self._cancelled = source, cancelled
+        self.container = container
+        self.video = video_stream(container, name_of(source))
+        self.audio = audio_stream(container)
+        self.rate = rate or frame_rate(self.video)
+        size = self.video.codec_context
+        self._threads = threads or threads_for(size.width * size.height)
+        self._timeline = timeline
+        self._unread = True
+        self.wanted: set[str] = set()
+        self._pass: _Pass | None = None
+        self.damage = Damage(name_of(source))
+
+    @property
+    def name(self) -> str:
+        """What to call the file in a message."""
+        return self.damage.name
+
+    @property
+    def place(self) -> str:
+        """Where decoding is, for a message: after which frame of the file."""
+        return self._pass.place() if self._pass is not None else "before the first frame"
+
+    @property
+    def timeline(self) -> Timeline:
+        """When the frames are shown."""
+        if self._timeline is None:
+            self.read_timeline()
+        assert self._timeline is not None
+        return self._timeline
+
+    def read_timeline(self, enough: Callable[[list[int]], bool] | None = None) -> Timeline:
+        """Read through the packets, see `packets.read_timeline`."""
+        self._unread = False
+        self._timeline = read_timeline(
+            self.container, self.video, self.rate, self.name, enough=enough, cancelled=self._cancelled
+        )
+        return self._timeline
+
+    def stop(self, kind: str) -> None:
+        """Read no more "video" or "audio". Called while `read` runs."""
+        self.wanted.discard(kind)
+
+    def read(
+        self,
+        begin: Fraction | None = None,
+        *,
+        video: bool = True,
+        audio: bool = True,
+        only: Fraction | None = None,
+    ) -> Iterator[TimedFrame]:
+        """Decode from a time on, in the order in which the file has it. Every frame comes once, in order of time.
+
+        A seek that misses the time is tried again from further back, at last from the beginning, before anything is
+        yielded. If frames were lost at the end, they are decoded once more by one thread: after an error there, PyAV
+        does not output what the other threads have ready.
+
+        Args:
+            begin: seconds on the file's clock, of the first frame to yield; None for all frames. Audio begins with the
+                file's packets around it.
+            video, audio: which of them to decode.
+            only: the time of the one frame that is wanted. Frames that it does not depend on are skipped. If it cannot
+                be decoded, all frames from `begin` on come, and the last one is the best there is.
+
+        Yields:
+            A video frame with its time, or an audio frame with None.
+
+        Raises:
+            MediaCancelled: interrupted.
+        """
+        timeline = self.timeline  # before any packet is decoded
+        audio = audio and self.audio is not None
+        seek = None
+        if begin is not None or only is not None:
+            first = only if only is not None else begin
+            assert first is not None
+            seek = timeline.key_before(first - (_PREROLL if audio else 0))
+        skip = only is not None and not timeline.counted
+        for place in self._places(seek):
+            with self._container_at(place, video, audio) as container:
+                if container is None:
+                    continue
+                self.wanted = {kind for kind, wanted in (("video", video), ("audio", audio)) if wanted}
+                attempt = self._pass = _Pass(
+                    self,
+                    container,
+                    self._threads,
+                    begin=begin,
+                    seek=None if place is None else seek,
+                    only=only if skip else None,
+                )
+                yield from attempt.frames()
+            if not attempt.missed:
+                break
+        if video and (attempt.lost or (skip and (attempt.damaged or attempt.time != only))):
+            self.damage.forget_frames()
+            self.wanted = {"video"}
+            after = None if only is not None else attempt.time
+            with opened(self._source) as container:
+                self._pass = _Pass(self, container, (self._threads[0], 1), begin=begin, after=after)
+                yield from self._pass.frames()
+
+    def audio_is_exact(self, begin: Fraction | None) -> bool:
+        """Return whether audio that is read from a time on is in its place to the sample.
+
+        Matroska tells times in milliseconds. In a program stream a seek ends within a frame of audio.
+        """
+        if self.audio is None or begin is None or self.timeline.key_before(begin - _PREROLL) is None:
+            return True
+        base = self.audio.time_base
+        return base is not None and base * self.audio.sample_rate <= 1 and self.container.format.name != "mpeg"
+
+    def warn_if_cut_off(self) -> None:
+        """Warn if the file holds less than it says. Nothing is known of a file that was not read to its end."""
+        timeline, kind = self.timeline, self.container.format.name
+        # AVI also counts frames that are shown again, for which it holds nothing.
+        promised = 0 if kind == "avi" else self.video.frames
+        ends = f"ends after frame {timeline.packets - 1}"
+        if timeline.complete and promised > timeline.packets:
+            self.damage.warn(f"the file is cut off: its header counts {promised} frames, it {ends}")
+        elif timeline.complete and kind.startswith("matroska") and is_cut_off(self._source):
+            self.damage.warn(f"the file is cut off: it {ends}")
+
+    def check_cancelled(self) -> None:
+        """Raise MediaCancelled if the reading was interrupted."""
+        if self._cancelled is not None and self._cancelled():
+            raise MediaCancelled("Decoding was interrupted.")
+
+    def _places(self, seek: Fraction | None) -> list[Fraction | None]:
+        """Return where to begin: each is tried if the one before did not lead to the key frame at `seek`."""
+        if seek is None:
+            return [None]
+        back = seek - _FURTHER_BACK_SECONDS
+        return [seek, back, None] if back > self.timeline.start else [seek, None]
+
+    @contextmanager
+    def _container_at(self, time: Fraction | None, video: bool, audio: bool) -> Iterator[InputContainer | None]:
+        """Give a container at that time, None if it cannot be brought there. The beginning (None) always works."""
+        if time is None and not self._unread and not self._rewind(video, audio):
+            with opened(self._source) as container:
+                yield container
+            return
+        self._unread = False
+        yield self.container if time is None or _seek(self.container, self.video, time) else None
+
+    def _rewind(self, video: bool, audio: bool) -> bool:
+        if not is_mp4(self.container):
+            return False  # only the mp4 reader is sure to find the very first packet of every stream again
+        streams: list[Any] = [self.video] * video + [self.audio] * audio
+        # It takes the other streams to where the first one was found, so ask the one that starts first.
+        stream = min(streams, key=_start_of)
+        return _seek(self.container, stream, _start_of(stream) - 10)
+
+
+class _Pass:
+    """One pass through the packets of a file.
+
+    Args:
+        begin: as for `VideoInput.read`.
+        seek: the key frame that the container was brought to; None for the beginning of the file.
+        only: if set, frames that the one at this time does not depend on are skipped.
+        after: frames up to this time are not yielded.
+
+    Attributes:
+        missed: decoding does not begin at `seek`. Nothing was yielded then.
+        time: of the frame that was decoded last, None before the first one.
+        damaged: something could not be decoded, or is damaged.
+        lost: there was an error at the end of the file.
+    """
+
+    def __init__(
+        self,
+        owner: VideoInput,
+        container: InputContainer,
+        threads: tuple[str, int],
+        *,
+        begin: Fraction | None,
+        seek: Fraction | None = None,
+        only: Fraction | None = None,
+        after: Fraction | None = None,
+    ) -> None:
+        self._owner, self._container, self._wanted = owner, container, owner.wanted
+        self._begin, self._seek, self._only, self._after = begin, seek, only, after
+        self._video: VideoStream | None = video_stream(container, owner.name) if "video" in self._wanted else None
+        self._audio: AudioStream | None = audio_stream(container) if "audio" in self._wanted else None
+        self._seen = self._before = 0
+        self.time: Fraction | None = None
+        self.damaged = self.lost = self._skips = False
+        self.missed = seek is not None and self._video is not None
+        self._held: list[Packet[Any]] = []  # audio, until video shows that the seek has not missed
+        if self._video is not None:
+            context = self._video.codec_context
+            if not context.is_open:
+                context.thread_type, context.thread_count = threads
+            self._skips = only is not None and context.name in _SKIPPING_CODECS
+            if self._skips:
+                context.skip_frame = "NONREF"  # what no other frame needs, until the last one comes
+
+    def frames(self) -> Iterator[TimedFrame]:
+        """Yield what `VideoInput.read` yields."""
+        import av
+
+        try:
+            for packet in packets_of(self._container, list(filter(None, (self._video, self._audio)))):
+                self._owner.check_cancelled()
+                if packet.stream is self._video:
+                    yield from self._take_video(packet)
+                elif self.missed:
+                    self._held.append(packet)
+                else:
+                    yield from self._take_audio(packet)
+                if not self._wanted:
+                    break
+        except (PacketError, av.FFmpegError) as error:
+            self._owner.damage.warn(f"reading stopped {self.place()}: {plain(error)}")
+
+    def _take_video(self, packet: Packet[Any]) -> Iterator[TimedFrame]:
+        if "video" not in self._wanted:
+            return
+        for frame in self._decode(packet):
+            time = self._time_of(frame)
+            if self.missed and self._seek is not None:
+                if time > self._seek + _MISSED:
+                    self._wanted.clear()
+                    return
+                self.missed = False
+                for early in self._held:
+                    yield from self._take_audio(early)
+            self._owner.check_cancelled()
+            if self._begin is not None and time < self._begin - TOLERANCE:
+                continue
+            if self._after is None or time > self._after:
+                if frame.is_corrupt:
+                    self.damaged = True
+                    self._owner.damage.warn(self.place().removeprefix("after ") + " is damaged", about_frames=True)
+                yield frame, time
+                if "video" not in self._wanted:
+                    return
+
+    def _take_audio(self, packet: Packet[Any]) -> Iterator[TimedFrame]:
+        import av
+
+        if "audio" not in self._wanted:
+            return
+        try:
+            for frame in packet.decode():
+                yield frame, None
+        except (av.FFmpegError, IndexError, ValueError) as error:
+            self._note_loss(packet)
+            self._owner.damage.warn(f"a part of the audio could not be decoded: {plain(error)}")
+
+    def _decode(self, packet: Packet[Any]) -> Iterator[VideoFrame]:
+        import av
+
+        time = None if packet.pts is None else packet.pts * packet.time_base
+        if self._skips and time == self._only:
+            assert self._video is not None
+            self._video.codec_context.skip_frame = "DEFAULT"
+        try:
+            yield from packet.decode()
+        except (av.FFmpegError, IndexError, ValueError) as error:
+            self.damaged = True
+            self.lost |= not packet.size  # the packet that ends the stream
+            self._note_loss(packet)
+            text = f"{self.place()} something could not be decoded: {plain(error)}"
+            self._owner.damage.warn(text, about_frames=True)
+
+    def _note_loss(self, packet: Packet[Any]) -> None:
+        known = packet.pts is not None and not self._owner.timeline.counted
+        if packet.size or known:
+            time = (packet.pts or 0) * packet.time_base if known else None
+            self._owner.damage.packets.append(LostPacket(packet.stream.type, time))
+
+    def place(self) -> str:
+        """Return where decoding is: after which frame of the file, from 0; by time if frames are skipped."""
+        if self._video is None:
+            return "in the audio"
+        if self.time is None:
+            return "before the first frame"
+        if self._skips:
+            return f"after the frame at {float(self.time):.2f} s"
+        return f"after frame {self._before + self._seen - 1}"
+
+    def _time_of(self, frame: VideoFrame) -> Fraction:
+        timeline = self._owner.timeline
+        if timeline.counted and self._seen < len(timeline.ticks):
+            time = timeline.time(self._seen)
+        elif not timeline.counted and frame.pts is not None and frame.time_base is not None:
+            time = Fraction(frame.pts * frame.time_base)
+        elif self.time is not None:
+            time = self.time + 1 / self._owner.rate
+        else:
+            time = Fraction(0)
+        if self._seen == 0 and timeline.ticks:
+            self._before = timeline.index_from(time)
+        self._seen += 1
+        self.time = time
+        return time
+
+
+def _seek(container: InputContainer, stream: Any, time: Fraction) -> bool:
+    """Bring a container to a time. Return False if a damaged index leads nowhere."""
+    import av
+
+    try:
+        container.seek(int(time / stream.time_base), stream=stream)
+    except av.FFmpegError:
+        return False
+    return True
+
+
+def _start_of(stream: Any) -> Fraction:
+    return Fraction((stream.start_time or 0) * stream.time_base)
