@@ -20,6 +20,7 @@ SIDE = 320
 KEPT = 5000
 """Thumbnails of about 15 kB each; beyond this the oldest are deleted."""
 FOLDER = "posters"
+"""In the pack's own folder; has the name of the route."""
 
 
 def video_file(row: TaskRecord, output_dir: Path) -> Path | None:
