@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from os import environ
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
@@ -28,11 +27,8 @@ from .config import FILE_NAME, KEY_VARIABLE, Settings, load_settings
 from .core.addresses import is_loopback, is_private_host
 from .core.errors import AuthenticationError, NotDeliveredError, SettingsError, StorageError, Wan27Error
 from .core.redaction import suppress_url_logs
-from .storage import make_storage
-
-if TYPE_CHECKING:
-    from .media.files import MediaFile
-    from .storage import StoredUrl
+from .media.files import MediaFile, describe
+from .storage import StoredUrl, make_storage
 
 FETCH_TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=10.0)
 
@@ -182,8 +178,6 @@ def _prices(settings: Settings) -> Finding:
 def _test_image(folder: Path) -> MediaFile:
     """Write a small image that no storage has seen before."""
     from PIL import Image
-
-    from .media.files import describe
 
     noise = Image.frombytes("L", (_SIDE, _SIDE), secrets.token_bytes(_SIDE * _SIDE))
     buffer = io.BytesIO()

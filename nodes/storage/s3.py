@@ -181,13 +181,11 @@ def _import_obstore() -> Any:
         import obstore
         import obstore.exceptions
     except ImportError:
-        obstore = None
-    if obstore is None:
         raise StorageError(
             'storage.kind = "s3" needs the package obstore. Install it with\n'
             f'  "{sys.executable}" -m pip install obstore\n'
             "and restart ComfyUI, or set another kind under [storage] in config.toml."
-        )
+        ) from None
     return obstore
 
 
