@@ -82,7 +82,8 @@ class Job:
 
     def __init__(self) -> None:
         self._cancelled = threading.Event()
-        self._progress: tuple[int, int] | None = None
+        self.done_of_total = (0, 0)
+        """The latest progress; the total is 0 before the first report."""
 
     def cancelled(self) -> bool:
         """Return whether the work should stop."""
@@ -94,12 +95,7 @@ class Job:
 
     def progress(self, done: int, total: int) -> None:
         """Report the progress. Only the latest report is shown: cheap enough for every frame."""
-        self._progress = (done, total)
-
-    def take_progress(self) -> tuple[int, int] | None:
-        """Return the latest progress if it was not taken before."""
-        latest, self._progress = self._progress, None
-        return latest
+        self.done_of_total = (done, total)
 
 
 async def in_thread(work: Callable[..., T], *args: Any) -> T:
@@ -111,11 +107,10 @@ async def in_thread(work: Callable[..., T], *args: Any) -> T:
     Raises:
         InterruptProcessingException: ComfyUI's, after an interrupt. Otherwise whatever `work` raises.
     """
-    job, (_, node_id) = Job(), executing()
+    job, bar = Job(), ProgressBar(executing()[1])
 
     async def show() -> None:
-        if (latest := job.take_progress()) is not None:
-            await show_progress(*latest, node_id=node_id)
+        await bar.show(*job.done_of_total)
 
     try:
         thread = asyncio.to_thread(work, job, *args)
@@ -160,6 +155,19 @@ async def until_interrupted(
     finally:
         task.cancel()
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # or asyncio logs it as not retrieved
+
+
+class ProgressBar:
+    """The progress bar of a node. Sends only what changed."""
+
+    def __init__(self, node_id: str) -> None:
+        self._node_id, self._shown = node_id, (0.0, 0.0)
+
+    async def show(self, done: float, total: float) -> None:
+        """Move the bar to `done` of `total`."""
+        if (done, total) != self._shown:
+            self._shown = (done, total)
+            await show_progress(done, total, node_id=self._node_id)
 
 
 async def show_progress(done: float, total: float, *, node_id: str) -> None:

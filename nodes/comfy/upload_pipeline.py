@@ -18,7 +18,7 @@ from ..ledger import Ledger, Upload
 from ..media.files import MediaFile
 from ..storage import Storage
 from .node_cache import NodeCache
-from .runtime import Job, executing, in_thread, show_progress, show_text, until_interrupted
+from .runtime import Job, ProgressBar, executing, in_thread, show_text, until_interrupted
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +66,19 @@ class UploadPipeline:
             cores = asyncio.Semaphore(os.cpu_count() or 1)
             files = await _gather([_encode(encode, directory, cores) for encode in encoders])
             self._report(files, storage, note, node_id)
-            sent = _SentBytes(files, node_id)
+            bar, sent, total = ProgressBar(node_id), [0] * len(files), sum(file.size for file in files)
+
+            async def show() -> None:
+                await bar.show(min(sum(sent), total), total)
+
+            def set_sent(index: int, done: int, _total: int) -> None:
+                sent[index] = done  # it starts again from 0 if a storage tries twice
+
             uploads = await until_interrupted(
-                _gather([self._send(file, storage, ledger, partial(sent.update, i)) for i, file in enumerate(files)]),
-                every=sent.show,
+                _gather([self._send(file, storage, ledger, partial(set_sent, i)) for i, file in enumerate(files)]),
+                every=show,
             )
-            await sent.show()
+            await show()
         expiries = [upload.expires_at for upload in uploads if upload.expires_at is not None]
         self._cache.add_check(
             _key(node_id),
@@ -152,22 +159,3 @@ async def _gather(work: Sequence[Awaitable[T]]) -> list[T]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class _SentBytes:
-    """Bytes sent of all files. The count of a file starts again from 0 if a storage tries twice."""
-
-    def __init__(self, files: Sequence[MediaFile], node_id: str) -> None:
-        self._node_id = node_id
-        self._total = sum(file.size for file in files)
-        self._done = [0] * len(files)
-        self._shown = -1
-
-    def update(self, index: int, done: int, _total: int) -> None:
-        self._done[index] = done
-
-    async def show(self) -> None:
-        done = sum(self._done)
-        if done != self._shown:
-            self._shown = done
-            await show_progress(min(done, self._total), self._total, node_id=self._node_id)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .runtime import show_progress, show_text
+from .runtime import ProgressBar, show_text
 
 if TYPE_CHECKING:
     from ..runner.models import Progress
@@ -81,24 +81,26 @@ class TaskStatus:
         return progress.seconds + since, max(0.0, (progress.eta_seconds or 0.0) - since)
 
 
-@dataclass
 class WaitStatus:
-    """The node's text and progress bar, for all its tasks together. Sends only what changed."""
+    """The node's text and progress bar, for all its tasks together. Sends only what changed.
 
-    tasks: list[TaskStatus]
-    node_id: str
-    note: str
-    _shown_text: str = field(default="", init=False)
-    _shown_permille: int = field(default=-1, init=False)
+    Args:
+        tasks: what is waited for.
+        node_id: of the node.
+        note: shown below the tasks, "" for none.
+    """
+
+    def __init__(self, tasks: list[TaskStatus], *, node_id: str, note: str) -> None:
+        self.tasks, self.node_id, self._note = tasks, node_id, note
+        self._bar, self._shown_text, self._permille = ProgressBar(node_id), "", 0
 
     async def show(self) -> None:
         """Show the current status on the node."""
-        text = "\n".join(filter(None, [*(task.text for task in self.tasks), self.note]))
+        text = "\n".join(filter(None, [*(task.text for task in self.tasks), self._note]))
         if text != self._shown_text:
             self._shown_text = text
             show_text(text, node_id=self.node_id)
         permille = round(1000 * sum(task.fraction for task in self.tasks) / len(self.tasks))
         # An estimate by time can be ahead of the percentage that the service reports next; a bar does not go back.
-        if permille > self._shown_permille:
-            self._shown_permille = permille
-            await show_progress(permille, 1000, node_id=self.node_id)
+        self._permille = max(self._permille, permille)
+        await self._bar.show(self._permille, 1000)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from nodes.comfy import wait_status
+from nodes.comfy import runtime, wait_status
 from nodes.comfy.wait_status import TaskStatus, WaitStatus
 from nodes.runner.models import Progress
 
@@ -69,7 +69,7 @@ def test_wait_status_sends_what_changed_and_never_moves_the_bar_back(monkeypatch
     async def show_progress(done: float, total: float, *, node_id: str | None) -> None:
         sent.append((done, total, node_id))
 
-    monkeypatch.setattr(wait_status, "show_progress", show_progress)
+    monkeypatch.setattr(runtime, "show_progress", show_progress)
     monkeypatch.setattr(wait_status, "show_text", lambda text, *, node_id: sent.append((text, node_id)))
     tasks = [TaskStatus("a", clock=lambda: 0.0), TaskStatus("b", done=True)]
     status = WaitStatus(tasks, node_id="7", note="SANDBOX")
