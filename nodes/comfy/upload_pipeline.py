@@ -66,19 +66,7 @@ class UploadPipeline:
             cores = asyncio.Semaphore(os.cpu_count() or 1)
             files = await _gather([_encode(encode, directory, cores) for encode in encoders])
             self._report(files, storage, note, node_id)
-            bar, sent, total = ProgressBar(node_id), [0] * len(files), sum(file.size for file in files)
-
-            async def show() -> None:
-                await bar.show(min(sum(sent), total), total)
-
-            def set_sent(index: int, done: int, _total: int) -> None:
-                sent[index] = done  # it starts again from 0 if a storage tries twice
-
-            uploads = await until_interrupted(
-                _gather([self._send(file, storage, ledger, partial(set_sent, i)) for i, file in enumerate(files)]),
-                every=show,
-            )
-            await show()
+            uploads = await self._send_all(files, storage, ledger, ProgressBar(node_id))
         expiries = [upload.expires_at for upload in uploads if upload.expires_at is not None]
         self._cache.add_check(
             _key(node_id),
@@ -90,6 +78,22 @@ class UploadPipeline:
     def generation(self) -> int:
         """Return a number that increases when a URL that the executing node returned is about to expire."""
         return self._cache.generation(_key(executing()[1]))
+
+    async def _send_all(
+        self, files: Sequence[MediaFile], storage: Storage, ledger: Ledger, bar: ProgressBar
+    ) -> list[Upload]:
+        sent, total = [0] * len(files), sum(file.size for file in files)
+
+        def set_sent(index: int, done: int, _total: int) -> None:
+            sent[index] = done  # starts again from 0 if a storage tries twice
+
+        async def show() -> None:
+            await bar.show(min(sum(sent), total), total)
+
+        sending = [self._send(file, storage, ledger, partial(set_sent, index)) for index, file in enumerate(files)]
+        uploads = await until_interrupted(_gather(sending), every=show)
+        await show()
+        return uploads
 
     async def _send(
         self, file: MediaFile, storage: Storage, ledger: Ledger, on_progress: Callable[[int, int], None]
