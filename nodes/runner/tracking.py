@@ -59,7 +59,7 @@ class Tracker:
         self._ledger, self._sender, self._fetcher = ledger, sender, fetcher
         self._connection_for, self._on_progress = connection_for, on_progress
         self._scanner = StalledTaskScanner(ledger, self._is_tracked, self._resume, scan_seconds)
-        self._claiming = asyncio.Lock()
+        self._reserving = asyncio.Lock()
         self._submissions: dict[int, Submission] = {}
         """By the id of their record."""
         self._tasks: dict[tuple[str, str], TrackedTask] = {}
@@ -82,7 +82,7 @@ class Tracker:
         """
         joined: dict[int, Submission] = {}
         try:
-            claimed = await self._claim(orders, joined)
+            claimed = await self._reserve_and_send(orders, joined)
             outcomes = await asyncio.gather(
                 *(self._settle(order, *one, joined) for order, one in zip(orders, claimed, strict=True)),
                 return_exceptions=True,
@@ -97,12 +97,14 @@ class Tracker:
             raise messages.in_batch(error, index, len(orders))
         return [outcome for outcome in outcomes if isinstance(outcome, Submitted)]
 
-    async def _claim(self, orders: Sequence[Order], joined: dict[int, Submission]) -> list[tuple[TaskRecord, bool]]:
+    async def _reserve_and_send(
+        self, orders: Sequence[Order], joined: dict[int, Submission]
+    ) -> list[tuple[TaskRecord, bool]]:
         """Reserve records for all orders, and start to send the new ones. Their submissions are added to `joined`.
 
         Returns: for each order its record, and whether it is new.
         """
-        async with self._claiming:
+        async with self._reserving:
             if self._closing:
                 raise WaitTimeoutError("ComfyUI is shutting down; nothing was sent.")
             claimed = await self._reserve(orders)
@@ -116,7 +118,7 @@ class Tracker:
             return claimed
 
     async def _reserve(self, orders: Sequence[Order]) -> list[tuple[TaskRecord, bool]]:
-        reserving = asyncio.ensure_future(run_blocking(self._claim_records, orders))
+        reserving = asyncio.ensure_future(run_blocking(self._reserve_blocking, orders))
         try:
             return await asyncio.shield(reserving)
         except asyncio.CancelledError:
@@ -132,7 +134,7 @@ class Tracker:
         except LedgerError as error:
             raise LedgerError(f"{error} Nothing was sent.") from error
 
-    def _claim_records(self, orders: Sequence[Order]) -> list[tuple[TaskRecord, bool]]:
+    def _reserve_blocking(self, orders: Sequence[Order]) -> list[tuple[TaskRecord, bool]]:
         records = [_record_of(order, self._ledger) for order in orders]
         return self._ledger.claim(records, reuse=[order.on_repeat == "reuse" for order in orders], budget=self.budget)
 
@@ -152,7 +154,7 @@ class Tracker:
     async def _settle(self, order: Order, record: TaskRecord, is_new: bool, joined: dict[int, Submission]) -> Submitted:
         """Return the task of an order that has its record: submitted from here, by another process, or long ago."""
         while not (found := await self._with_task_id(record, joined)):
-            [(record, is_new)] = await self._claim([order], joined)
+            [(record, is_new)] = await self._reserve_and_send([order], joined)
         task_id = found.task_id or ""
         if found.state != "saved":
             self.track(task_id, order.connection)
