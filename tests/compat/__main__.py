@@ -23,7 +23,7 @@ from tests.host.cache import Cache, SetupError, cache_root, say
 from . import pins, venvs
 
 NEEDS_COMFYUI = ("comfyui", "browser", "registry", "bench", "compat")
-NEEDS_TORCH = ("media", "test_upload.py", "test_decode.py", "test_submit.py", "test_wait.py", "test_video.py")
+NEEDS_TORCH = ("media", "panel/test_thumbnails.py", "test_same_request.py")
 
 
 @dataclass(frozen=True)
