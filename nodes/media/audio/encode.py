@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 _WAV_HEADER = 44
 _WAV_RATES = (8_000, 192_000)
-"""Sample rates outside are not meant for people; they are brought to the nearest end."""
+"""The lowest and highest sample rate that is written; others are changed to the nearer one."""
 _WAV_SMALLER = (96_000, 48_000, 44_100, 32_000, 24_000, 16_000)
 _FADE_SECONDS = 0.03
 
 
 @dataclass
 class _Job:
-    """Audio on its way to a file. samples: float32 [C, T] with one or two channels."""
+    """Audio on its way to a file. samples: float32 [C, T] with one or two channels. strict: refuse, do not fit."""
 
     samples: Samples
     rate: int
@@ -43,7 +43,7 @@ class _Job:
         self.notes.append(f"{self.name}: {text}")
 
     def cut(self, length: int) -> None:
-        """Keep so many samples, the last of them faded out."""
+        """Keep the first `length` samples, with a fade at their end."""
         self.samples = fade_out(self.samples[:, :length], round(_FADE_SECONDS * self.rate))
 
     def wav_size(self, rate: int) -> int:

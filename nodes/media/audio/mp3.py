@@ -59,7 +59,7 @@ def write_mp3(
 def _write(path: Path, samples: Samples, rate: int, bitrate: int, cancelled: Cancelled | None) -> None:
     import av
 
-    # FFmpeg's own tag would be metadata; the frame with the LAME header stays, it tells how much is padding.
+    # FFmpeg's own tag would be metadata. The frame with the LAME header stays: it says how much is padding.
     with av.open(str(path), "w", format="mp3", options={"id3v2_version": "0", "write_xing": "1"}) as container:
         stream = container.add_stream("libmp3lame", rate=rate)
         stream.layout = "mono" if samples.shape[0] == 1 else "stereo"

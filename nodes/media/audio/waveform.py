@@ -102,7 +102,7 @@ def fade_out(samples: Samples, length: int) -> Samples:
 
 
 def frame_of(samples: Samples, rate: int, start: int = 0) -> AudioFrame:
-    """Return float32 [1 or 2, T] as a frame of FFmpeg's. start: samples before it."""
+    """Return float32 [C, T] with one or two channels as an FFmpeg frame that begins at sample `start`."""
     import av
 
     layout = "mono" if samples.shape[0] == 1 else "stereo"

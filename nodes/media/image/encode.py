@@ -36,6 +36,7 @@ class _Job:
 
     Attributes:
         pixels: uint8 [H, W, 3], as they are to be encoded.
+        strict: refuse what is outside the limits, do not fit it.
         whole: the pixels before they were scaled down to save bytes, None if they were not.
         smallest: bytes of the smallest file that the last encoder made of `pixels`.
     """
@@ -212,7 +213,8 @@ def _auto(job: _Job) -> tuple[str, bytes] | None:
         return lossless
     best = _best(job, jpeg, JPEG_QUALITIES)
     extension, label = "jpg", "JPEG"
-    if (best is None or best[0] < _POOR_JPEG) and _webp_is_possible(job):
+    webp_is_possible = max(job.size) <= WEBP_MAX_SIDE and job.size[0] * job.size[1] <= _WEBP_PIXELS
+    if (best is None or best[0] < _POOR_JPEG) and webp_is_possible:
         other = _best(job, webp, WEBP_QUALITIES)
         if other is not None and (best is None or _error(job, other[1]) < _error(job, best[1])):
             best, extension, label = other, "webp", "WebP"
@@ -240,11 +242,6 @@ def _best(job: _Job, encode: _Encode, qualities: tuple[int, ...]) -> tuple[int, 
             first = middle + 1
         middle = (first + last) // 2
     return found
-
-
-def _webp_is_possible(job: _Job) -> bool:
-    width, height = job.size
-    return max(width, height) <= WEBP_MAX_SIDE and width * height <= _WEBP_PIXELS
 
 
 def _error(job: _Job, data: bytes) -> float:
