@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import wave
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -276,6 +276,12 @@ def _frame(clip: Clip, index: int) -> av.VideoFrame:
 
 
 def _mux_audio(container: Any, audio: Any, samples: Any, delay: float = 0.0) -> None:
+    container.mux(audio.encode(_audio_frame(audio, samples, delay)))
+    container.mux(audio.encode())
+
+
+def _audio_frame(audio: Any, samples: Any, delay: float) -> av.AudioFrame:
+    """Return the samples [C, T] as a frame for the encoder of `audio`, `delay` seconds after the start."""
     name = audio.codec_context.format.name
     if samples.shape[0] == 8 and name == "fltp":
         name = "flt"  # PyAV counts a ninth plane; the encoder's own conversion does not
@@ -286,8 +292,7 @@ def _mux_audio(container: Any, audio: Any, samples: Any, delay: float = 0.0) -> 
     samples = samples if name.endswith("p") else samples.T.reshape(1, -1)
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format=name, layout=audio.layout.name)
     frame.sample_rate, frame.pts, frame.time_base = audio.rate, round(delay * audio.rate), Fraction(1, audio.rate)
-    container.mux(audio.encode(frame))
-    container.mux(audio.encode())
+    return frame
 
 
 def grey(index: int, frames: int) -> int:
@@ -430,6 +435,33 @@ def detailed_clip(path: Path, width: int, height: int, seconds: float, bit_rate:
         return grained.clip(0, 255).astype(np.uint8)
 
     write(path, Clip(size=(width, height), frames=frames, fps=fps, gop=gop, bit_rate=bit_rate, draw=draw))
+    return path
+
+
+def write_timed(
+    path: Path,
+    *,
+    images: Iterable[tuple[float, Pixels]],
+    audio: Iterable[tuple[float, Samples]],
+    fps: int = 30,
+    codec: str = "aac",
+    layout: str = "stereo",
+    gop: int = 250,
+) -> Path:
+    """Write frames [H, W, 3] and pieces of audio [C, T] at the given seconds, so that both may have gaps."""
+    frames, clip = list(images), Clip(fps=fps, gop=gop, audio=codec, layout=layout)
+    height, width, _ = frames[0][1].shape
+    with av.open(str(path), "w") as container:
+        video = _video_stream(container, replace(clip, size=(width, height)))
+        track: Any = container.add_stream(codec, rate=clip.rate, layout=layout)
+        for time, pixels in frames:
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = round(time * fps), Fraction(1, fps)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        for time, samples in audio:
+            container.mux(track.encode(_audio_frame(track, samples, time)))
+        container.mux(track.encode())
     return path
 
 

@@ -22,7 +22,7 @@ from nodes.storage.comfyui import FOLDER, ROUTE, ComfyStorage
 from tests.comfyui.graphs import SMALL, keep, kept, pair, upload_audio, upload_image
 from tests.host.comfy import REPO, ComfyUI, Graph, Run, free_port
 from tests.host.fixtures import HELPERS, PLENTY, QUICK
-from tests.media_files import media_file, photo, png
+from tests.media_files import media_file, photo, png, wav_bytes
 from tests.service import KEY, Service
 from tests.storage.conftest import SECRET as S3_SECRET
 from tests.storage.conftest import swift
@@ -134,18 +134,9 @@ def test_route_answers_with_type_length_and_ranges(configured: Configured) -> No
 
 
 def test_route_serves_audio_with_its_own_type(configured: Configured) -> None:
-    import io
-    import wave
-
-    data = io.BytesIO()
-    with wave.open(data, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16000)
-        file.writeframes(bytes(2 * 16000 * 3))
     configured.give_out()
     graph = Graph()
-    node = upload_audio(graph, configured.comfy.upload("three.wav", data.getvalue()))
+    node = upload_audio(graph, configured.comfy.upload("three.wav", wav_bytes(3, rate=16_000)))
     kept_node = keep(graph, (node, 0))
     (url,) = kept(configured.comfy.run(graph), kept_node)
     assert fetch(url).headers["content-type"] == "audio/wav"

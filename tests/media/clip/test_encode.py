@@ -20,7 +20,7 @@ from nodes.media.clip.source import TensorClip
 from nodes.media.files import MediaCancelled, MediaError, MediaFile
 from nodes.sandbox.inspect import inspect_media
 from tests.media.comfyui_inputs import FileVideo, VideoFromComponents, ramp, tone
-from tests.media_files import grey, write_clip
+from tests.media_files import audio_mp4_bytes, grey, write_clip, write_timed
 from tests.media_reading import Reread, reread
 
 BOUNDS = limits.CLIP
@@ -173,22 +173,9 @@ def test_encode_clip_does_not_keep_key_frames_of_the_source(
 
 def write_audio(path: Path, *parts: tuple[float, Any], layout: str = "stereo", codec: str = "pcm_f32le") -> Path:
     """Write 3 s of frames, and samples [C, T] at the given times."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
-        track = container.add_stream(codec, rate=48_000, layout=layout)
-        for index in range(90):
-            frame = av.VideoFrame.from_ndarray(np.full((240, 320, 3), index, np.uint8), format="rgb24")
-            frame.pts = index
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-        for start, samples in parts:
-            packed = np.ascontiguousarray(samples.astype(np.float32).T.reshape(1, -1))
-            heard = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
-            heard.sample_rate, heard.pts, heard.time_base = 48_000, round(start * 48_000), Fraction(1, 48_000)
-            container.mux(track.encode(heard))
-        container.mux(track.encode(None))
-    return path
+    images = [(index / 30, np.full((240, 320, 3), index, np.uint8)) for index in range(90)]
+    audio = [(start, samples.astype(np.float32)) for start, samples in parts]
+    return write_timed(path, images=images, audio=audio, codec=codec, layout=layout)
 
 
 def audio_in(path: Path) -> np.ndarray:
@@ -234,20 +221,10 @@ def test_encode_clip_drops_only_the_audio_with_a_wrong_time(hours: int, encode, 
 def test_encode_clip_takes_audio_that_changes_its_channels(layout: str, encode, tmp_path: Path) -> None:
     data = b""
     for index, channels in enumerate(("stereo", layout)):
-        with av.open(str(tmp_path / "part.ts"), "w") as container:
-            stream = container.add_stream("libx264", rate=30, options={"g": "15"})
-            stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
-            track = container.add_stream("aac", rate=48_000, layout=channels)
-            for frame in range(60):
-                image = av.VideoFrame.from_ndarray(np.full((240, 320, 3), 40 + frame, np.uint8), format="rgb24")
-                image.pts, image.time_base = frame + 60 * index + 30, Fraction(1, 30)
-                container.mux(stream.encode(image))
-            container.mux(stream.encode(None))
-            wave = np.ascontiguousarray(sine(2, len(track.layout.channels)).astype(np.float32))
-            heard = av.AudioFrame.from_ndarray(wave, format="fltp", layout=channels)
-            heard.sample_rate, heard.pts, heard.time_base = 48_000, 96_000 * index + 48_000, Fraction(1, 48_000)
-            container.mux(track.encode(heard))
-            container.mux(track.encode(None))
+        start = 2 * index + 1
+        images = [(start + frame / 30, np.full((240, 320, 3), 40 + frame, np.uint8)) for frame in range(60)]
+        wave = sine(2, av.AudioLayout(channels).nb_channels).astype(np.float32)
+        write_timed(tmp_path / "part.ts", images=images, audio=[(start, wave)], layout=channels, gop=15)
         data += (tmp_path / "part.ts").read_bytes()
     (tmp_path / "clip.ts").write_bytes(data)
     file = encode(FileVideo(str(tmp_path / "clip.ts")))
@@ -370,12 +347,7 @@ def test_encode_clip_refuses_files_that_are_not_videos(kind: str, encode, tmp_pa
         path.write_bytes(write_clip(path).read_bytes()[:2000])
     elif kind == "audio only":
         words = "clip.mp4 has no video stream"
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream("aac", rate=48_000)
-            frame = av.AudioFrame.from_ndarray(np.zeros((2, 96_000), np.float32), format="fltp", layout="stereo")
-            frame.sample_rate = 48_000
-            container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
+        path.write_bytes(audio_mp4_bytes(2))
     else:
         words = "no frame"
         data = bytearray(write_clip(path, gop=250).read_bytes())

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -9,29 +8,22 @@ import pytest
 
 from nodes.media.decode.decode import Decoded, DecodeOptions, decode
 from nodes.media.decode.memory import MIB, MemoryRefusedError
+from tests.media_files import write_timed
 
 RATE, FPS = 48000, 30
 
 
 def make(path: Path, *, pictures: tuple[float, ...], sounds: tuple[tuple[float, float], ...], click: float = 9) -> Path:
     """A picture at each time, white from `click` on; sound from and to each pair of seconds, loud at `click`."""
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=FPS)
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        audio = container.add_stream("aac", rate=RATE, layout="mono")
-        for time in pictures:
-            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 255 * (time > click - 1e-6), np.uint8), "rgb24")
-            frame.pts, frame.time_base = round(time * FPS), Fraction(1, FPS)
-            container.mux(video.encode(frame))
-        container.mux(video.encode())
-        for start, stop in sounds:
-            samples = np.zeros((1, round((stop - start) * RATE)), np.float32)
-            samples[0, max(0, round((click - start) * RATE)) :][:200] = 0.9
-            sound = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
-            sound.sample_rate, sound.pts, sound.time_base = RATE, round(start * RATE), Fraction(1, RATE)
-            container.mux(audio.encode(sound))
-        container.mux(audio.encode())
-    return path
+
+    def piece(start: float, stop: float) -> np.ndarray:
+        samples = np.zeros((1, round((stop - start) * RATE)), np.float32)
+        samples[0, max(0, round((click - start) * RATE)) :][:200] = 0.9
+        return samples
+
+    images = [(time, np.full((48, 64, 3), 255 * (time > click - 1e-6), np.uint8)) for time in pictures]
+    audio = [(start, piece(start, stop)) for start, stop in sounds]
+    return write_timed(path, images=images, audio=audio, fps=FPS, layout="mono")
 
 
 def run(start: float, stop: float) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ import torch
 from nodes.media.decode.decode import Decoded, DecodeOptions, decode
 from nodes.media.decode.memory import MemoryRefusedError
 from nodes.media.files import MediaCancelled, MediaError
-from tests.media_files import RATE, Clip, boxes, chord, moving_gradient, turn, write
+from tests.media_files import RATE, Clip, audio_mp4_bytes, boxes, chord, turn, write
 from tests.media_reading import reference, reference_audio
 
 QUIET = {"x265-params": "log-level=none"}
@@ -293,18 +293,8 @@ def test_sound_has_every_sample_and_begins_with_the_first(
 
 @pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_f32le", "pcm_s32le", "pcm_u8"])
 def test_samples_of_any_format_become_floats(tmp_path: Path, codec: str) -> None:
-    path = tmp_path / "sound.mkv"
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("mpeg4", rate=10)
-        video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
-        audio = container.add_stream(codec, rate=8000, layout="stereo")
-        frame = av.VideoFrame.from_ndarray(moving_gradient(Clip(size=(32, 32)), 0), format="rgb24")
-        container.mux([*video.encode(frame), *video.encode()])
-        sound = av.AudioFrame.from_ndarray(chord(2, 8000, 0.1), format="fltp", layout="stereo")
-        sound.sample_rate = 8000
-        for part in av.AudioResampler(format=audio.codec_context.format.name).resample(sound):
-            container.mux(audio.encode(part))
-        container.mux(audio.encode())
+    clip = Clip("mpeg4", size=(32, 32), frames=1, audio=codec, rate=8000, audio_seconds=0.1)
+    path = write(tmp_path / "audio.mkv", clip)
 
     got = samples(decode(path))
 
@@ -372,11 +362,7 @@ def _no_index(path: Path) -> None:
 
 
 def _only_sound(path: Path) -> None:
-    with av.open(str(path), "w", format="mp4") as container:
-        audio = container.add_stream("aac", rate=RATE, layout="mono")
-        frame = av.AudioFrame.from_ndarray(chord(1, RATE, 0.5), format="fltp", layout="mono")
-        frame.sample_rate = RATE
-        container.mux([*audio.encode(frame), *audio.encode()])
+    path.write_bytes(audio_mp4_bytes(0.5))
 
 
 def _playlist(path: Path) -> None:
