@@ -1,5 +1,5 @@
-# Every target sets up what it needs by itself, in ${XDG_CACHE_HOME:-~/.cache}/wan27-video.
-# COMFYUI_DIR=/path/to/ComfyUI make …   uses an installation of yours instead, and installs nothing into it.
+# Every target sets up what it needs in ${XDG_CACHE_HOME:-~/.cache}/wan27-video.
+# COMFYUI_DIR=/path/to/ComfyUI make …   uses your own installation instead, and installs nothing into it.
 PYTHON ?= python3
 IN_HOST = $(PYTHON) -m tests.host
 PYTEST_ARGS ?=
@@ -15,10 +15,10 @@ help:  ## this list
 demo:  ## run the example workflow in a real ComfyUI, offline, and print what came out
 	@$(IN_HOST) python -m tests.demo
 
-start:  ## a ComfyUI with the pack on 127.0.0.1:8188 (PORT=… for another) to click around in; keeps its files
+start:  ## a ComfyUI with the pack on 127.0.0.1:8188 (PORT=… for another port) to try by hand; keeps its files
 	@$(IN_HOST) python -m tests.host.start
 
-test: lint  ## lint, types and every test but soak (PYTEST_ARGS='-k …' to choose, WORKERS=0 for one after the other)
+test: lint  ## lint, types and every test but soak (PYTEST_ARGS='-k …' to choose; WORKERS=0: one after the other)
 	@$(IN_HOST) --browser python -m pytest -m "not soak" -n $(WORKERS) $(PYTEST_ARGS)
 
 lint:  ## ruff, mypy, and the structure of nodes/
@@ -27,7 +27,7 @@ lint:  ## ruff, mypy, and the structure of nodes/
 	@$(IN_HOST) python -m mypy
 	@$(PYTHON) -m tests.house
 
-format:  ## let ruff sort imports and lay out the code
+format:  ## sort the imports and format the code with ruff
 	@$(IN_HOST) python -m ruff check --fix .
 	@$(IN_HOST) python -m ruff format .
 
@@ -37,15 +37,15 @@ soak:  ## the long fault and kill tests
 bench:  ## measure decoding and encoding
 	@$(IN_HOST) python -m tests.bench
 
-compat:  ## the unit tests on each Python here, with the lowest and newest packages (COMPAT='3.10 --lowest' for a part)
+compat:  ## the unit tests on each installed Python, with the lowest and newest packages (COMPAT='3.10 --lowest' for a part of it)
 	@$(PYTHON) -m tests.compat $(COMPAT)
 
-setup:  ## only set up (ComfyUI, its packages, the tools, Chromium), and say where it all lies
+setup:  ## only set up ComfyUI, its packages, the tools and Chromium, and print where they are
 	@$(IN_HOST) --browser
 
-clean:  ## remove what tools and tests left in this checkout
+clean:  ## remove what the tools and tests left in this checkout
 	rm -rf out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-distclean: clean  ## also remove what was set up in the cache (the next run sets up anew)
+distclean: clean  ## also remove what was set up in the cache; the next run sets it up again
 	@$(PYTHON) -m tests.host.forget

@@ -52,10 +52,10 @@ def test_example_api_twin_is_what_the_frontend_makes_of_it(frontend: Frontend, o
 
     made = frontend.page.evaluate(TO_PROMPT)
 
-    assert _sent(made, known) == json.loads(example.API_TWIN.read_text())
+    assert sent_prompt(made, known) == json.loads(example.API_TWIN.read_text())
 
 
-def _sent(prompt: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+def sent_prompt(prompt: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     """Return a prompt without the values of widgets that only the frontend has, such as its audio player's."""
     return {
         node: {

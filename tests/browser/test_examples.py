@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import Frontend
-from tests.browser.test_example_workflow import OPEN, TO_PROMPT, _sent
+from tests.browser.test_example_workflow import OPEN, TO_PROMPT, sent_prompt
 from tests.comfyui.graphs import SECONDS
 from tests.demo import play
 from tests.examples import blueprints, workflows
@@ -46,7 +46,7 @@ def test_examples_open_without_complaints_and_queue_what_the_tests_run(
         ready.shot(f"{name}-{request.node.callspec.params['frontend_comfy']}")
         assert [node["type"] for node in nodes if not node["known"] or node["errors"]] == [], name
         assert "\n".join(ready.dialogs()) == "", name
-        assert _sent(ready.page.evaluate(TO_PROMPT), known) == sheet.prompt(), name
+        assert sent_prompt(ready.page.evaluate(TO_PROMPT), known) == sheet.prompt(), name
     assert "\n".join(ready.complaints()) == ""
 
 
@@ -68,7 +68,7 @@ def test_blueprints_run(ready: Frontend, service: Service, request: pytest.Fixtu
         ready.page.evaluate(OPEN, in_use(blueprint, saved))
         ready.shot(f"{blueprint.name}-{request.node.callspec.params['frontend_comfy']}")
         assert "\n".join(ready.dialogs()) == "", blueprint.name
-        prompts[blueprint.name] = _sent(ready.page.evaluate(TO_PROMPT), known)
+        prompts[blueprint.name] = sent_prompt(ready.page.evaluate(TO_PROMPT), known)
     for name, prompt in prompts.items():
         run_blueprint(ready, name, prompt)
     assert len(service.posts()) == len(prompts)

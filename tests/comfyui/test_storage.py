@@ -36,7 +36,7 @@ class Configured:
     """A ComfyUI whose config.toml the test writes; it is read again whenever it changes."""
 
     def __init__(self, comfy: ComfyUI, service: Service) -> None:
-        self.comfy, self._service = comfy, service
+        self.comfy, self.service = comfy, service
         self.user = comfy.base / "user" / "__wan27"
         self._made = 0
         self.put_before: list[StoredUrl] = []
@@ -48,7 +48,7 @@ class Configured:
 
     def configure(self, kind: str, **values: Any) -> None:
         self.user.mkdir(parents=True, exist_ok=True)
-        lines = ['connection = "novita"', "[novita]", f'api_key = "{KEY}"', f'base_url = "{self._service.url}"']
+        lines = ['connection = "novita"', "[novita]", f'api_key = "{KEY}"', f'base_url = "{self.service.url}"']
         lines += ["[storage]", f'kind = "{kind}"', *([f"[storage.{kind}]"] if values else [])]
         lines += [f"{key} = {_toml(value)}" for key, value in values.items()]
         (self.user / "config.toml").write_text("\n".join(lines) + "\n")
@@ -231,7 +231,7 @@ def test_unconfigured_storage_stops_uploads_only(configured: Configured) -> None
     run, _, _ = configured.run()
     assert run.error and "bucket under [storage.s3] (or WAN27_STORAGE_S3_BUCKET)" in run.error.message
     graph = Graph()
-    made = pair(graph, image_url=f"{configured._service.url}/nothing.png", prompt="no upload", **SMALL)
+    made = pair(graph, image_url=f"{configured.service.url}/nothing.png", prompt="no upload", **SMALL)
     other = configured.comfy.run(graph)
     assert other.error is None or other.error.node == made.wait
     assert other.error is None or "storage" not in other.error.message
