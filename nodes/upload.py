@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 class _UploadNode(io.ComfyNode):
+    """What the upload nodes share."""
+
     @classmethod
     def fingerprint_inputs(cls, **_: Any) -> str:
         """Run again if files are stored elsewhere now, and before a URL of this node expires."""
