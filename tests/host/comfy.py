@@ -254,10 +254,6 @@ class ComfyUI:
     def interrupt(self) -> None:
         self.request("POST", "/interrupt").raise_for_status()
 
-    def forget_outputs(self) -> None:
-        """Empty the cache of node outputs, as the frontend's "free memory" does."""
-        self.request("POST", "/free", json={"free_memory": True}).raise_for_status()
-
 
 def _accept_sigint() -> None:
     """Undo that a shell starts background jobs with SIGINT ignored: ComfyUI would inherit that and never stop on it."""
