@@ -110,9 +110,9 @@ def _or_blocked(value: Any, name: str) -> Any:
 
 
 def _decode(job: Job, video: Any, options: DecodeOptions) -> Decoded:
-    from .media.clip.source import file_of, trim_window
     from .media.decode.decode import decode
     from .media.decode.tensors import decode_tensors
+    from .media.video.video_object import file_of, trim_window
 
     source = file_of(video)
     if source is not None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from comfy_api.latest import InputImpl, Types
 
-from ..media.clip.source import file_of, trim_window
 from ..media.decode.decode import DecodeOptions, decode
 from ..media.files import MediaCancelled
+from ..media.video.video_object import file_of, trim_window
 from .runtime import interrupt_error, interrupted
 
 

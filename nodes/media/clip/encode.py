@@ -29,11 +29,12 @@ from ..files import (
     sha256_of,
 )
 from ..image.pixels import check_aspect, sides_inside
+from ..video.video_object import file_of, trim_window
 from .file_clip import FileClip
 from .inspect import FileFacts, inspect_file
 from .shape import Shaper, target_size
-from .source import ClipSource, TensorClip, file_of, trim_window
 from .tags import blank_tags, short_list
+from .tensor_clip import ClipSource, TensorClip
 from .writer import ClipWriter, aac_rate
 
 _BEST_CRF, _WORST_CRF = 17, 40

@@ -14,10 +14,10 @@ from ..files import MediaError
 from ..video.damage import Damage
 from ..video.packets import Timeline
 from ..video.video_input import open_video
+from ..video.video_object import FileSource
 from .audio_converter import AudioConverter
 from .frame_pacer import FramePacer
 from .inspect import FileFacts
-from .source import FileSource
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..audio.waveform import Samples
 
 _MISSING_FRAMES, _MISSING_SECONDS = Fraction(3, 2), Fraction(1, 10)
-"""What may be missing at the end of a sound file: some end with a packet that holds no image of its own."""
+"""What may be missing at the end of an intact file: some end with a packet that holds no image of its own."""
 _THREADS = ("AUTO", 0)
 """As many as FFmpeg likes: the encoder needs far more time."""
 _PIECES = {"video": "pieces of its frames", "audio": "pieces of its audio"}

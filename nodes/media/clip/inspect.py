@@ -11,7 +11,7 @@ from ..video.container import is_mp4, size_of
 from ..video.packets import Timeline
 from ..video.probe import rotation_of
 from ..video.video_input import VideoInput, open_video
-from .source import FileSource, plausible_fps
+from ..video.video_object import FileSource
 from .tags import tags_of
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ _CODECS = ("h264", "hevc")
 """The service names containers only. Every player reads these two codecs in them; other codecs are encoded again."""
 _FOREIGN_BRANDS = ("3g", "m4a", "m4b", "f4v", "mjp2", "avif", "heic", "mif1")
 """Relatives of mp4 that call themselves something else."""
+_MAX_FPS = 120
+"""A file that claims more does not know its rate; 30 is used."""
 _ONE_THREAD = ("SLICE", 1)
 """For one frame, others take longer to start."""
 
@@ -76,7 +78,7 @@ def inspect_file(source: FileSource, trim: tuple[float, float]) -> FileFacts:
         codec = _codec(stream)
         if codec not in _CODECS:
             reasons.append(f"its video is {codec}, only H.264 and HEVC are sure to be read")
-        video.rate = fps = plausible_fps(stream.average_rate or stream.guessed_rate)
+        video.rate = fps = _plausible_fps(stream.average_rate or stream.guessed_rate)
         said = Fraction(container.duration or 0, 1_000_000)
         video_said = stream.duration * stream.time_base if stream.duration and stream.time_base else None
         audio, tags = _audio_format(video.audio), tags_of(container)
@@ -106,6 +108,12 @@ def inspect_file(source: FileSource, trim: tuple[float, float]) -> FileFacts:
         tags=tags,
         reasons_to_encode=reasons,
     )
+
+
+def _plausible_fps(fps: Fraction | float | None) -> Fraction:
+    """Return a frame rate to encode with."""
+    rate = Fraction(fps or 0).limit_denominator(10_000)
+    return rate if 0 < rate <= _MAX_FPS else Fraction(30)
 
 
 def _trimmed(start: Fraction, end: Fraction, trim: tuple[float, float]) -> tuple[Fraction, Fraction]:

@@ -1,1 +1,1 @@
-"""Decodes a video file to one float32 tensor and a waveform."""
+"""Decodes a video to one float32 tensor and a waveform."""

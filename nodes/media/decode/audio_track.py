@@ -81,7 +81,9 @@ class AudioTrack:
         if first is None:
             return False
         if last is not None and last < min(first, 0):
-            self._move(min(first, 0) - last)
+            # Only the time tells the priming before such a gap from audio. Silence there would make the rest late.
+            moved = min(first, 0) - last
+            self._chunks = [(at + moved, kept) for at, kept in self._chunks]
         samples = to_float(frame)
         self._clock.next = first + samples.shape[1]
         if (length := self._length()) is not None:
@@ -97,7 +99,7 @@ class AudioTrack:
         return True
 
     def waveform(self) -> Samples | None:
-        """Return everything that was kept; None if there was no audio."""
+        """Return everything that was kept; None without audio."""
         if not self._chunks:
             return None
         offset = min(0, self._chunks[0][0])
@@ -117,12 +119,6 @@ class AudioTrack:
         """Return the samples of the window, None if it has no end."""
         end = self._clock.end
         return None if end is None else samples_in(end - self._window.start, self.rate)
-
-    def _move(self, samples: int) -> None:
-        """Close a gap before the window's start, where only the time tells priming from audio. Silence there would make
-        all that follows late.
-        """
-        self._chunks = [(first + samples, kept) for first, kept in self._chunks]
 
     def _total(self, offset: int) -> int:
         last, samples = self._chunks[-1]

@@ -29,7 +29,7 @@ class FrameCollector:
         last_only: only the last frame has to be decoded: no images are wanted, and the plan knows which is the last.
         wanted: whether any frame has to be decoded.
         count: of the frames that are returned.
-        end: where the audio ends: with the last frame that max_frames lets through. None before that has come.
+        end: of the audio: that of the last frame that max_frames lets through. None before it has come.
     """
 
     def __init__(
@@ -113,10 +113,11 @@ class FrameCollector:
     def _make_store(self, first: VideoFrame) -> FrameStore:
         """Allocate the array for all frames. The first one's size is checked again: the header may have lied."""
         width, height, frames = first.width, first.height, self._plan.expected
-        self._check_memory(width, height)
+        check = self._check_memory  # the store must not refer to its owner: a cycle would keep the frames in memory
+        check(width, height)
         geometry = Geometry.of(first, self._options.max_side)
         try:
             # While the array grows the old one is there too, and has taken its memory already.
-            return FrameStore(geometry, frames, lambda count: self._check_memory(width, height, count))
+            return FrameStore(geometry, frames, lambda count: check(width, height, count))
         except MemoryError as error:
             raise allocation_failed(self._video.name, frames, geometry.width, geometry.height) from error

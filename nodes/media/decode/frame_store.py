@@ -1,4 +1,4 @@
-"""From decoded frames to one float32 tensor: a preallocated array, and a thread that converts into it."""
+"""Decoded frames to one float32 tensor: a preallocated array, and a thread that converts into it."""
 
 from __future__ import annotations
 
@@ -20,43 +20,44 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.float32]
 
-#: Frames that wait for the converter. Each keeps one of the decoder's own pictures in memory.
 _QUEUE = 2
-#: Pixels of a frame up to which there may be two 8 bit pictures at a time (6 MB each at 1080p, 25 MB at 4K).
+"""Frames that wait for the converter. Each keeps one of the decoder's own frames in memory."""
 _SMALL = 3_000_000
+"""Pixels of a frame up to which there may be two 8-bit images at a time (6 MB each at 1080p, 25 MB at 4K)."""
 _WHITE = np.float32(255)
-# FFmpeg's AVColorSpace and AVColorRange.
 _SPACES = (1, 4, 5, 6, 7, 9)
 _BT601, _SMPTE170M, _FULL = 5, 6, 2
+"""FFmpeg's AVColorSpace and AVColorRange."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a frame becomes a picture: scaled to width × height, then turned by `turns` quarters counter-clockwise."""
+    """How a frame becomes an image: scaled to width × height, then rotated by `turns` quarters counterclockwise.
+
+    Attributes:
+        large: the file's own frames are so large that none may wait in memory.
+    """
 
     width: int
     height: int
     turns: int
-    scaled: bool
-    #: The file's own frames are so large that none may wait for anything.
     large: bool = False
 
     @classmethod
     def of(cls, frame: VideoFrame, max_side: int) -> Geometry:
-        """The geometry of the first frame, which all others are brought to."""
+        """Return the geometry of the first frame, which all others are brought to."""
         width, height = limited_size(frame.width, frame.height, max_side)
-        scaled = (width, height) != (frame.width, frame.height)
-        return cls(width, height, rotation_of(frame) // 90, scaled, is_large(frame.width * frame.height))
+        return cls(width, height, rotation_of(frame) // 90, is_large(frame.width * frame.height))
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of the picture as it is shown."""
+        """Height, width and channels of the image as it is shown."""
         turned = self.turns % 2 == 1
         return (self.width, self.height, 3) if turned else (self.height, self.width, 3)
 
 
 def limited_size(width: int, height: int, max_side: int) -> tuple[int, int]:
-    """Width and height with the longer side at most `max_side` (0: any), the shape kept, never enlarged."""
+    """Return width and height with the longer side at most `max_side` (0: any). The shape is kept."""
     longer = max(width, height)
     if not max_side or longer <= max_side:
         return width, height
@@ -64,16 +65,16 @@ def limited_size(width: int, height: int, max_side: int) -> tuple[int, int]:
 
 
 class Converter:
-    """Turns frames of any pixel format into 0..1. One for each thread: it keeps FFmpeg's scaler between frames."""
+    """Converts frames of any pixel format to 0..1. One for each thread: it keeps FFmpeg's scaler between frames."""
 
     def __init__(self, geometry: Geometry) -> None:
         from av.video.reformatter import Interpolation, VideoReformatter
 
         self._geometry = geometry
         self._reformatter = VideoReformatter()
-        # The bits of core's `frame.to_ndarray("rgb24")`: no other argument may be given to a frame that is not scaled.
+        # Bit-equal to core's `frame.to_ndarray("rgb24")` only without further arguments.
         self._plain: dict[str, Any] = {"format": "rgb24"}
-        #: PyAV before 17 has no such argument, uses one thread, and takes every video for limited BT.601.
+        # PyAV before 17 has no such argument, uses one thread, and takes every video for limited BT.601.
         self._old = "threads" not in (VideoReformatter.reformat.__doc__ or "")
         if not self._old:
             self._plain["threads"] = 1
@@ -85,28 +86,28 @@ class Converter:
         }
 
     def write(self, frame: VideoFrame, out: Pixels) -> None:
-        """Fill `out` (of the geometry's shape) with the picture.
+        """Fill `out`, of the geometry's shape, with the image.
 
-        Division by 255 gives core's values to the bit; multiplication by 1/255 does not.
+        Division by 255 is bit-equal to core; multiplication by 1/255 is not.
         """
         geometry = self._geometry
         same = (frame.width, frame.height) == (geometry.width, geometry.height)
         arguments = self._plain if same else self._scaled
         if self._old:
-            arguments = {**arguments, **_said_colours(frame)}
+            arguments = {**arguments, **_colour_arguments(frame)}
         rgb = self._reformatter.reformat(frame, **arguments)
         plane = rgb.planes[0]
         rows = np.frombuffer(memoryview(plane), np.uint8, plane.line_size * rgb.height).reshape(
             rgb.height, plane.line_size
         )
-        picture = rows[:, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)
+        image = rows[:, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)
         if geometry.turns:
-            picture = np.rot90(picture, geometry.turns)
-        np.divide(picture, _WHITE, out=out, dtype=np.float32)
+            image = np.rot90(image, geometry.turns)
+        np.divide(image, _WHITE, out=out, dtype=np.float32)
 
 
-def _said_colours(frame: VideoFrame) -> dict[str, int]:
-    """What the file says of its colours, as arguments for a PyAV that does not look for itself."""
+def _colour_arguments(frame: VideoFrame) -> dict[str, int]:
+    """Return the file's colour tags as arguments for a PyAV that does not read them."""
     space, extent = int(frame.colorspace), int(frame.color_range)
     if frame.format.is_rgb or (space not in _SPACES and extent != _FULL):
         return {}
@@ -119,11 +120,13 @@ def _said_colours(frame: VideoFrame) -> dict[str, int]:
 class FrameStore:
     """A growing float32 [N,H,W,3] array. Frames are converted in a second thread while the caller decodes on.
 
-    When that thread is behind, the caller converts too instead of waiting for it, unless frames are so large that a
-    second picture in 8 bit costs too much memory. Large frames are converted by the caller alone: those that wait for
-    a thread, and the heap that grows around them, were seen to take 24 to 107 MiB at 4K. The thread empties its queue
-    whatever happens, so nobody waits for ever. `grow` is asked with the new number of frames before the array is made
-    larger than planned; it may raise.
+    If that thread is behind, the caller converts too instead of waiting for it, unless frames are so large that a
+    second 8-bit image costs too much memory. Large frames are converted by the caller alone: those that wait for a
+    thread, and the heap that grows around them, were seen to take 24 to 107 MiB at 4K. The thread empties its queue
+    whatever happens, so the caller never waits forever.
+
+    Args:
+        grow: called with the new number of frames before the array is made larger than planned; may raise.
     """
 
     def __init__(self, geometry: Geometry, capacity: int, grow: Callable[[int], None]) -> None:
@@ -142,7 +145,7 @@ class FrameStore:
         self.count = 0
 
     def add(self, frame: VideoFrame) -> None:
-        """Take one frame. Raises what the conversion of an earlier one raised."""
+        """Take one frame. Raise what the conversion of an earlier one raised."""
         if self._error is not None:
             raise self._error
         if self.count == len(self._data):
@@ -158,7 +161,7 @@ class FrameStore:
             self._own.write(frame, out)
 
     def finish(self) -> Pixels:
-        """Wait for the last conversion; [N,H,W,3] of exactly what was added."""
+        """Wait for the last conversion. Return [N,H,W,3] of exactly what was added."""
         self.close()
         if self._error is not None:
             raise self._error

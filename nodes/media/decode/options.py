@@ -1,4 +1,4 @@
-"""What may be asked of the decoder, and what it gives back."""
+"""Options and result of decoding."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class DecodeOptions:
-    """Which part of a video is given out, and in which form.
+    """Which part of a video is returned, and in which form.
 
-    start_time, duration: seconds from the start of the file; duration 0 is to the end. every_nth: 1 is every frame.
-    max_frames: 0 is all. max_side: pixels of the longer side, frames are never enlarged; 0 is as it is.
-    want_*: what nobody wants is not decoded and costs no memory. trimmed: how much of start_time was not asked for, but
-    is where the video begins in its file; messages leave it out.
+    Attributes:
+        start_time, duration: seconds from the start of the file; duration 0 is to the end.
+        every_nth: 1 is every frame.
+        max_frames: 0 is all.
+        max_side: pixels of the longer side. Frames are never enlarged; 0 leaves them as they are.
+        want_*: what is not wanted is not decoded and costs no memory.
+        trimmed: how much of start_time is where the video begins in its file. The user did not ask for it, so messages
+            leave it out.
     """
 
     start_time: float = 0.0
@@ -38,16 +42,17 @@ class DecodeOptions:
     trimmed: float = 0.0
 
     def check(self) -> None:
-        """Raise MediaError naming the first value that makes no sense."""
+        """Raise MediaError for the first value that makes no sense."""
         for name, low in (("start_time", 0), ("duration", 0), ("every_nth", 1), ("max_frames", 0), ("max_side", 0)):
             value = getattr(self, name)
             if not math.isfinite(value) or value < low:
                 raise MediaError(f"{name} is {value}; it must be a number of at least {low}.")
 
     def inside(self, start: float, length: float) -> DecodeOptions:
-        """The same window on a video that itself shows only `length` seconds (0: the rest) of a file from `start` on.
+        """Return the same window on a video that shows only `length` seconds (0: the rest) of a file from `start` on.
 
-        Raises MediaError where nothing of it is left.
+        Raises:
+            MediaError: nothing of it is left.
         """
         if length and self.start_time >= length:
             raise MediaError(
@@ -61,13 +66,17 @@ class DecodeOptions:
 
 @dataclass
 class Decoded:
-    """Frames and sound of one window.
+    """Frames and audio of one window. What was not wanted is None.
 
-    images: float32 [N,H,W,3] in 0..1, None where they were not wanted. audio: {"waveform": float32 [1,C,T],
-    "sample_rate": int}, silence of the same length where the file has none, None where it was not wanted. fps: of the
-    frames given out. frame_count: N, also where images is None. last_frame: float32 [1,H,W,3], None where it was not
-    wanted. warnings: one sentence each, for the node and the log. metadata: the container's tags. silent: the file has
-    no sound, and audio stands in for it.
+    Attributes:
+        images: float32 [N,H,W,3] in 0..1.
+        audio: {"waveform": float32 [1,C,T], "sample_rate": int}; silence of the same length if the file has none.
+        fps: of the returned frames.
+        frame_count: N, also if images is None.
+        last_frame: float32 [1,H,W,3].
+        warnings: one sentence each, for the node and the log.
+        metadata: the container's tags.
+        silent: the file has no audio, and silence stands in for it.
     """
 
     images: Tensor | None

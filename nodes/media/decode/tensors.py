@@ -1,4 +1,4 @@
-"""The same window on a video that is tensors already: slices of them, nothing is encoded or decoded."""
+"""The same window on a video that is tensors already: slices of them. Nothing is encoded or decoded."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _NAME = "The video"
-#: Of the video's own size, beside the result: the frame that is being copied, and two on the way to a scaled one.
-_PICTURES = 3
+_WORKING_FRAMES = 3
+"""Frames of the video's own size beside the result: one that is being copied, and two on the way to a scaled one."""
 
 
 def decode_tensors(
@@ -33,12 +33,18 @@ def decode_tensors(
     cancelled: Callable[[], bool] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Decoded:
-    """What `decode` gives for a file, of images [N,H,W,C] played at `rate`, and an AUDIO or None.
+    """Return what `decode` returns for a file. cancelled and on_progress are as for `decode`.
 
-    images: floating point in 0..1 or whole numbers up to their type's largest; one channel is grey, a fourth is left
-    out. Frames that are float32 RGB on the CPU, side by side in memory and not scaled, share the memory of `images`.
-    cancelled, on_progress: as for `decode`. Raises MediaError for an empty window and for what is no IMAGE or AUDIO,
-    MemoryRefusedError (a MediaError) where the copies do not fit into free memory, MediaCancelled.
+    Args:
+        images: [N,H,W,C], floating point in 0..1 or integers up to the largest of their type. One channel is grey, a
+            fourth is left out. Frames that are float32 RGB on the CPU, contiguous and not scaled, share this memory.
+        audio: an AUDIO or None.
+        rate: frames per second.
+
+    Raises:
+        MediaError: an empty window, or something that is not an IMAGE or AUDIO.
+        MemoryRefusedError: the copies do not fit into free memory.
+        MediaCancelled: interrupted.
     """
     options.check()
     rate = Fraction(rate)
@@ -56,18 +62,18 @@ def decode_tensors(
     chosen = images[first : stop : options.every_nth]
     if options.max_frames and len(chosen) >= options.max_frames:
         chosen = chosen[: options.max_frames]
-        end = Fraction(first + (options.max_frames - 1) * options.every_nth + options.every_nth) / rate
+        end = Fraction(first + options.max_frames * options.every_nth) / rate
     fps = rate / options.every_nth
     copy = _Copy(options.max_side, cancelled, on_progress)
     copy.check_memory(chosen, options)
-    sound = _cut(audio, start, end, len(chosen) / fps) if options.want_audio else None
+    cut_audio = _cut(audio, start, end, len(chosen) / fps) if options.want_audio else None
     found = copy.of(chosen) if options.want_images else None
     last = None
     if options.want_last_frame:
         last = copy.of(chosen[-1:]) if found is None else found[-1:].clone()
     return Decoded(
         images=found,
-        audio=sound,
+        audio=cut_audio,
         fps=fps,
         frame_count=len(chosen),
         last_frame=last,
@@ -76,7 +82,7 @@ def decode_tensors(
 
 
 class _Copy:
-    """Makes frames of any kind float32 [N,H,W,3] on the CPU, scaled, one at a time: no second batch in memory."""
+    """Converts frames of any kind to float32 [N,H,W,3] on the CPU, scaled, without a second batch in memory."""
 
     def __init__(
         self, max_side: int, cancelled: Callable[[], bool] | None, on_progress: Callable[[int, int], None] | None
@@ -84,9 +90,9 @@ class _Copy:
         self._max_side, self._cancelled, self._on_progress = max_side, cancelled, on_progress
 
     def check_memory(self, images: Tensor, options: DecodeOptions) -> None:
-        """Raise MemoryRefusedError where the copies that will be made do not fit. What is shared costs nothing."""
+        """Raise MemoryRefusedError if the copies that will be made do not fit. What is shared costs nothing."""
         frames = len(images) if options.want_images and not self._shares(images) else 0
-        # The last of the images is given out as a copy of its own, so that nothing keeps all of them in memory.
+        # The last of the images is a copy of its own, so that it does not keep all of them in memory.
         last = options.want_last_frame and (options.want_images or not self._shares(images[-1:]))
         if not frames and not last:
             return
@@ -100,11 +106,11 @@ class _Copy:
             height=new_height,
             audio_bytes=0,
             limit=None,
-            working=_PICTURES * frame_bytes(width, height),
+            working=_WORKING_FRAMES * frame_bytes(width, height),
         )
 
     def of(self, images: Tensor) -> Tensor:
-        """The frames; those that are right already as they are."""
+        """Return the frames. If they are in the right form, they are not copied."""
         import torch
 
         if self._shares(images):
@@ -128,7 +134,7 @@ class _Copy:
         return out
 
     def _shares(self, images: Tensor) -> bool:
-        """Whether the frames are right already."""
+        """Return whether the frames are in the right form."""
         import torch
 
         height, width, channels = (int(size) for size in images.shape[1:])
@@ -138,12 +144,12 @@ class _Copy:
 
 
 def _rgb(image: Tensor) -> Tensor:
-    """One picture [H,W,C] as float32 with three channels, or with one that is the same for all three."""
+    """Return one image [H,W,C] as float32 with three channels."""
     import torch
 
     image = (image[..., :3] if image.shape[-1] >= 3 else image[..., :1]).detach().cpu()
-    whole = not image.is_floating_point() and image.dtype != torch.bool
-    image = image.float() / torch.iinfo(image.dtype).max if whole else image.float()
+    integers = not image.is_floating_point() and image.dtype != torch.bool
+    image = image.float() / torch.iinfo(image.dtype).max if integers else image.float()
     return image.expand(*image.shape[:2], 3)
 
 
@@ -160,5 +166,5 @@ def _cut(audio: dict[str, Any] | None, start: Fraction, end: Fraction | None, se
         empty = silence(seconds, rate, int(waveform.shape[1]) or SILENCE_CHANNELS)
         return {"waveform": torch.from_numpy(empty)[None], "sample_rate": rate}
     if part.dtype != torch.float32 or part.device.type != "cpu":
-        part = torch.stack([torch.from_numpy(to_float(sound, name="The audio")) for sound in part])
+        part = torch.stack([torch.from_numpy(to_float(item, name="The audio")) for item in part])
     return {"waveform": part.contiguous(), "sample_rate": rate}

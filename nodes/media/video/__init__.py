@@ -1,1 +1,1 @@
-"""Reads video containers: opening, packets, timestamps and metadata."""
+"""Reads video files that may be damaged or hostile: frames with their presentation times, and the audio."""

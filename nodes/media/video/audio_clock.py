@@ -1,4 +1,4 @@
-"""Where decoded audio frames belong: gaps, overlaps, and times that cannot be true."""
+"""Placement of decoded audio frames: gaps, overlaps, and times that cannot be true."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening a video file that a stranger may have made."""
+"""Opening of a video file that a stranger may have made."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 Source = Union[str, "PathLike[str]", BytesIO]
 
-#: Containers that hold their own pictures. FFmpeg's playlists (hls, concat, dash, sdp, image2 …) are left out: such
-#: a file makes the reader open other files and addresses of its author's choice. FLV is left out because the reader of
-#: FFmpeg 7 (PyAV 14) crashes where such a list is given.
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,gif,apng,ogg,asf,mxf,nut,ivf,wtv,rm,"
     "h264,hevc,obu,av1,m4v,mjpeg,yuv4mpegpipe,dv,webp_pipe,mp3,wav,flac,aac"
 )
-#: A decoder must not take more pixels than this for one frame, whatever the stream inside says (16384 × 8192).
-MAX_PIXELS = 1 << 27
-MAX_SIDE = 1 << 15
-#: FFmpeg decodes a frame or two to know what it opens: not one that is larger either.
+"""Containers that hold their own frames. Playlists (hls, concat, dash, sdp, image2 …) are left out: such a file makes
+FFmpeg open other files and addresses of its author's choice. FLV is left out because the demuxer of FFmpeg 7 (PyAV 14)
+crashes if such a list is given."""
+MAX_PIXELS, MAX_SIDE = 1 << 27, 1 << 15
+"""A decoder must not allocate more for one frame, whatever the stream says (16384 × 8192)."""
 _OPTIONS = {"format_whitelist": CONTAINERS, "max_pixels": str(MAX_PIXELS)}
+"""FFmpeg decodes a frame or two to know what it opens. These must not be larger either."""
 
 
 @contextmanager
 def opened(source: Source) -> Iterator[InputContainer]:
-    """The file as a PyAV container, closed at the end.
+    """Open a file as a PyAV container.
 
-    Raises MediaError where there is no such file, it is no video container, or it claims what cannot be in it.
+    Raises:
+        MediaError: the file does not exist, is not a video container, or declares more than it can hold.
     """
     import av
 
@@ -47,22 +47,22 @@ def opened(source: Source) -> Iterator[InputContainer]:
         container = av.open(file, mode="r", options=_OPTIONS, **_forgiving(av))
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
-            f"{name_of(source)} cannot be opened as a video: {plain(error)}. It may be damaged, cut off, or no "
-            "video file at all; ComfyUI's own players or ffmpeg can tell more. FLV and playlists are not read: save "
+            f"{name_of(source)} cannot be opened as a video: {plain(error)}. It may be damaged, cut off, or not "
+            "a video file at all; ComfyUI's own players or ffmpeg can tell more. FLV and playlists are not read: save "
             "them as mp4 or mkv first."
         ) from error
     try:
         yield container
     finally:
-        _rest(container)
+        _stop_threads(container)
         container.close()
 
 
-def _rest(container: InputContainer) -> None:
-    """Have all decoding threads come to a rest, without the interpreter's lock.
+def _stop_threads(container: InputContainer) -> None:
+    """Let all decoding threads finish, without holding the GIL.
 
-    Freeing a decoder waits for its threads with that lock held. Where something in the process has switched PyAV's
-    logging on, a thread that meets damage waits for the same lock to log it, and everything would stop for good.
+    Freeing a decoder waits for its threads with the GIL held. If something in the process has switched PyAV's logging
+    on, a thread that finds damage waits for the GIL to log it: a deadlock.
     """
     for stream in container.streams:
         context = stream.codec_context
@@ -71,43 +71,43 @@ def _rest(container: InputContainer) -> None:
 
 
 def _forgiving(av: ModuleType) -> dict[str, Any]:
-    """A tag that is no UTF-8 must not keep a video from being opened. PyAV 19 sees to it and has no such argument."""
+    """Return the argument that opens a file in spite of tags that are not UTF-8. PyAV 19 does so without it."""
     return {"metadata_errors": "replace"} if "metadata_errors" in (av.open.__doc__ or "") else {}
 
 
 def video_stream(container: InputContainer, name: str) -> VideoStream:
-    """The first video stream that is no cover picture. Raises MediaError where there is none or an impossible one."""
+    """Return the first video stream that is not a cover image. Raises MediaError for none or an impossible one."""
     for stream in container.streams.video:
         if not _is_cover(stream):
             _check_size(stream, name)
             return stream
-    raise MediaError(f"{name} has no video stream. Link a video that has pictures.")
+    raise MediaError(f"{name} has no video stream. Link a video that has frames.")
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
-    """The first audio stream that says its rate."""
+    """Return the first audio stream that says its rate."""
     return next((s for s in container.streams.audio if s.codec_context is not None and s.sample_rate), None)
 
 
 def is_mp4(container: Container) -> bool:
-    """Whether it is mp4, mov or one of their kin, whose tables are exact."""
+    """Return whether the container is mp4, mov or a relative, whose tables are exact."""
     return "mp4" in container.format.name.split(",")
 
 
 def name_of(source: Source) -> str:
-    """What to call the file in a message: its name without the folders."""
+    """Return what to call the file in a message: its name without the folders."""
     return "The video" if isinstance(source, BytesIO) else Path(source).name
 
 
 def size_of(source: Source) -> int:
-    """Bytes of the file."""
+    """Return the bytes of the file."""
     if isinstance(source, BytesIO):
         return source.getbuffer().nbytes
     return Path(source).stat().st_size
 
 
 def plain(error: BaseException) -> str:
-    """The reason of an FFmpeg or system error, without numbers and paths."""
+    """Return the reason of an FFmpeg or system error, without numbers and paths."""
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
@@ -115,8 +115,8 @@ def _readable(source: Source) -> str | BytesIO:
     if isinstance(source, BytesIO):
         return BytesIO(source.getvalue())  # shares the bytes; another node may be reading the same buffer
     if not Path(source).is_file():
-        # Also keeps FFmpeg's addresses ("http://…", "concat:…") out.
-        raise MediaError(f"{name_of(source)} is not there any more. Run the node that made it again.")
+        # This also keeps out FFmpeg's addresses ("http://…", "concat:…").
+        raise MediaError(f"{name_of(source)} no longer exists. Run the node that made it again.")
     return str(Path(source).absolute())
 
 
@@ -128,11 +128,11 @@ def _is_cover(stream: VideoStream) -> bool:
 def _check_size(stream: VideoStream, name: str) -> None:
     context = stream.codec_context
     if context is None:
-        raise MediaError(f"{name} is coded in a way this FFmpeg cannot read. Convert it to H.264 first.")
+        raise MediaError(f"{name} has a codec that this FFmpeg cannot read. Convert it to H.264 first.")
     width, height = context.width, context.height
     if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
         raise MediaError(
-            f"{name} says its frames are {width}×{height}; at most {MAX_PIXELS // 10**6} million pixels and "
+            f"{name} declares frames of {width}×{height}; at most {MAX_PIXELS // 10**6} million pixels and "
             f"{MAX_SIDE} a side are read. The file is damaged or not meant to be played."
         )
     context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}

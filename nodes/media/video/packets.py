@@ -49,7 +49,7 @@ def packets_of(container: InputContainer, streams: list[Any]) -> Iterator[Packet
 class Timeline:
     """When the frames of a video stream are shown, in seconds of the file's own clock.
 
-    Where several files were joined and the clock was set back on the way, the times go on as if it had not been.
+    If files were joined and the clock was set back on the way, the times go on as if it had not been.
 
     Attributes:
         base: seconds of a tick.

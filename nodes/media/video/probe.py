@@ -1,4 +1,4 @@
-"""What a video file says about itself, without decoding more than one frame."""
+"""What a video file says about itself."""
 
 from __future__ import annotations
 
@@ -6,107 +6,49 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from .container import Source, audio_stream, name_of, opened, video_stream
+from .container import Source, name_of, opened, video_stream
 
 if TYPE_CHECKING:
-    from av import AudioStream, VideoFrame, VideoStream
-    from av.container import InputContainer
-
-
-@dataclass(frozen=True)
-class AudioInfo:
-    """The first audio stream. `seconds` is None where the file does not say."""
-
-    codec: str
-    sample_rate: int
-    channels: int
-    seconds: float | None
+    from av import VideoFrame, VideoStream
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Claims of a file's header: good for a message or a plan, not for allocating memory.
+    """Claims of a file's header: good enough for a message, not for allocating memory.
 
-    width, height: pixels of the coded picture, before `rotation` (degrees counter-clockwise to turn it upright: 0, 90,
-    180 or 270). frames: None where the file does not say. fps: the average rate, 1 where unknown as in ComfyUI core.
-    seconds: 0.0 where unknown.
+    Attributes:
+        width, height: of the coded frames, before any rotation.
+        fps: see `frame_rate`.
+        seconds: 0.0 if unknown.
     """
 
     width: int
     height: int
-    rotation: int
-    frames: int | None
     fps: Fraction
     seconds: float
-    video_codec: str
-    audio: AudioInfo | None
-    container: str
-    pixel_format: str | None
-
-    @property
-    def upright_size(self) -> tuple[int, int]:
-        """Width and height as they are shown, `rotation` applied."""
-        return (self.height, self.width) if self.rotation in (90, 270) else (self.width, self.height)
 
 
 def probe(source: Source) -> Probe:
-    """Read the header of a video file, and its first frame for the rotation.
-
-    Raises MediaError when the file cannot be opened or has no video stream.
-    """
+    """Read the header of a video file. Raises MediaError if it cannot be opened or has no video stream."""
     with opened(source) as container:
         video = video_stream(container, name_of(source))
-        audio = audio_stream(container)
-        return Probe(
-            width=video.codec_context.width,
-            height=video.codec_context.height,
-            rotation=_first_rotation(container, video),
-            frames=video.frames or None,
-            fps=frame_rate(video),
-            seconds=_seconds(container, video),
-            video_codec=video.codec_context.name,
-            audio=None if audio is None else _audio_info(audio),
-            container=container.format.name,
-            pixel_format=video.codec_context.pix_fmt,
-        )
+        fps, seconds = frame_rate(video), 0.0
+        if video.duration and video.time_base:
+            seconds = float(video.duration * video.time_base)
+        elif container.duration:
+            seconds = container.duration / 1_000_000
+        elif video.frames:
+            seconds = float(video.frames / fps)
+        return Probe(video.codec_context.width, video.codec_context.height, fps, seconds)
 
 
 def frame_rate(stream: VideoStream) -> Fraction:
-    """The average rate as ComfyUI core takes it, else the best guess; 1 where nothing is known."""
+    """Return the average rate as ComfyUI core takes it, else the best guess; 1 if nothing is known."""
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate
     return Fraction(rate) if rate and rate > 0 else Fraction(1)
 
 
 def rotation_of(frame: VideoFrame) -> int:
-    """Degrees counter-clockwise that turn the frame upright: 0, 90, 180 or 270; other angles are left alone."""
+    """Return the degrees counterclockwise that turn the frame upright: 0, 90, 180 or 270. Other angles count as 0."""
     angle = int(getattr(frame, "rotation", 0) or 0)
     return angle % 360 if angle % 90 == 0 else 0
-
-
-def _first_rotation(container: InputContainer, stream: VideoStream) -> int:
-    import av
-
-    try:
-        return next((rotation_of(frame) for frame in container.decode(stream)), 0)
-    except (av.FFmpegError, IndexError, ValueError):
-        return 0
-
-
-def _seconds(container: InputContainer, stream: VideoStream) -> float:
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    if container.duration:
-        return container.duration / 1_000_000
-    return float(stream.frames / frame_rate(stream)) if stream.frames else 0.0
-
-
-def _audio_info(stream: AudioStream) -> AudioInfo:
-    seconds = None
-    if stream.duration is not None and stream.time_base is not None:
-        seconds = float(stream.duration * stream.time_base)
-    return AudioInfo(
-        codec=stream.codec_context.name,
-        sample_rate=int(stream.sample_rate),
-        channels=int(stream.codec_context.channels),
-        seconds=seconds,
-    )

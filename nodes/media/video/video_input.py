@@ -88,7 +88,7 @@ class VideoInput:
 
     @property
     def place(self) -> str:
-        """Where decoding is, for a message: after which frame of the file."""
+        """How far decoding has come, for a message: after which frame of the file."""
         return self._pass.place() if self._pass is not None else "before the first frame"
 
     @property
@@ -119,7 +119,7 @@ class VideoInput:
         audio: bool = True,
         only: Fraction | None = None,
     ) -> Iterator[TimedFrame]:
-        """Decode from a time on, in the order in which the file has it. Every frame comes once, in order of time.
+        """Yield decoded frames and audio from a time on, in the file's order. Every frame comes once, in order of time.
 
         A seek that misses the time is tried again from further back, at last from the beginning, before anything is
         yielded. If frames were lost at the end, they are decoded once more by one thread: after an error there, PyAV
@@ -140,11 +140,8 @@ class VideoInput:
         """
         timeline = self.timeline  # before any packet is decoded
         audio = audio and self.audio is not None
-        seek = None
-        if begin is not None or only is not None:
-            first = only if only is not None else begin
-            assert first is not None
-            seek = timeline.key_before(first - (_PREROLL if audio else 0))
+        first = begin if only is None else only
+        seek = None if first is None else timeline.key_before(first - (_PREROLL if audio else 0))
         skip = only is not None and not timeline.counted
         for place in self._places(seek):
             with self._container_at(place, video, audio) as container:
@@ -197,7 +194,7 @@ class VideoInput:
             raise MediaCancelled("Decoding was interrupted.")
 
     def _places(self, seek: Fraction | None) -> list[Fraction | None]:
-        """Return where to begin: each is tried if the one before did not lead to the key frame at `seek`."""
+        """Return the times to begin at. Each is tried if the one before did not lead to the key frame at `seek`."""
         if seek is None:
             return [None]
         back = seek - _FURTHER_BACK_SECONDS
@@ -217,7 +214,7 @@ class VideoInput:
         if not is_mp4(self.container):
             return False  # only the mp4 reader is sure to find the very first packet of every stream again
         streams: list[Any] = [self.video] * video + [self.audio] * audio
-        # It takes the other streams to where the first one was found, so ask the one that starts first.
+        # The other streams follow the one that is asked, so ask the one that starts first.
         stream = min(streams, key=_start_of)
         return _seek(self.container, stream, _start_of(stream) - 10)
 
@@ -342,7 +339,7 @@ class _Pass:
             self._owner.damage.packets.append(LostPacket(packet.stream.type, time))
 
     def place(self) -> str:
-        """Return where decoding is: after which frame of the file, from 0; by time if frames are skipped."""
+        """Return how far decoding has come: after which frame of the file, from 0; by time if frames are skipped."""
         if self._video is None:
             return "in the audio"
         if self.time is None:

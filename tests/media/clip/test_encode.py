@@ -16,7 +16,7 @@ import torch
 
 from nodes.core import limits
 from nodes.media.clip.encode import encode_clip
-from nodes.media.clip.source import TensorClip
+from nodes.media.clip.tensor_clip import TensorClip
 from nodes.media.files import MediaCancelled, MediaError, MediaFile
 from nodes.sandbox.inspect import inspect_media
 from tests.media.comfyui_inputs import FileVideo, VideoFromComponents, ramp, tone
@@ -342,7 +342,7 @@ def test_encode_clip_refuses_files_that_are_not_videos(kind: str, encode, tmp_pa
     if kind in ("junk", "empty"):
         path.write_bytes(b"no video" * (kind == "junk"))
     elif kind == "missing":
-        words = "not there any more"
+        words = "no longer exists"
     elif kind == "cut off":
         path.write_bytes(write_clip(path).read_bytes()[:2000])
     elif kind == "audio only":

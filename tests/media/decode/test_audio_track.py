@@ -44,7 +44,7 @@ def late_by(found: Decoded) -> float:
 
 @pytest.mark.parametrize("ending", ["mkv", "mp4"])
 @pytest.mark.parametrize("hours", [1, 10])
-def test_a_time_far_ahead_makes_no_hours_of_silence(tmp_path: Path, ending: str, hours: int) -> None:
+def test_audio_track_makes_no_hours_of_silence_of_a_time_far_ahead(tmp_path: Path, ending: str, hours: int) -> None:
     path = make(tmp_path / f"far.{ending}", pictures=run(0, 1), sounds=((0, 1), (hours * 3600, hours * 3600 + 1)))
 
     found = decode(path)
@@ -53,13 +53,13 @@ def test_a_time_far_ahead_makes_no_hours_of_silence(tmp_path: Path, ending: str,
     assert any("long after the last frame" in warning for warning in found.warnings)
 
 
-def test_sound_that_is_far_ahead_from_its_beginning_is_heard_at_once(tmp_path: Path) -> None:
+def test_audio_track_starts_at_once_if_all_times_are_far_ahead(tmp_path: Path) -> None:
     path = make(tmp_path / "far.mkv", pictures=run(0, 1), sounds=((3600, 3601),))
 
     assert wave(decode(path)).size <= 1.1 * RATE
 
 
-def test_a_pause_between_pictures_stays_and_counts_as_memory(tmp_path: Path) -> None:
+def test_audio_track_keeps_a_pause_between_frames_and_counts_its_memory(tmp_path: Path) -> None:
     path = make(tmp_path / "pause.mkv", pictures=(0.0, 599.0), sounds=((0, 1), (598, 599)))
 
     assert wave(decode(path)).size == pytest.approx(599 * RATE, abs=2048)
@@ -72,7 +72,9 @@ def test_a_pause_between_pictures_stays_and_counts_as_memory(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("pictures", "sound"), [(0.0, 0.08), (0.0, 0.3), (2 / FPS, 0.0), (0.0, 0.0)], ids=["80ms", "300ms", "early", "at 0"]
 )
-def test_sound_of_a_part_stays_with_the_pictures(tmp_path: Path, ending: str, pictures: float, sound: float) -> None:
+def test_audio_track_of_a_part_stays_in_step_with_the_frames(
+    tmp_path: Path, ending: str, pictures: float, sound: float
+) -> None:
     path = make(tmp_path / f"apart.{ending}", pictures=run(pictures, 2), sounds=((sound, 2),), click=1)
 
     for options in (DecodeOptions(duration=1.5), DecodeOptions(max_frames=45), DecodeOptions(start_time=0.5)):
@@ -85,13 +87,13 @@ def test_sound_of_a_part_stays_with_the_pictures(tmp_path: Path, ending: str, pi
 
 
 @pytest.mark.parametrize("late", [0.02, 0.08, 0.3])
-def test_sound_that_begins_late_comes_late(tmp_path: Path, late: float) -> None:
+def test_audio_track_that_begins_late_stays_late(tmp_path: Path, late: float) -> None:
     found = decode(make(tmp_path / "late.mkv", pictures=run(0, 2), sounds=((late, 2),), click=1))
 
     assert abs(late_by(found)) < 0.002
 
 
-def test_a_whole_file_keeps_every_sample_from_before_its_pictures(tmp_path: Path) -> None:
+def test_audio_track_of_a_whole_file_keeps_every_sample_from_before_its_frames(tmp_path: Path) -> None:
     path = make(tmp_path / "early.mkv", pictures=run(2 / FPS, 2), sounds=((0, 2),), click=1)
     with av.open(str(path)) as container:
         expected = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)[0]

@@ -62,7 +62,7 @@ def clip(folder: Path) -> Path:
         ("variable-rate.mp4", Clip(times=tuple(np.cumsum([40, 100, 33, 200, 40] * 4).tolist()))),
     ],
 )
-def test_frames_are_those_of_core_to_the_bit(tmp_path: Path, name: str, clip: Clip) -> None:
+def test_decode_is_bit_equal_to_comfyui(tmp_path: Path, name: str, clip: Clip) -> None:
     if clip.codec not in av.codecs_available:
         pytest.skip(f"this PyAV cannot write {clip.codec}")
     path = write(tmp_path / name, clip)
@@ -76,7 +76,7 @@ def test_frames_are_those_of_core_to_the_bit(tmp_path: Path, name: str, clip: Cl
     assert found.warnings == ()
 
 
-def test_tensors_are_ordinary_ones(clip: Path) -> None:
+def test_decode_returns_ordinary_tensors(clip: Path) -> None:
     with torch.inference_mode():
         found = decode(clip)
 
@@ -93,7 +93,7 @@ def test_tensors_are_ordinary_ones(clip: Path) -> None:
 @pytest.mark.parametrize("space", [1, 5], ids=["bt709", "bt601"])
 @pytest.mark.parametrize("full", [1, 2], ids=["limited", "full"])
 @pytest.mark.parametrize("colour", [(255, 255, 255), (0, 0, 0), (200, 30, 40), (20, 180, 60), (30, 60, 220)])
-def test_tagged_colours_come_back(tmp_path: Path, space: int, full: int, colour: tuple[int, int, int]) -> None:
+def test_decode_reads_colour_tags(tmp_path: Path, space: int, full: int, colour: tuple[int, int, int]) -> None:
     colours = {"colorspace": space, "color_range": full}
     path = write(tmp_path / "flat.mp4", Clip(frames=2, colour=colour, colours=colours, options={"crf": "4"}))
 
@@ -117,7 +117,7 @@ def test_tagged_colours_come_back(tmp_path: Path, space: int, full: int, colour:
     ],
 )
 @pytest.mark.parametrize(("ending", "gop"), [("mp4", 5), ("mp4", 250), ("mkv", 5), ("ts", 5)])
-def test_a_window_is_that_part_of_the_whole(
+def test_decode_window_is_that_part_of_the_whole(
     folder: Path, options: DecodeOptions, expected: range, ending: str, gop: int
 ) -> None:
     path = folder / f"window-{gop}.{ending}"
@@ -131,7 +131,7 @@ def test_a_window_is_that_part_of_the_whole(
     assert found.fps == Fraction(10, options.every_nth)
 
 
-def test_windows_side_by_side_share_no_frame(clip: Path) -> None:
+def test_decode_windows_side_by_side_share_no_frame(clip: Path) -> None:
     parts = [frames(decode(clip, DecodeOptions(start_time=start, duration=0.7))) for start in (0, 0.7, 1.4)]
 
     assert np.array_equal(np.concatenate(parts), reference(clip))
@@ -146,7 +146,7 @@ def test_windows_side_by_side_share_no_frame(clip: Path) -> None:
         (DecodeOptions(start_time=0.5, every_nth=2, max_frames=3), 0.5, 1.1),
     ],
 )
-def test_sound_is_cut_to_the_same_window(clip: Path, options: DecodeOptions, start: float, end: float) -> None:
+def test_decode_cuts_audio_to_the_same_window(clip: Path, options: DecodeOptions, start: float, end: float) -> None:
     whole, part = samples(decode(clip)), samples(decode(clip, options))
 
     assert part.shape == (2, round((end - start) * RATE))
@@ -154,7 +154,7 @@ def test_sound_is_cut_to_the_same_window(clip: Path, options: DecodeOptions, sta
     assert np.abs(part - whole[:, round(start * RATE) : round(end * RATE)]).max() < 1e-3
 
 
-def test_times_of_a_variable_rate_are_kept(tmp_path: Path) -> None:
+def test_decode_window_follows_the_times_of_a_variable_rate(tmp_path: Path) -> None:
     shown = (0, 40, 140, 173, 373, 413, 900, 1000)
     path = write(tmp_path / "vfr.mp4", Clip(frames=8, times=shown))
 
@@ -163,7 +163,7 @@ def test_times_of_a_variable_rate_are_kept(tmp_path: Path) -> None:
     assert np.array_equal(frames(found), reference(path)[2:7])
 
 
-def test_frames_cut_by_an_edit_list_stay_away(tmp_path: Path) -> None:
+def test_decode_leaves_out_frames_cut_by_an_edit_list(tmp_path: Path) -> None:
     whole = write(tmp_path / "whole.mp4", Clip(gop=5, audio=None, options={"bf": "0"}))
     path = tmp_path / "edited.mp4"
     with av.open(str(whole)) as source, av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as target:
@@ -183,7 +183,7 @@ def test_frames_cut_by_an_edit_list_stay_away(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_a_turned_video_comes_upright(tmp_path: Path, quarters: int) -> None:
+def test_decode_turns_a_rotated_video_upright(tmp_path: Path, quarters: int) -> None:
     path = write(tmp_path / "turned.mp4", Clip(frames=3))
     straight = reference(path)
 
@@ -198,7 +198,7 @@ def test_a_turned_video_comes_upright(tmp_path: Path, quarters: int) -> None:
     ("size", "side", "expected"),
     [((96, 64), 48, (32, 48)), ((64, 96), 48, (48, 32)), ((96, 64), 500, (64, 96)), ((200, 2), 50, (1, 50))],
 )
-def test_max_side_scales_down_and_keeps_the_shape(
+def test_decode_max_side_scales_down_and_keeps_the_shape(
     tmp_path: Path, size: tuple[int, int], side: int, expected: tuple[int, int]
 ) -> None:
     clip = Clip(frames=2, size=size, colour=(40, 90, 160), codec="ffv1", pixels="bgr0", audio=None)
@@ -212,7 +212,7 @@ def test_max_side_scales_down_and_keeps_the_shape(
 @pytest.mark.parametrize("space", [1, 5], ids=["bt709", "bt601"])
 @pytest.mark.parametrize("full", [1, 2], ids=["limited", "full"])
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv420p10le"])
-def test_colours_are_the_same_when_scaled(tmp_path: Path, space: int, full: int, pixels: str) -> None:
+def test_decode_max_side_keeps_the_colours(tmp_path: Path, space: int, full: int, pixels: str) -> None:
     colours = {"colorspace": space, "color_range": full}
     clip = Clip(frames=2, pixels=pixels, colour=(200, 30, 40), colours=colours, options={"crf": "4"}, audio=None)
     path = write(tmp_path / "flat.mp4", clip)
@@ -224,7 +224,7 @@ def test_colours_are_the_same_when_scaled(tmp_path: Path, space: int, full: int,
     assert np.abs(scaled.mean((0, 1, 2)) - frames(decode(path)).mean((0, 1, 2))).max() * 255 <= 2
 
 
-def test_the_last_frame_alone_needs_no_other_part_of_the_file(tmp_path: Path, clip: Path) -> None:
+def test_decode_last_frame_alone_needs_no_other_part_of_the_file(tmp_path: Path, clip: Path) -> None:
     path = tmp_path / "damaged.mp4"
     data = bytearray(clip.read_bytes())
     with av.open(str(clip)) as container:
@@ -252,7 +252,7 @@ def test_the_last_frame_alone_needs_no_other_part_of_the_file(tmp_path: Path, cl
     ],
 )
 @pytest.mark.parametrize("name", ["bframes.mp4", "bframes.mkv", "raw.h264"])
-def test_without_images_the_rest_is_the_same(folder: Path, options: DecodeOptions, name: str) -> None:
+def test_decode_without_images_returns_the_rest_unchanged(folder: Path, options: DecodeOptions, name: str) -> None:
     path = folder / name
     if not path.exists():
         write(path, Clip(options={"bf": "3"}, audio=None if name.endswith("h264") else "aac", fps=25))
@@ -266,7 +266,7 @@ def test_without_images_the_rest_is_the_same(folder: Path, options: DecodeOption
     assert torch.equal(last.audio["waveform"], whole.audio["waveform"])
 
 
-def test_nothing_but_sound_decodes_no_picture(clip: Path) -> None:
+def test_decode_audio_alone_returns_no_frame(clip: Path) -> None:
     found = decode(clip, DecodeOptions(want_images=False, want_last_frame=False))
 
     assert (found.images, found.last_frame, found.frame_count) == (None, None, 20)
@@ -275,7 +275,7 @@ def test_nothing_but_sound_decodes_no_picture(clip: Path) -> None:
 
 @pytest.mark.parametrize("rate", [44100, 48000])
 @pytest.mark.parametrize(("layout", "channels"), [("mono", 1), ("stereo", 2), ("5.1", 6)])
-def test_sound_has_every_sample_and_begins_with_the_first(
+def test_decode_audio_has_every_sample_and_begins_with_the_first(
     tmp_path: Path, rate: int, layout: str, channels: int
 ) -> None:
     path = write(tmp_path / "sound.mp4", Clip(layout=layout, rate=rate))
@@ -292,7 +292,7 @@ def test_sound_has_every_sample_and_begins_with_the_first(
 
 
 @pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_f32le", "pcm_s32le", "pcm_u8"])
-def test_samples_of_any_format_become_floats(tmp_path: Path, codec: str) -> None:
+def test_decode_audio_of_any_format_becomes_floats(tmp_path: Path, codec: str) -> None:
     clip = Clip("mpeg4", size=(32, 32), frames=1, audio=codec, rate=8000, audio_seconds=0.1)
     path = write(tmp_path / "audio.mkv", clip)
 
@@ -303,7 +303,9 @@ def test_samples_of_any_format_become_floats(tmp_path: Path, codec: str) -> None
 
 
 @pytest.mark.parametrize("options", [DecodeOptions(), DecodeOptions(start_time=0.5, every_nth=2)])
-def test_a_silent_video_gives_silence_of_its_length(tmp_path: Path, options: DecodeOptions) -> None:
+def test_decode_without_an_audio_stream_returns_silence_of_the_same_length(
+    tmp_path: Path, options: DecodeOptions
+) -> None:
     found = decode(write(tmp_path / "silent.mp4", Clip(audio=None)), options)
 
     assert found.silent
@@ -312,7 +314,7 @@ def test_a_silent_video_gives_silence_of_its_length(tmp_path: Path, options: Dec
     assert samples(found).shape[1] / found.audio["sample_rate"] == pytest.approx(found.frame_count / found.fps)
 
 
-def test_pictures_that_start_late_cost_no_sound(tmp_path: Path) -> None:
+def test_decode_keeps_audio_from_before_late_frames(tmp_path: Path) -> None:
     path = write(tmp_path / "late.mp4", Clip(delay=0.5))
 
     assert samples(decode(path)).shape == (2, round(2.5 * RATE))
@@ -320,7 +322,7 @@ def test_pictures_that_start_late_cost_no_sound(tmp_path: Path) -> None:
     assert np.array_equal(frames(later), reference(path)[5:10])
 
 
-def test_a_file_cut_off_gives_what_is_there_and_says_so(tmp_path: Path) -> None:
+def test_decode_of_a_truncated_file_returns_what_is_there_and_warns(tmp_path: Path) -> None:
     path = write(tmp_path / "cut.mp4", Clip(options={"bf": "0"}, mux={"movflags": "faststart"}, audio=None))
     whole = reference(path)
     path.write_bytes(path.read_bytes()[: -path.stat().st_size // 3])
@@ -333,7 +335,7 @@ def test_a_file_cut_off_gives_what_is_there_and_says_so(tmp_path: Path) -> None:
     assert any(str(found.frame_count - 1) in warning for warning in found.warnings)
 
 
-def test_damage_in_the_middle_is_survived_and_named(tmp_path: Path, clip: Path) -> None:
+def test_decode_survives_damage_in_the_middle_and_warns(tmp_path: Path, clip: Path) -> None:
     path = tmp_path / "damaged.mp4"
     data = bytearray(clip.read_bytes())
     with av.open(str(clip)) as container:
@@ -376,7 +378,7 @@ def _stream_list(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [_text, _nothing, _no_index, _only_sound, _playlist, _stream_list])
-def test_what_is_no_video_is_a_clear_error(tmp_path: Path, make) -> None:  # type: ignore[no-untyped-def]
+def test_decode_refuses_what_is_not_a_video(tmp_path: Path, make) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "file.bin"
     make(path)
 
@@ -386,8 +388,8 @@ def test_what_is_no_video_is_a_clear_error(tmp_path: Path, make) -> None:  # typ
 
 
 @pytest.mark.parametrize("name", ["gone.mp4", "http://127.0.0.1:9/x.mp4", "concat:a.mp4|b.mp4"])
-def test_what_is_no_file_is_not_opened(tmp_path: Path, name: str) -> None:
-    with pytest.raises(MediaError, match="not there any more"):
+def test_decode_opens_nothing_but_files(tmp_path: Path, name: str) -> None:
+    with pytest.raises(MediaError, match="no longer exists"):
         decode(name)
 
 
@@ -403,12 +405,12 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path, name: str) -> None:
         (DecodeOptions(start_time=0.01, duration=0.02), "longer duration"),
     ],
 )
-def test_a_window_that_cannot_be_is_named(clip: Path, options: DecodeOptions, named: str) -> None:
+def test_decode_refuses_an_impossible_window(clip: Path, options: DecodeOptions, named: str) -> None:
     with pytest.raises(MediaError, match=named):
         decode(clip, options)
 
 
-def test_what_does_not_fit_is_refused_with_the_way_out(clip: Path) -> None:
+def test_decode_refuses_what_does_not_fit_and_names_the_inputs_that_help(clip: Path) -> None:
     with pytest.raises(MemoryRefusedError) as caught:
         decode(clip, memory_limit=97 << 20)
 
@@ -419,7 +421,7 @@ def test_what_does_not_fit_is_refused_with_the_way_out(clip: Path) -> None:
     assert decode(clip, DecodeOptions(duration=0.3), memory_limit=97 << 20).frame_count == 3
 
 
-def test_a_header_that_counts_too_many_frames_is_not_believed(tmp_path: Path, clip: Path) -> None:
+def test_decode_does_not_believe_a_header_that_counts_too_many_frames(tmp_path: Path, clip: Path) -> None:
     path = tmp_path / "lies.mp4"
     data = bytearray(clip.read_bytes())
     for kind, offset in ((b"mdhd", 16), (b"tkhd", 20), (b"mvhd", 16), (b"elst", 8)):
@@ -435,7 +437,7 @@ def test_a_header_that_counts_too_many_frames_is_not_believed(tmp_path: Path, cl
     assert samples(found).shape[1] <= 3 * RATE
 
 
-def test_a_header_with_a_huge_picture_is_refused(tmp_path: Path) -> None:
+def test_decode_refuses_a_header_with_a_huge_frame(tmp_path: Path) -> None:
     path = write(tmp_path / "bomb.mov", Clip(codec="qtrle", pixels="rgb24", frames=2, audio=None))
     data = bytearray(path.read_bytes())
     at = boxes(bytes(data), b"rle ")[0]
@@ -446,7 +448,7 @@ def test_a_header_with_a_huge_picture_is_refused(tmp_path: Path) -> None:
         decode(path)
 
 
-def test_interrupt_ends_it_between_two_frames(clip: Path) -> None:
+def test_decode_is_interrupted_between_two_frames(clip: Path) -> None:
     seen: list[int] = []
 
     with pytest.raises(MediaCancelled):
@@ -454,7 +456,7 @@ def test_interrupt_ends_it_between_two_frames(clip: Path) -> None:
     assert seen == [1, 2, 3]
 
 
-def test_one_is_decoded_at_a_time_so_that_no_memory_is_promised_twice(clip: Path) -> None:
+def test_decode_takes_one_file_at_a_time_so_that_no_memory_is_promised_twice(clip: Path) -> None:
     waiting = threading.Event()
     order: list[str] = []
 
@@ -475,7 +477,7 @@ def test_one_is_decoded_at_a_time_so_that_no_memory_is_promised_twice(clip: Path
     assert order == ["first"] * 20 + ["second"] * 20
 
 
-def test_interrupt_is_heard_while_another_is_decoded(clip: Path) -> None:
+def test_decode_is_interrupted_while_it_waits_for_another_file(clip: Path) -> None:
     refused: list[bool] = []
 
     def wait(_done: int, _total: int) -> None:
@@ -488,7 +490,7 @@ def test_interrupt_is_heard_while_another_is_decoded(clip: Path) -> None:
     assert refused
 
 
-def test_progress_goes_to_the_end(clip: Path) -> None:
+def test_decode_reports_progress_to_the_end(clip: Path) -> None:
     seen: list[tuple[int, int]] = []
 
     decode(clip, DecodeOptions(every_nth=5), on_progress=lambda *figures: seen.append(figures))
@@ -496,7 +498,7 @@ def test_progress_goes_to_the_end(clip: Path) -> None:
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_a_buffer_is_read_like_a_file_and_left_as_it_was(clip: Path) -> None:
+def test_decode_reads_a_buffer_and_leaves_it_unchanged(clip: Path) -> None:
     buffer = BytesIO(clip.read_bytes())
     buffer.seek(7)
 
@@ -506,7 +508,7 @@ def test_a_buffer_is_read_like_a_file_and_left_as_it_was(clip: Path) -> None:
     assert buffer.tell() == 7
 
 
-def test_a_picture_that_changes_its_size_is_brought_to_the_first(tmp_path: Path) -> None:
+def test_decode_scales_frames_that_change_their_size_to_the_first(tmp_path: Path) -> None:
     first = write(tmp_path / "a.ts", Clip(frames=5, audio=None))
     second = write(tmp_path / "b.ts", Clip(frames=5, size=(48, 32), audio=None))
     path = tmp_path / "both.ts"
@@ -521,7 +523,7 @@ def test_a_picture_that_changes_its_size_is_brought_to_the_first(tmp_path: Path)
     assert any("48×32" in warning for warning in found.warnings)
 
 
-def test_tags_of_the_file_are_given_on(tmp_path: Path) -> None:
+def test_decode_returns_the_tags_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "tagged.mp4"
     with av.open(str(write(tmp_path / "plain.mp4", Clip(frames=2)))) as source, av.open(str(path), "w") as target:
         target.metadata["title"] = "a lake"

@@ -23,7 +23,7 @@ def store(capacity: int, asked: list[int] | None = None) -> FrameStore:
 
 
 @pytest.mark.parametrize("capacity", [1, 3, 40, 100])
-def test_every_frame_is_there_however_few_were_expected(capacity: int) -> None:
+def test_frame_store_holds_every_frame_however_few_were_expected(capacity: int) -> None:
     asked: list[int] = []
     frames = store(capacity, asked)
     for index in range(40):
@@ -36,7 +36,7 @@ def test_every_frame_is_there_however_few_were_expected(capacity: int) -> None:
     assert bool(asked) == (capacity < 40), "memory is asked for before the array grows"
 
 
-def test_large_frames_do_not_wait_for_a_thread() -> None:
+def test_frame_store_converts_large_frames_without_a_thread() -> None:
     before = threading.active_count()
     frames = FrameStore(replace(Geometry.of(frame(0), 0), large=True), 1, lambda _count: None)
     for index in range(3):
@@ -47,7 +47,7 @@ def test_large_frames_do_not_wait_for_a_thread() -> None:
     assert np.array_equal(frames.finish(), expected)
 
 
-def test_growing_may_be_refused() -> None:
+def test_frame_store_growth_may_be_refused() -> None:
     def refuse(_count: int) -> None:
         raise MemoryError
 
@@ -58,7 +58,7 @@ def test_growing_may_be_refused() -> None:
     frames.close()
 
 
-def test_growing_beyond_what_the_system_gives_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frame_store_growth_without_memory_names_the_inputs_that_help(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = store(1)
     frames.add(frame(0))
 
@@ -71,7 +71,7 @@ def test_growing_beyond_what_the_system_gives_is_told_with_the_way_out(monkeypat
     frames.close()
 
 
-def test_what_fails_in_the_thread_is_raised_and_the_thread_ends() -> None:
+def test_frame_store_raises_what_fails_in_its_thread_and_ends_it() -> None:
     frames = store(50)
     before = threading.active_count()
     with pytest.raises(Exception):  # noqa: B017 - whatever the scaler says of it

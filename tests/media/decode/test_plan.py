@@ -27,7 +27,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (DecodeOptions(start_time=3.0, duration=1.0, want_images=False), 30, 39),
     ],
 )
-def test_a_part_of_a_long_file_reads_no_more_than_it_needs(
+def test_plan_of_a_part_reads_no_more_of_a_long_file_than_it_needs(
     long: Path, options: DecodeOptions, first: int, last: int
 ) -> None:
     asked: list[bool] = []
@@ -42,7 +42,7 @@ def test_a_part_of_a_long_file_reads_no_more_than_it_needs(
         assert np.array_equal(found.images.numpy(), reference(long)[first : last + 1 : options.every_nth])
 
 
-def test_the_last_frame_of_a_long_file_is_found_all_the_same(long: Path) -> None:
+def test_plan_finds_the_last_frame_of_a_long_file(long: Path) -> None:
     found = decode(long, DecodeOptions(want_images=False))
 
     assert found.frame_count == 1000

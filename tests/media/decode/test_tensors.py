@@ -28,7 +28,7 @@ SOUND = {"waveform": torch.arange(20_000.0).reshape(1, 2, 10_000), "sample_rate"
         DecodeOptions(want_images=False),
     ],
 )
-def test_tensors_are_cut_as_the_file_is(tmp_path: Path, options: DecodeOptions) -> None:
+def test_decode_tensors_cuts_as_decode_does(tmp_path: Path, options: DecodeOptions) -> None:
     path = write(tmp_path / "clip.mp4", Clip(gop=5))
     whole = decode(path)
 
@@ -42,7 +42,7 @@ def test_tensors_are_cut_as_the_file_is(tmp_path: Path, options: DecodeOptions) 
     assert torch.allclose(tensors.audio["waveform"], file.audio["waveform"], atol=1e-3)
 
 
-def test_frames_are_not_copied() -> None:
+def test_decode_tensors_copies_no_frames_in_the_right_form() -> None:
     images = torch.rand(20, 8, 12, 3)
 
     part = decode_tensors(images, None, Fraction(10), DecodeOptions(start_time=0.5, duration=1)).images
@@ -50,7 +50,7 @@ def test_frames_are_not_copied() -> None:
     assert part.data_ptr() == images[5:].data_ptr()
 
 
-def test_max_side_and_alpha() -> None:
+def test_decode_tensors_scales_to_max_side_and_drops_alpha() -> None:
     images = torch.full((4, 40, 80, 4), 0.25)
 
     found = decode_tensors(images, SOUND, Fraction(2), DecodeOptions(max_side=20))
@@ -60,7 +60,7 @@ def test_max_side_and_alpha() -> None:
     assert torch.allclose(found.images, torch.tensor(0.25), atol=1e-4)
 
 
-def test_sound_is_cut_and_silence_stands_in() -> None:
+def test_decode_tensors_cuts_audio_and_fills_in_silence() -> None:
     images = torch.zeros(20, 2, 2, 3)
     options = DecodeOptions(start_time=0.5, duration=1)
 
@@ -77,7 +77,7 @@ def test_sound_is_cut_and_silence_stands_in() -> None:
     ("images", "options"),
     [(torch.zeros(0, 4, 4, 3), DecodeOptions()), (torch.zeros(4, 4, 4, 3), DecodeOptions(start_time=2))],
 )
-def test_nothing_left_is_an_error(images: torch.Tensor, options: DecodeOptions) -> None:
+def test_decode_tensors_refuses_an_empty_window(images: torch.Tensor, options: DecodeOptions) -> None:
     with pytest.raises(MediaError):
         decode_tensors(images, None, Fraction(10), options)
 
@@ -85,7 +85,9 @@ def test_nothing_left_is_an_error(images: torch.Tensor, options: DecodeOptions) 
 @pytest.mark.parametrize("options", [DecodeOptions(), DecodeOptions(max_side=20)], ids=["as it is", "scaled"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.uint8, torch.bool])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_frames_of_any_kind_become_float_rgb(dtype: torch.dtype, channels: int, options: DecodeOptions) -> None:
+def test_decode_tensors_converts_any_images_to_float_rgb(
+    dtype: torch.dtype, channels: int, options: DecodeOptions
+) -> None:
     images = torch.ones(3, 20, 40, channels, dtype=dtype) * (255 if dtype == torch.uint8 else 1)
 
     found = decode_tensors(images.to(dtype), None, Fraction(10), options)
@@ -96,7 +98,7 @@ def test_frames_of_any_kind_become_float_rgb(dtype: torch.dtype, channels: int, 
         assert torch.allclose(given, torch.tensor(1.0), atol=1e-5)
 
 
-def test_whole_numbers_are_parts_of_255() -> None:
+def test_decode_tensors_scales_integers_by_their_range() -> None:
     images = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1)
 
     found = decode_tensors(images, None, Fraction(10), DecodeOptions())
@@ -105,7 +107,7 @@ def test_whole_numbers_are_parts_of_255() -> None:
 
 
 @pytest.mark.parametrize("start", [0.0, 1.5], ids=["heard", "after its end"])
-def test_a_waveform_without_a_batch_is_one_sound(start: float) -> None:
+def test_decode_tensors_takes_a_waveform_without_a_batch(start: float) -> None:
     sound = {"waveform": torch.zeros(2, 5000), "sample_rate": 5000}
 
     found = decode_tensors(torch.zeros(20, 2, 2, 3), sound, Fraction(10), DecodeOptions(start_time=start))
@@ -113,7 +115,7 @@ def test_a_waveform_without_a_batch_is_one_sound(start: float) -> None:
     assert found.audio["waveform"].shape == (1, 2, 5000 if not start else 2500)
 
 
-def test_whole_number_samples_become_floats() -> None:
+def test_decode_tensors_converts_integer_samples_to_floats() -> None:
     sound = {"waveform": torch.full((1, 2, 5000), -(2**14), dtype=torch.int16), "sample_rate": 5000}
 
     found = decode_tensors(torch.zeros(10, 2, 2, 3), sound, Fraction(10), DecodeOptions())
@@ -121,7 +123,7 @@ def test_whole_number_samples_become_floats() -> None:
     assert torch.equal(found.audio["waveform"], torch.full((1, 2, 5000), -0.5))
 
 
-def test_interrupt_and_progress() -> None:
+def test_decode_tensors_reports_progress_and_is_interrupted() -> None:
     images = torch.zeros(6, 20, 40, 3)
     seen: list[tuple[int, int]] = []
     options = DecodeOptions(max_side=10)
@@ -138,7 +140,7 @@ COPIED = [(4, DecodeOptions()), (3, DecodeOptions(every_nth=2))]
 
 
 @pytest.mark.parametrize(("channels", "options"), COPIED, ids=["alpha", "every second"])
-def test_a_copy_is_made_frame_by_frame_and_can_be_interrupted(channels: int, options: DecodeOptions) -> None:
+def test_decode_tensors_copies_frame_by_frame_and_can_be_interrupted(channels: int, options: DecodeOptions) -> None:
     images, seen = torch.rand(6, 20, 40, channels), [(0, 0)]
 
     found = decode_tensors(images, None, Fraction(10), options, on_progress=lambda *figures: seen.append(figures))
@@ -151,7 +153,7 @@ def test_a_copy_is_made_frame_by_frame_and_can_be_interrupted(channels: int, opt
 
 
 @pytest.mark.parametrize(("channels", "options"), COPIED, ids=["alpha", "every second"])
-def test_a_copy_that_does_not_fit_is_refused_with_the_way_out(
+def test_decode_tensors_refuses_a_copy_that_does_not_fit(
     monkeypatch: pytest.MonkeyPatch, channels: int, options: DecodeOptions
 ) -> None:
     images = torch.zeros(1, 1024, 1024, channels).expand(40, -1, -1, -1)
@@ -164,7 +166,7 @@ def test_a_copy_that_does_not_fit_is_refused_with_the_way_out(
     assert decode_tensors(images, None, Fraction(10), fitting).frame_count == 4
 
 
-def test_what_is_shared_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decode_tensors_counts_no_memory_for_what_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     images = torch.zeros(40, 64, 64, 3)
     monkeypatch.setattr(memory, "available_bytes", lambda: 0)
 
@@ -176,7 +178,7 @@ def test_what_is_shared_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         decode_tensors(images, None, Fraction(10), DecodeOptions(want_audio=False))
 
 
-def test_sound_that_is_copied_is_asked_for_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decode_tensors_counts_memory_of_copied_audio(monkeypatch: pytest.MonkeyPatch) -> None:
     images, sound = torch.zeros(40, 2, 2, 3), {"waveform": torch.zeros(1, 2, 20_000), "sample_rate": 5000}
     monkeypatch.setattr(memory, "available_bytes", lambda: 0)
     options = DecodeOptions(want_last_frame=False)

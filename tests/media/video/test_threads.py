@@ -18,7 +18,7 @@ from nodes.media.video.threads import thread_count, threads_for
         (4, 0, 6),
     ],
 )
-def test_wide_machines_and_large_frames_do_not_eat_the_memory(
+def test_thread_count_is_limited_by_memory(
     monkeypatch: pytest.MonkeyPatch, cores: int, pixels: int, expected: int
 ) -> None:
     monkeypatch.setattr(threads, "cores", lambda: cores)
@@ -28,7 +28,7 @@ def test_wide_machines_and_large_frames_do_not_eat_the_memory(
 @pytest.mark.parametrize(
     ("pixels", "expected"), [(1920 * 1080, ("AUTO", 4)), (2560 * 1440, ("AUTO", 2)), (3840 * 2160, ("SLICE", 8))]
 )
-def test_threads_share_a_frame_where_many_frames_are_too_much(
+def test_threads_for_large_frames_share_a_frame(
     monkeypatch: pytest.MonkeyPatch, pixels: int, expected: tuple[str, int]
 ) -> None:
     monkeypatch.setattr(threads, "cores", lambda: 64)

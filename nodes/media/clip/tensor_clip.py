@@ -1,0 +1,130 @@
+"""Clips made of tensors, and what they have in common with clips made of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ..audio.waveform import mix_down, parts, resample, to_float, without_clipping
+from ..content_hash import ContentHash
+from ..files import MediaError
+from ..image.pixels import to_rgb8
+from .shape import plane_of
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from numpy.typing import NDArray
+
+    from ..audio.waveform import Samples
+
+
+class ClipSource(Protocol):
+    """Frames and samples of the part of a clip that is kept, in the order in which they are needed.
+
+    Attributes:
+        size: upright, square pixels.
+        fps, frames: of the clip to be made.
+        audio_format: sample rate and channels (1 or 2), or None.
+        cut_off: seconds before the clip that are left out.
+        content: see `content_hash`.
+        damage: what could not be read, one sentence, "" for nothing. Like `content`, known when `read` has finished.
+    """
+
+    size: tuple[int, int]
+    rotation: int
+    fps: Fraction
+    frames: int
+    audio_format: tuple[int, int] | None
+    cut_off: Fraction
+    content: str
+    damage: str
+
+    def read(self, audio: tuple[int, int] | None) -> Generator[VideoFrame | Samples, None, None]:
+        """Yield exactly `frames` frames, and samples in the format `audio`, not longer than the frames."""
+
+
+@dataclass
+class TensorClip:
+    """The last `frames` of an IMAGE batch, and the AUDIO that goes with them."""
+
+    images: Any
+    audio: Any
+    fps: Fraction
+    frames: int
+    rotation: int = 0
+    cut_off: Fraction = Fraction(0)
+    content: str = ""
+    damage: str = ""
+    _hash: ContentHash | None = field(default=None, init=False)
+    _hashed: int = field(default=0, init=False)
+    _samples: Samples | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.size = (int(self.images.shape[2]), int(self.images.shape[1]))
+        self.audio_format: tuple[int, int] | None = None
+        if self.audio is not None:
+            waveform, rate = parts(self.audio)
+            if 0 not in waveform.shape:
+                self.audio_format = (rate, min(int(waveform.shape[1]), 2))
+
+    @classmethod
+    def of(cls, video: Any) -> TensorClip:
+        """Return a clip of all tensors of a VIDEO. Raises MediaError for an empty or misshapen batch."""
+        components = video.get_components()
+        images = components.images
+        if images is None or images.dim() != 4:
+            raise MediaError("The video has no frames of the shape batch × height × width × channels.")
+        if 0 in images.shape:
+            raise MediaError("The video holds no frames. Look at the node that made it.")
+        fps = Fraction(components.frame_rate).limit_denominator(10_000)
+        if fps <= 0:
+            raise MediaError(f"The video's frame rate is {components.frame_rate}; more than 0 is needed.")
+        return cls(images, components.audio, fps, int(images.shape[0]))
+
+    def read(self, audio: tuple[int, int] | None) -> Generator[VideoFrame | Samples, None, None]:
+        """See `ClipSource`. Frames that an earlier, abandoned call hashed are not hashed again."""
+        first = int(self.images.shape[0]) - self.frames
+        if self._hash is None:
+            self._hash = ContentHash("clip")
+            self._hash.update_fields(self.fps, self.frames)
+            self._samples = self._read_samples(first, audio, self._hash) if audio else None
+        # Hashing takes as long as making the frame. In its own thread, one frame behind, it runs beside x264.
+        with ThreadPoolExecutor(1) as hashing:
+            pending = None
+            for index in range(self.frames):
+                frame, pixels = self._frame(first + index)
+                if pending is not None:
+                    pending.result()
+                if index == self._hashed:
+                    pending = hashing.submit(self._hash.update_pixels, pixels)
+                    self._hashed += 1
+                yield frame
+                if self._samples is not None and audio is not None:
+                    start, end = (int((index + step) * audio[0] / self.fps) for step in (0, 1))
+                    yield self._samples[:, start:end]
+            if pending is not None:
+                pending.result()
+        self.content = self._hash.hexdigest()
+
+    def _frame(self, index: int) -> tuple[VideoFrame, NDArray[np.uint8]]:
+        """Return one frame, and a view on its pixels."""
+        from av import VideoFrame as Frame
+
+        width, height = self.size
+        frame = Frame(width, height, "rgb24")
+        pixels = plane_of(frame, 0, width, height, 3)
+        to_rgb8(self.images[index], name=f"Frame {index + 1}", out=pixels)
+        return frame, pixels
+
+    def _read_samples(self, first: int, audio: tuple[int, int], content: ContentHash) -> Samples:
+        waveform, rate = parts(self.audio)
+        start, end = (int(frame * rate / self.fps) for frame in (first, first + self.frames))
+        kept = to_float(waveform[0, :, start:end], name="The video's audio")
+        content.update_samples(kept, rate)
+        samples, _ = without_clipping(mix_down(kept))
+        return samples if rate == audio[0] or samples.shape[1] == 0 else resample(samples, rate, audio[0])
