@@ -148,7 +148,7 @@ class VideoInput:
                 if container is None:
                     continue
                 self.wanted = {kind for kind, wanted in (("video", video), ("audio", audio)) if wanted}
-                attempt = self._pass = _Pass(
+                attempt = _Pass(
                     self,
                     container,
                     self._threads,
@@ -156,7 +156,7 @@ class VideoInput:
                     seek=None if place is None else seek,
                     only=only if skip else None,
                 )
-                yield from attempt.frames()
+                yield from self._follow(attempt)
             if not attempt.missed:
                 break
         if video and (attempt.lost or (skip and (attempt.damaged or attempt.time != only))):
@@ -164,8 +164,15 @@ class VideoInput:
             self.wanted = {"video"}
             after = None if only is not None else attempt.time
             with opened(self._source) as container:
-                self._pass = _Pass(self, container, (self._threads[0], 1), begin=begin, after=after)
-                yield from self._pass.frames()
+                again = _Pass(self, container, (self._threads[0], 1), begin=begin, after=after)
+                yield from self._follow(again)
+
+    def _follow(self, attempt: _Pass) -> Iterator[TimedFrame]:
+        self._pass = attempt
+        try:
+            yield from attempt.frames()
+        finally:
+            self._pass = None  # or the cycle would keep the decoder's frames in memory
 
     def audio_is_exact(self, begin: Fraction | None) -> bool:
         """Return whether audio that is read from a time on is in its place to the sample.
