@@ -24,9 +24,9 @@ from typing import Any
 
 from ..config import Budget
 from ..core.errors import LedgerError
+from ..core.process_lock import ProcessLock
 from . import budget as budgets
 from .database import Database
-from .process_lock import ProcessLock
 from .records import INSERT_RECORD, UNFINISHED_STATES, State, TaskRecord, from_row, storable, to_row
 from .recovery_log import RecoveryLog
 from .uploads import Uploads
@@ -180,7 +180,7 @@ class Ledger:
         Args:
             fingerprints: settle only the records with one of these (of either kind); None for all.
         """
-        self.process_lock.acquire()
+        self._lock_process()
         self._replay_recovery_log()
         for record in self._select("SELECT * FROM tasks WHERE state = 'intent'"):
             is_wanted = fingerprints is None or {record.fingerprint, record.file_fingerprint} & set(fingerprints)
@@ -289,12 +289,22 @@ class Ledger:
 
         Nothing is written if there are none to take over.
         """
-        self.process_lock.acquire()
+        self._lock_process()
         records = self._select(
             "SELECT * FROM tasks WHERE state IN (?, ?) AND created_at > ? ORDER BY id",
             (*UNFINISHED_STATES, self.now() - max_age_seconds),
         )
         return [record for record in records if record.owner == self.process_lock.token or self._take_over(record)]
+
+    def _lock_process(self) -> None:
+        try:
+            self.process_lock.acquire()
+        except OSError as error:
+            raise LedgerError(
+                f"The folder {self.process_lock.directory} cannot hold a lock file ({error.strerror or error}). "
+                "Without it two ComfyUI processes could pay for the same video, so nothing is sent. Make the folder "
+                "writable, or put ComfyUI's user directory on a local disk."
+            ) from error
 
     def _take_over(self, record: TaskRecord) -> bool:
         if self.process_lock.is_held_by(record.owner):

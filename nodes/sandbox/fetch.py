@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import time
 from urllib.parse import urlsplit
 
 from ..core.addresses import is_loopback, parse_http_url
 from .inspect import BOUNDS
-from .store import Store
+from .store import Store, TooLargeError
 
 UPLOAD_PATH = "/sandbox/media/"
 _UNABLE = "InvalidParameter.DataInspection: Unable to download the media resource during the data inspection process."
@@ -54,7 +52,7 @@ async def fetch(store: Store, field: str, url: str) -> str:
     entry = store.upload(upload_token(url) or "")
     if entry is not None:
         # by its token, not by HTTP: after a restart the port in the URL may belong to another program
-        if entry["expires"] < time.time() or not store.media(entry["sha256"]).exists():
+        if store.upload_file(entry) is None:
             raise FetchError(f"{_UNABLE} ({field}: the URL has expired)")
         return str(entry["sha256"])
     return await _download(store, field, url)
@@ -63,8 +61,7 @@ async def fetch(store: Store, field: str, url: str) -> str:
 async def _download(store: Store, field: str, url: str) -> str:
     import httpx
 
-    digest, size, limit = hashlib.sha256(), 0, BOUNDS[field].max_bytes
-    temporary = store.temporary()
+    limit = BOUNDS[field].max_bytes
     try:
         async with (
             httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=30) as client,
@@ -72,16 +69,8 @@ async def _download(store: Store, field: str, url: str) -> str:
         ):
             if response.status_code != 200:
                 raise FetchError(f"{_UNABLE} ({field}: the server answered {response.status_code})")
-            with temporary.open("wb") as file:
-                async for chunk in response.aiter_bytes(1 << 18):
-                    size += len(chunk)
-                    if size > limit:
-                        raise FetchError(f"InvalidParameter: {field} has more than {limit} bytes")
-                    digest.update(chunk)
-                    file.write(chunk)
-        store.keep(temporary, digest.hexdigest())
+            return await store.keep_stream(response.aiter_bytes(1 << 18), limit)
+    except TooLargeError:
+        raise FetchError(f"InvalidParameter: {field} has more than {limit} bytes") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise FetchError(f"{_UNABLE} ({field}: {type(error).__name__})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    return digest.hexdigest()

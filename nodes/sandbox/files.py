@@ -1,4 +1,4 @@
-"""Files that several processes share: locks that end with their process, and atomic writes."""
+"""Files that several processes share: exclusive access, and atomic writes."""
 
 from __future__ import annotations
 
@@ -14,45 +14,19 @@ from typing import Any
 from ..core.file_lock import try_lock
 
 
-class FileLock:
-    """An exclusive lock on a file, held by an open handle: the system releases it when the process ends."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._handle: int | None = None
-
-    def try_acquire(self) -> bool:
-        """Take the lock without waiting; return False if another process, or another object here, holds it."""
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            held = try_lock(handle)
-        except OSError:
-            held = False
-        if not held:
-            os.close(handle)
-            return False
-        self._handle = handle
-        return True
-
-    def release(self) -> None:
-        """Release the lock, if it is held."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
-
-
 @contextlib.contextmanager
 def locked(path: Path, *, timeout: float = 10.0) -> Iterator[None]:
     """Hold the lock on `path`; raise TimeoutError if it is not free in time."""
-    lock, end = FileLock(path), time.monotonic() + timeout
-    while not lock.try_acquire():
-        if time.monotonic() > end:
-            raise TimeoutError(f"another process has held {path} for more than {timeout:g} s")
-        time.sleep(0.01)
+    end = time.monotonic() + timeout
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
+        while not try_lock(descriptor):
+            if time.monotonic() > end:
+                raise TimeoutError(f"another process has held {path} for more than {timeout:g} s")
+            time.sleep(0.01)
         yield
     finally:
-        lock.release()
+        os.close(descriptor)
 
 
 def replace(source: Path, target: Path) -> None:

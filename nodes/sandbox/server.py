@@ -103,8 +103,8 @@ class Sandbox:
 
         async with contextlib.AsyncExitStack() as stack:
             store = Store(self._state_dir)
-            store.open()
-            stack.callback(store.close)
+            store.process_lock.acquire()
+            stack.callback(store.process_lock.release)
             tasks = self.create_tasks(store)
             stack.push_async_callback(tasks.close)
             app = self.create_app(store, tasks)

@@ -18,19 +18,39 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import math
 import os
 import secrets
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .files import FileLock, locked, read_json, remove, replace, write_atomically, write_json
+from ..core.process_lock import ProcessLock
+from .files import locked, read_json, remove, replace, write_atomically, write_json
 
-_FOLDERS = ("media", "uploads", "tasks", "results", "owners", "temporary")
+_FOLDERS = ("media", "uploads", "tasks", "results", "temporary")
 _GRACE_SECONDS = 900.0
 """Files younger than this are never deleted: what refers to them may not be written yet."""
+
+
+class TooLargeError(Exception):
+    """A stream has more bytes than allowed."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """An upload or a task, as `prune` sees it. Times are seconds since the epoch.
+
+    A running task never expires (inf). `files` are the names of files in media/ and results/, without suffix.
+    """
+
+    path: Path
+    created: float
+    expires: float
+    files: set[str]
 
 
 class Store:
@@ -40,64 +60,53 @@ class Store:
         self.root = root
         for name in _FOLDERS:
             (root / name).mkdir(parents=True, exist_ok=True)
-        self.owner = uuid.uuid4().hex
-        self._own_lock = FileLock(root / "owners" / f"{self.owner}.lock")
+        self.process_lock = ProcessLock(root / "owners")
+        """Held while this process works on tasks; its token is the `owner` of these tasks."""
         self._secret = self._load_secret()
 
-    def open(self) -> None:
-        """Lock the owner file of this process, so that no other process takes over its tasks."""
-        with self.exclusive():
-            if not self._own_lock.try_acquire():
-                raise RuntimeError(f"another sandbox holds the owner file {self.owner}")
-
-    def close(self) -> None:
-        """Release the owner file."""
-        self._own_lock.release()
-        remove(self.root / "owners" / f"{self.owner}.lock")
-
-    def alive(self, owner: str) -> bool:
-        """Return whether the process with this owner id still runs."""
-        if owner == self.owner:
-            return True
-        path = self.root / "owners" / f"{Path(owner).name}.lock"
-        if not path.exists():
-            return False
-        lock = FileLock(path)
-        if not lock.try_acquire():
-            return True
-        lock.release()
-        remove(path)
-        return False
-
-    @contextlib.contextmanager
-    def exclusive(self) -> Iterator[None]:
+    def _exclusive(self) -> contextlib.AbstractContextManager[None]:
         """Lock the directory against other processes."""
-        with locked(self.root / "state.lock"):
-            yield
+        return locked(self.root / "state.lock")
 
     # --- files by content
 
-    def temporary(self) -> Path:
-        """Return a new path for a file that is being written."""
-        return self.root / "temporary" / uuid.uuid4().hex
+    @contextlib.contextmanager
+    def temporary(self) -> Iterator[Path]:
+        """Provide a new path for a file that is being written. A file that is still there at the end is deleted."""
+        path = self.root / "temporary" / uuid.uuid4().hex
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
 
-    def keep(self, temporary: Path, sha256: str) -> Path:
-        """Move a complete file to its place in media/."""
-        target = self.media(sha256)
-        with contextlib.suppress(OSError):
-            os.utime(target)
-        if target.exists():
-            remove(temporary)
-        else:
-            replace(temporary, target)
-        return target
+    async def keep_stream(self, chunks: AsyncIterator[bytes], max_bytes: int) -> str:
+        """Store a stream of bytes; return their SHA-256.
+
+        Raises:
+            TooLargeError: there are more than `max_bytes`.
+        """
+        digest, size = hashlib.sha256(), 0
+        with self.temporary() as path:
+            with path.open("wb") as file:
+                async for chunk in chunks:
+                    size += len(chunk)
+                    if size > max_bytes:
+                        raise TooLargeError
+                    digest.update(chunk)
+                    file.write(chunk)
+            return self._keep(path, digest.hexdigest())
 
     def keep_bytes(self, data: bytes) -> str:
         """Store bytes; return their SHA-256."""
-        sha256 = hashlib.sha256(data).hexdigest()
-        temporary = self.temporary()
-        temporary.write_bytes(data)
-        self.keep(temporary, sha256)
+        with self.temporary() as path:
+            path.write_bytes(data)
+            return self._keep(path, hashlib.sha256(data).hexdigest())
+
+    def _keep(self, path: Path, sha256: str) -> str:
+        try:
+            os.utime(self.media(sha256))
+        except OSError:
+            replace(path, self.media(sha256))
         return sha256
 
     def media(self, sha256: str) -> Path:
@@ -110,11 +119,11 @@ class Store:
 
     # --- uploads
 
-    def add_upload(self, *, name: str, sha256: str, size: int, mime: str, seconds: float) -> str:
-        """Record an upload; return the unguessable token of its URL."""
-        token = secrets.token_urlsafe(24)
-        entry = {"name": name, "sha256": sha256, "size": size, "mime": mime, "created": time.time()}
-        write_json(self.root / "uploads" / f"{token}.json", {**entry, "expires": time.time() + seconds})
+    def add_upload(self, *, sha256: str, mime: str, seconds: float) -> str:
+        """Record an upload whose URL expires after `seconds`; return the unguessable token of the URL."""
+        token, now = secrets.token_urlsafe(24), time.time()
+        entry = {"sha256": sha256, "mime": mime, "created": now, "expires": now + seconds}
+        write_json(self.root / "uploads" / f"{token}.json", entry)
         return token
 
     def upload(self, token: str) -> dict[str, Any] | None:
@@ -123,11 +132,16 @@ class Store:
             return None
         return read_json(self.root / "uploads" / f"{token}.json")
 
+    def upload_file(self, entry: dict[str, Any]) -> Path | None:
+        """Return the file of an upload; None if it has expired."""
+        path = self.media(entry["sha256"])
+        return path if entry["expires"] >= time.time() and path.exists() else None
+
     # --- tasks
 
     def write_task(self, task: dict[str, Any]) -> None:
         """Write a task."""
-        write_json(self.root / "tasks" / f"{task['task_id']}.json", task)
+        write_json(self._task_path(task["task_id"]), task)
 
     def task(self, task_id: str) -> dict[str, Any] | None:
         """Return a task as any process wrote it last; None if it does not exist."""
@@ -135,22 +149,29 @@ class Store:
             canonical = str(uuid.UUID(task_id))
         except ValueError:
             return None
-        return read_json(self.root / "tasks" / f"{canonical}.json") if canonical == task_id else None
+        return read_json(self._task_path(task_id)) if canonical == task_id else None
 
     def tasks(self) -> list[dict[str, Any]]:
         """Return all tasks."""
         found = (read_json(path) for path in (self.root / "tasks").glob("*.json"))
         return [task for task in found if task is not None]
 
+    def is_abandoned(self, task: dict[str, Any]) -> bool:
+        """Return whether a task is unfinished and its process is gone."""
+        return not task["outcome"] and not self.process_lock.is_held_by(task["owner"])
+
     def adopt(self, task_id: str) -> dict[str, Any] | None:
         """Take over an unfinished task whose process is gone; return None for every other task."""
-        with self.exclusive():
+        with self._exclusive():
             task = self.task(task_id)
-            if task is None or task["outcome"] or self.alive(task["owner"]):
+            if task is None or not self.is_abandoned(task):
                 return None
-            task["owner"] = self.owner
+            task["owner"] = self.process_lock.token
             self.write_task(task)
             return task
+
+    def _task_path(self, task_id: str) -> Path:
+        return self.root / "tasks" / f"{task_id}.json"
 
     # --- signatures
 
@@ -160,7 +181,7 @@ class Store:
 
     def _load_secret(self) -> bytes:
         path = self.root / "secret"
-        with self.exclusive():
+        with self._exclusive():
             if not path.exists():
                 write_atomically(path, secrets.token_bytes(32))
                 path.chmod(0o600)
@@ -169,62 +190,31 @@ class Store:
     # --- pruning
 
     def prune(self, keep_seconds: float, max_bytes: int) -> None:
-        """Delete what is too old, then the oldest of what is too much, then files that nothing refers to."""
-        with self.exclusive():
-            now = time.time()
-            for path in (self.root / "uploads").glob("*.json"):
-                entry = read_json(path)
-                if entry is None or max(entry["created"] + keep_seconds, entry["expires"]) < now:
-                    remove(path)
-            for task in self.tasks():
-                if task["submitted_ms"] / 1000 + keep_seconds < now and self._idle(task):
-                    remove(self.root / "tasks" / f"{task['task_id']}.json")
-            self._shrink(max_bytes)
-            self._sweep(now)
-            for path in (self.root / "owners").glob("*.lock"):
-                self.alive(path.stem)
-
-    def _idle(self, task: dict[str, Any]) -> bool:
-        return bool(task["outcome"]) or not self.alive(task["owner"])
-
-    def _shrink(self, max_bytes: int) -> None:
-        files = [path for folder in ("media", "results") for path in (self.root / folder).iterdir()]
-        sizes = {path.name.removesuffix(".mp4"): _size(path) for path in files}
-        total = sum(sizes.values())
-        uploads = [(path, read_json(path) or {}) for path in (self.root / "uploads").glob("*.json")]
-        aged: list[tuple[float, Path, list[str]]] = [
-            (entry.get("created", 0), path, [entry.get("sha256", "")]) for path, entry in uploads
-        ]
-        for task in self.tasks():
-            if self._idle(task):
-                path = self.root / "tasks" / f"{task['task_id']}.json"
-                owned = [task.get("result") or "", *task["media"].values()]
-                aged.append((task["submitted_ms"] / 1000, path, owned))
-        for _, path, owned in sorted(aged, key=lambda item: item[0]):
-            if total <= max_bytes:
-                return
-            remove(path)
-            # a file that others refer to is counted here but kept by the sweep; the next prune continues
-            total -= sum(sizes.pop(name, 0) for name in owned)
-
-    def _sweep(self, now: float) -> None:
-        needed: set[str] = set()
-        for path in (self.root / "uploads").glob("*.json"):
-            needed.add((read_json(path) or {}).get("sha256", ""))
-        for task in self.tasks():
-            needed.add(task.get("result") or "")
-            if not task["outcome"]:
-                needed.update(task["media"].values())
-        for folder in ("media", "results", "temporary"):
-            for path in (self.root / folder).iterdir():
+        """Delete what has expired, the oldest entries beyond `max_bytes`, and files that nothing refers to."""
+        with self._exclusive():
+            now, used, needed = time.time(), 0, set[str]()
+            files = [path for folder in ("media", "results") for path in (self.root / folder).iterdir()]
+            sizes = {path.stem: path.stat().st_size for path in files}
+            for entry in sorted(self._entries(keep_seconds), key=lambda entry: entry.created, reverse=True):
+                # a file that several entries refer to counts once, for the newest
+                used += sum(sizes.pop(name, 0) for name in entry.files)
+                if entry.expires < now or (used > max_bytes and not math.isinf(entry.expires)):
+                    remove(entry.path)
+                else:
+                    needed |= entry.files
+            for path in (*files, *(self.root / "temporary").iterdir()):
                 with contextlib.suppress(OSError):
-                    young = path.stat().st_mtime + _GRACE_SECONDS > now
-                    if not young and path.name.removesuffix(".mp4") not in needed:
+                    if path.stem not in needed and path.stat().st_mtime + _GRACE_SECONDS <= now:
                         remove(path)
+            self.process_lock.remove_stale()
 
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
+    def _entries(self, keep_seconds: float) -> Iterator[_Entry]:
+        for path in (self.root / "uploads").glob("*.json"):
+            upload = read_json(path) or {"created": 0.0, "expires": 0.0, "sha256": ""}
+            expires = max(upload["created"] + keep_seconds, upload["expires"])
+            yield _Entry(path, upload["created"], expires, {upload["sha256"]})
+        for task in self.tasks():
+            created = task["submitted_ms"] / 1000
+            running = not task["outcome"] and not self.is_abandoned(task)
+            expires = math.inf if running else created + keep_seconds
+            yield _Entry(self._task_path(task["task_id"]), created, expires, {task["result"], *task["media"].values()})

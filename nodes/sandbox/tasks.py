@@ -57,7 +57,7 @@ class Tasks:
         started = now + self._options.queue_seconds * 1000
         task: Task = {
             "task_id": str(uuid.uuid4()),
-            "owner": self._store.owner,
+            "owner": self._store.process_lock.token,
             "request": {name: value for name, value in body.items() if name not in MEDIA},
             "urls": urls,
             "media": media,
@@ -87,11 +87,10 @@ class Tasks:
 
     def take_over(self, task: Task) -> None:
         """Continue an unfinished task whose process is gone."""
-        if task["outcome"] or self._store.alive(task["owner"]):
-            return
-        adopted = self._store.adopt(task["task_id"])
-        if adopted is not None:
-            self.start(adopted)
+        if self._store.is_abandoned(task):
+            adopted = self._store.adopt(task["task_id"])
+            if adopted is not None:  # no other process was faster
+                self.start(adopted)
 
     async def close(self) -> None:
         """Stop working. Unfinished tasks stay unfinished on disk."""
@@ -186,12 +185,9 @@ class Tasks:
             clip_seconds=(clip.seconds or 0.0) if clip else 0.0,
             audio=self._file(task, "driving_audio_url"),
         )
-        temporary = self._store.temporary()
-        try:
-            render(job, temporary, cancelled=self.closing)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with self._store.temporary() as path:
+            render(job, path, cancelled=self.closing)
+            path.replace(target)
 
     def _file(self, task: Task, field: str) -> Path | None:
         sha256 = task["media"].get(field)

@@ -62,6 +62,14 @@ def test_intent_possibly_sent_is_unknown_after_its_process(ledger: Ledger, other
     assert claimed(other)[0].record.task_id == "late"
 
 
+def test_intent_without_a_lock_file_is_refused(ledger: Ledger) -> None:
+    locks = ledger.process_lock.directory
+    locks.parent.mkdir(exist_ok=True)
+    locks.touch()
+    with pytest.raises(LedgerError, match="nothing is sent"):
+        claimed(ledger)
+
+
 def test_post_not_delivered_takes_the_mark_back(ledger: Ledger, other: Ledger) -> None:
     [mine] = claimed(ledger)
     ledger.begin_post(mine.record.id)

@@ -7,41 +7,33 @@ from pathlib import Path
 
 import pytest
 
-from nodes.sandbox.files import FileLock, locked, read_json, remove, write_atomically, write_json
+from nodes.sandbox.files import locked, read_json, remove, write_atomically, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def test_lock_has_one_holder(tmp_path: Path) -> None:
-    first, second = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
-    assert first.try_acquire()
-    assert not second.try_acquire()
-    first.release()
-    first.release()
-    assert second.try_acquire()
-    second.release()
 
 
 def test_locked_gives_up_after_its_timeout(tmp_path: Path) -> None:
     with locked(tmp_path / "lock"), pytest.raises(TimeoutError), locked(tmp_path / "lock", timeout=0.05):
         pass
+    with locked(tmp_path / "lock", timeout=0.05):
+        pass
 
 
-def test_lock_ends_with_its_process(tmp_path: Path) -> None:
+def test_locked_ends_with_its_process(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from nodes.sandbox.files import FileLock\n"
-        "lock = FileLock(Path(sys.argv[1])); print(lock.try_acquire(), flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from nodes.sandbox.files import locked\n"
+        "with locked(Path(sys.argv[1])): print(True, flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "lock")]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline().strip() == "True"
-        lock = FileLock(tmp_path / "lock")
-        assert not lock.try_acquire()
+        with pytest.raises(TimeoutError), locked(tmp_path / "lock", timeout=0):
+            pass
         process.kill()
         process.wait()
-    assert lock.try_acquire()
-    lock.release()
+    with locked(tmp_path / "lock", timeout=0):
+        pass
 
 
 def test_write_atomically_shows_one_version_or_the_other(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ DAY = 86_400.0
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     opened = Store(tmp_path)
-    opened.open()
+    opened.process_lock.acquire()
     yield opened
-    opened.close()
+    opened.process_lock.release()
 
 
 def make_task(store: Store, *, age: float = 0.0, outcome: str = "succeed", owner: str = "", size: int = 100) -> str:
@@ -35,7 +35,7 @@ def make_task(store: Store, *, age: float = 0.0, outcome: str = "succeed", owner
     store.write_task(
         {
             "task_id": task_id,
-            "owner": owner or store.owner,
+            "owner": owner or store.process_lock.token,
             "submitted_ms": (time.time() - age) * 1000,
             "outcome": outcome,
             "result": task_id,
@@ -47,11 +47,6 @@ def make_task(store: Store, *, age: float = 0.0, outcome: str = "succeed", owner
 
 def prune(store: Store, **options: Any) -> None:
     store.prune(**{"keep_seconds": DAY, "max_bytes": 10**9, **options})
-
-
-def kept(store: Store) -> int:
-    """Return how many media files and results are left."""
-    return sum(len(list((store.root / folder).iterdir())) for folder in ("media", "results"))
 
 
 def test_prune_deletes_old_tasks(store: Store) -> None:
@@ -84,7 +79,7 @@ def test_prune_deletes_expired_uploads_with_their_files(store: Store) -> None:
     def upload(data: bytes, seconds: float) -> tuple[str, str]:
         sha256 = store.keep_bytes(data)
         os.utime(store.media(sha256), (time.time() - 2000, time.time() - 2000))
-        return store.add_upload(name="a", sha256=sha256, size=1, mime="image/png", seconds=seconds), sha256
+        return store.add_upload(sha256=sha256, mime="image/png", seconds=seconds), sha256
 
     dead, dead_file = upload(b"dead", -1)
     alive, alive_file = upload(b"alive", 100)
@@ -118,10 +113,10 @@ def test_secret_is_shared_by_all_stores_of_a_directory(store: Store, tmp_path: P
     assert Store(tmp_path).sign("x") == store.sign("x") != Store(tmp_path / "other").sign("x")
 
 
-def test_owner_is_alive_until_its_process_is_killed(store: Store) -> None:
+def test_task_is_adopted_when_its_process_was_killed(store: Store) -> None:
     code = (
         "import sys, time; from pathlib import Path; from nodes.sandbox.store import Store\n"
-        "s = Store(Path(sys.argv[1])); s.open(); print(s.owner, flush=True); time.sleep(60)"
+        "s = Store(Path(sys.argv[1])).process_lock; s.acquire(); print(s.token, flush=True); time.sleep(60)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(store.root)], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -129,12 +124,12 @@ def test_owner_is_alive_until_its_process_is_killed(store: Store) -> None:
         assert process.stdout is not None
         owner = process.stdout.readline().strip()
         task_id = make_task(store, outcome="", owner=owner)
-        assert store.alive(owner)
+        assert store.process_lock.is_held_by(owner)
         assert store.adopt(task_id) is None
         process.kill()
         process.wait()
-    assert not store.alive(owner)
+    assert not store.process_lock.is_held_by(owner)
     adopted = store.adopt(task_id)
     assert adopted is not None
-    assert adopted["owner"] == store.owner
+    assert adopted["owner"] == store.process_lock.token
     assert store.adopt(task_id) is None

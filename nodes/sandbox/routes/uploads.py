@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import time
 
 from aiohttp import web
 
 from ..fetch import UPLOAD_PATH
 from ..options import SandboxOptions
 from ..responses import ResponseError
-from ..store import Store
+from ..store import Store, TooLargeError
 
 _MIME = {
     "png": "image/png",
@@ -42,24 +40,14 @@ class Uploads:
     async def put(self, request: web.Request) -> web.StreamResponse:
         """Stream a body to disk. Answers 201 with its URL, or 413 if it exceeds the limit of the options."""
         name = re.sub(r"[^A-Za-z0-9._-]", "_", request.match_info["name"])[-80:].lstrip(".") or "file"
-        temporary = self._store.temporary()
+        limit = self._options.max_upload_bytes
         try:
-            digest, size = hashlib.sha256(), 0
-            with temporary.open("wb") as file:
-                async for chunk in request.content.iter_chunked(1 << 18):
-                    size += len(chunk)
-                    if size > self._options.max_upload_bytes:
-                        limit = self._options.max_upload_bytes
-                        raise ResponseError(413, "FILE_TOO_LARGE", f"the file has more than {limit} bytes")
-                    digest.update(chunk)
-                    file.write(chunk)
-            sha256 = digest.hexdigest()
-            self._store.keep(temporary, sha256)
-        finally:
-            temporary.unlink(missing_ok=True)
+            sha256 = await self._store.keep_stream(request.content.iter_chunked(1 << 18), limit)
+        except TooLargeError:
+            raise ResponseError(413, "FILE_TOO_LARGE", f"the file has more than {limit} bytes") from None
         mime = _MIME.get(name.rpartition(".")[2].lower(), "application/octet-stream")
         seconds = self._options.upload_expires
-        token = self._store.add_upload(name=name, sha256=sha256, size=size, mime=mime, seconds=seconds)
+        token = self._store.add_upload(sha256=sha256, mime=mime, seconds=seconds)
         url = f"{request.url.origin()}{UPLOAD_PATH}{token}/{name}"
         return web.json_response({"url": url, "sha256": sha256, "expires_in": seconds}, status=201)
 
@@ -68,8 +56,8 @@ class Uploads:
         entry = self._store.upload(request.match_info["token"])
         if entry is None:
             raise ResponseError(404, "FILE_NOT_FOUND", "no file has this URL")
-        path = self._store.media(entry["sha256"])
-        if entry["expires"] < time.time() or not path.exists():
+        path = self._store.upload_file(entry)
+        if path is None:
             raise ResponseError(403, "URL_EXPIRED", "the URL has expired")
         headers = {"Content-Type": entry["mime"], "X-Content-Type-Options": "nosniff"}
         return web.FileResponse(path, headers=headers)

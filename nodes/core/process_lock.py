@@ -1,4 +1,4 @@
-"""Tells which of the processes that share a ledger are still alive.
+"""Tells which of the processes that share a directory are still alive.
 
 Each holds a lock on a file of its own as long as it runs. The kernel releases it however the process ends, kill -9 and
 power loss included. A pid would not do: it is reused, and means nothing in another container.
@@ -13,14 +13,13 @@ import secrets
 import threading
 from pathlib import Path
 
-from ..core.errors import LedgerError
-from ..core.file_lock import try_lock
+from .file_lock import try_lock
 
 _TOKEN = re.compile(r"[0-9a-f]{16}")
 
 
 class ProcessLock:
-    """This process's lock, and a look at those of the others.
+    """This process's lock, and a look at those of the others. The token names this process.
 
     Args:
         directory: created if missing; holds one small file for each living process.
@@ -28,7 +27,7 @@ class ProcessLock:
 
     def __init__(self, directory: Path) -> None:
         self.token = secrets.token_hex(8)
-        self._directory = directory
+        self.directory = directory
         self._descriptor: int | None = None
         self._mutex = threading.Lock()
 
@@ -36,21 +35,14 @@ class ProcessLock:
         """Lock this process's file, unless it is locked already.
 
         Raises:
-            LedgerError: it cannot be locked, so two processes could send the same request.
+            OSError: it cannot be created or locked.
         """
         with self._mutex:
             if self._descriptor is None:
-                try:
-                    self._descriptor = self._locked_file()
-                except OSError as error:
-                    raise LedgerError(
-                        f"The folder {self._directory} cannot hold a lock file ({error.strerror or error}). Without it "
-                        "two ComfyUI processes could pay for the same video, so nothing is sent. Make the folder "
-                        "writable, or put ComfyUI's user directory on a local disk."
-                    ) from error
+                self._descriptor = self._locked_file()
 
     def _locked_file(self) -> int:
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
         path = self._path(self.token)
         for _ in range(10):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -65,7 +57,7 @@ class ProcessLock:
         raise OSError("the lock file keeps vanishing")
 
     def is_held_by(self, token: str) -> bool:
-        """Whether the process with this token still runs. If in doubt it does: then no other process acts for it."""
+        """Return whether the process with this token still runs. If in doubt, it does: no other process acts for it."""
         if token == self.token:
             return True
         return bool(_TOKEN.fullmatch(token)) and self._is_held(self._path(token))
@@ -90,7 +82,7 @@ class ProcessLock:
     def remove_stale(self) -> None:
         """Remove the lock files of processes that ended."""
         with contextlib.suppress(OSError):
-            for path in self._directory.iterdir():
+            for path in self.directory.iterdir():
                 if path.suffix == ".lock":
                     self.is_held_by(path.stem)
 
@@ -109,7 +101,7 @@ class ProcessLock:
             self._descriptor = None
 
     def _path(self, token: str) -> Path:
-        return self._directory / f"{token}.lock"
+        return self.directory / f"{token}.lock"
 
 
 def _same_file(path: Path, descriptor: int) -> bool:

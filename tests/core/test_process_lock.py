@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nodes.core.errors import LedgerError
-from nodes.ledger.process_lock import ProcessLock
+from nodes.core.process_lock import ProcessLock
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -40,7 +39,7 @@ def test_lock_of_an_unknown_token_is_not_held(folder: Path, token: str) -> None:
 
 def test_lock_of_a_killed_process_is_not_held_and_its_file_is_removed(folder: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from nodes.ledger.process_lock import ProcessLock\n"
+        "import sys; from pathlib import Path; from nodes.core.process_lock import ProcessLock\n"
         f"lock = ProcessLock(Path({str(folder)!r})); lock.acquire()\n"
         "print(lock.token, flush=True); sys.stdin.read()"
     )
@@ -61,7 +60,7 @@ def test_lock_of_a_killed_process_is_not_held_and_its_file_is_removed(folder: Pa
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_lock_is_not_held_by_a_forked_child(folder: Path) -> None:
     code = (
-        "import os, time; from pathlib import Path; from nodes.ledger.process_lock import ProcessLock\n"
+        "import os, time; from pathlib import Path; from nodes.core.process_lock import ProcessLock\n"
         f"lock = ProcessLock(Path({str(folder)!r})); lock.acquire()\n"
         "ready, told = os.pipe()\n"
         "if os.fork() == 0:\n"
@@ -80,5 +79,5 @@ def test_lock_is_not_held_by_a_forked_child(folder: Path) -> None:
 
 def test_lock_in_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "locks").touch()
-    with pytest.raises(LedgerError, match="nothing is sent"):
+    with pytest.raises(OSError, match="locks"):
         ProcessLock(tmp_path / "locks").acquire()
