@@ -13,7 +13,7 @@ from .api.request import MEDIA_FIELDS
 from .comfy.node_inputs import literal_problems, literal_value, requests_from_inputs
 from .comfy.node_schema import AUDIO_LIMITS, CATEGORY, CLIP_LIMITS, IMAGE_LIMITS, choice, output
 from .comfy.queue_budget import budget_problem
-from .comfy.runtime import executing, report, show_text, until_interrupted
+from .comfy.runtime import executing, graph_node_id, report, show_text, until_interrupted
 from .core import limits
 from .core.limits import ON_REPEAT
 from .services import Services, get_process
@@ -114,7 +114,7 @@ class Wan27ImageToVideo(io.ComfyNode):
                     "on_repeat",
                     ON_REPEAT,
                     "reuse: a request that was already submitted returns its task and its video again, for free. "
-                    "submit_again: pay for another video each time this node runs.",
+                    "submit_again: pay for another video each time you queue.",
                 ),
                 *(
                     io.String.Input(field, default="", optional=True, tooltip=_URL_TOOLTIPS[field])
@@ -167,7 +167,9 @@ class Wan27ImageToVideo(io.ComfyNode):
         requests = requests_from_inputs(inputs)
         process = get_process()
         services = await process.services()
-        orders = await asyncio.to_thread(_orders, services, requests, prompt_id=prompt_id, node_id=node_id)
+        orders = await asyncio.to_thread(
+            _orders, services, requests, prompt_id=prompt_id, node_id=graph_node_id(node_id)
+        )
         inline = any(url.startswith("data:") for request, _ in requests for url in request.media().values())
         with explain_refused_image(inline):
             submitted = await until_interrupted(

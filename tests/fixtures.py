@@ -66,11 +66,13 @@ class House:
         self.runners.append(self.runner)
         return self.runner
 
-    def order(self, seed: int = 1, on_repeat: OnRepeat = "reuse", prompt_id: str = "run", **fields: Any) -> Order:
+    def order(
+        self, seed: int = 1, on_repeat: OnRepeat = "reuse", prompt_id: str = "run", node_id: str = "", **fields: Any
+    ) -> Order:
         """Return an order for a short video; of the first frame alone, unless `fields` name other media."""
         media = {} if fields.keys() & set(MEDIA_FIELDS) else {"image_url": "https://x.test/a.png"}
         values = {"prompt": "waves", "duration": 2, "resolution": "720P", "seed": seed}
-        return Order(VideoRequest(**{**values, **media, **fields}), self.connection, on_repeat, prompt_id)
+        return Order(VideoRequest(**{**values, **media, **fields}), self.connection, on_repeat, prompt_id, node_id)
 
     async def submit(self, *orders: Order) -> list[Submitted]:
         return await self.runner.submit_batch(orders or [self.order()])

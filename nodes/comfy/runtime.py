@@ -60,6 +60,19 @@ def executing() -> tuple[str, str]:
     return ("", "") if context is None else (str(context.prompt_id), context.node_id)
 
 
+def graph_node_id(node_id: str) -> str:
+    """Return the id that the node has in the queued graph, or that of the node whose expansion created it.
+
+    An expansion or a loop creates nodes with new ids each time, and says for each which node it stands for.
+    """
+    try:
+        from comfy_execution.progress import get_progress_state
+
+        return str(get_progress_state().dynprompt.get_display_node_id(node_id))
+    except (ImportError, AttributeError):
+        return node_id
+
+
 def interrupted() -> bool:
     """Return whether the user pressed the interrupt button. Leaves the flag for the other nodes."""
     try:

@@ -7,6 +7,8 @@ What makes one request one POST, across threads, processes and crashes:
 - `claim` decides and reserves in one transaction that excludes every other writer.
 - An intent belongs to its `owner`. As long as that process lives, others wait for it instead of sending.
 - `begin_post` is committed right before the POST leaves, and refuses a record that is no longer this process's intent.
+- ComfyUI may run a node again within one prompt: its outputs were dropped from the cache, or it is in a loop. Equal
+  requests then get the tasks that the node has in this prompt, also if they ask for others.
 - An intent whose owner died becomes `failed` (never sent, safe to send again) without that mark, and `unknown` with it.
 """
 
@@ -124,7 +126,8 @@ class Ledger:
 
         Args:
             wanted: records without an id, all of one run.
-            reuse: for each whether an existing record of the same request will do.
+            reuse: for each whether any record of the same request will do. If not, only one that the same node has in
+                the same prompt will: the first one for the first of several equal records, the second for the second.
             budget: None for no limit.
 
         Raises:
@@ -133,9 +136,10 @@ class Ledger:
         """
         self.recover([each for record in wanted for each in (record.fingerprint, record.file_fingerprint)])
         with self._changing() as (db, changed):
-            found = [
-                self._reusable(db, one, changed) if again else None for one, again in zip(wanted, reuse, strict=True)
-            ]
+            found: list[TaskRecord | None] = []
+            taken: list[int] = []
+            for one, again in zip(wanted, reuse, strict=True):
+                found.append(self._reusable(db, one, changed) if again else self._of_same_run(one, taken))
             unknown = {i: record for i, record in enumerate(found) if record is not None and record.state == "unknown"}
             if unknown:
                 raise UnresolvedRequestsError(unknown)
@@ -165,6 +169,19 @@ class Ledger:
         if record is not None and record.fingerprint == record.file_fingerprint != wanted.fingerprint:
             db.execute("UPDATE tasks SET fingerprint = ? WHERE id = ?", (wanted.fingerprint, record.id))
             changed.add(record.id)
+        return record
+
+    def _of_same_run(self, wanted: TaskRecord, taken: list[int]) -> TaskRecord | None:
+        """Take the oldest equal record of this node in this prompt that is not taken yet; ignore failed ones."""
+        if not wanted.prompt_id or not wanted.node_id:
+            return None
+        record = self._first(
+            "SELECT * FROM tasks WHERE (fingerprint = ? OR file_fingerprint = ?) AND prompt_id = ? AND node_id = ? "
+            "AND state != 'failed' AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT 1",
+            (wanted.fingerprint, wanted.file_fingerprint, wanted.prompt_id, wanted.node_id, json.dumps(taken)),
+        )
+        if record is not None:
+            taken.append(record.id)
         return record
 
     def _insert(self, db: sqlite3.Connection, record: TaskRecord, changed: set[int]) -> TaskRecord:

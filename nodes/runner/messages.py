@@ -7,10 +7,17 @@ from collections.abc import Mapping
 
 from ..core.errors import E, reworded
 from ..ledger import TaskRecord
+from .models import Order
 
 
-def unresolved(records: Mapping[int, TaskRecord], total: int) -> str:
-    """Explain why a batch with requests in state `unknown` is refused. `records` by index in the batch."""
+def unresolved(records: Mapping[int, TaskRecord], total: int, *, submit_again: bool) -> str:
+    """Explain why a batch with requests in state `unknown` is refused.
+
+    Args:
+        records: by index in the batch.
+        total: requests in the batch.
+        submit_again: whether the first of them asks for another task, so that ComfyUI has run its node again.
+    """
     first = min(records)
     record = records[first]
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.post_started_at or record.created_at))
@@ -20,9 +27,11 @@ def unresolved(records: Mapping[int, TaskRecord], total: int) -> str:
     text = (
         f"{which} was sent on {when} and may have been accepted and billed, but its answer was lost: {record.reason} "
         "Nothing was sent now, so that you do not pay twice. Look into the service's own list of tasks: if the task is "
-        "there, paste its task id into Wan 2.7 Wait for Video. If it is not, or you accept to pay again, set on_repeat "
-        "to submit_again, queue once, and set it back to reuse."
+        "there, paste its task id into Wan 2.7 Wait for Video. If it is not, or you accept to pay again, "
     )
+    if submit_again:
+        return text + "queue again with submit_again: each queued prompt pays once for each item of the batch."
+    text += "set on_repeat to submit_again, queue once, and set it back to reuse."
     if total > 1:
         text += (
             " submit_again would pay for the whole batch: to repeat only this one, queue its inputs alone with "
@@ -36,8 +45,15 @@ def answer_lost(reason: str) -> str:
     return (
         f"{reason} The request may have been accepted and billed all the same, so it is not sent again automatically. "
         "Look into the service's own list of tasks: if the task is there, paste its task id into Wan 2.7 Wait for "
-        "Video. If it is not, set on_repeat to submit_again to send the request once more."
+        "Video. If it is not, queue again with on_repeat submit_again to send the request once more."
     )
+
+
+def reused(order: Order) -> str:
+    """The task of the order exists already."""
+    if order.on_repeat == "submit_again":
+        return "already submitted in this run; queue again to make another"
+    return "already submitted; on_repeat submit_again makes another"
 
 
 def withdrawn() -> str:

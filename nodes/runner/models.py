@@ -19,9 +19,10 @@ class Order:
     Attributes:
         request: what to ask for; already checked.
         connection: the service to ask.
-        on_repeat: "reuse" finds the task of an equal request; "submit_again" always makes another.
+        on_repeat: "reuse" finds the task of an equal request; "submit_again" makes another in each prompt.
         prompt_id: of the queued prompt; its nodes share the budget of one run.
-        node_id: of the node that asks; for the person who reads the ledger.
+        node_id: of the node that asks, the same whenever ComfyUI runs it again in one prompt. If it or prompt_id is "",
+            "submit_again" makes another task each time.
     """
 
     request: VideoRequest = field(repr=False)

@@ -130,7 +130,8 @@ class Tracker:
                         self._sender.withdraw(record.id)
             raise
         except UnresolvedRequestsError as error:
-            raise OutcomeUnknownError(messages.unresolved(error.records, len(orders))) from None
+            again = orders[min(error.records)].on_repeat == "submit_again"
+            raise OutcomeUnknownError(messages.unresolved(error.records, len(orders), submit_again=again)) from None
         except LedgerError as error:
             raise LedgerError(f"{error} Nothing was sent.") from error
 
@@ -153,16 +154,16 @@ class Tracker:
 
     async def _settle(self, order: Order, record: TaskRecord, is_new: bool, joined: dict[int, Submission]) -> Submitted:
         """Return the task of an order that has its record: submitted from here, by another process, or long ago."""
-        while not (found := await self._with_task_id(record, joined)):
+        while not (found := await self._with_task_id(order, record, joined)):
             [(record, is_new)] = await self._reserve_and_send([order], joined)
         task_id = found.task_id or ""
         if found.state != "saved":
             self.track(task_id, order.connection)
         if is_new:
             return Submitted(task_id, found.estimate or 0.0, reused=False)
-        return Submitted(task_id, 0.0, reused=True, note="already submitted; on_repeat submit_again makes another")
+        return Submitted(task_id, 0.0, reused=True, note=messages.reused(order))
 
-    async def _with_task_id(self, record: TaskRecord, joined: dict[int, Submission]) -> TaskRecord | None:
+    async def _with_task_id(self, order: Order, record: TaskRecord, joined: dict[int, Submission]) -> TaskRecord | None:
         """Return the record once it has a task id, None if the request has to be claimed again."""
         submission = joined.get(record.id)
         if submission is not None:
@@ -171,9 +172,9 @@ class Tracker:
             except WithdrawnError:
                 return None  # it was too late to join
             return replace(record, state="submitted", task_id=task_id)
-        return await self._from_other_process(record) if record.state == "intent" else record
+        return await self._from_other_process(order, record) if record.state == "intent" else record
 
-    async def _from_other_process(self, record: TaskRecord) -> TaskRecord | None:
+    async def _from_other_process(self, order: Order, record: TaskRecord) -> TaskRecord | None:
         """Wait for an intent that is not being sent from here: another process has it, or it was just settled."""
         while True:
             await run_blocking(self._ledger.recover, [record.fingerprint])
@@ -183,7 +184,8 @@ class Tracker:
                 await run_blocking(self._ledger.abandon, record.id)
                 continue
             if record.state == "unknown":
-                raise OutcomeUnknownError(messages.unresolved({0: record}, 1))
+                again = order.on_repeat == "submit_again"
+                raise OutcomeUnknownError(messages.unresolved({0: record}, 1, submit_again=again))
             if record.state != "intent":
                 return None if record.state == "failed" else record
             await asyncio.sleep(OTHER_PROCESS_SECONDS)

@@ -10,7 +10,7 @@ import types
 import pytest
 
 from nodes.comfy import runtime
-from nodes.comfy.runtime import Job, in_thread, until_interrupted
+from nodes.comfy.runtime import Job, graph_node_id, in_thread, until_interrupted
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -125,3 +125,14 @@ def test_in_thread_shows_the_latest_progress(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(runtime, "executing", lambda: ("", "7"))
     asyncio.run(in_thread(work))
     assert shown[0] == (5, 5, "7")
+
+
+def test_graph_node_id_of_a_node_that_a_loop_created_is_the_one_it_stands_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert graph_node_id("5.0.0.1") == "5.0.0.1"  # outside ComfyUI
+    progress = types.ModuleType("comfy_execution.progress")
+    monkeypatch.setitem(sys.modules, "comfy_execution", types.ModuleType("comfy_execution"))
+    monkeypatch.setitem(sys.modules, "comfy_execution.progress", progress)
+    assert graph_node_id("5.0.0.1") == "5.0.0.1"  # a core without it
+    graph = types.SimpleNamespace(get_display_node_id={"5.0.0.1": "5", "3": "3"}.get)
+    progress.get_progress_state = lambda: types.SimpleNamespace(dynprompt=graph)  # type: ignore[attr-defined]
+    assert (graph_node_id("5.0.0.1"), graph_node_id("3")) == ("5", "3")

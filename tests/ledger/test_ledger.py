@@ -91,12 +91,55 @@ def test_post_not_delivered_takes_the_mark_back(ledger: Ledger, other: Ledger) -
     ],
 )
 def test_claim_picks_the_best_of_several_equal_records(ledger: Ledger, states: list[str], found: str | None) -> None:
-    ids = [claimed(ledger, reuse=False)[0].record.id for _ in states]
+    runs = [wanted(prompt_id=f"prompt {number}") for number in range(len(states))]
+    ids = [claimed(ledger, run, reuse=False)[0].record.id for run in runs]
     with ledger.database.writing() as db:
         db.executemany("UPDATE tasks SET state = ? WHERE id = ?", list(zip(states, ids, strict=True)))
     [again] = claimed(ledger)
     assert again.is_new is (found is None)
     assert found is None or again.record.state == found
+
+
+def test_claim_of_another_task_is_new_once_in_each_prompt_and_node(ledger: Ledger) -> None:
+    first, second = claimed(ledger, wanted(), wanted(), reuse=False)
+    assert first.is_new and second.is_new and first.record.id != second.record.id
+    again = claimed(ledger, wanted(), wanted(), wanted(), reuse=False)
+    assert [one.is_new for one in again] == [False, False, True]
+    assert [one.record.id for one in again[:2]] == [first.record.id, second.record.id]
+    for other in (
+        wanted("g"),
+        wanted(prompt_id="next"),
+        wanted(node_id="other"),
+        wanted(node_id=""),
+        wanted(prompt_id=""),
+    ):
+        assert claimed(ledger, other, reuse=False)[0].is_new
+    assert claimed(ledger, wanted(node_id=""), reuse=False)[0].is_new  # not known to be the same node
+
+
+def test_claim_of_another_task_in_the_same_prompt_ignores_failed_ones(ledger: Ledger) -> None:
+    first, second = claimed(ledger, wanted(), wanted(), reuse=False)
+    ledger.fail(first.record.id, "no", billed=True)
+    again = claimed(ledger, wanted(), wanted(), reuse=False)
+    assert [one.is_new for one in again] == [False, True]
+    assert again[0].record.id == second.record.id
+
+
+def test_claim_of_another_task_in_the_same_prompt_sends_no_unknown_one_again(ledger: Ledger) -> None:
+    [mine] = claimed(ledger, reuse=False)
+    ledger.begin_post(mine.record.id)
+    ledger.mark_unknown(mine.record.id, "lost")
+    with pytest.raises(UnresolvedRequestsError):
+        claimed(ledger, reuse=False)
+    assert claimed(ledger, wanted(prompt_id="next"), reuse=False)[0].is_new
+
+
+def test_claim_run_again_makes_nothing_new_of_mixed_items(ledger: Ledger) -> None:
+    claimed(ledger, wanted(prompt_id="before"))
+    for reuse in ([True, False], [False, True], [True, True, False, False]):
+        items = [wanted(prompt_id=str(reuse)) for _ in reuse]
+        assert sum(is_new for _, is_new in ledger.claim(items, reuse=reuse, budget=None)) == reuse.count(False)
+        assert not any(is_new for _, is_new in ledger.claim(items, reuse=reuse, budget=None))
 
 
 def test_claim_reserves_the_budget_of_all_or_none(ledger: Ledger) -> None:

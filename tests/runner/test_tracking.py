@@ -12,6 +12,7 @@ from nodes.core.errors import (
     LedgerError,
     OutcomeUnknownError,
 )
+from nodes.runner.models import Order
 from tests.fixtures import House
 from tests.runner.conftest import content, soon
 from tests.service import Service, at
@@ -50,6 +51,40 @@ def test_submit_again_makes_another_task_each_time(house: House, service: Servic
     assert len(service.accepted()) == 3
     house.run(house.order())
     assert len(service.accepted()) == 3
+
+
+def test_submit_again_pays_once_in_each_prompt_of_a_node(house: House, service: Service) -> None:
+    def again(prompt_id: str) -> Order:
+        return house.order(on_repeat="submit_again", prompt_id=prompt_id, node_id="3")
+
+    async def graph() -> None:
+        service.answer.clear()
+        first = asyncio.ensure_future(house.submit(again("one"), again("one")))
+        await soon(lambda: len(service.accepted()) == 2)
+        meanwhile = asyncio.ensure_future(house.submit(again("one")))  # from another iteration of a loop
+        await asyncio.sleep(0.1)
+        service.answer.set()
+        tasks = [item.task_id for item in await first]
+        [joined] = await meanwhile
+        later = await house.submit(again("one"), again("one"))
+        assert [joined.task_id, *(item.task_id for item in later)] == [tasks[0], *tasks]
+        assert all(item.estimated_cost == 0 and "queue again" in item.note for item in (joined, *later))
+        await house.submit(again("two"))
+
+    asyncio.run(graph())
+    assert len(service.accepted()) == 3
+    assert house.ledger().spent("one")[0] == pytest.approx(0.4)
+
+
+def test_submit_again_in_the_same_prompt_never_repeats_a_lost_answer(house: House, service: Service) -> None:
+    service.faults(*at("submit", "lost_answer"))
+    lost = house.order(on_repeat="submit_again", prompt_id="one", node_id="3")
+    for _ in range(3):
+        with pytest.raises(OutcomeUnknownError, match=r"paste its task id.*queue again with .*submit_again"):
+            house.run(lost)
+    assert service.count["submit"] == 1
+    house.run(house.order(on_repeat="submit_again", prompt_id="two", node_id="3"))
+    assert service.count["submit"] == 2
 
 
 def test_submit_stops_a_batch_with_an_unknown_outcome_before_the_post(house: House, service: Service) -> None:

@@ -10,6 +10,7 @@ import folder_paths
 import numpy as np
 import torch
 from comfy_api.latest import ComfyExtension, io
+from comfy_execution.graph_utils import GraphBuilder
 
 
 class OddImage(io.ComfyNode):
@@ -90,9 +91,72 @@ class LoadedFiles(io.ComfyNode):
         return io.NodeOutput(ui={"files": [found], "modules": sorted(sys.modules)})
 
 
+class RequestLate(io.ComfyNode):
+    """Requests `late` only once `first` has arrived, as switches and loops do."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TestRequestLate",
+            inputs=[io.AnyType.Input("first"), io.AnyType.Input("late", lazy=True)],
+            outputs=[],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def check_lazy_status(cls, first: Any, late: Any = None) -> list[str]:
+        return ["late"] if late is None else []
+
+    @classmethod
+    def execute(cls, first: Any, late: Any) -> io.NodeOutput:
+        return io.NodeOutput(ui={"late": [str(late)]})
+
+
+class SubmitLoop(io.ComfyNode):
+    """Expands to an Image to Video node and, until `count` is used up, to itself: the loop that node packs make.
+
+    `display_id` is what the nodes of the expansion show as; without it that is the id of the loop.
+    """
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TestSubmitLoop",
+            inputs=[
+                io.String.Input("image_url"),
+                io.Int.Input("seed"),
+                io.Int.Input("step"),
+                io.Int.Input("count"),
+                io.String.Input("display_id"),
+                io.String.Input("before", default=""),
+            ],
+            outputs=[io.String.Output()],
+            enable_expand=True,
+        )
+
+    @classmethod
+    def execute(
+        cls, image_url: str, seed: int, step: int, count: int, display_id: str, before: str = ""
+    ) -> io.NodeOutput:
+        if count == 0:
+            return io.NodeOutput(before)
+        graph = GraphBuilder()
+        submit = graph.node(
+            "Wan27ImageToVideo", prompt="a loop", negative_prompt="", resolution="720P", duration=2,
+            seed=seed, prompt_extend=True, watermark=False, on_repeat="submit_again", image_url=image_url,
+        )  # fmt: skip
+        if display_id:
+            submit.set_override_display_id(display_id)
+        rest = graph.node(
+            "TestSubmitLoop", image_url=image_url, seed=seed + step, step=step, count=count - 1, display_id=display_id,
+            before=submit.out(0),
+        )  # fmt: skip
+        return io.NodeOutput(rest.out(0), expand=graph.finalize())
+
+
 class Helpers(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [OddImage, Keep, LoadedFiles]
+        return [OddImage, Keep, LoadedFiles, RequestLate, SubmitLoop]
 
 
 async def comfy_entrypoint() -> Helpers:
