@@ -7,6 +7,7 @@ import pytest
 
 from tests.browser.conftest import RENDERERS, Frontend
 from tests.comfyui import example
+from tests.host.comfy import ComfyUI
 
 OPEN = """async workflow => {
     await app.loadGraphData(workflow, true, true, "first_frame_with_audio");
@@ -18,17 +19,21 @@ TO_PROMPT = "async () => (await app.graphToPrompt()).output"
 
 
 @pytest.fixture
-def opened(frontend: Frontend) -> list[dict[str, Any]]:
+def inputs(frontend_comfy: ComfyUI) -> None:
+    """Upload the input files before the frontend loads: the node definitions list them."""
+    example.upload_inputs(frontend_comfy)
+
+
+@pytest.fixture
+def opened(inputs: None, frontend: Frontend) -> list[dict[str, Any]]:
     """The example in the frontend, with the files it names in the input folder."""
-    example.upload_inputs(frontend.comfy)
-    frontend.open()  # again: the node definitions list the input files
     nodes: list[dict[str, Any]] = frontend.page.evaluate(OPEN, json.loads(example.WORKFLOW.read_text()))
     return nodes
 
 
 @pytest.mark.parametrize("renderer", RENDERERS)
 def test_example_opens_complete_and_without_complaints(
-    renderer: str, frontend: Frontend, opened: list[dict[str, Any]], request: pytest.FixtureRequest
+    renderer: str, opened: list[dict[str, Any]], frontend: Frontend, request: pytest.FixtureRequest
 ) -> None:
     workflow = json.loads(example.WORKFLOW.read_text())
     frontend.render_with(renderer)
@@ -47,7 +52,7 @@ def _types(nodes: list[dict[str, Any]]) -> dict[str, str]:
     return {str(node["id"]): node["type"] for node in nodes}
 
 
-def test_example_api_twin_is_what_the_frontend_makes_of_it(frontend: Frontend, opened: list[dict[str, Any]]) -> None:
+def test_example_api_twin_is_what_the_frontend_makes_of_it(opened: list[dict[str, Any]], frontend: Frontend) -> None:
     known = frontend.comfy.get_json("/object_info")
 
     made = frontend.page.evaluate(TO_PROMPT)

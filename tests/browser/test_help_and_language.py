@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.browser.conftest import SETTINGS, Frontend
+from tests.host.comfy import ComfyUI
 
 NODE = "Wan27ImageToVideo"
 PLACED = """type => {
@@ -25,11 +26,16 @@ PLACED = """type => {
 
 
 @pytest.fixture
-def chinese(frontend: Frontend) -> Iterator[Frontend]:
-    frontend.comfy.request("POST", "/settings", json={"Comfy.Locale": "zh"}).raise_for_status()
-    frontend.open()
-    yield frontend
-    frontend.comfy.request("POST", "/settings", json=SETTINGS | {"Comfy.Locale": "en"}).raise_for_status()
+def chinese_locale(frontend_comfy: ComfyUI) -> Iterator[None]:
+    """Set the language before the frontend loads."""
+    frontend_comfy.request("POST", "/settings", json={"Comfy.Locale": "zh"}).raise_for_status()
+    yield
+    frontend_comfy.request("POST", "/settings", json=SETTINGS | {"Comfy.Locale": "en"}).raise_for_status()
+
+
+@pytest.fixture
+def chinese(chinese_locale: None, frontend: Frontend) -> Frontend:
+    return frontend
 
 
 def help_on_the_node(frontend: Frontend) -> str:
