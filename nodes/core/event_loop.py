@@ -24,8 +24,8 @@ T = TypeVar("T")
 class BackgroundLoop:
     """A daemon thread that runs an event loop. It starts with the first call and never keeps the process alive.
 
-    Blocking work on the loop (`run_blocking`, name lookups) runs in daemon threads too, so that Ctrl-C ends the process
-    at once. A loop that was stopped cannot be started again: create another.
+    Blocking work on the loop (`asyncio.to_thread`, name lookups) runs in daemon threads too, so that Ctrl-C ends the
+    process at once. A loop that was stopped cannot be started again: create another.
 
     Args:
         name: of the thread.
@@ -43,11 +43,6 @@ class BackgroundLoop:
         """Whether the thread was started."""
         return self._loop is not None
 
-    @property
-    def running(self) -> bool:
-        """Whether the thread is alive."""
-        return self._thread is not None and self._thread.is_alive()
-
     def call(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine on the loop. Can be called from any thread.
 
@@ -60,12 +55,6 @@ class BackgroundLoop:
             coroutine.close()
             raise
         return asyncio.run_coroutine_threadsafe(coroutine, loop)
-
-    def post(self, function: Callable[..., object], *args: object) -> None:
-        """Call a function on the loop soon, if the loop is running. Can be called from any thread."""
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(function, *args)
 
     def stop(self, timeout: float) -> None:
         """Cancel what is left on the loop and end the thread. Waits for at most `timeout` seconds."""
@@ -110,14 +99,11 @@ class _DaemonThreads(ThreadPoolExecutor):
         future: Future[T] = Future()
 
         def work() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                result = fn(*args, **kwargs)
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(fn(*args, **kwargs))
+                except BaseException as error:
+                    future.set_exception(error)
 
         threading.Thread(target=work, daemon=True, name="wan27-work").start()
         return future
@@ -129,24 +115,12 @@ async def result_of(future: Future[T], timeout_seconds: float | None = None) -> 
     Raises:
         asyncio.TimeoutError: no result in time.
     """
-    loop = asyncio.get_running_loop()
-    waiter: asyncio.Future[None] = loop.create_future()
+    loop, finished = asyncio.get_running_loop(), asyncio.Event()
 
-    def wake() -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
-    def done(_: Future[T]) -> None:
+    def wake(_: Future[T]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop that waited is closed
-            loop.call_soon_threadsafe(wake)
+            loop.call_soon_threadsafe(finished.set)
 
-    future.add_done_callback(done)
-    await asyncio.wait({waiter}, timeout=timeout_seconds)
-    if not waiter.done():
-        raise asyncio.TimeoutError
+    future.add_done_callback(wake)
+    await asyncio.wait_for(finished.wait(), timeout_seconds)
     return future.result()
-
-
-async def run_blocking(function: Callable[..., T], *args: Any) -> T:
-    """Run blocking work, such as disk access, in a thread of the running loop's executor."""
-    return await asyncio.get_running_loop().run_in_executor(None, lambda: function(*args))

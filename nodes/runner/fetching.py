@@ -14,7 +14,6 @@ from ..api.download import LinkRefusedError, NotAVideoError, UnreachableError, d
 from ..api.task import TaskResult, TaskState
 from ..core.backoff import Backoff, jitter
 from ..core.errors import DownloadError, LedgerError, TaskFailedError, TaskNotFoundError, WaitTimeoutError, Wan27Error
-from ..core.event_loop import run_blocking
 from ..core.limits import RESULT_BYTES
 from ..ledger import Ledger, TaskRecord
 from . import messages
@@ -69,11 +68,11 @@ class ResultFetcher:
 
     async def _fetch_result(self, task: TrackedTask) -> Finished:
         service = service_of(task.connection)
-        record = await run_blocking(self._ledger.find, task.task_id, service)
+        record = await asyncio.to_thread(self._ledger.find, task.task_id, service)
         if record is None:
             return await self._download(task, None)
         task.began_at = record.began_at
-        if record.state == "saved" and await run_blocking(saved_file, record, self._output_dir) is not None:
+        if record.state == "saved" and await asyncio.to_thread(saved_file, record, self._output_dir) is not None:
             return finished(record, self._output_dir)
         if record.service != service:
             raise LedgerError(messages.other_connection(task.task_id, record.connection, task.connection.name))
@@ -95,7 +94,7 @@ class ResultFetcher:
                 refusal = error
                 log.info("Wan 2.7: task %s: %s", task.task_id, error)
         if isinstance(refusal, LinkRefusedError) and record is not None:
-            raise await run_blocking(self._video_gone, record, str(refusal))
+            raise await asyncio.to_thread(self._video_gone, record, str(refusal))
         if isinstance(refusal, NotAVideoError):
             raise DownloadError(messages.not_a_video(task.task_id, str(refusal)))
         raise refusal or DownloadError(f"Task {task.task_id} could not be fetched. Queue again.")
@@ -112,16 +111,17 @@ class ResultFetcher:
                 if record is None:
                     raise
                 if record.state == "submitted":
-                    raise await run_blocking(self._task_forgotten, task, record, error) from error
+                    raise await asyncio.to_thread(self._task_forgotten, task, record, error) from error
                 if record.result_url and record.result_url not in task.tried_links:
                     task.tried_links.add(record.result_url)
                     return record
-                raise await run_blocking(self._video_gone, record, "it does not know the task any more") from error
-            record = record or await run_blocking(self._adopt, task, result)
+                raise await asyncio.to_thread(self._video_gone, record, "it does not know the task any more") from error
+            if record is None:
+                record = await asyncio.to_thread(self._adopt, task, result)
             if result.state is TaskState.FAILED:
-                raise await run_blocking(self._task_failed, task, record, result)
+                raise await asyncio.to_thread(self._task_failed, task, record, result)
             if result.videos:
-                return await run_blocking(self._record_link, record, result)
+                return await asyncio.to_thread(self._record_link, record, result)
             await self._poller.longest_pause()
         raise DownloadError(
             f"Task {task.task_id} is finished, but the service returns no video. Queue again to ask again."
@@ -175,7 +175,7 @@ class ResultFetcher:
 
     async def _save(self, task: TrackedTask, record: TaskRecord) -> Finished:
         """Download the video of a record with a link, and mark it saved once it is on disk for good."""
-        name = await run_blocking(free_name, record, self._output_dir)
+        name = await asyncio.to_thread(free_name, record, self._output_dir)
         dest = self._output_dir / name
         note = ""
         if record.file and record.file != name.as_posix():
@@ -185,7 +185,7 @@ class ResultFetcher:
             passed = max(0.0, self._ledger.now() - record.began_at)
             task.report(Progress("downloading", passed, 100.0, None, done, total, note))
 
-        await run_blocking(self._remove_leftovers_of, dest)
+        await asyncio.to_thread(self._remove_leftovers_of, dest)
         async with self._downloads:
             size = await download(
                 self._http,
@@ -197,7 +197,7 @@ class ResultFetcher:
                 on_progress=report,
                 backoff=self._backoff,
             )
-            saved = await run_blocking(self._record_saved, record, dest, size)
+            saved = await asyncio.to_thread(self._record_saved, record, dest, size)
         log.info("Wan 2.7: task %s saved as %s%s", task.task_id, saved.file, note and f": {note}")
         return finished(saved, self._output_dir)
 

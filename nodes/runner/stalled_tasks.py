@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from ..core.event_loop import run_blocking
 from ..core.limits import TASK_QUERY_HOURS
 from ..ledger import Ledger, TaskRecord
 
@@ -51,7 +50,7 @@ class StalledTaskScanner:
                 log.debug("Wan 2.7: unfinished tasks could not be scanned: %s", error)
 
     async def _scan(self) -> None:
-        records = await run_blocking(self._ledger.take_over_unfinished, TASK_QUERY_HOURS * 3600.0)
+        records = await asyncio.to_thread(self._ledger.take_over_unfinished, TASK_QUERY_HOURS * 3600.0)
         self._pauses = {record.id: self._pauses[record.id] for record in records if record.id in self._pauses}
         for record in records:
             if not self._is_tracked(record) and self._is_due(record.id):

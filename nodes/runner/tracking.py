@@ -11,7 +11,7 @@ from typing import Any
 from ..api.connection import Connection
 from ..config import Budget
 from ..core.errors import LedgerError, OutcomeUnknownError, WaitTimeoutError, Wan27Error
-from ..core.event_loop import result_of, run_blocking
+from ..core.event_loop import result_of
 from ..core.limits import TASK_QUERY_HOURS
 from ..ledger import Ledger, TaskRecord, UnresolvedRequestsError
 from . import messages
@@ -118,7 +118,7 @@ class Tracker:
             return claimed
 
     async def _reserve(self, orders: Sequence[Order]) -> list[tuple[TaskRecord, bool]]:
-        reserving = asyncio.ensure_future(run_blocking(self._reserve_blocking, orders))
+        reserving = asyncio.ensure_future(asyncio.to_thread(self._reserve_blocking, orders))
         try:
             return await asyncio.shield(reserving)
         except asyncio.CancelledError:
@@ -177,11 +177,11 @@ class Tracker:
     async def _from_other_process(self, order: Order, record: TaskRecord) -> TaskRecord | None:
         """Wait for an intent that is not being sent from here: another process has it, or it was just settled."""
         while True:
-            await run_blocking(self._ledger.recover, [record.fingerprint])
-            record = await run_blocking(self._ledger.get, record.id)
+            await asyncio.to_thread(self._ledger.recover, [record.fingerprint])
+            record = await asyncio.to_thread(self._ledger.get, record.id)
             if record.state == "intent" and self._is_abandoned(record):
                 # Its outcome could not be recorded when it was known.
-                await run_blocking(self._ledger.abandon, record.id)
+                await asyncio.to_thread(self._ledger.abandon, record.id)
                 continue
             if record.state == "unknown":
                 again = order.on_repeat == "submit_again"
@@ -217,11 +217,11 @@ class Tracker:
     async def resume_unfinished(self) -> None:
         """Continue with the tasks that earlier processes left unfinished, and clean up after them."""
         try:
-            await run_blocking(self._ledger.recover)
-            for record in await run_blocking(self._ledger.take_over_unfinished, TASK_QUERY_HOURS * 3600.0):
+            await asyncio.to_thread(self._ledger.recover)
+            for record in await asyncio.to_thread(self._ledger.take_over_unfinished, TASK_QUERY_HOURS * 3600.0):
                 await self._resume(record)
-            await run_blocking(self._ledger.process_lock.remove_stale)
-            await run_blocking(self._fetcher.remove_leftovers)
+            await asyncio.to_thread(self._ledger.process_lock.remove_stale)
+            await asyncio.to_thread(self._fetcher.remove_leftovers)
         except Wan27Error as error:
             log.warning("Wan 2.7: unfinished tasks could not be resumed: %s", error)
 
@@ -230,7 +230,7 @@ class Tracker:
         if self._connection_for is None or not record.task_id:
             return
         try:
-            connection = await run_blocking(self._connection_for, record.connection, record.base_url)
+            connection = await asyncio.to_thread(self._connection_for, record.connection, record.base_url)
         except Exception as error:
             log.warning("Wan 2.7: task %s is not resumed: %s", record.task_id, error)
             return

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.addresses import is_loopback
-from ..core.event_loop import BackgroundLoop, run_blocking
+from ..core.event_loop import BackgroundLoop
 from .options import SandboxOptions
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Sandbox:
     async def _prune(self, store: Store) -> None:
         while True:
             try:
-                await run_blocking(store.prune, self.options.keep_seconds, self.options.max_state_bytes)
+                await asyncio.to_thread(store.prune, self.options.keep_seconds, self.options.max_state_bytes)
             except Exception:
                 log.exception("the sandbox could not tidy up %s", self._state_dir)
             await asyncio.sleep(_PRUNE_SECONDS)

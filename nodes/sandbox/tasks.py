@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..core import limits
-from ..core.event_loop import run_blocking
 from .fetch import FetchError, decode_data_uri, fetch
 from .inspect import Facts, InvalidMediaError, inspect_media
 from .options import SandboxOptions
@@ -105,7 +104,7 @@ class Tasks:
     async def run(self, work: Callable[[], T]) -> T:
         """Run heavy work in a thread; at most `workers` of them run at the same time. `close` waits for it."""
         async with self._workers:
-            future = asyncio.ensure_future(run_blocking(work))
+            future = asyncio.ensure_future(asyncio.to_thread(work))
             self._blocking.add(future)
             future.add_done_callback(self._blocking.discard)
             return await asyncio.shield(future)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from nodes.core.event_loop import run_blocking
 from nodes.sandbox import SandboxOptions
 from nodes.sandbox.store import Store
 from nodes.sandbox.tasks import Tasks, result_key
@@ -118,7 +117,7 @@ def test_close_waits_for_running_work_and_starts_no_other(tmp_path: Path) -> Non
             events.append("stopped")
 
         waiting = [asyncio.ensure_future(tasks.run(work)) for _ in range(3)]
-        await run_blocking(inside.wait, 10)
+        await asyncio.to_thread(inside.wait, 10)
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import defaultdict, deque
@@ -9,7 +10,6 @@ from typing import Any
 
 from aiohttp import web
 
-from ...core.event_loop import run_blocking
 from ..options import SandboxOptions
 from ..responses import ResponseError, task_answer
 from ..rules import parse_body
@@ -45,10 +45,10 @@ class Service:
             message = f"Content-Type must be application/json, got {request.content_type}"
             raise ResponseError(400, "INVALID_REQUEST_BODY", message)
         try:
-            body = await run_blocking(parse_body, raw)
+            body = await asyncio.to_thread(parse_body, raw)
             if key in _POOR_KEYS:
                 raise ResponseError(_POOR_KEYS[key], "BILLING_BALANCE_NOT_ENOUGH", "the balance is not enough")
-            task = await run_blocking(self._tasks.create, body)
+            task = await asyncio.to_thread(self._tasks.create, body)
         except ValueError as problem:
             raise ResponseError(400, "INVALID_REQUEST_BODY", str(problem)) from None
         self._tasks.start(task)
