@@ -5,12 +5,13 @@ It looks at the content, never at the name or the declared type, and shares no c
 
 from __future__ import annotations
 
+import math
+import os
 import warnings
 from dataclasses import dataclass
-from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from ..core import limits
 
@@ -28,7 +29,6 @@ BOUNDS: dict[str, ImageBounds | ClipBounds | AudioBounds] = {
 """The limits of each media field of a request."""
 _EPSILON = 0.001
 """Tolerance of a length in seconds: time bases cannot express every whole second exactly."""
-_IMAGE_FORMATS = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "BMP": "bmp", "WEBP": "webp"}
 
 
 class InvalidMediaError(ValueError):
@@ -40,24 +40,20 @@ class Facts:
     """What a file contains.
 
     width and height are pixels after rotation, seconds is the length of the audio or video stream. Values that do not
-    apply are None.
+    apply are 0.
     """
 
-    kind: str
     format: str
     size: int
-    width: int | None = None
-    height: int | None = None
-    seconds: float | None = None
-    fps: Fraction | None = None
-    frames: int | None = None
-    rotation: int = 0
+    width: int = 0
+    height: int = 0
+    seconds: float = 0.0
+    frames: int = 0
+    sample_rate: int = 0
     transparent: bool = False
-    sample_rate: int | None = None
-    channels: int | None = None
 
 
-def inspect_media(source: bytes | str | Path, field: str) -> Facts:
+def inspect_media(source: bytes | Path, field: str) -> Facts:
     """Read a whole media file and check it against the limits of `field`.
 
     Args:
@@ -67,11 +63,18 @@ def inspect_media(source: bytes | str | Path, field: str) -> Facts:
     Raises:
         InvalidMediaError: not of an accepted format, broken, or outside a limit.
     """
-    size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
-    _check_bytes(field, size, BOUNDS[field].max_bytes)
-    if field == "first_clip_url":
-        return _clip(source, field, size)
-    return _audio(source, field, size) if field == "driving_audio_url" else _image(source, field, size)
+    file: BinaryIO = BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+    with file:
+        size, limit = file.seek(0, os.SEEK_END), BOUNDS[field].max_bytes
+        if size == 0:
+            raise InvalidMediaError(f"{field} is empty")
+        if size > limit:
+            raise InvalidMediaError(f"{field} has {size} bytes, the limit is {limit}")
+        file.seek(0)
+        kind = sniff(file.read(16))
+        file.seek(0)
+        read = {"first_clip_url": _clip, "driving_audio_url": _audio}.get(field, _image)
+        return read(file, field, kind, size)
 
 
 def sniff(head: bytes) -> str:
@@ -87,112 +90,90 @@ def sniff(head: bytes) -> str:
     return {b"\xff\xd8": "jpeg", b"BM": "bmp"}.get(head[:2], "")
 
 
-def open_image(source: bytes | str | Path) -> Image:
+def open_image(source: BinaryIO | Path) -> Image:
     """Open an image of an accepted format without decoding it; raise OSError for anything else."""
     from PIL import Image as Pillow
 
     with warnings.catch_warnings():
         # images of up to 64 Mpx are legal; larger ones are refused by their sides
         warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
-        stream = BytesIO(source) if isinstance(source, bytes) else Path(source)
-        return Pillow.open(stream, formats=("JPEG", "PNG", "BMP", "WEBP"))
+        return Pillow.open(source, formats=("JPEG", "PNG", "BMP", "WEBP"))
 
 
-def _image(source: bytes | str | Path, field: str, size: int) -> Facts:
+def _image(file: BinaryIO, field: str, kind: str, size: int) -> Facts:
     from PIL import Image as Pillow
 
     try:
-        image = open_image(source)
+        image = open_image(file)
     except Pillow.DecompressionBombError:
         raise InvalidMediaError(f"{field} has too many pixels: {_sides_rule(limits.IMAGE)}") from None
     except (OSError, ValueError, SyntaxError):
         raise InvalidMediaError(f"{field} is not a JPEG, PNG, BMP or WEBP image") from None
-    with image:
-        width, height = image.size
-        _check_sides(field, width, height, limits.IMAGE)
-        transparent = "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
-        if image.format == "PNG" and transparent:
-            raise InvalidMediaError(f"{field} is a PNG with transparency, which is not accepted")
-        try:
-            image.load()
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        except (OSError, ValueError, SyntaxError) as error:
-            raise InvalidMediaError(f"{field} cannot be decoded: {error}") from None
-        kind = _IMAGE_FORMATS[image.format or ""]
+    width, height = image.size
+    _check_sides(field, width, height, limits.IMAGE)
+    transparent = image.has_transparency_data
+    if kind == "png" and transparent:
+        raise InvalidMediaError(f"{field} is a PNG with transparency, which is not accepted")
+    try:
+        image.load()
+        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InvalidMediaError(f"{field} cannot be decoded: {error}") from None
     width, height = (height, width) if turned else (width, height)
-    return Facts("image", kind, size, width=width, height=height, transparent=transparent)
+    return Facts(kind, size, width=width, height=height, transparent=transparent)
 
 
-def _clip(source: bytes | str | Path, field: str, size: int) -> Facts:
+def _clip(file: BinaryIO, field: str, kind: str, size: int) -> Facts:
     import av
 
-    if sniff(_head(source)) not in ("mp4", "mov"):
+    if kind not in ("mp4", "mov"):
         raise InvalidMediaError(f"{field} is not an mp4 or mov file")
     try:
-        with av.open(_stream(source), format="mov") as container:
+        with av.open(file, format="mov") as container:
             if not container.streams.video:
                 raise InvalidMediaError(f"{field} has no video stream")
             stream = container.streams.video[0]
-            start: Fraction | None = None
-            end, frames = Fraction(0), 0
+            start, end, frames = math.inf, 0, 0
             for packet in container.demux(stream):
-                if packet.pts is None or packet.time_base is None:
-                    continue
-                frames += 1
-                time = packet.pts * packet.time_base
-                start = time if start is None else min(start, time)
-                end = max(end, time + (packet.duration or 0) * packet.time_base)
+                if packet.pts is not None:
+                    start, end = min(start, packet.pts), max(end, packet.pts + (packet.duration or 0))
+                    frames += 1
             container.seek(0)
             first = next(container.decode(stream), None)
-            if first is None or start is None:
+            if first is None or not frames or stream.time_base is None:
                 raise InvalidMediaError(f"{field} has no frame that can be decoded")
-            rotation = int(getattr(first, "rotation", 0) or 0)
-            width, height = (first.height, first.width) if rotation % 180 else (first.width, first.height)
-            audio = container.streams.audio[0] if container.streams.audio else None
-            fps, rate = stream.average_rate, audio.rate if audio else None
-            channels = audio.channels if audio else None
+            width, height = (first.height, first.width) if first.rotation % 180 else (first.width, first.height)
+            seconds = float((end - max(start, 0)) * stream.time_base)
     except (av.error.FFmpegError, OSError) as error:
         raise InvalidMediaError(f"{field} cannot be read as mp4 or mov: {error}") from None
-    seconds = float(end - max(start, Fraction(0)))
     _check_sides(field, width, height, limits.CLIP)
-    _check_seconds(field, seconds, limits.CLIP.min_seconds, limits.CLIP.max_seconds)
-    return Facts(
-        "video", sniff(_head(source)), size, width=width, height=height, seconds=seconds, fps=fps, frames=frames,
-        rotation=rotation, sample_rate=rate, channels=channels,
-    )  # fmt: skip
+    _check_seconds(field, seconds, limits.CLIP)
+    return Facts(kind, size, width=width, height=height, seconds=seconds, frames=frames)
 
 
-def _audio(source: bytes | str | Path, field: str, size: int) -> Facts:
+def _audio(file: BinaryIO, field: str, kind: str, size: int) -> Facts:
     import av
 
-    kind = sniff(_head(source))
     if kind not in ("wav", "mp3"):
         raise InvalidMediaError(f"{field} is not a wav or mp3 file")
     try:
-        with av.open(_stream(source), format=kind) as container:
+        with av.open(file, format=kind) as container:
             if not container.streams.audio:
                 raise InvalidMediaError(f"{field} has no audio stream")
             stream = container.streams.audio[0]
             samples = sum(frame.samples for frame in container.decode(stream))
-            rate, channels = stream.rate, stream.channels
+            rate = stream.rate
     except (av.error.FFmpegError, OSError) as error:
         raise InvalidMediaError(f"{field} cannot be decoded as {kind}: {error}") from None
     seconds = samples / rate if rate else 0.0
-    _check_seconds(field, seconds, limits.AUDIO.min_seconds, limits.AUDIO.max_seconds)
-    return Facts("audio", kind, size, seconds=seconds, sample_rate=rate, channels=channels)
-
-
-def _check_bytes(field: str, size: int, limit: int) -> None:
-    if size == 0:
-        raise InvalidMediaError(f"{field} is empty")
-    if size > limit:
-        raise InvalidMediaError(f"{field} has {size} bytes, the limit is {limit}")
+    _check_seconds(field, seconds, limits.AUDIO)
+    return Facts(kind, size, seconds=seconds, sample_rate=rate)
 
 
 def _check_sides(field: str, width: int, height: int, bounds: ImageBounds | ClipBounds) -> None:
     if not all(bounds.min_side <= side <= bounds.max_side for side in (width, height)):
         raise InvalidMediaError(f"{field} is {width}x{height} pixels: {_sides_rule(bounds)}")
-    if max(width, height) > bounds.max_aspect * min(width, height):
+    if not limits.within_aspect(width, height, bounds.max_aspect):
         raise InvalidMediaError(f"{field} is {width}x{height} pixels: the aspect must be 1:8 to 8:1")
 
 
@@ -200,17 +181,7 @@ def _sides_rule(bounds: ImageBounds | ClipBounds) -> str:
     return f"width and height must be in [{bounds.min_side}, {bounds.max_side}]"
 
 
-def _check_seconds(field: str, seconds: float, low: float, high: float) -> None:
+def _check_seconds(field: str, seconds: float, bounds: AudioBounds | ClipBounds) -> None:
+    low, high = bounds.min_seconds, bounds.max_seconds
     if not low - _EPSILON <= seconds <= high + _EPSILON:
         raise InvalidMediaError(f"{field} is {seconds:.3f} s long: it must be {low:g} to {high:g} s")
-
-
-def _head(source: bytes | str | Path) -> bytes:
-    if isinstance(source, bytes):
-        return source[:16]
-    with Path(source).open("rb") as file:
-        return file.read(16)
-
-
-def _stream(source: bytes | str | Path) -> BytesIO | str:
-    return BytesIO(source) if isinstance(source, bytes) else str(source)

@@ -9,8 +9,6 @@ from typing import Any
 
 from aiohttp import web
 
-TASK_TYPE = "WAN_2_7_I2V"
-
 
 class ResponseError(Exception):
     """The request is answered with an error in the vendor's shape."""
@@ -26,7 +24,7 @@ class ResponseError(Exception):
 
 
 def task_answer(task: dict[str, Any], *, video_url: str, ttl_seconds: int) -> dict[str, Any]:
-    """Return the answer about a task at this moment. `video_url` is used if the task is finished."""
+    """Return the answer about a task at this moment. It contains `video_url` if the task is finished."""
     now = time.time() * 1000
     status, progress, eta = _progress(task, now)
     done = status == "TASK_STATUS_SUCCEED"
@@ -45,7 +43,7 @@ def task_answer(task: dict[str, Any], *, video_url: str, ttl_seconds: int) -> di
             "task_id": task["task_id"],
             "status": status,
             "reason": task["reason"] if status == "TASK_STATUS_FAILED" else "",
-            "task_type": TASK_TYPE,
+            "task_type": "WAN_2_7_I2V",
             "eta": eta,
             "progress_percent": progress,
         },

@@ -88,7 +88,7 @@ def _check_type(name: str, value: Any) -> None:
         wanted = {str: "a string", int: "an integer", bool: "a boolean"}[TYPES[name]]
         raise BodyError(f"{name} must be {wanted}, got {json.dumps(value)[:60]}")
     if isinstance(value, str) and any(0xD800 <= ord(character) <= 0xDFFF for character in value):
-        raise BodyError(f"{name} holds half of a surrogate pair, which is not a character")
+        raise BodyError(f"{name} contains half of a surrogate pair, which is not a character")
 
 
 def _check_length(body: dict[str, Any], name: str, limit: int) -> None:
@@ -119,14 +119,14 @@ def _check_url(name: str, url: str) -> None:
     if parts.scheme.lower() not in ("http", "https") or not host:
         raise BodyError(f"{name} must be an http or https URL with a host, got {shown}")
     if any(character <= " " or character == "\x7f" or character.isspace() for character in url):
-        raise BodyError(f"{name} holds white space or control characters: {shown}")
+        raise BodyError(f"{name} contains white space or control characters: {shown}")
 
 
 def _illegal(given: set[str]) -> str:
     if not given & {"image_url", "first_clip_url"}:
         return "one of image_url and first_clip_url is required"
     if {"image_url", "first_clip_url"} <= given:
-        return "image_url and first_clip_url exclude each other"
+        return "image_url and first_clip_url are mutually exclusive"
     return "driving_audio_url cannot be used with first_clip_url"
 
 

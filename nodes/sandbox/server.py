@@ -43,7 +43,6 @@ class Sandbox:
         port: int = 0,
         options: SandboxOptions | None = None,
     ) -> None:
-
         if not is_loopback(host):
             raise ValueError(f"the sandbox listens on loopback only, not on {host}")
         self.base_url = ""
@@ -123,7 +122,7 @@ class Sandbox:
             try:
                 await asyncio.to_thread(store.prune, self.options.keep_seconds, self.options.max_state_bytes)
             except Exception:
-                log.exception("the sandbox could not tidy up %s", self._state_dir)
+                log.exception("the sandbox could not clean up %s", self._state_dir)
             await asyncio.sleep(_PRUNE_SECONDS)
 
     def _stop_at_exit(self) -> None:

@@ -144,7 +144,7 @@ class Store:
         write_json(self._task_path(task["task_id"]), task)
 
     def task(self, task_id: str) -> dict[str, Any] | None:
-        """Return a task as any process wrote it last; None if it does not exist."""
+        """Return a task as some process last wrote it; None if it does not exist."""
         try:
             canonical = str(uuid.UUID(task_id))
         except ValueError:

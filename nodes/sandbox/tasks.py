@@ -31,10 +31,11 @@ class Tasks:
 
     def __init__(self, store: Store, options: SandboxOptions) -> None:
         self._store, self._options = store, options
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: set[asyncio.Task[None]] = set()
         self._blocking: set[asyncio.Future[Any]] = set()
         self._workers = asyncio.Semaphore(options.workers)
-        self._closing = threading.Event()
+        self.closing = threading.Event()
+        """Set when heavy work has to stop."""
         self._render_locks: dict[str, asyncio.Lock] = {}
 
     def create(self, body: dict[str, Any]) -> Task:
@@ -75,9 +76,9 @@ class Tasks:
 
     def start(self, task: Task) -> None:
         """Start working on a task."""
-        running = asyncio.get_running_loop().create_task(self._work(task))
-        self._running[task["task_id"]] = running
-        running.add_done_callback(lambda _: self._running.pop(task["task_id"], None))
+        running = asyncio.create_task(self._work(task))
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
 
     def resume(self) -> None:
         """Continue what earlier processes left unfinished."""
@@ -93,11 +94,10 @@ class Tasks:
 
     async def close(self) -> None:
         """Stop working. Unfinished tasks stay unfinished on disk."""
-        self._closing.set()
-        running = list(self._running.values())
-        for task in running:
+        self.closing.set()
+        for task in self._running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*self._running, return_exceptions=True)
         if self._blocking:
             await asyncio.wait(self._blocking, timeout=2.0)
 
@@ -108,10 +108,6 @@ class Tasks:
             self._blocking.add(future)
             future.add_done_callback(self._blocking.discard)
             return await asyncio.shield(future)
-
-    def closing(self) -> bool:
-        """Return whether heavy work has to stop."""
-        return self._closing.is_set()
 
     async def _work(self, task: Task) -> None:
         from .render.render import RenderCancelledError
@@ -151,7 +147,7 @@ class Tasks:
         facts = {field: inspect_media(self._store.media(sha), field) for field, sha in task["media"].items()}
         clip = facts.get("first_clip_url")
         duration = task["request"].get("duration", limits.DEFAULT_DURATION_SECONDS)
-        if clip and (clip.seconds or 0) >= duration:
+        if clip and clip.seconds >= duration:
             raise InvalidMediaError(
                 f"duration is {duration} s and the clip is {clip.seconds:.3f} s long: duration is the whole output, "
                 "the clip included, and must be longer than the clip"
@@ -166,10 +162,10 @@ class Tasks:
             target.touch()
             return
         request = task["request"]
-        source = facts.get("image_url") or facts["first_clip_url"]
-        resolution = request.get("resolution", limits.DEFAULT_RESOLUTION)
-        width, height = output_size(source.width or 0, source.height or 0, resolution)
         clip = facts.get("first_clip_url")
+        source = clip or facts["image_url"]
+        resolution = request.get("resolution", limits.DEFAULT_RESOLUTION)
+        width, height = output_size(source.width, source.height, resolution)
         job = Job(
             width=width,
             height=height,
@@ -181,11 +177,11 @@ class Tasks:
             image=self._file(task, "image_url"),
             last_image=self._file(task, "last_frame_url"),
             clip=self._file(task, "first_clip_url"),
-            clip_seconds=(clip.seconds or 0.0) if clip else 0.0,
+            clip_seconds=clip.seconds if clip else 0.0,
             audio=self._file(task, "driving_audio_url"),
         )
         with self._store.temporary() as path:
-            render(job, path, cancelled=self.closing)
+            render(job, path, cancelled=self.closing.is_set)
             path.replace(target)
 
     def _file(self, task: Task, field: str) -> Path | None:

@@ -48,7 +48,7 @@ def test_rules_accept(body: dict[str, Any]) -> None:
         ({"last_frame_url": URL}, "required"),
         ({"driving_audio_url": URL}, "required"),
         ({"last_frame_url": URL, "driving_audio_url": URL}, "required"),
-        ({"image_url": URL, "first_clip_url": URL}, "exclude"),
+        ({"image_url": URL, "first_clip_url": URL}, "exclusive"),
         ({"first_clip_url": URL, "driving_audio_url": URL}, "driving_audio_url"),
         ({"first_clip_url": URL, "last_frame_url": URL, "driving_audio_url": URL}, "driving_audio_url"),
         ({**FIRST, "prompt": "x" * 5001}, "5001"),

@@ -112,7 +112,7 @@ def test_close_waits_for_running_work_and_starts_no_other(tmp_path: Path) -> Non
         def work() -> None:
             events.append("started")
             inside.set()
-            while not tasks.closing():
+            while not tasks.closing.is_set():
                 time.sleep(0.01)
             events.append("stopped")
 

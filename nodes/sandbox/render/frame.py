@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,17 @@ def from_rgb(rgb: Bytes) -> Frame:
     for top in range(0, height, 256):
         rows = rgb[top : top + 256].astype(np.float32)
         frame.y[top : top + 256] = 16.5 + _luma(rows) * (219 / 255)
-        # the mean of four pixels: decoders use one chroma sample for the whole square
-        quads = (rows[0::2, 0::2] + rows[1::2, 0::2] + rows[0::2, 1::2] + rows[1::2, 1::2]) / 4
-        luma = _luma(quads)
+        squares = mean_of_squares(rows)
+        luma = _luma(squares)
         half = slice(top // 2, top // 2 + 128)
-        frame.u[half] = 128.5 + (quads[..., 2] - luma) * (224 / 255 / 1.8556)
-        frame.v[half] = 128.5 + (quads[..., 0] - luma) * (224 / 255 / 1.5748)
+        frame.u[half] = 128.5 + (squares[..., 2] - luma) * (224 / 255 / 1.8556)
+        frame.v[half] = 128.5 + (squares[..., 0] - luma) * (224 / 255 / 1.5748)
     return frame
+
+
+def mean_of_squares(values: Any) -> Any:
+    """Return the mean of every 2 x 2 pixels: decoders use one chroma sample for the whole square."""
+    return (values[0::2, 0::2] + values[1::2, 0::2] + values[0::2, 1::2] + values[1::2, 1::2]) / 4
 
 
 def zoomed(frame: Frame, factor: float, center: tuple[float, float]) -> Frame:
@@ -86,22 +91,18 @@ class Zoom:
     _STEP = 4
 
     def __init__(self, frame: Frame, *, rate: float, center: tuple[float, float]) -> None:
-        self._frame, self._rate, self._center = frame, rate, center
-        self._keys: dict[int, Frame] = {0: frame}
+        @lru_cache(maxsize=2)
+        def key_frame(index: int) -> Frame:
+            return zoomed(frame, 1 + rate * index, center) if index else frame
+
+        self._key_frame = key_frame
 
     def at(self, index: int) -> Frame:
         """Return a new frame, `index` (>= 0) steps in."""
         low = index // self._STEP * self._STEP
         if index == low:
-            return self._key(low).copy()
-        return blended(self._key(low), self._key(low + self._STEP), (index - low) / self._STEP)
-
-    def _key(self, index: int) -> Frame:
-        if index not in self._keys:
-            near = {key: value for key, value in self._keys.items() if abs(key - index) <= self._STEP}
-            near[index] = zoomed(self._frame, 1 + self._rate * index, self._center) if index else self._frame
-            self._keys = near
-        return self._keys[index]
+            return self._key_frame(low).copy()
+        return blended(self._key_frame(low), self._key_frame(low + self._STEP), (index - low) / self._STEP)
 
 
 def _luma(rgb: Any) -> Any:
@@ -112,7 +113,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # 16-bit grey: Pillow's own conversion clips everything above 255
         image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) // 257).astype(np.uint8))
-    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+    if image.has_transparency_data:
         front = image.convert("RGBA")
         back = Image.new("RGBA", front.size, "white")
         return Image.alpha_composite(back, front).convert("RGB")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .frame import Frame
+from .frame import Frame, mean_of_squares
 
 _WHITE, _BLACK, _NEUTRAL = 235, 16, 128
 Mask = np.ndarray[Any, np.dtype[np.float32]]
@@ -35,12 +35,12 @@ class Stamp:
         width, height = min(self.width, frame.width - left), min(self.height, frame.height - top)
         if width < 2 or height < 2 or opacity <= 0:
             return
-        mask = self._mask[:height, :width] * min(1.0, opacity)
+        mask = self._mask[:height, :width] * opacity
         _mix(frame.y[top : top + height, left : left + width], self._luma[:height, :width], mask)
-        quads = (mask[0::2, 0::2] + mask[1::2, 0::2] + mask[0::2, 1::2] + mask[1::2, 1::2]) / 4
+        squares = mean_of_squares(mask)
         area = (slice(top // 2, top // 2 + height // 2), slice(left // 2, left // 2 + width // 2))
-        _mix(frame.u[area], _NEUTRAL, quads)
-        _mix(frame.v[area], _NEUTRAL, quads)
+        _mix(frame.u[area], _NEUTRAL, squares)
+        _mix(frame.v[area], _NEUTRAL, squares)
 
 
 class Overlay:

@@ -83,7 +83,7 @@ def render(job: Job, target: Path, *, cancelled: Callable[[], bool] | None = Non
     Raises:
         RenderCancelledError: `cancelled` returned True; `target` is incomplete.
     """
-    rate = audio_rate(job.audio or (job.clip if job.clip and has_audio(job.clip) else None))
+    rate = audio_rate(job.audio or job.clip)
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(target), "w", format="mp4", options=options) as container:
         video = _add_video(container, job)
@@ -209,7 +209,7 @@ def _clip_frames(job: Job) -> Iterator[Frame]:
 
 
 def _scaled(decoded: av.VideoFrame, width: int, height: int) -> Frame:
-    turns = int(getattr(decoded, "rotation", 0) or 0) // 90 % 4
+    turns = decoded.rotation // 90 % 4
     size = (height, width) if turns % 2 else (width, height)
     planar = decoded.reformat(
         width=size[0],

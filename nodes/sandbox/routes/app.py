@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from ...core.addresses import is_loopback
+from ...core.addresses import is_loopback, parse_http_url
 from ..options import SandboxOptions
 from ..responses import ResponseError
 from ..store import Store
@@ -32,12 +32,12 @@ def build_app(store: Store, tasks: Tasks, options: SandboxOptions) -> web.Applic
 async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Keep web pages out, and give every error the vendor's shape."""
     try:
-        if not is_loopback(_host(request.host)):
+        if not _is_local(f"http://{request.host}"):
             # DNS rebinding: the name of a web page that resolves to this machine is still in the Host header
             raise ResponseError(403, "API_NOT_ALLOWED", "the sandbox answers on loopback names only")
         origin = request.headers.get("Origin")
         writes = request.method not in ("GET", "HEAD")
-        if writes and origin is not None and not is_loopback(_host(origin.split("//")[-1])):
+        if writes and origin is not None and not _is_local(origin):
             raise ResponseError(403, "API_NOT_ALLOWED", "not from this origin")
         return await handler(request)
     except ResponseError as refusal:
@@ -55,6 +55,6 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return ResponseError(500, "INTERNAL_ERROR", message).response()
 
 
-def _host(value: str) -> str:
-    """Return the host, without port, of a Host header."""
-    return value[: value.find("]") + 1] if value.startswith("[") else value.partition(":")[0]
+def _is_local(url: str) -> bool:
+    parts = parse_http_url(url)
+    return parts is not None and is_loopback(parts.hostname)
