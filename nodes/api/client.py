@@ -46,6 +46,21 @@ class ServiceClient:
         # What the service says is shown in errors, the log, the ledger and the panel. The sandbox's key is a word.
         self._redactor = Redactor([] if connection.is_sandbox else [connection.api_key])
 
+    def check(self, request: VideoRequest) -> None:
+        """Do all that `submit` does before it sends, so that nothing but the network can fail there.
+
+        Raises:
+            AuthenticationError: no key is set.
+            RequestError: the request cannot be encoded.
+        """
+        self._require_key()
+        try:
+            self._build(self._submit_http, self._dialect.submit(request))
+        except (TypeError, ValueError) as error:
+            raise errors.RequestError(
+                f"The request cannot be sent: {self._describe(error)}. Change its texts and values."
+            ) from error
+
     async def submit(self, request: VideoRequest) -> str:
         """POST a request once, and return the id of its task. This is the call that costs money.
 
@@ -105,14 +120,16 @@ class ServiceClient:
         return payload
 
     async def _send(self, http: httpx.AsyncClient, call: Call) -> httpx.Response:
-        return await http.request(
+        return await http.send(self._build(http, call), follow_redirects=False)
+
+    def _build(self, http: httpx.AsyncClient, call: Call) -> httpx.Request:
+        return http.build_request(
             call.method,
             self._connection.base_url + call.path,
             params=dict(call.params) or None,
             json=None if call.json is None else dict(call.json),
             headers={"Authorization": f"Bearer {self._connection.api_key}"},
             timeout=TIMEOUT,
-            follow_redirects=False,
         )
 
     def _failure(self, response: httpx.Response, *, submitting: bool) -> errors.ServiceError:

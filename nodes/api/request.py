@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..core import limits
 from ..core.addresses import parse_http_url
 from ..core.errors import RequestError
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 MEDIA_FIELDS = ("image_url", "last_frame_url", "first_clip_url", "driving_audio_url")
 """The fields that hold the URL of a media file."""
@@ -70,7 +73,7 @@ class VideoRequest:
 
 
 def text_problems(*, prompt: str | None, negative_prompt: str | None) -> Iterator[str]:
-    """Yield what is wrong with the lengths of the two prompts."""
+    """Yield what is wrong with the two prompts."""
     for name, text, limit in (
         ("prompt", prompt, limits.PROMPT_CHARS),
         ("negative_prompt", negative_prompt, limits.NEGATIVE_PROMPT_CHARS),
@@ -79,6 +82,11 @@ def text_problems(*, prompt: str | None, negative_prompt: str | None) -> Iterato
             yield (
                 f"{name} has {len(text)} characters; the limit is {limit}. "
                 f"Shorten it by {len(text) - limit} characters."
+            )
+        if text and (broken := _LONE_SURROGATE.search(text)):
+            yield (
+                f"Character {broken.start() + 1} of {name} is {broken.group()!r}, half of a pair that stands for one "
+                "character, so the text cannot be sent. Delete it; it is usually what is left of a cut emoji."
             )
 
 

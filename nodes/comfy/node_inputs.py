@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import Any
 
 from ..api.request import MEDIA_FIELDS, VideoRequest, combination_problems, text_problems, url_problems
-from ..core.errors import RequestError
+from ..core.errors import RequestError, reworded
 from ..core.limits import ON_REPEAT, RESOLUTIONS, choice_problems
 
 
@@ -59,24 +59,34 @@ def requests_from_inputs(inputs: Mapping[str, Sequence[Any]]) -> list[tuple[Vide
         if len(values) == 0:
             raise RequestError(f"{name} is an empty list, so there is nothing to make a video from.")
     requests = []
-    for index in range(max(len(values) for values in inputs.values())):
+    count = max(len(values) for values in inputs.values())
+    for index in range(count):
         item = {name: values[min(index, len(values) - 1)] for name, values in inputs.items()}
-        on_repeat = item.pop("on_repeat", ON_REPEAT[0])
-        request = VideoRequest(
-            prompt=as_text(item["prompt"]),
-            negative_prompt=as_text(item["negative_prompt"]),
-            resolution=item["resolution"],
-            duration=_as_int(item["duration"]),
-            seed=_as_int(item["seed"]),
-            prompt_extend=bool(item["prompt_extend"]),
-            watermark=bool(item["watermark"]),
-            **{field: as_text(item.get(field)) or None for field in MEDIA_FIELDS},
-        )
-        request.check()
-        if problems := list(choice_problems(on_repeat=(on_repeat, ON_REPEAT))):
-            raise RequestError("\n".join(problems))
-        requests.append((request, on_repeat))
+        try:
+            requests.append(_checked_request(item))
+        except RequestError as error:
+            if count == 1:
+                raise
+            raise reworded(error, f"Request {index + 1} of {count}: {error}") from None
     return requests
+
+
+def _checked_request(item: Mapping[str, Any]) -> tuple[VideoRequest, Any]:
+    request = VideoRequest(
+        prompt=as_text(item["prompt"]),
+        negative_prompt=as_text(item["negative_prompt"]),
+        resolution=item["resolution"],
+        duration=_as_int(item["duration"]),
+        seed=_as_int(item["seed"]),
+        prompt_extend=bool(item["prompt_extend"]),
+        watermark=bool(item["watermark"]),
+        **{field: as_text(item.get(field)) or None for field in MEDIA_FIELDS},
+    )
+    request.check()
+    on_repeat = item.get("on_repeat", ON_REPEAT[0])
+    if problems := list(choice_problems(on_repeat=(on_repeat, ON_REPEAT))):
+        raise RequestError("\n".join(problems))
+    return request, on_repeat
 
 
 def _as_int(value: Any) -> Any:

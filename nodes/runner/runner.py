@@ -101,14 +101,14 @@ class Runner:
     async def submit_batch(self, orders: Sequence[Order]) -> list[Submitted]:
         """Return the tasks of the orders, in their order: found in the ledger, or submitted. From any event loop.
 
-        The budget of all is reserved before the first POST. Cancelling the await withdraws what was not sent yet;
-        what is on its way or beyond goes on.
+        All are encoded, and the budget of all is reserved, before the first POST. Cancelling the await withdraws what
+        was not sent yet; what is on its way or beyond goes on.
 
         Args:
             orders: checked already, and all of the same prompt.
 
         Raises:
-            BudgetError, LedgerError: nothing was sent.
+            BudgetError, LedgerError, RequestError, AuthenticationError: nothing was sent.
             OutcomeUnknownError: the answer to this request, or to an equal one before, was lost; it may be billed.
             NotDeliveredError, ServiceError: not accepted, not billed. Others of the batch may be: they go on.
         """

@@ -84,6 +84,10 @@ class Sender:
         self._slots = asyncio.Semaphore(POSTS_AT_ONCE)
         self._limiter = RateLimiter(None)
 
+    def check(self, order: Order) -> None:
+        """Refuse an order that would fail before its POST. Raises AuthenticationError or RequestError."""
+        self._client_for(order).check(order.request)
+
     async def run(self, submission: Submission) -> None:
         """Send it and settle its record; the outcome, good or bad, goes to `submission.task_id`."""
         try:

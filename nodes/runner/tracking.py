@@ -136,8 +136,16 @@ class Tracker:
             raise LedgerError(f"{error} Nothing was sent.") from error
 
     def _reserve_blocking(self, orders: Sequence[Order]) -> list[tuple[TaskRecord, bool]]:
+        for index, order in enumerate(orders):
+            self._check(order, index, len(orders))
         records = [_record_of(order, self._ledger) for order in orders]
         return self._ledger.claim(records, reuse=[order.on_repeat == "reuse" for order in orders], budget=self.budget)
+
+    def _check(self, order: Order, index: int, total: int) -> None:
+        try:
+            self._sender.check(order)
+        except Wan27Error as error:
+            raise messages.in_batch(error, index, total) from error.__cause__
 
     def _send(self, submission: Submission) -> None:
         self._submissions[submission.record.id] = submission

@@ -55,6 +55,11 @@ def test_prompt_is_counted_in_characters(text: str, count: int) -> None:
     assert f"{count + 1} characters; the limit is 5000" in problems_of(image_url=URL, prompt=text + "x")
 
 
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
+def test_text_with_half_a_surrogate_pair_is_refused(field: str) -> None:
+    assert f"Character 5 of {field} is '\\ud83d'" in problems_of(image_url=URL, **{field: "two \ud83d"})
+
+
 @pytest.mark.parametrize("unit", ["n", "不", "\U0001f600"])
 def test_negative_prompt_is_counted_in_characters(unit: str) -> None:
     assert problems_of(image_url=URL, negative_prompt=unit * 500) == ""

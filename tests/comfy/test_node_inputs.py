@@ -79,6 +79,23 @@ def test_requests_refuse_values_that_are_not_allowed(changes: dict[str, list[Any
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prompt": ["one", "two \ud83d"]},
+        {"negative_prompt": ["", "\udc00"]},
+        {"duration": [5, 16]},
+        {"seed": [1, -1]},
+        {"resolution": ["720P", "4K"]},
+        {"image_url": [URL, "file:///a.png"]},
+        {"on_repeat": ["reuse", "often"]},
+    ],
+)
+def test_requests_are_refused_together_if_one_of_them_cannot_be_sent(changes: dict[str, list[Any]]) -> None:
+    with pytest.raises(RequestError, match=r"^Request 2 of 2: "):
+        requests_from_inputs(inputs(**changes))
+
+
 LINKED = None
 
 

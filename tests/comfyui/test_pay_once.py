@@ -65,3 +65,22 @@ def test_loop_pays_for_an_iteration_only_if_it_changes_the_request(
     for prompts in (1, 2):
         assert uncached.run(graph).error is None
         assert len(service.posts()) == len(service.accepted()) == prompts * paid
+
+
+def test_batch_with_one_image_that_the_storage_refuses_pays_nothing(comfy: ComfyUI, service: Service) -> None:
+    service.faults({"at": "upload", "kind": "server_error", "skip": 1, "count": None})
+    graph = Graph()
+    names = [comfy.upload(f"some{seed}.png", png(photo(320, 320, seed=seed))) for seed in (65, 66)]
+    images = [graph.add("LoadImage", image=name) for name in names]
+    batch = graph.add("ImageBatch", image1=(images[0], 0), image2=(images[1], 0))
+    upload = upload_image(graph, (batch, 0))
+    made = pair(graph, image_url=(upload, 0), seed=65, **SMALL)
+
+    run = comfy.run(graph)
+    assert run.error
+    assert run.error.node == upload
+    assert service.posts() == []
+
+    service.faults()
+    assert len(comfy.run(graph).files(made.wait)) == 2
+    assert len(service.posts()) == 2

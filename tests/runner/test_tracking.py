@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from nodes.api.connection import Connection
 from nodes.config import Budget
 from nodes.core.errors import (
+    AuthenticationError,
     BudgetError,
     LedgerError,
     OutcomeUnknownError,
+    RequestError,
 )
 from nodes.runner.models import Order
 from tests.fixtures import House
@@ -94,6 +97,20 @@ def test_submit_stops_a_batch_with_an_unknown_outcome_before_the_post(house: Hou
     with pytest.raises(OutcomeUnknownError, match="Request 2 of 3"):
         house.run(house.order(seed=1), house.order(seed=2), house.order(seed=3))
     assert service.count["submit"] == 1
+
+
+def test_submit_sends_nothing_of_a_batch_if_one_request_cannot_be_encoded(house: House, service: Service) -> None:
+    orders = [house.order(seed=1), house.order(prompt="two \ud83d"), house.order(seed=3)]
+    with pytest.raises(RequestError, match=r"Request 2 of 3: .*surrogates not allowed.*Change its texts"):
+        house.run(*orders)
+    assert (service.count["submit"], house.states()) == (0, [])
+
+
+def test_submit_without_a_key_reserves_nothing(house: House, service: Service) -> None:
+    house.connection = Connection("novita", service.url, "")
+    with pytest.raises(AuthenticationError, match=r"Request 1 of 2: No API key"):
+        house.run(house.order(seed=1), house.order(seed=2))
+    assert (service.count["submit"], house.states()) == (0, [])
 
 
 def test_submit_continues_a_batch_when_one_answer_is_lost(house: House, service: Service) -> None:
