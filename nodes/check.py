@@ -9,7 +9,6 @@ the pack is installed. The check costs nothing.
 from __future__ import annotations
 
 import asyncio
-import io
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
@@ -180,10 +179,8 @@ def _test_image(folder: Path) -> MediaFile:
     from PIL import Image
 
     noise = Image.frombytes("L", (_SIDE, _SIDE), secrets.token_bytes(_SIDE * _SIDE))
-    buffer = io.BytesIO()
-    noise.convert("RGB").save(buffer, "PNG")
     path = folder / "check.png"
-    path.write_bytes(buffer.getvalue())
+    noise.convert("RGB").save(path)
     return describe(path)
 
 

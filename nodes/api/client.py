@@ -156,9 +156,7 @@ class ServiceClient:
             raise self._redacted(error) from None
 
     def _redacted(self, error: errors.ServiceError) -> errors.ServiceError:
-        redacted = errors.reworded(error, self._redactor.redact(str(error)))
-        redacted.reason = self._redactor.redact(error.reason)
-        return redacted
+        return errors.reworded(error, self._redactor.redact(str(error)))
 
     def _unreachable(self, error: Exception) -> errors.NotDeliveredError:
         return errors.NotDeliveredError(f"{self._service()} cannot be reached: {self._describe(error)}.")

@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,7 +74,6 @@ async def download(
     on_progress: OnProgress | None = None,
     backoff: Backoff = FREE_BACKOFF,
     resolve: Resolve = resolve,
-    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> int:
     """Download an mp4 to `dest`, flush it to the disk, and return its size in bytes.
 
@@ -88,7 +87,6 @@ async def download(
         on_progress: called as bytes arrive.
         backoff: pauses between attempts.
         resolve: replaced by tests.
-        sleep: replaced by tests.
 
     Raises:
         LinkRefusedError: the link has expired or is refused.
@@ -101,7 +99,7 @@ async def download(
     try:
         with part.open("w+b") as file:
             job = _Download(http, url, file, dest.parent, allow_loopback, max_bytes, on_progress, resolve)
-            await job.run(backoff, sleep)
+            await job.run(backoff)
             await asyncio.to_thread(_flush, file)
         if problem := await asyncio.to_thread(mp4_problem, part):
             raise NotAVideoError(f"The service sent a file that is not a whole mp4: {problem}.")
@@ -131,7 +129,7 @@ class _Download:
     total: int | None = None
     validator: str | None = field(default=None, repr=False)
 
-    async def run(self, backoff: Backoff, sleep: Callable[[float], Awaitable[object]]) -> None:
+    async def run(self, backoff: Backoff) -> None:
         """Try until the file is complete, or several attempts in a row received nothing."""
         fruitless = 0
         while True:
@@ -145,7 +143,7 @@ class _Download:
                         f"The video could not be downloaded: {interrupted}. The service keeps it for a while; queue "
                         "again to continue."
                     ) from interrupted
-                await sleep(backoff.pause(fruitless + 1, jitter(), interrupted.retry_after))
+                await asyncio.sleep(backoff.pause(fruitless + 1, jitter(), interrupted.retry_after))
 
     async def _attempt(self) -> None:
         self.attempts += 1

@@ -51,7 +51,7 @@ class TaskResult:
     progress_percent: float | None = None
     eta_seconds: float | None = None
     seed: int | None = None
-    videos: tuple[ResultVideo, ...] = ()
+    video: ResultVideo | None = None
     submitted_at_ms: int | None = None
     executed_at_ms: int | None = None
     completed_at_ms: int | None = None
@@ -73,8 +73,7 @@ def check_task_id(text: object) -> str:
     Raises:
         RequestError: it is empty, longer than 128 characters, or has characters that no task id has.
     """
-    shown = text if isinstance(text, str) else repr(text)
-    candidate = shown.strip()
+    candidate = (text if isinstance(text, str) else repr(text)).strip()
     if isinstance(text, str) and _TASK_ID.fullmatch(candidate) and ".." not in candidate:
         return candidate
     if not candidate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import math
 from collections.abc import Iterator, Mapping
@@ -84,7 +85,6 @@ class SettingsReader(Reader):
         self._tables: set[str] = set()
 
     def value(self, key: str) -> Any:
-        """See `Reader.value`."""
         self._known.add(key)
         if self._is_in_environment(key):
             return self._environ[_variable(key)]
@@ -99,7 +99,6 @@ class SettingsReader(Reader):
         return value
 
     def label(self, key: str) -> str:
-        """See `Reader.label`."""
         if self._is_in_environment(key):
             return f"The environment variable {_variable(key)}"
         return f"{key} in {self._path}"
@@ -160,24 +159,19 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 def _toml_parser() -> Any:
     """Return tomllib, which came with Python 3.11. Before that, pip contains the same parser."""
-    try:
+    with contextlib.suppress(ImportError):
         import tomllib
 
         return tomllib
-    except ImportError:
-        pass
-    try:
+    with contextlib.suppress(ImportError):
         import tomli
 
         return tomli
-    except ImportError:
-        pass
-    try:
+    with contextlib.suppress(ImportError):
         from pip._vendor import tomli as vendored
 
         return vendored
-    except ImportError as error:
-        raise SettingsError(
-            "Python 3.10 has no parser for config.toml. Install one with 'pip install tomli', or use environment "
-            f"variables such as {KEY_VARIABLE} instead of the file."
-        ) from error
+    raise SettingsError(
+        "Python 3.10 has no parser for config.toml. Install one with 'pip install tomli', or use environment "
+        f"variables such as {KEY_VARIABLE} instead of the file."
+    )

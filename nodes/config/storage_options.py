@@ -76,11 +76,9 @@ class Options(Reader):
         self._defaults = defaults or {}
 
     def value(self, key: str) -> Any:
-        """See `Reader.value`."""
         return self._values.get(key, self._defaults.get(key))
 
     def label(self, key: str) -> str:
-        """See `Reader.label`."""
         variable = f" (or WAN27_STORAGE_{self._kind.upper()}_{key.upper()})" if key in SCALARS[self._kind] else ""
         return f"{key} under [storage.{self._kind}]{variable}"
 

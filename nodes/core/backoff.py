@@ -30,10 +30,6 @@ class Backoff:
     budget_seconds: float = math.inf
     longest_retry_after: float = LONGEST_RETRY_AFTER
 
-    def bound(self, attempt: int) -> float:
-        """Return the longest pause after attempt 1, 2, 3, ..."""
-        return min(self.longest_seconds, self.first_seconds * 2.0 ** min(attempt - 1, 60))
-
     def pause(self, attempt: int, roll: float, retry_after: float | None = None) -> float:
         """Return the seconds to wait after attempt number `attempt`.
 
@@ -44,7 +40,7 @@ class Backoff:
                 that the requests of a batch do not come back at the same time.
         """
         if retry_after is None:
-            return self.bound(attempt) * roll
+            return min(self.longest_seconds, self.first_seconds * 2.0 ** min(attempt - 1, 60)) * roll
         return min(max(retry_after, 0.0), self.longest_retry_after) + roll
 
 

@@ -53,16 +53,12 @@ class ServiceError(Wan27Error):
     Args:
         message: the whole text for the user.
         status: HTTP status, or None if no answer was read.
-        reason: the service's own code such as "INVALID_API_KEY", "" if it gave none.
         retry_after: seconds the service asked to wait, or None.
     """
 
-    def __init__(
-        self, message: str, *, status: int | None = None, reason: str = "", retry_after: float | None = None
-    ) -> None:
+    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.status = status
-        self.reason = reason
         self.retry_after = retry_after
 
 
@@ -111,12 +107,7 @@ class OutcomeUnknownError(Wan27Error):
 
 
 class TaskFailedError(Wan27Error):
-    """The task ended without a video. `task_id` and `reason` come from the service."""
-
-    def __init__(self, message: str, *, task_id: str = "", reason: str = "") -> None:
-        super().__init__(message)
-        self.task_id = task_id
-        self.reason = reason
+    """The task ended without a video."""
 
 
 class WaitTimeoutError(Wan27Error):

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from ..api.download import LinkRefusedError, NotAVideoError, UnreachableError, download, remove_leftovers
-from ..api.task import TaskResult, TaskState
+from ..api.task import ResultVideo, TaskResult, TaskState
 from ..core.backoff import Backoff, jitter
 from ..core.errors import DownloadError, LedgerError, TaskFailedError, TaskNotFoundError, WaitTimeoutError, Wan27Error
 from ..core.limits import RESULT_BYTES
@@ -78,7 +78,7 @@ class ResultFetcher:
             raise LedgerError(messages.other_connection(task.task_id, record.connection, task.connection.name))
         if record.state == "failed":
             reason = messages.task_failed(task.task_id, record.reason)
-            raise TaskFailedError(reason, task_id=task.task_id, reason=record.reason)
+            raise TaskFailedError(reason)
         return await self._download(task, record)
 
     async def _download(self, task: TrackedTask, record: TaskRecord | None) -> Finished:
@@ -86,7 +86,7 @@ class ResultFetcher:
         refusal: DownloadError | None = None
         for attempt in range(LINKS):
             if attempt:
-                await asyncio.sleep(self._backoff.bound(attempt) * jitter())
+                await asyncio.sleep(self._backoff.pause(attempt, jitter()))
             record = await self._until_link(task, record)
             try:
                 return await self._save(task, record)
@@ -120,8 +120,8 @@ class ResultFetcher:
                 record = await asyncio.to_thread(self._adopt, task, result)
             if result.state is TaskState.FAILED:
                 raise await asyncio.to_thread(self._task_failed, task, record, result)
-            if result.videos:
-                return await asyncio.to_thread(self._record_link, record, result)
+            if result.video is not None:
+                return await asyncio.to_thread(self._record_link, record, result, result.video)
             await self._poller.longest_pause()
         raise DownloadError(
             f"Task {task.task_id} is finished, but the service returns no video. Queue again to ask again."
@@ -146,21 +146,20 @@ class ResultFetcher:
         advice = task.connection.dialect.failure_advice(result.reason)
         reason = f"{messages.sentence(result.reason or result.raw_status)} {advice}".strip()
         self._ledger.fail(record.id, reason, billed=True)
-        return TaskFailedError(messages.task_failed(task.task_id, reason), task_id=task.task_id, reason=result.reason)
+        return TaskFailedError(messages.task_failed(task.task_id, reason))
 
     def _task_forgotten(self, task: TrackedTask, record: TaskRecord, error: TaskNotFoundError) -> Wan27Error:
         """The service accepted the task and does not know it now. In the sandbox it was free: just make another."""
         if task.connection.is_sandbox:
             reason = "the sandbox has forgotten it"
             self._ledger.fail(record.id, reason, billed=False)
-            return TaskFailedError(messages.task_failed(task.task_id, reason), task_id=task.task_id, reason=reason)
-        return TaskNotFoundError(messages.task_forgotten(str(error)), status=error.status, reason=error.reason)
+            return TaskFailedError(messages.task_failed(task.task_id, reason))
+        return TaskNotFoundError(messages.task_forgotten(str(error)), status=error.status)
 
     def _video_gone(self, record: TaskRecord, why: str) -> DownloadError:
         return DownloadError(messages.video_gone(record, why, changed=is_changed(record, self._output_dir)))
 
-    def _record_link(self, record: TaskRecord, result: TaskResult) -> TaskRecord:
-        video = result.videos[0]
+    def _record_link(self, record: TaskRecord, result: TaskResult, video: ResultVideo) -> TaskRecord:
         self._ledger.record_result(
             replace(
                 record,

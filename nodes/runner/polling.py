@@ -152,7 +152,7 @@ class Poller:
         if isinstance(error, RateLimitError):
             self._limiter(task.connection).pause(max(asked, self.polling.first_seconds))
         self._report(task, None, note=str(error))
-        return max(asked, self._pause(1, None), self._backoff.bound(failures) * jitter())
+        return max(asked, self._pause(1, None), self._backoff.pause(failures, jitter()))
 
     def _give_up_if_too_old(self, task: TrackedTask) -> None:
         """Stop polling a task that no caller waits for and that the service has long forgotten."""

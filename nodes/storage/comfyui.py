@@ -49,14 +49,9 @@ class ComfyStorage:
         self._base_url = url.rstrip("/").removesuffix("/api")
         self._hours = options.hours()
         self._folder = directory / FOLDER
-
-    @property
-    def name(self) -> str:
-        """See `Storage.name`."""
-        return f"comfyui {self._base_url}"
+        self.name = f"comfyui {self._base_url}"
 
     async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
-        """See `Storage.put`."""
         if file.extension not in MIME:
             raise StorageError(f"A .{file.extension} file cannot be served; it must be one of {', '.join(MIME)}.")
         expires_at = int(time.time() + self._hours * 3600)

@@ -29,7 +29,6 @@ _SECRET_HEADER = re.compile("auth|cookie|key|token|secret|pass|sign", re.IGNOREC
 _PLACEHOLDER = re.compile(r"\{(name|hours|seconds)\}")
 _JSON_PATH = re.compile(r"json:[^.]+(\.[^.]+)*")
 _LONGEST_URL = 4096
-_NOT_IN_URL = re.compile(r"[<>\"]|[^\x21-\uffff]")
 
 
 @dataclass(frozen=True)
@@ -82,9 +81,10 @@ class HttpStorage:
         self._rewrite = options.table("rewrite")
         url = options.check_url("url", options.require("url", "the address that takes the file"))
         self._public_url, self._response = self._read_location(url)
-        self._headers = self._with_key("headers", options.table("headers"))
-        self._form = self._with_key("form", options.table("form"))
-        self._url = self._with_key("url", {"url": url})["url"]
+        self._headers = {key: self._with_key("headers", text) for key, text in options.table("headers").items()}
+        self._form = {key: self._with_key("form", text) for key, text in options.table("form").items()}
+        self._url = self._with_key("url", url)
+        self._host = urlsplit(self._url).hostname
         self._query_values = [value for _, value in parse_qsl(urlsplit(self._url).query)]
         self._check_headers()
         self._check_transport()
@@ -94,18 +94,16 @@ class HttpStorage:
     def name(self) -> str:
         """The host, and a hash of the addresses, from which no secret can be recovered."""
         location = "\n".join((self._method, self._url, self._public_url, self._response))
-        return f"http {urlsplit(self._url).hostname} {hashlib.sha256(location.encode()).hexdigest()[:12]}"
+        return f"http {self._host} {hashlib.sha256(location.encode()).hexdigest()[:12]}"
 
     @property
     def privacy_notice(self) -> str:
-        """See `Storage.privacy_notice`."""
         if self._preset is None or not self._preset.public:
             return ""
-        service = f"{self._preset.title} ({urlsplit(self._url).hostname})"
+        service = f"{self._preset.title} ({self._host})"
         return f"Files go to {service}, where anyone who has the link can read them for {self._hours:g} hours."
 
     async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
-        """See `Storage.put`."""
         name = f"{secrets.token_hex(16)}.{file.extension}"
         started = time.time()
         upload = self._upload(file, name, on_progress)
@@ -149,14 +147,14 @@ class HttpStorage:
             )
         return public_url, response
 
-    def _with_key(self, setting: str, texts: Mapping[str, str]) -> dict[str, str]:
-        if not self._api_key and any("{api_key}" in text for text in texts.values()):
+    def _with_key(self, setting: str, text: str) -> str:
+        if "{api_key}" in text and not self._api_key:
             title = f" {self._preset.title}" if self._preset else ""
             raise StorageError(
                 f"{self._label(setting)} requires a key: set {self._label('api_key')} to your key of the upload "
                 f"service{title}."
             )
-        return {name: text.replace("{api_key}", self._api_key) for name, text in texts.items()}
+        return text.replace("{api_key}", self._api_key)
 
     def _check_headers(self) -> None:
         for name, value in self._headers.items():
@@ -167,8 +165,7 @@ class HttpStorage:
 
     def _check_transport(self) -> None:
         """Refuse to send a secret over a network in clear text."""
-        parts = urlsplit(self._url)
-        if parts.scheme != "http" or is_loopback(parts.hostname):
+        if urlsplit(self._url).scheme != "http" or is_loopback(self._host):
             return
         fields = {
             self._label("api_key"): [self._api_key],
@@ -179,7 +176,7 @@ class HttpStorage:
         for field, values in fields.items():
             if any(_PLACEHOLDER.sub("", value) for value in values):
                 raise StorageError(
-                    f"{self._label('url')} is http://{parts.hostname}, so {field} would be readable on the way. Use "
+                    f"{self._label('url')} is http://{self._host}, so {field} would be readable on the way. Use "
                     "https; plain http works to this machine, or if nothing secret is sent."
                 )
 
@@ -193,7 +190,7 @@ class HttpStorage:
             expected = f"the answer should be JSON with the URL at {path}"
         if not isinstance(found, str) or not _is_url(found):
             raise StorageError(
-                f"{self._server()} took the file but returned no usable URL: {expected}, and it was "
+                f"The storage at {self._host} took the file but returned no usable URL: {expected}, and it was "
                 f"{self._excerpt(response)}. Check {self._label('response')}."
             )
         for start, replacement in self._rewrite.items():
@@ -207,8 +204,8 @@ class HttpStorage:
             location, *_ = re.split("[?#]", response.headers.get("Location", ""))
             target = self._redactor.excerpt(location) or "another address"
             return (
-                f"{self._server()} redirects the upload to {target} ({status}). Redirects are not followed, because "
-                f"headers may contain a key. If that address is right, set {label('url')} to it."
+                f"The storage at {self._host} redirects the upload to {target} ({status}). Redirects are not followed, "
+                f"because headers may contain a key. If that address is right, set {label('url')} to it."
             )
         if status in (401, 403):
             advice = f"Check {label('headers')} and {label('api_key')}."
@@ -220,7 +217,7 @@ class HttpStorage:
             advice = f"Try again later, or set another preset or {label('url')}."
         else:
             advice = f"Check {label('url')}, {label('method')}, file_field and form under [storage.http]."
-        return f"{self._server()} answered {status}: {self._excerpt(response)}. {advice}"
+        return f"The storage at {self._host} answered {status}: {self._excerpt(response)}. {advice}"
 
     def _excerpt(self, response: UploadResponse) -> str:
         text = response.text.strip()
@@ -230,9 +227,6 @@ class HttpStorage:
             title = re.search(r"<title[^>]*>([^<]*)", text, re.IGNORECASE)
             return f"a web page{f' titled “{self._redactor.excerpt(title[1], 80)}”' if title else ''}"
         return f"“{self._redactor.excerpt(text)}”"
-
-    def _server(self) -> str:
-        return f"The storage at {urlsplit(self._url).hostname}"
 
 
 def _value_at(path: str, text: str) -> object:
@@ -247,4 +241,4 @@ def _value_at(path: str, text: str) -> object:
 
 
 def _is_url(text: str) -> bool:
-    return len(text) <= _LONGEST_URL and parse_http_url(text) is not None and not _NOT_IN_URL.search(text)
+    return len(text) <= _LONGEST_URL and parse_http_url(text) is not None and not set('<>"') & set(text)

@@ -37,7 +37,6 @@ class InlineStorage:
     privacy_notice = "No storage is set: the image is sent inside the request (the service does not document this)."
 
     async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
-        """See `Storage.put`."""
         if file.kind != "image":
             raise StorageError(_storage_help(file.kind))
         data = await asyncio.to_thread(file.path.read_bytes)

@@ -1,10 +1,11 @@
-"""A form with one file (RFC 7578), streamed: httpx would read the file on the event loop."""
+"""A form with one file (RFC 7578), streamed: httpx encodes it, but would read the file on the event loop."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+
+import httpx
 
 from ..media.files import MediaFile
 from .base import Progress, read_chunks
@@ -21,20 +22,12 @@ class Form:
     """
 
     def __init__(self, fields: Mapping[str, str], file_field: str, name: str, file: MediaFile) -> None:
-        boundary = secrets.token_hex(16)
+        # The content of the real file goes into the form of an empty one.
+        empty = httpx.Request("POST", "http://form", data=fields, files={file_field: (name, b"", file.mime)})
+        self.content_type = empty.headers["Content-Type"]
+        self._tail = f"\r\n--{self.content_type.partition('boundary=')[2]}--\r\n".encode()
+        self._head = empty.read().removesuffix(self._tail)
         self._file = file
-        self._head = (
-            b"".join(
-                f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(key)}"\r\n\r\n{value}\r\n'.encode()
-                for key, value in fields.items()
-            )
-            + (
-                f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(file_field)}"; '
-                f'filename="{_escaped(name)}"\r\nContent-Type: {file.mime}\r\n\r\n'
-            ).encode()
-        )
-        self._tail = f"\r\n--{boundary}--\r\n".encode()
-        self.content_type = f"multipart/form-data; boundary={boundary}"
         self.size = len(self._head) + file.size + len(self._tail)
 
     async def body(self, on_progress: Progress | None = None) -> AsyncGenerator[bytes, None]:
@@ -44,7 +37,3 @@ class Form:
             async for chunk in chunks:
                 yield chunk
         yield self._tail
-
-
-def _escaped(name: str) -> str:
-    return name.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")

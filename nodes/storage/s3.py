@@ -73,15 +73,11 @@ class S3Storage:
         addressing = options.choice("addressing", ("auto", "path", "virtual"), "auto")
         self._virtual = addressing == "virtual" or (addressing == "auto" and self._needs_virtual())
         self._redactor = Redactor([self._secret, self._token])
+        self.name = f"s3 {self._endpoint or 'aws ' + self._region} {self._bucket}/{self._prefix}"
         _import_obstore()
 
-    @property
-    def name(self) -> str:
-        """See `Storage.name`."""
-        return f"s3 {self._endpoint or 'aws ' + self._region} {self._bucket}/{self._prefix}"
-
     async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
-        """See `Storage.put`. One PUT carries at most 5 GB, far more than the service accepts."""
+        # One PUT carries at most 5 GB, far more than the service accepts.
         key = f"{self._prefix}{secrets.token_hex(16)}.{file.extension}"
         signed = await self.sign("PUT", key, timedelta(minutes=PUT_MINUTES))
         upload = Upload("PUT", signed, {"Content-Type": file.mime}, lambda: read_chunks(file, on_progress), file.size)

@@ -25,14 +25,9 @@ class SandboxStorage:
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
-
-    @property
-    def name(self) -> str:
-        """Includes the port, as another sandbox may not have the files."""
-        return f"sandbox {self._base_url}"
+        self.name = f"sandbox {base_url}"  # with the port, as another sandbox may not have the files
 
     async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
-        """See `Storage.put`."""
         url = f"{self._base_url}{UPLOAD_PATH}{secrets.token_hex(8)}.{file.extension}"
         headers = {"Content-Type": file.mime, "Content-Length": str(file.size)}
         try:

@@ -190,10 +190,12 @@ def test_download_waits_as_long_as_a_busy_server_asks(dest: Path) -> None:
             return web.Response(status=status, headers={"Retry-After": wait} if wait else {})
         return await whole(request)
 
-    async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
+    class Recording(Backoff):
+        def pause(self, attempt: int, roll: float, retry_after: float | None = None) -> float:
+            pauses.append(super().pause(attempt, roll, retry_after))
+            return 0.0
 
-    get(handler, dest, sleep=sleep)
+    get(handler, dest, backoff=Recording(0.0, 0.0))
     assert [int(pause) for pause in pauses] == [7, 300, 0], "up to a second later"
 
 

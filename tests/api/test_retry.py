@@ -36,7 +36,7 @@ REFUSED, UNKNOWN = Delivery.REFUSED, Delivery.UNKNOWN
     [
         (NotDeliveredError("refused connection"), NOT_DELIVERED),
         (RateLimitError("", status=429), RATE_LIMITED),
-        (RateLimitError("", status=403, reason="RATE_LIMIT_EXCEEDED"), RATE_LIMITED),
+        (RateLimitError("", status=403), RATE_LIMITED),
         (ServiceError("", status=429), RATE_LIMITED),
         (ServiceError("", status=400), REFUSED),
         (AuthenticationError("", status=401), REFUSED),

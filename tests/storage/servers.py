@@ -8,12 +8,10 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from aiohttp import web
 
 from nodes.core.backoff import Backoff
-from nodes.media.files import MediaFile, describe
 
 BODY_LIMIT = 256 * 1024 * 1024
 NO_PAUSE = Backoff(0.001, 0.001)
@@ -93,22 +91,6 @@ async def raw(
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
-
-
-def media(folder: Path, name: str = "a.png", data: bytes = b"\x89PNG some bytes" * 100) -> MediaFile:
-    path = folder / name
-    path.write_bytes(data)
-    return describe(path)
-
-
-def big(folder: Path, size: int, name: str = "clip.mp4") -> MediaFile:
-    """A file of a size that is no multiple of anything."""
-    block = bytes(range(256)) * 4096
-    path = folder / name
-    with path.open("wb") as file:
-        while (left := size - file.tell()) > 0:
-            file.write(block[:left])
-    return describe(path)
 
 
 def everything_said(error: BaseException) -> str:

@@ -103,7 +103,7 @@ class NovitaDialect:
             progress_percent=_in_range(task.get("progress_percent"), 100),
             eta_seconds=_in_range(task.get("eta"), 86_400) or None,
             seed=_integer(extra.get("seed"), _LARGEST_SEED),
-            videos=_videos(data.get("videos")),
+            video=_video(data.get("videos")),
             submitted_at_ms=_integer(times.get("submit_time_ms"), _LATEST_MS) or None,
             executed_at_ms=_integer(times.get("execute_time_ms"), _LATEST_MS) or None,
             completed_at_ms=_integer(times.get("complete_time_ms"), _LATEST_MS) or None,
@@ -128,8 +128,7 @@ class NovitaDialect:
         if reason == "TASK_FAILED" and not submitting:
             kind, advice = errors.TaskErrorReported, "The service could not finish the task."
         said = " - ".join(part for part in (reason, message) if part) or "no explanation"
-        text = f"The service answered {status}: {said}. {advice}"
-        return kind(text, status=status, reason=reason, retry_after=retry_after)
+        return kind(f"The service answered {status}: {said}. {advice}", status=status, retry_after=retry_after)
 
 
 def body(request: VideoRequest) -> dict[str, Json]:
@@ -175,16 +174,13 @@ def _reason_and_message(payload: Json) -> tuple[str, str]:
     return (reason if isinstance(reason, str) else ""), _short(data.get("message") or "", 500)
 
 
-def _videos(value: Json) -> tuple[ResultVideo, ...]:
-    if not isinstance(value, list):
-        return ()
-    found = []
-    for video in value:
-        url = _mapping(video).get("video_url")
+def _video(value: Json) -> ResultVideo | None:
+    """Return the first video that has a URL. A request makes one."""
+    for video in map(_mapping, value if isinstance(value, list) else ()):
+        url = video.get("video_url")
         if isinstance(url, str) and url:
-            ttl = _integer(_mapping(video).get("video_url_ttl"), _LONGEST_TTL)
-            found.append(ResultVideo(url, ttl or None))
-    return tuple(found)
+            return ResultVideo(url, _integer(video.get("video_url_ttl"), _LONGEST_TTL) or None)
+    return None
 
 
 def _unwrapped(payload: Json) -> Mapping[str, Json]:

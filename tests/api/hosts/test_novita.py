@@ -76,7 +76,7 @@ def test_task_state_of_every_status_and_of_unknown_ones(status: str, state: Task
 def test_task_ttl_as_text_or_number(ttl: Any, seconds: int | None) -> None:
     payload = answer()
     payload["videos"][0]["video_url_ttl"] = ttl
-    assert DIALECT.task(payload, "t").videos == (ResultVideo("https://cdn.example/v.mp4", seconds),)
+    assert DIALECT.task(payload, "t").video == ResultVideo("https://cdn.example/v.mp4", seconds)
 
 
 def test_task_numbers_may_be_text() -> None:
@@ -90,7 +90,7 @@ def test_task_ignores_odd_shapes_beside_the_status(odd: Any) -> None:
     payload = {**answer(), "extra": odd, "videos": odd}
     result = DIALECT.task(payload, "t")
     assert result.state is TaskState.SUCCEEDED
-    assert (result.seed, result.videos) == (None, ())
+    assert (result.seed, result.video) == (None, None)
 
 
 @pytest.mark.parametrize("odd", [2**63, -1, 10**400, str(2**64), "9" * 5000, 1e300, "-3", True])
@@ -100,7 +100,7 @@ def test_task_numbers_out_of_range_are_unknown(odd: Any) -> None:
     payload["videos"][0]["video_url_ttl"] = odd
     result = DIALECT.task(payload, "t")
     assert (result.seed, result.submitted_at_ms, result.completed_at_ms) == (None, None, None)
-    assert result.videos == (ResultVideo("https://cdn.example/v.mp4", None),)
+    assert result.video == ResultVideo("https://cdn.example/v.mp4", None)
 
 
 def test_task_keeps_the_largest_seed_exactly() -> None:
