@@ -13,16 +13,18 @@ from tests.media_files import write_timed
 RATE, FPS = 48000, 30
 
 
-def make(path: Path, *, pictures: tuple[float, ...], sounds: tuple[tuple[float, float], ...], click: float = 9) -> Path:
-    """A picture at each time, white from `click` on; sound from and to each pair of seconds, loud at `click`."""
+def make(
+    path: Path, *, frame_times: tuple[float, ...], audio_spans: tuple[tuple[float, float], ...], click: float = 9
+) -> Path:
+    """Write a frame at each time, white from `click` on, and audio from and to each pair of times, loud at `click`."""
 
     def piece(start: float, stop: float) -> np.ndarray:
         samples = np.zeros((1, round((stop - start) * RATE)), np.float32)
         samples[0, max(0, round((click - start) * RATE)) :][:200] = 0.9
         return samples
 
-    images = [(time, np.full((48, 64, 3), 255 * (time > click - 1e-6), np.uint8)) for time in pictures]
-    audio = [(start, piece(start, stop)) for start, stop in sounds]
+    images = [(time, np.full((48, 64, 3), 255 * (time > click - 1e-6), np.uint8)) for time in frame_times]
+    audio = [(start, piece(start, stop)) for start, stop in audio_spans]
     return write_timed(path, images=images, audio=audio, fps=FPS, layout="mono")
 
 
@@ -36,7 +38,7 @@ def wave(found: Decoded) -> np.ndarray:
 
 
 def late_by(found: Decoded) -> float:
-    """Seconds that the click comes after the white picture, both as they are given out."""
+    """Return the seconds that the click comes after the white frame in the result."""
     assert found.images is not None
     white = int(np.argmax(found.images.numpy().mean((1, 2, 3)) > 0.5)) / float(found.fps)
     return int(np.argmax(np.abs(wave(found)) > 0.3)) / RATE - white
@@ -45,7 +47,9 @@ def late_by(found: Decoded) -> float:
 @pytest.mark.parametrize("ending", ["mkv", "mp4"])
 @pytest.mark.parametrize("hours", [1, 10])
 def test_audio_track_makes_no_hours_of_silence_of_a_time_far_ahead(tmp_path: Path, ending: str, hours: int) -> None:
-    path = make(tmp_path / f"far.{ending}", pictures=run(0, 1), sounds=((0, 1), (hours * 3600, hours * 3600 + 1)))
+    path = make(
+        tmp_path / f"far.{ending}", frame_times=run(0, 1), audio_spans=((0, 1), (hours * 3600, hours * 3600 + 1))
+    )
 
     found = decode(path)
 
@@ -54,47 +58,49 @@ def test_audio_track_makes_no_hours_of_silence_of_a_time_far_ahead(tmp_path: Pat
 
 
 def test_audio_track_starts_at_once_if_all_times_are_far_ahead(tmp_path: Path) -> None:
-    path = make(tmp_path / "far.mkv", pictures=run(0, 1), sounds=((3600, 3601),))
+    path = make(tmp_path / "far.mkv", frame_times=run(0, 1), audio_spans=((3600, 3601),))
 
     assert wave(decode(path)).size <= 1.1 * RATE
 
 
 def test_audio_track_keeps_a_pause_between_frames_and_counts_its_memory(tmp_path: Path) -> None:
-    path = make(tmp_path / "pause.mkv", pictures=(0.0, 599.0), sounds=((0, 1), (598, 599)))
+    path = make(tmp_path / "pause.mkv", frame_times=(0.0, 599.0), audio_spans=((0, 1), (598, 599)))
 
     assert wave(decode(path)).size == pytest.approx(599 * RATE, abs=2048)
-    # Of two frames and two seconds of sound; the silence between is 110 MiB more.
+    # Of two frames and two seconds of audio; the silence between is 110 MiB more.
     with pytest.raises(MemoryRefusedError, match="needs 110 MiB for the audio"):
         decode(path, DecodeOptions(every_nth=2), memory_limit=150 * MIB)
 
 
 @pytest.mark.parametrize("ending", ["mkv", "ts"])
 @pytest.mark.parametrize(
-    ("pictures", "sound"), [(0.0, 0.08), (0.0, 0.3), (2 / FPS, 0.0), (0.0, 0.0)], ids=["80ms", "300ms", "early", "at 0"]
+    ("video_start", "audio_start"),
+    [(0.0, 0.08), (0.0, 0.3), (2 / FPS, 0.0), (0.0, 0.0)],
+    ids=["80ms", "300ms", "early", "at 0"],
 )
 def test_audio_track_of_a_part_stays_in_step_with_the_frames(
-    tmp_path: Path, ending: str, pictures: float, sound: float
+    tmp_path: Path, ending: str, video_start: float, audio_start: float
 ) -> None:
-    path = make(tmp_path / f"apart.{ending}", pictures=run(pictures, 2), sounds=((sound, 2),), click=1)
+    path = make(tmp_path / f"apart.{ending}", frame_times=run(video_start, 2), audio_spans=((audio_start, 2),), click=1)
 
     for options in (DecodeOptions(duration=1.5), DecodeOptions(max_frames=45), DecodeOptions(start_time=0.5)):
         found = decode(path, options)
 
         assert abs(late_by(found)) < 0.002
         if not options.start_time:
-            # Matroska rounds the last picture's time to 1 ms.
+            # Matroska rounds the last frame's time to 1 ms.
             assert abs(wave(found).size - 1.5 * RATE) <= (0 if options.duration else 0.001 * RATE)
 
 
 @pytest.mark.parametrize("late", [0.02, 0.08, 0.3])
 def test_audio_track_that_begins_late_stays_late(tmp_path: Path, late: float) -> None:
-    found = decode(make(tmp_path / "late.mkv", pictures=run(0, 2), sounds=((late, 2),), click=1))
+    found = decode(make(tmp_path / "late.mkv", frame_times=run(0, 2), audio_spans=((late, 2),), click=1))
 
     assert abs(late_by(found)) < 0.002
 
 
 def test_audio_track_of_a_whole_file_keeps_every_sample_from_before_its_frames(tmp_path: Path) -> None:
-    path = make(tmp_path / "early.mkv", pictures=run(2 / FPS, 2), sounds=((0, 2),), click=1)
+    path = make(tmp_path / "early.mkv", frame_times=run(2 / FPS, 2), audio_spans=((0, 2),), click=1)
     with av.open(str(path)) as container:
         expected = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)[0]
 

@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clip(folder: Path) -> Path:
-    """Two seconds at 10 fps, a key frame every half second, stereo sound."""
+    """Two seconds at 10 fps, a key frame every half second, stereo audio."""
     return write(folder / "clip.mp4", Clip(gop=5))
 
 
@@ -239,7 +239,7 @@ def test_decode_last_frame_alone_needs_no_other_part_of_the_file(tmp_path: Path,
     assert np.array_equal(found.last_frame[0], reference(clip)[-1])
     assert found.frame_count == 20
     assert found.warnings == ()
-    assert np.array_equal(samples(found), samples(decode(clip))), "the sound is whole all the same"
+    assert np.array_equal(samples(found), samples(decode(clip))), "the audio is whole all the same"
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_decode_audio_alone_returns_no_frame(clip: Path) -> None:
 def test_decode_audio_has_every_sample_and_begins_with_the_first(
     tmp_path: Path, rate: int, layout: str, channels: int
 ) -> None:
-    path = write(tmp_path / "sound.mp4", Clip(layout=layout, rate=rate))
+    path = write(tmp_path / "audio.mp4", Clip(layout=layout, rate=rate))
 
     found = decode(path)
 
@@ -363,7 +363,7 @@ def _no_index(path: Path) -> None:
     path.write_bytes(path.with_suffix(".mp4").read_bytes()[:2000])
 
 
-def _only_sound(path: Path) -> None:
+def _only_audio(path: Path) -> None:
     path.write_bytes(audio_mp4_bytes(0.5))
 
 
@@ -377,7 +377,7 @@ def _stream_list(path: Path) -> None:
     path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.ts\n#EXT-X-ENDLIST\n")
 
 
-@pytest.mark.parametrize("make", [_text, _nothing, _no_index, _only_sound, _playlist, _stream_list])
+@pytest.mark.parametrize("make", [_text, _nothing, _no_index, _only_audio, _playlist, _stream_list])
 def test_decode_refuses_what_is_not_a_video(tmp_path: Path, make) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "file.bin"
     make(path)

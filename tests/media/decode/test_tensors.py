@@ -108,17 +108,17 @@ def test_decode_tensors_scales_integers_by_their_range() -> None:
 
 @pytest.mark.parametrize("start", [0.0, 1.5], ids=["heard", "after its end"])
 def test_decode_tensors_takes_a_waveform_without_a_batch(start: float) -> None:
-    sound = {"waveform": torch.zeros(2, 5000), "sample_rate": 5000}
+    audio = {"waveform": torch.zeros(2, 5000), "sample_rate": 5000}
 
-    found = decode_tensors(torch.zeros(20, 2, 2, 3), sound, Fraction(10), DecodeOptions(start_time=start))
+    found = decode_tensors(torch.zeros(20, 2, 2, 3), audio, Fraction(10), DecodeOptions(start_time=start))
 
     assert found.audio["waveform"].shape == (1, 2, 5000 if not start else 2500)
 
 
 def test_decode_tensors_converts_integer_samples_to_floats() -> None:
-    sound = {"waveform": torch.full((1, 2, 5000), -(2**14), dtype=torch.int16), "sample_rate": 5000}
+    audio = {"waveform": torch.full((1, 2, 5000), -(2**14), dtype=torch.int16), "sample_rate": 5000}
 
-    found = decode_tensors(torch.zeros(10, 2, 2, 3), sound, Fraction(10), DecodeOptions())
+    found = decode_tensors(torch.zeros(10, 2, 2, 3), audio, Fraction(10), DecodeOptions())
 
     assert torch.equal(found.audio["waveform"], torch.full((1, 2, 5000), -0.5))
 
@@ -179,11 +179,11 @@ def test_decode_tensors_counts_no_memory_for_what_is_shared(monkeypatch: pytest.
 
 
 def test_decode_tensors_counts_memory_of_copied_audio(monkeypatch: pytest.MonkeyPatch) -> None:
-    images, sound = torch.zeros(40, 2, 2, 3), {"waveform": torch.zeros(1, 2, 20_000), "sample_rate": 5000}
+    images, audio = torch.zeros(40, 2, 2, 3), {"waveform": torch.zeros(1, 2, 20_000), "sample_rate": 5000}
     monkeypatch.setattr(memory, "available_bytes", lambda: 0)
     options = DecodeOptions(want_last_frame=False)
 
-    whole = decode_tensors(images, sound, Fraction(10), options)
-    assert whole.audio["waveform"].data_ptr() == sound["waveform"].data_ptr()
+    whole = decode_tensors(images, audio, Fraction(10), options)
+    assert whole.audio["waveform"].data_ptr() == audio["waveform"].data_ptr()
     with pytest.raises(MemoryRefusedError, match="The video needs 0 MiB for the audio"):
-        decode_tensors(images, sound, Fraction(10), replace(options, duration=1))
+        decode_tensors(images, audio, Fraction(10), replace(options, duration=1))

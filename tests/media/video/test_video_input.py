@@ -343,15 +343,15 @@ def test_decode_warns_of_damage_in_the_audio_alone(tmp_path: Path, monkeypatch: 
     found = decode(path, DecodeOptions(want_images=False, want_last_frame=False))
 
     assert found.warnings == ("clip.mp4: reading stopped in the audio: Invalid data found.",)
-    sound = found.audio["waveform"]
-    assert torch.equal(sound, whole.audio["waveform"][..., : sound.shape[-1]])
+    audio = found.audio["waveform"]
+    assert torch.equal(audio, whole.audio["waveform"][..., : audio.shape[-1]])
 
 
 @pytest.mark.parametrize("audio", ["pcm_s16le", "aac", "flac"])
 def test_decode_part_of_a_matroska_file_has_exactly_the_samples_of_the_whole(tmp_path: Path, audio: str) -> None:
     path = write(tmp_path / "clip.mkv", Clip(audio=audio, rate=44100, gop=5))
     whole = decode(path).audio["waveform"]
-    with av.open(str(path)) as container:  # FFmpeg 7 gives out the encoder's priming too, from before the pictures
+    with av.open(str(path)) as container:  # FFmpeg 7 also outputs the encoder's priming, from before the frames
         priming = max(0, round(-next(container.decode(audio=0)).time * 44100))
 
     found = decode(path, DecodeOptions(start_time=1.03, duration=0.5)).audio["waveform"]
@@ -362,7 +362,7 @@ def test_decode_part_of_a_matroska_file_has_exactly_the_samples_of_the_whole(tmp
 
 def test_decode_transport_stream_keeps_its_audio_to_the_end(tmp_path: Path) -> None:
     source = write(tmp_path / "clip.mp4", Clip(options={"bf": "2"}))
-    # As the ffmpeg program has it: many frames of sound in one packet, of which only the first has a time.
+    # As the ffmpeg program has it: many audio frames in one packet, of which only the first has a time.
     path = copied(tmp_path / "copy.ts", source, options={"max_delay": "700000"})
 
     assert np.array_equal(decode(path).audio["waveform"][0].numpy(), reference_audio(path))
@@ -374,8 +374,8 @@ def test_decode_fragments_without_an_edit_list_have_no_gap_between_priming_and_a
     samples = reference_audio(path)
     with av.open(str(path)) as container:
         priming, first = (frame.pts for frame, _ in zip(container.decode(audio=0), range(2), strict=False))
-        pictures = container.streams.video[0]
-        late = first - round(pictures.start_time * pictures.time_base * RATE)
+        video = container.streams.video[0]
+        late = first - round(video.start_time * video.time_base * RATE)
     assert first - priming > 1024 + late > 1024, "else the clip shows nothing"
 
     found = decode(path).audio["waveform"][0].numpy()
