@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from urllib.parse import urlsplit
 
 from ..core.addresses import is_loopback, parse_http_url
@@ -29,8 +28,8 @@ def upload_token(url: str) -> str | None:
 def decode_data_uri(uri: str) -> bytes:
     """Return the content of a base64 data URI; raise ValueError if it is not valid."""
     try:
-        return base64.b64decode(uri.split(",", 1)[1], validate=True)
-    except (binascii.Error, IndexError) as error:
+        return base64.b64decode(uri.partition(",")[2], validate=True)
+    except ValueError as error:
         raise ValueError(f"the data URI is not valid base64: {error}") from None
 
 

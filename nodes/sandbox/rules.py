@@ -25,14 +25,6 @@ TYPES: dict[str, type] = {
     "prompt_extend": bool,
     "watermark": bool,
 }
-LEGAL_MEDIA = (
-    {"image_url"},
-    {"image_url", "driving_audio_url"},
-    {"image_url", "last_frame_url"},
-    {"image_url", "last_frame_url", "driving_audio_url"},
-    {"first_clip_url"},
-    {"first_clip_url", "last_frame_url"},
-)
 _DATA_URI = re.compile(r"data:image/[a-z0-9.+-]+;base64,[A-Za-z0-9+/]+={0,2}", re.IGNORECASE)
 
 
@@ -71,11 +63,15 @@ def check_body(body: dict[str, Any]) -> None:
     _check_range(body, "seed", limits.SEED)
     if body.get("resolution", "720P") not in limits.RESOLUTIONS:
         raise BodyError(f"resolution must be one of {', '.join(limits.RESOLUTIONS)}, got {body['resolution']!r}")
-    given = [name for name in MEDIA if name in body]
-    for name in given:
-        _check_url(name, body[name])
-    if set(given) not in LEGAL_MEDIA:
-        raise BodyError(_illegal(set(given)))
+    for name in MEDIA:
+        if name in body:
+            _check_url(name, body[name])
+    if not body.keys() & {"image_url", "first_clip_url"}:
+        raise BodyError("one of image_url and first_clip_url is required")
+    if {"image_url", "first_clip_url"} <= body.keys():
+        raise BodyError("image_url and first_clip_url are mutually exclusive")
+    if {"first_clip_url", "driving_audio_url"} <= body.keys():
+        raise BodyError("driving_audio_url cannot be used with first_clip_url")
 
 
 def _check_type(name: str, value: Any) -> None:
@@ -97,8 +93,8 @@ def _check_length(body: dict[str, Any], name: str, limit: int) -> None:
         raise BodyError(f"{name} has {length} characters, the limit is {limit}")
 
 
-def _check_range(body: dict[str, Any], name: str, limits_: tuple[int, int]) -> None:
-    low, high = limits_
+def _check_range(body: dict[str, Any], name: str, bounds: tuple[int, int]) -> None:
+    low, high = bounds
     if name in body and not low <= body[name] <= high:
         raise BodyError(f"{name} must be in [{low}, {high}], got {body[name]}")
 
@@ -120,14 +116,6 @@ def _check_url(name: str, url: str) -> None:
         raise BodyError(f"{name} must be an http or https URL with a host, got {shown}")
     if any(character <= " " or character == "\x7f" or character.isspace() for character in url):
         raise BodyError(f"{name} contains white space or control characters: {shown}")
-
-
-def _illegal(given: set[str]) -> str:
-    if not given & {"image_url", "first_clip_url"}:
-        return "one of image_url and first_clip_url is required"
-    if {"image_url", "first_clip_url"} <= given:
-        return "image_url and first_clip_url are mutually exclusive"
-    return "driving_audio_url cannot be used with first_clip_url"
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -71,12 +71,12 @@ class Sandbox:
                     loop.stop(1.0)
                     raise
                 self._loop = loop
-                atexit.register(self._stop_at_exit)
+                atexit.register(self.stop, timeout=1.0)
             return self.base_url
 
     def stop(self, timeout: float = 10.0) -> None:
         """Stop listening and working. Unfinished tasks continue when a sandbox starts on the same directory."""
-        atexit.unregister(self._stop_at_exit)
+        atexit.unregister(self.stop)
         with self._starting:
             loop, self._loop = self._loop, None
         if loop is not None:
@@ -124,6 +124,3 @@ class Sandbox:
             except Exception:
                 log.exception("the sandbox could not clean up %s", self._state_dir)
             await asyncio.sleep(_PRUNE_SECONDS)
-
-    def _stop_at_exit(self) -> None:
-        self.stop(timeout=1.0)

@@ -11,7 +11,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from ..core import limits
@@ -53,7 +52,6 @@ class Tasks:
                 media[field] = self._store.keep_bytes(decode_data_uri(body[field]))
             elif field in body:
                 urls[field] = body[field]
-        seed = body.get("seed")
         started = now + self._options.queue_seconds * 1000
         task: Task = {
             "task_id": str(uuid.uuid4()),
@@ -61,7 +59,7 @@ class Tasks:
             "request": {name: value for name, value in body.items() if name not in MEDIA},
             "urls": urls,
             "media": media,
-            "seed": secrets.randbelow(limits.SEED[1] + 1) if seed is None else seed,
+            "seed": body.get("seed", secrets.randbelow(limits.SEED[1] + 1)),
             "fps": self._options.fps,
             "submitted_ms": round(now),
             "started_ms": round(started),
@@ -162,6 +160,7 @@ class Tasks:
             target.touch()
             return
         request = task["request"]
+        media = {field: self._store.media(sha256) for field, sha256 in task["media"].items()}
         clip = facts.get("first_clip_url")
         source = clip or facts["image_url"]
         resolution = request.get("resolution", limits.DEFAULT_RESOLUTION)
@@ -174,19 +173,15 @@ class Tasks:
             seed=task["seed"],
             prompt=request.get("prompt", ""),
             watermark=request.get("watermark", False),
-            image=self._file(task, "image_url"),
-            last_image=self._file(task, "last_frame_url"),
-            clip=self._file(task, "first_clip_url"),
+            image=media.get("image_url"),
+            last_image=media.get("last_frame_url"),
+            clip=media.get("first_clip_url"),
             clip_seconds=clip.seconds if clip else 0.0,
-            audio=self._file(task, "driving_audio_url"),
+            audio=media.get("driving_audio_url"),
         )
         with self._store.temporary() as path:
             render(job, path, cancelled=self.closing.is_set)
             path.replace(target)
-
-    def _file(self, task: Task, field: str) -> Path | None:
-        sha256 = task["media"].get(field)
-        return self._store.media(sha256) if sha256 else None
 
     def _finish(self, task: Task, outcome: str, reason: str) -> None:
         task.update(outcome=outcome, reason=reason, completed_ms=round(time.time() * 1000))

@@ -16,7 +16,7 @@ import numpy as np
 from ...core import limits
 from .frame import Frame, Zoom, blended, load_frame
 from .overlay import Overlay
-from .soundtrack import Recording, Sequence, Tone, Track, audio_rate, has_audio
+from .soundtrack import Recording, Sequence, Tone, Track, audio_rate
 
 VERSION = 1
 """Part of the identity of a result. Increase it with every change of what is drawn."""
@@ -83,12 +83,11 @@ def render(job: Job, target: Path, *, cancelled: Callable[[], bool] | None = Non
     Raises:
         RenderCancelledError: `cancelled` returned True; `target` is incomplete.
     """
-    rate = audio_rate(job.audio or job.clip)
+    soundtrack = _Soundtrack(job)
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(target), "w", format="mp4", options=options) as container:
         video = _add_video(container, job)
-        audio = container.add_stream("aac", rate=rate, layout="stereo", options={"b": "192000"})
-        soundtrack = _Soundtrack(job, rate)
+        audio = container.add_stream("aac", rate=soundtrack.rate, layout="stereo", options={"b": "192000"})
         for index, frame in enumerate(_frames(job)):
             if cancelled and cancelled():
                 raise RenderCancelledError
@@ -121,25 +120,26 @@ def _add_video(container: Any, job: Job) -> Any:
 class _Soundtrack:
     """The audio of a job in frames for the encoder, exactly as long as the video."""
 
-    def __init__(self, job: Job, rate: int) -> None:
-        self._rate, self._position, self._total = rate, 0, job.duration * rate
-        tone: Track = Tone(job.seed, rate)
-        if job.audio:
-            self._track: Track = Recording(job.audio, rate)
-        elif job.clip and has_audio(job.clip):
-            self._track = Sequence(Recording(job.clip, rate), round(job.head * rate / job.fps), tone)
-        else:
-            self._track = tone
+    def __init__(self, job: Job) -> None:
+        source = job.audio or job.clip
+        source_rate = audio_rate(source) if source else 0
+        self.rate = 44_100 if source_rate == 44_100 else 48_000
+        self._position, self._total = 0, job.duration * self.rate
+        self._track: Track = Tone(job.seed, self.rate)
+        if source and source_rate:
+            recording = Recording(source, self.rate)
+            clip_samples = round(job.head * self.rate / job.fps)
+            self._track = recording if job.audio else Sequence(recording, clip_samples, self._track)
 
     def until(self, time: Fraction) -> Iterator[av.AudioFrame]:
         """Yield all frames that begin before `time` seconds."""
-        end = min(math.ceil(time * self._rate), self._total)
+        end = min(math.ceil(time * self.rate), self._total)
         while self._position < end:
             count = min(_AAC_FRAME, self._total - self._position)
             frame = av.AudioFrame.from_ndarray(
                 np.ascontiguousarray(self._track.read(count)), format="fltp", layout="stereo"
             )
-            frame.rate, frame.pts, frame.time_base = self._rate, self._position, Fraction(1, self._rate)
+            frame.rate, frame.pts, frame.time_base = self.rate, self._position, Fraction(1, self.rate)
             self._position += count
             yield frame
 
@@ -187,25 +187,17 @@ def _clip_frames(job: Job) -> Iterator[Frame]:
     """Yield job.head frames of the clip at the size and rate of the output. The end of a short clip is repeated."""
     if job.clip is None:
         return
-    shown: Frame | None = None
-    count = 0
     with av.open(str(job.clip), format="mov") as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        begin: float | None = None
-        for frame in container.decode(stream):
-            time = frame.time or 0.0
-            begin = time if begin is None else begin
-            # the frame before this one fills the output up to its time
-            while shown is not None and count < job.head and count / job.fps < time - begin - 1e-6:
-                yield shown
-                count += 1
-            if count >= job.head:
-                return
-            shown = _scaled(frame, job.width, job.height)
-    while shown is not None and count < job.head:
-        yield shown
-        count += 1
+        decoded = container.decode(stream)
+        first = next(decoded)
+        upcoming: av.VideoFrame | None = first
+        for index in range(job.head):
+            while upcoming is not None and (upcoming.time or 0.0) - (first.time or 0.0) - 1e-6 <= index / job.fps:
+                shown = _scaled(upcoming, job.width, job.height)
+                upcoming = next(decoded, None)
+            yield shown
 
 
 def _scaled(decoded: av.VideoFrame, width: int, height: int) -> Frame:

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
+import av
 import numpy as np
 
 from ..inspect import sniff
@@ -52,14 +53,9 @@ class Recording:
         self._rest: Samples = np.zeros((2, 0), np.float32)
 
     def read(self, count: int) -> Samples:
-        parts, missing = [self._rest], count - self._rest.shape[1]
-        while missing > 0:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                parts.append(np.zeros((2, missing), np.float32))
-                break
-            parts.append(chunk)
-            missing -= chunk.shape[1]
+        parts = [self._rest]
+        while sum(part.shape[1] for part in parts) < count:
+            parts.append(next(self._chunks))
         whole = np.concatenate(parts, axis=1)
         self._rest = whole[:, count:]
         return whole[:, :count]
@@ -74,34 +70,18 @@ class Sequence:
     def read(self, count: int) -> Samples:
         now = min(count, self._left)
         self._left -= now
-        parts = [self._first.read(now)] if now else []
-        if count > now:
-            parts.append(self._then.read(count - now))
-        return np.concatenate(parts, axis=1) if parts else np.zeros((2, 0), np.float32)
+        if now == count:
+            return self._first.read(count)
+        return np.concatenate([self._first.read(now), self._then.read(count - now)], axis=1)
 
 
-def audio_rate(path: Path | None) -> int:
-    """Return the sample rate of the output: 44100 if the source has it, otherwise 48000."""
-    import av
-
-    if path is None:
-        return 48_000
+def audio_rate(path: Path) -> int:
+    """Return the sample rate of the audio in a file; 0 if the file has none."""
     with av.open(str(path), format=_format(path)) as container:
-        found = container.streams.audio
-        return 44_100 if found and found[0].rate == 44_100 else 48_000
-
-
-def has_audio(path: Path) -> bool:
-    """Return whether the file has an audio stream."""
-    import av
-
-    with av.open(str(path), format=_format(path)) as container:
-        return bool(container.streams.audio)
+        return container.streams.audio[0].rate if container.streams.audio else 0
 
 
 def _decoded(path: Path, rate: int) -> Iterator[Samples]:
-    import av
-
     with av.open(str(path), format=_format(path)) as container:
         stream = container.streams.audio[0]
         mono = stream.channels == 1
@@ -117,6 +97,8 @@ def _decoded(path: Path, rate: int) -> Iterator[Samples]:
                 yield _stereo(part.to_ndarray())
         for part in resampler.resample(None):
             yield _stereo(part.to_ndarray())
+    while True:
+        yield np.zeros((2, 1024), np.float32)
 
 
 def _stereo(samples: Any) -> Samples:
