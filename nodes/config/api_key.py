@@ -6,13 +6,11 @@ as text, and the result is parsed again: unless exactly the key differs, nothing
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..core.atomic_write import write_atomically
 from ..core.errors import SettingsError
 from .reader import FILE_NAME, parse_toml
 
@@ -83,7 +81,8 @@ def _change(path: Path, key: str | None) -> None:
     changed = _with_key(text, key)
     _check_change(text, changed, key)
     try:
-        _replace(path, changed.encode("utf-8"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, changed.encode("utf-8"), durable=True)
     except OSError as error:
         raise SettingsError(f"{FILE_NAME} cannot be written: {_reason(error)}.") from error
 
@@ -122,23 +121,6 @@ def _check_change(before: str, after: str, key: str | None) -> None:
             f"{FILE_NAME} is written in a way that cannot be changed here without touching other settings. "
             f"Set or remove {_KEY} under [{_SECTION}] with an editor."
         )
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a temporary file and rename it: a crash leaves the old file or the new one, never readable for others."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def _reason(error: Exception) -> str:

@@ -1,1 +1,1 @@
-"""Errors, limits, addresses, redaction, backoff and the event loop: leaves that every other package may import."""
+"""Errors, limits, addresses, redaction, backoff, event loop, locks, atomic writes: what every package may import."""

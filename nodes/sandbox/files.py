@@ -1,4 +1,4 @@
-"""Files that several processes share: exclusive access, and atomic writes."""
+"""Files that several processes share: exclusive access, and JSON."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import contextlib
 import json
 import os
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..core.atomic_write import write_atomically
 from ..core.file_lock import try_lock
 
 
@@ -27,26 +27,6 @@ def locked(path: Path, *, timeout: float = 10.0) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def replace(source: Path, target: Path) -> None:
-    """Rename over `target`. Windows refuses while a reader has it open, so try for a moment."""
-    for _ in range(20):
-        with contextlib.suppress(PermissionError):
-            source.replace(target)
-            return
-        time.sleep(0.02)
-    source.replace(target)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees either its old or its new content."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        temporary.write_bytes(data)
-        replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

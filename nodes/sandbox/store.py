@@ -28,8 +28,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.atomic_write import replace, write_atomically
 from ..core.process_lock import ProcessLock
-from .files import locked, read_json, remove, replace, write_atomically, write_json
+from .files import locked, read_json, remove, write_json
 
 _FOLDERS = ("media", "uploads", "tasks", "results", "temporary")
 _GRACE_SECONDS = 900.0

@@ -52,8 +52,6 @@ class ComfyStorage:
         self.name = f"comfyui {self._base_url}"
 
     async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
-        if file.extension not in MIME:
-            raise StorageError(f"A .{file.extension} file cannot be served; it must be one of {', '.join(MIME)}.")
         expires_at = int(time.time() + self._hours * 3600)
         name = f"{expires_at}-{secrets.token_hex(24)}.{file.extension}"
         part = self._folder / f"{name}.part"

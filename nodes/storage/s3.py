@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ..config.storage_options import Options
@@ -23,9 +23,6 @@ from ..core.redaction import Redactor
 from ..media.files import MediaFile
 from .base import Progress, StoredUrl, read_chunks
 from .http_upload import BACKOFF, Upload, UploadResponse, send
-
-if TYPE_CHECKING:
-    from obstore.store import S3Store
 
 LONGEST_HOURS = 24 * 7
 """The maximum of Signature Version 4: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html"""
@@ -101,14 +98,14 @@ class S3Storage:
             raise StorageError(f"No link to the bucket could be signed: {problem}. Check [storage.s3].")
         return url
 
-    def _store(self) -> S3Store:
+    def _store(self) -> Any:
         from obstore.store import S3Store
 
-        token = {"session_token": self._token} if self._token else {}
-        endpoint = {"endpoint": self._endpoint} if self._endpoint else {}
-        if self._endpoint and self._virtual:
-            parts = urlsplit(self._endpoint)
-            endpoint = {"endpoint": urlunsplit(parts._replace(netloc=f"{self._bucket}.{parts.netloc}"))}
+        endpoint = self._endpoint
+        if endpoint and self._virtual:
+            parts = urlsplit(endpoint)
+            endpoint = urlunsplit(parts._replace(netloc=f"{self._bucket}.{parts.netloc}"))
+        optional = {"session_token": self._token, "endpoint": endpoint}
         return S3Store(
             self._bucket,
             region=self._region,
@@ -116,8 +113,7 @@ class S3Storage:
             secret_access_key=self._secret,
             virtual_hosted_style_request=self._virtual,
             client_options={"allow_http": True},
-            **token,
-            **endpoint,
+            **{name: value for name, value in optional.items() if value},
         )
 
     def _needs_virtual(self) -> bool:

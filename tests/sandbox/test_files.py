@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
-from nodes.sandbox.files import locked, read_json, remove, write_atomically, write_json
+from nodes.sandbox.files import locked, read_json, remove, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,25 +33,6 @@ def test_locked_ends_with_its_process(tmp_path: Path) -> None:
         process.wait()
     with locked(tmp_path / "lock", timeout=0):
         pass
-
-
-def test_write_atomically_shows_one_version_or_the_other(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    versions = [bytes([letter]) * 200_000 for letter in b"ab"]
-    write_atomically(path, versions[0])
-    done = threading.Event()
-
-    def write() -> None:
-        for turn in range(100):
-            write_atomically(path, versions[turn % 2])
-        done.set()
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    while not done.is_set():
-        assert path.read_bytes() in versions
-    writer.join()
-    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
 def test_read_json_returns_none_for_broken_files(tmp_path: Path) -> None:

@@ -1,0 +1,38 @@
+"""Writing files that other processes read at the same time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import uuid
+from pathlib import Path
+
+
+def write_atomically(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a file so that a reader sees either its old or its new content. Only its owner may read it.
+
+    Args:
+        durable: whether this must be true after a power loss too.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        replace(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename over `target`. Windows refuses while a reader has it open, so try for a moment."""
+    for _ in range(20):
+        with contextlib.suppress(PermissionError):
+            source.replace(target)
+            return
+        time.sleep(0.02)
+    source.replace(target)
