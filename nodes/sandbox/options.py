@@ -21,8 +21,6 @@ class SandboxOptions:
         max_upload_bytes: larger uploads are refused with 413. Above every limit of the service on purpose, so that
             files that are too large for the service can be tried.
         max_body_bytes: largest body of a request; two inline images of 20 MB fit.
-        keep_seconds: state older than this is deleted; the service's own limit is 24 h.
-        max_state_bytes: the oldest state is deleted beyond this size.
         workers: videos rendered at the same time.
     """
 
@@ -34,8 +32,6 @@ class SandboxOptions:
     upload_expires: int = 86_400
     max_upload_bytes: int = 256 * MIB
     max_body_bytes: int = 64 * MIB
-    keep_seconds: float = 86_400
-    max_state_bytes: int = 2048 * MIB
     workers: int = 2
 
     def __post_init__(self) -> None:

@@ -49,12 +49,11 @@ def parse_body(raw: bytes) -> dict[str, Any]:
         raise BodyError(f"the body is not valid JSON: {error}") from None
     if not isinstance(body, dict):
         raise BodyError("the body must be a JSON object")
-    check_body(body)
+    _check_body(body)
     return body
 
 
-def check_body(body: dict[str, Any]) -> None:
-    """Raise BodyError if a decoded body breaks a rule."""
+def _check_body(body: dict[str, Any]) -> None:
     for name, value in body.items():
         _check_type(name, value)
     _check_length(body, "prompt", limits.PROMPT_CHARS)

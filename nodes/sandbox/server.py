@@ -36,12 +36,7 @@ class Sandbox:
     """
 
     def __init__(
-        self,
-        state_dir: Path | str,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        options: SandboxOptions | None = None,
+        self, state_dir: Path | str, *, host: str = "127.0.0.1", port: int = 0, options: SandboxOptions | None = None
     ) -> None:
         if not is_loopback(host):
             raise ValueError(f"the sandbox listens on loopback only, not on {host}")
@@ -111,7 +106,8 @@ class Sandbox:
             stack.push_async_callback(runner.cleanup)
             await runner.setup()
             await web.TCPSite(runner, self._host, self._port).start()
-            tasks.resume()
+            for task in store.tasks():
+                tasks.take_over(task)
             stack.callback(asyncio.create_task(self._prune(store)).cancel)
             self._resources = stack.pop_all()
         shown = f"[{self._host}]" if ":" in self._host else self._host
@@ -120,7 +116,7 @@ class Sandbox:
     async def _prune(self, store: Store) -> None:
         while True:
             try:
-                await asyncio.to_thread(store.prune, self.options.keep_seconds, self.options.max_state_bytes)
+                await asyncio.to_thread(store.prune)
             except Exception:
                 log.exception("the sandbox could not clean up %s", self._state_dir)
             await asyncio.sleep(_PRUNE_SECONDS)

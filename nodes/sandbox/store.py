@@ -28,11 +28,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core import limits
 from ..core.atomic_write import replace, write_atomically
 from ..core.process_lock import ProcessLock
 from .files import locked, read_json, remove, write_json
 
 _FOLDERS = ("media", "uploads", "tasks", "results", "temporary")
+_KEEP_SECONDS = limits.TASK_QUERY_HOURS * 3600.0
+_MAX_BYTES = 2 << 30
 _GRACE_SECONDS = 900.0
 """Files younger than this are never deleted: what refers to them may not be written yet."""
 
@@ -190,7 +193,7 @@ class Store:
 
     # --- pruning
 
-    def prune(self, keep_seconds: float, max_bytes: int) -> None:
+    def prune(self, *, keep_seconds: float = _KEEP_SECONDS, max_bytes: int = _MAX_BYTES) -> None:
         """Delete what has expired, the oldest entries beyond `max_bytes`, and files that nothing refers to."""
         with self._exclusive():
             now, used, needed = time.time(), 0, set[str]()

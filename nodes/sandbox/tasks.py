@@ -78,11 +78,6 @@ class Tasks:
         self._running.add(running)
         running.add_done_callback(self._running.discard)
 
-    def resume(self) -> None:
-        """Continue what earlier processes left unfinished."""
-        for task in self._store.tasks():
-            self.take_over(task)
-
     def take_over(self, task: Task) -> None:
         """Continue an unfinished task whose process is gone."""
         if self._store.is_abandoned(task):

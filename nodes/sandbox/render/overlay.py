@@ -47,7 +47,7 @@ class Overlay:
     """Draws on the frames of one video. The text moves, so that a video of a still image has motion too."""
 
     def __init__(self, width: int, height: int, *, fps: int, frames: int, prompt: str, watermark: bool) -> None:
-        self._width, self._height, self._fps, self._frames = width, height, fps, frames
+        self._fps, self._frames = fps, frames
         self._small = max(12, min(min(width, height) // 24, width // 26))
         self._word = Stamp("SANDBOX", max(16, min(width // 8, height // 5)))
         snippet = _printable(prompt)
@@ -60,7 +60,7 @@ class Overlay:
             return
         seconds = index / self._fps
         swing = 0.5 + 0.5 * math.sin(seconds * 1.2)
-        x, y = (self._width - self._word.width) * swing, self._height * 0.62
+        x, y = (frame.width - self._word.width) * swing, frame.height * 0.62
         self._word.draw(frame, x, y, opacity)
         code = Stamp(f"{seconds:06.3f} s   {index + 1}/{self._frames}", self._small)
         code.draw(frame, self._small, self._small, opacity)
@@ -70,7 +70,7 @@ class Overlay:
     def draw_mark(self, frame: Frame, opacity: float) -> None:
         """Draw the watermark in its corner."""
         if self._mark:
-            right, below = self._width - self._mark.width, self._height - self._mark.height
+            right, below = frame.width - self._mark.width, frame.height - self._mark.height
             self._mark.draw(frame, right - self._small // 2, below - self._small // 2, opacity)
 
 
