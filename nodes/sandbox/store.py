@@ -36,6 +36,7 @@ from .files import locked, read_json, remove, write_json
 _FOLDERS = ("media", "uploads", "tasks", "results", "temporary")
 _KEEP_SECONDS = limits.TASK_QUERY_HOURS * 3600.0
 _MAX_BYTES = 2 << 30
+"""Uploads and tasks are deleted when they are older than this, or when all files together are larger."""
 _GRACE_SECONDS = 900.0
 """Files younger than this are never deleted: what refers to them may not be written yet."""
 
