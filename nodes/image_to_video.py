@@ -55,9 +55,9 @@ class Wan27ImageToVideo(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Requests a video from the hosted Wan 2.7 service and outputs the id of its task. This is the only "
-                "node that costs money: whole output seconds times the price of the resolution. You never pay twice "
-                "for the same request. Link task_id to Wan 2.7 Wait for Video. Without a key it runs in the sandbox, "
-                "for free."
+                "node that costs money: whole output seconds times the price of the resolution; a clip may be billed "
+                "with 2-5 s of it on top. You never pay twice for the same request. Link task_id to Wan 2.7 Wait for "
+                "Video. Without a key it runs in the sandbox, for free."
             ),
             is_input_list=True,
             inputs=[
@@ -123,7 +123,12 @@ class Wan27ImageToVideo(io.ComfyNode):
             ],
             outputs=[
                 output(io.String, "task_id", "The id of the task. Link it to Wan 2.7 Wait for Video.", is_list=True),
-                output(io.Float, "estimated_cost", "Estimate in USD. 0 if nothing new was sent.", is_list=True),
+                output(
+                    io.Float,
+                    "estimated_cost",
+                    "Estimate in USD, with a clip the upper one. 0 if nothing new was sent.",
+                    is_list=True,
+                ),
             ],
         )
 

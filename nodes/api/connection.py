@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from ..core import limits
 from ..core.addresses import is_loopback, parse_http_url
 from ..core.errors import RequestError
 from ..core.limits import PRICE_PER_SECOND_USD
@@ -45,14 +47,43 @@ class Connection:
         """Whether base_url is on this machine. Only then may results come from this machine too."""
         return is_loopback(urlsplit(self.base_url).hostname)
 
-    def estimate(self, request: VideoRequest) -> float:
-        """Return the estimated cost of a request in USD."""
-        return estimated_cost(request.duration, request.resolution, self.prices)
+    def estimate(self, request: VideoRequest, clip_seconds: float | None = None) -> Estimate:
+        """Return the estimated cost of a request. `clip_seconds`: length of its clip, if it is known."""
+        clip = bool(request.first_clip_url)
+        return estimated_cost(request.duration, request.resolution, self.prices, clip=clip, clip_seconds=clip_seconds)
 
 
-def estimated_cost(duration: int, resolution: str, prices: Mapping[str, float]) -> float:
-    """Return the estimated cost in USD: whole output seconds times the price per second of the resolution."""
-    return round(duration * prices[resolution], 6)
+class Estimate(NamedTuple):
+    """An estimated cost in USD. Without a clip, both ends are the same."""
+
+    low: float
+    high: float
+
+
+def estimated_cost(
+    duration: int,
+    resolution: str,
+    prices: Mapping[str, float],
+    *,
+    clip: bool = False,
+    clip_seconds: float | None = None,
+) -> Estimate:
+    """Return the estimated cost: billed seconds times the price per second of the resolution.
+
+    The whole output is billed, and perhaps a part of the clip on top, see `limits.CLIP_BILLED_SECONDS`. The browser has
+    the same formula in web/lib/rules.js.
+
+    Args:
+        duration: seconds of the whole output.
+        resolution: a key of `prices`.
+        prices: USD per second.
+        clip: whether the video continues a clip.
+        clip_seconds: length of that clip, None if it is not known.
+    """
+    least, most = limits.CLIP_BILLED_SECONDS
+    of_clip = (most if clip_seconds is None else min(max(clip_seconds, least), most)) if clip else 0.0
+    price = prices[resolution]
+    return Estimate(round(duration * price, 6), round((duration + of_clip) * price, 6))
 
 
 def check_base_url(url: str) -> None:

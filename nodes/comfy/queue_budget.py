@@ -95,7 +95,7 @@ def budget_problem(
     _, spent_today = ledger.spent()
 
     def problem(requests: Sequence[Mapping[str, Any]]) -> str | None:
-        costs = [estimated_cost(r["duration"], r["resolution"], prices) for r in certainly_different(requests)]
+        costs = [_certain_cost(r, prices, ledger) for r in certainly_different(requests)]
         try:
             check_budget(sum(costs), budget=budget, spent_today=spent_today, videos=len(costs))
         except BudgetError as error:
@@ -107,6 +107,20 @@ def budget_problem(
     # A video that was submitted before costs nothing, and the budget must never lock it out.
     known = ledger.known_requests()
     return problem([r for r in requests if _submits_again(r) or not any(may_match(r, k) for k in known)])
+
+
+def _certain_cost(request: Mapping[str, Any], prices: Mapping[str, float], ledger: Ledger) -> float:
+    """Return the least that the budget will reserve for a request."""
+    clip, image = request.get("first_clip_url"), request.get("image_url")
+    seconds: float | None = 0.0  # the length behind a link is not known yet
+    if _is_linked(clip):
+        has_clip = not _is_linked(image) and not as_text(image)  # or the link may turn out empty
+    else:
+        has_clip = bool(as_text(clip))
+        upload = ledger.uploads.by_url(as_text(clip)) if has_clip else None
+        seconds = None if upload is None else upload.seconds
+    duration, resolution = request["duration"], request["resolution"]
+    return estimated_cost(duration, resolution, prices, clip=has_clip, clip_seconds=seconds).high
 
 
 def certainly_different(requests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

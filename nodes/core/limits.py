@@ -76,6 +76,10 @@ SIDE_MULTIPLE = 16
 PRICE_PER_SECOND_USD = {"720P": 0.10, "1080P": 0.15}
 """Default of a setting, always called an estimate: the price at other vendors, as this vendor's own is not known."""
 
+CLIP_BILLED_SECONDS = (2, 5)
+"""Of a clip, so many seconds may be billed on top of the duration: other vendors of the model do that. This vendor's
+bill is not known, so an estimate with a clip is a range."""
+
 TASK_QUERY_HOURS = 24
 """How long a task can be queried. This is the model's own limit; the vendor documents none."""
 

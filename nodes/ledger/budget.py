@@ -11,7 +11,8 @@ _ROUNDING = 1e-9
 
 _ADVICE = (
     "Raise {setting} under [budget] in config.toml, or make fewer or shorter videos, or choose 720P. "
-    "These are estimates from price_per_second; finished videos that are used again cost nothing."
+    "These are estimates from price_per_second, with a clip the upper ones; finished videos that are used again cost "
+    "nothing."
 )
 
 

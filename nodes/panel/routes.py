@@ -14,7 +14,8 @@ GET /wan27/status
              "last4": text or null, "can_change": bool: whether PUT and DELETE /wan27/key are open to this browser},
      "storage": text, "prices": {"720P": USD per second, "1080P": …},
      "budget": {"per_run_usd": …, "per_day_usd": …}, "spent_today_usd": …, "tasks": number of tasks in the ledger,
-     "limits": {"prompt_chars": …, "negative_prompt_chars": …, "duration_seconds": [low, high]}}
+     "limits": {"prompt_chars": …, "negative_prompt_chars": …, "duration_seconds": [low, high],
+                "clip_billed_seconds": [low, high]}}
 GET /wan27/balance
     {"available_usd": …, "outstanding_usd": …}. Asks the service at most every 10 seconds. 409 in the sandbox.
 GET /wan27/tasks?group=all|running|saved|failed&text=…&limit=1-200&before=…
@@ -22,7 +23,8 @@ GET /wan27/tasks?group=all|running|saved|failed&text=…&limit=1-200&before=…
     task: {"id": row number, "task_id": text or null, "state": "intent|submitted|succeeded|saved|failed|unknown|missing"
            (missing: saved, but the file was deleted), "group": "running|saved|failed", "progress": progress or null,
            "reason": text, "prompt": at most 400 characters, "resolution", "duration": seconds requested, "seed",
-           "sandbox": bool, "estimated_cost": USD or null, "counted": whether it counts against the budget,
+           "sandbox": bool, "estimated_cost": USD or null, "continues_clip": whether that is the upper value of a
+           range, "counted": whether it counts against the budget,
            "began_at", "ended_at": seconds since 1970 or null, "prompt_id", "node_id", "seconds",
            "size": [width, height] of the file, "file": {"filename", "subfolder", "type"} for ComfyUI's /view or null,
            "poster": version of the thumbnail or null}

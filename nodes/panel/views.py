@@ -54,6 +54,7 @@ def task_view(
         "seed": row.seed if row.seed is not None else row.request.get("seed"),
         "sandbox": row.connection == "sandbox",
         "estimated_cost": row.estimate,
+        "continues_clip": "first_clip_url" in row.request,
         "counted": row.counted,
         "began_at": row.began_at,
         "ended_at": row.saved_at,
@@ -120,9 +121,10 @@ def key_view(key: str, *, local: bool) -> dict[str, Any]:
 
 
 def limits_view() -> dict[str, Any]:
-    """Return the limits that the counters on the node show."""
+    """Return the limits that the node's counters and its cost need."""
     return {
         "prompt_chars": limits.PROMPT_CHARS,
         "negative_prompt_chars": limits.NEGATIVE_PROMPT_CHARS,
         "duration_seconds": list(limits.DURATION_SECONDS),
+        "clip_billed_seconds": list(limits.CLIP_BILLED_SECONDS),
     }

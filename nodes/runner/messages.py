@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from ..core.errors import E, reworded
 from ..ledger import TaskRecord
+from ..ledger.budget import usd
 from .models import Order
 
 
@@ -54,6 +55,13 @@ def reused(order: Order) -> str:
     if order.on_repeat == "submit_again":
         return "already submitted in this run; queue again to make another"
     return "already submitted; on_repeat submit_again makes another"
+
+
+def cost(order: Order, estimate: float | None) -> str:
+    """The range that the cost of the order is in, "" if it is not a range or nothing is billed."""
+    low = order.connection.estimate(order.request).low
+    is_range = estimate is not None and estimate > low and not order.connection.is_sandbox
+    return f"estimated {usd(low)} to {usd(estimate)}" if estimate is not None and is_range else ""
 
 
 def withdrawn() -> str:

@@ -34,7 +34,14 @@ class Order:
 
 @dataclass(frozen=True)
 class Submitted:
-    """The task that will deliver the video. `note` is a sentence for the node, "" if there is nothing to say."""
+    """The task that will deliver the video.
+
+    Attributes:
+        task_id: of the service.
+        estimated_cost: USD, 0 if nothing was sent; with a clip the upper value of the range.
+        reused: whether the task existed already.
+        note: for the node, "" if there is nothing to say.
+    """
 
     task_id: str
     estimated_cost: float

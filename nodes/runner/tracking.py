@@ -168,7 +168,7 @@ class Tracker:
         if found.state != "saved":
             self.track(task_id, order.connection)
         if is_new:
-            return Submitted(task_id, found.estimate or 0.0, reused=False)
+            return Submitted(task_id, found.estimate or 0.0, reused=False, note=messages.cost(order, found.estimate))
         return Submitted(task_id, 0.0, reused=True, note=messages.reused(order))
 
     async def _with_task_id(self, order: Order, record: TaskRecord, joined: dict[int, Submission]) -> TaskRecord | None:
@@ -280,6 +280,7 @@ def _record_of(order: Order, ledger: Ledger) -> TaskRecord:
     uploads = {url: upload for url in order.request.media().values() if (upload := ledger.uploads.by_url(url))}
     contents = {url: upload.content for url, upload in uploads.items()}
     files = {url: upload.sha256 for url, upload in uploads.items()}
+    clip = uploads.get(order.request.first_clip_url or "")
     connection = order.connection
     return TaskRecord(
         fingerprint=fingerprint(order, contents.get),
@@ -288,7 +289,7 @@ def _record_of(order: Order, ledger: Ledger) -> TaskRecord:
         connection=connection.name,
         base_url=connection.base_url,
         request=stored_request(order, contents.get),
-        estimate=connection.estimate(order.request),
+        estimate=connection.estimate(order.request, None if clip is None else clip.seconds).high,
         counted=not connection.is_sandbox,
         run_id=order.prompt_id,
         prompt_id=order.prompt_id,

@@ -40,5 +40,14 @@ def test_connection_repr_has_no_key() -> None:
 @pytest.mark.parametrize(("resolution", "seconds", "cost"), [("720P", 2, 0.2), ("1080P", 15, 2.25), ("1080P", 7, 1.05)])
 def test_estimate_is_seconds_times_price(resolution: str, seconds: int, cost: float) -> None:
     request = VideoRequest(resolution=resolution, duration=seconds)
-    assert Connection("novita", "https://api.novita.ai", "k").estimate(request) == pytest.approx(cost)
-    assert Connection("novita", "https://api.novita.ai", "k", {resolution: 1.0}).estimate(request) == seconds
+    assert Connection("novita", "https://api.novita.ai", "k").estimate(request) == pytest.approx((cost, cost))
+    assert Connection("novita", "https://api.novita.ai", "k", {resolution: 1.0}).estimate(request) == (seconds, seconds)
+
+
+@pytest.mark.parametrize(
+    ("clip_seconds", "high"), [(None, 1.0), (0.0, 0.7), (2.0, 0.7), (2.5, 0.75), (5.0, 1.0), (10.0, 1.0)]
+)
+def test_estimate_with_a_clip_is_a_range(clip_seconds: float | None, high: float) -> None:
+    request = VideoRequest(resolution="720P", duration=5, first_clip_url="https://h.example/clip.mp4")
+    made = Connection("novita", "https://api.novita.ai", "k").estimate(request, clip_seconds)
+    assert made == pytest.approx((0.5, high))

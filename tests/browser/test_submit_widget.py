@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
+from nodes.api.connection import estimated_cost
 from nodes.api.request import MEDIA_FIELDS, combination_problems
 from nodes.core import limits
+from nodes.panel.views import limits_view
 from tests.browser.panel import Panel, panel_in
 from tests.host.comfy import ComfyUI
 
@@ -60,6 +62,38 @@ def test_widget_cost_follows_the_duration_in_nodes_2(panel: Panel) -> None:
     panel.page.locator(f"{more}, div[aria-label=duration] button").last.click()
 
     expect(panel.info).to_contain_text("$0.90 for each video (6 s × $0.15)")
+
+
+def test_widget_cost_with_a_clip_is_the_range_that_the_node_estimates(panel: Panel) -> None:
+    panel.load()
+    panel.add_submit()
+    _set(panel, "first_clip_url", "https://a.example/clip.mp4")
+    expect(panel.info).to_contain_text("$0.75 to $1.50 for each video (5 s × $0.15)")
+    expect(panel.info).to_contain_text("2 to 5 s of the clip may be billed on top")
+
+    clips = [None, *({"seconds": seconds} for seconds in (None, 0, 2, 2.04, 3.5, 5, 9.9))]
+    cases = [
+        (duration, resolution, clip)
+        for duration in range(limits.DURATION_SECONDS[0], limits.DURATION_SECONDS[1] + 1)
+        for resolution in limits.RESOLUTIONS
+        for clip in clips
+    ]
+    shown = panel.page.evaluate(
+        """async ([cases, prices, billed]) => {
+            const { estimate } = await import("/extensions/wan27-video/lib/rules.js");
+            return cases.map(([duration, resolution, clip]) => {
+                const { low, high } = estimate(duration, resolution, prices, clip, billed);
+                return [low, high];
+            });
+        }""",
+        [cases, limits.PRICE_PER_SECOND_USD, limits_view()["clip_billed_seconds"]],
+    )
+    for (duration, resolution, clip), range_ in zip(cases, shown, strict=True):
+        seconds = None if clip is None else clip["seconds"]
+        expected = estimated_cost(
+            duration, resolution, limits.PRICE_PER_SECOND_USD, clip=clip is not None, clip_seconds=seconds
+        )
+        assert range_ == pytest.approx(expected), (duration, resolution, clip)
 
 
 def test_widget_counts_lengths_and_warns(panel: Panel) -> None:

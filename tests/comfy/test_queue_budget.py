@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nodes.comfy.queue_budget import certainly_different, may_match, requests_of_known_cost
+from nodes.comfy.queue_budget import budget_problem, certainly_different, may_match, requests_of_known_cost
+from nodes.config import Budget
+from nodes.ledger import Ledger, Upload
 
 LINK = ["3", 0]
 
@@ -71,3 +74,29 @@ def test_certainly_different_requests_cannot_share_a_task(
 def test_may_match_compares_with_a_stored_request(inputs: dict[str, Any], known: bool) -> None:
     stored = {"prompt": "p", "resolution": "720P", "duration": 5, "watermark": False, "image_url": "sha256:00"}
     assert may_match(node(**inputs)["inputs"], stored) is known
+
+
+CLIP = "https://x/clip.mp4"
+
+
+@pytest.mark.parametrize(
+    ("media", "cost"),
+    [
+        ({"image_url": LINK}, 0.5),
+        ({"first_clip_url": "https://x/other.mp4"}, 1.0),
+        ({"first_clip_url": f" {CLIP}"}, 0.75),
+        ({"first_clip_url": LINK}, 0.7),
+        ({"first_clip_url": LINK, "image_url": LINK}, 0.5),
+    ],
+)
+def test_budget_problem_counts_of_a_clip_what_is_certain(media: dict[str, Any], cost: float, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite3")
+    ledger.uploads.add(Upload(CLIP, "sha", "content", "video", "s3", seconds=2.5))
+
+    def problem(limit: float) -> str | None:
+        budget = Budget(per_run_usd=limit, per_day_usd=100)
+        return budget_problem([node(**media)["inputs"]], prices={"720P": 0.1}, budget=budget, ledger=ledger)
+
+    assert problem(cost) is None
+    assert f"about ${cost:.2f}" in str(problem(cost - 0.01))
+    ledger.close()

@@ -15,6 +15,7 @@ from nodes.core.errors import (
     OutcomeUnknownError,
     RequestError,
 )
+from nodes.ledger import Upload
 from nodes.runner.models import Order
 from tests.fixtures import House
 from tests.runner.conftest import content, soon
@@ -204,6 +205,16 @@ def test_budget_of_a_run_counts_all_its_nodes_and_items(house: House, service: S
 
     asyncio.run(graph())
     assert service.count["submit"] == 3
+
+
+def test_budget_reserves_the_upper_estimate_of_a_clip(house: House, service: Service) -> None:
+    house.ledger_in_use.uploads.add(Upload("https://x.test/c.mp4", "sha", "content", "video", "s3", seconds=3.0))
+    known = house.order(duration=5, first_clip_url="https://x.test/c.mp4")
+    unknown = house.order(duration=5, first_clip_url="https://x.test/d.mp4")
+    made = asyncio.run(house.submit(known, unknown, house.order(duration=5)))
+    assert [item.estimated_cost for item in made] == pytest.approx([0.8, 1.0, 0.5])
+    assert [item.note for item in made] == ["estimated $0.50 to $0.80", "estimated $0.50 to $1.00", ""]
+    assert house.ledger().spent("run")[0] == pytest.approx(2.3)
 
 
 def test_budget_of_a_day_counts_unknown_outcomes(house: House, service: Service) -> None:

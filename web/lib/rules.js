@@ -29,8 +29,15 @@ export function counterLevel(count, limit) {
   return count > limit * 0.9 ? "near" : "fine";
 }
 
-/** Return the USD for one video, or null if duration or resolution are not known. */
-export function estimate(duration, resolution, prices) {
+/**
+ * Return the USD for one video as {low, high}, or null if duration or resolution are not known.
+ *
+ * `clip`: null without a clip, else {seconds}: its length, null if that is not known. Of a clip, `billed` ([least, most])
+ * seconds may be billed on top. The same formula as `estimated_cost` in nodes/api/connection.py.
+ */
+export function estimate(duration, resolution, prices, clip, [least, most]) {
   const price = prices?.[resolution];
-  return price === undefined || !Number.isFinite(duration) ? null : duration * price;
+  if (price === undefined || !Number.isFinite(duration)) return null;
+  const ofClip = clip ? Math.min(Math.max(clip.seconds ?? most, least), most) : 0;
+  return { low: duration * price, high: (duration + ofClip) * price };
 }

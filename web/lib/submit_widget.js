@@ -99,7 +99,7 @@ function isLinked(node, input) {
   return !origin || origin.mode !== NEVER;
 }
 
-function showCost(badge, cost, { values, linked }) {
+function showCost(badge, cost, { values, linked, given }) {
   const { status } = store;
   const sandbox = Boolean(status?.connection?.sandbox);
   setText(badge, sandbox ? t("sandbox") : "");
@@ -109,7 +109,10 @@ function showCost(badge, cost, { values, linked }) {
     return;
   }
   const resolution = values("resolution");
-  const again = !sandbox && values("on_repeat") === "submit_again" ? ` ${t("costAgain")}` : "";
+  const [least, most] = status.limits.clip_billed_seconds;
+  const clip = given.has("first_clip_url") ? { seconds: null } : null; // its length shows only when it is uploaded
+  const ofClip = clip && !sandbox ? ` ${t("costOfClip", { least, most })}` : "";
+  const again = ofClip + (!sandbox && values("on_repeat") === "submit_again" ? ` ${t("costAgain")}` : "");
   const seconds = Number(values("duration"));
   const what = ["duration", "resolution"].filter((name) => linked.has(name));
   const price = status.prices[resolution];
@@ -118,9 +121,13 @@ function showCost(badge, cost, { values, linked }) {
     setText(cost, t(sandbox ? "costSandboxLinked" : "costLinked", shown) + again);
     return;
   }
-  const total = estimate(seconds, resolution, status.prices);
-  const shown = { cost: total === null ? "?" : money(total), seconds, price: price === undefined ? "?" : money(price) };
+  const total = estimate(seconds, resolution, status.prices, clip, [least, most]);
+  const shown = { cost: total === null ? "?" : moneyRange(total), seconds, price: price === undefined ? "?" : money(price) };
   setText(cost, t(sandbox ? "costSandbox" : "costLine", shown) + again);
+}
+
+function moneyRange({ low, high }) {
+  return low === high ? money(low) : t("costRange", { low: money(low), high: money(high) });
 }
 
 function showShape(line, { given }) {

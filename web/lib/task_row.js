@@ -108,7 +108,9 @@ function facts(task, progress) {
   }
   if (task.resolution) found.push(task.resolution);
   if (task.sandbox) found.push(t("sandbox"));
-  else if (task.estimated_cost !== null) found.push(t("estimate", { cost: money(task.estimated_cost) }));
+  else if (task.estimated_cost !== null) {
+    found.push(t(task.continues_clip ? "estimateUpTo" : "estimate", { cost: money(task.estimated_cost) }));
+  }
   found.push(ago(Date.now() / 1000 - task.began_at));
   return found;
 }
