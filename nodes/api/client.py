@@ -55,7 +55,7 @@ class ServiceClient:
         """
         self._require_key()
         try:
-            self._build(self._submit_http, self._dialect.submit(request))
+            self._submit_http.build_request(**self._arguments(self._dialect.submit(request)))
         except (TypeError, ValueError) as error:
             raise errors.RequestError(
                 f"The request cannot be sent: {self._describe(error)}. Change its texts and values."
@@ -120,17 +120,17 @@ class ServiceClient:
         return payload
 
     async def _send(self, http: httpx.AsyncClient, call: Call) -> httpx.Response:
-        return await http.send(self._build(http, call), follow_redirects=False)
+        return await http.request(**self._arguments(call), follow_redirects=False)
 
-    def _build(self, http: httpx.AsyncClient, call: Call) -> httpx.Request:
-        return http.build_request(
-            call.method,
-            self._connection.base_url + call.path,
-            params=dict(call.params) or None,
-            json=None if call.json is None else dict(call.json),
-            headers={"Authorization": f"Bearer {self._connection.api_key}"},
-            timeout=TIMEOUT,
-        )
+    def _arguments(self, call: Call) -> dict[str, Any]:
+        return {
+            "method": call.method,
+            "url": self._connection.base_url + call.path,
+            "params": call.params,
+            "json": call.json,
+            "headers": {"Authorization": f"Bearer {self._connection.api_key}"},
+            "timeout": TIMEOUT,
+        }
 
     def _failure(self, response: httpx.Response, *, submitting: bool) -> errors.ServiceError:
         return self._redacted(

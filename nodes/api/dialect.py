@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..core.errors import ServiceError
@@ -20,8 +19,8 @@ class Call:
 
     method: str
     path: str
-    params: Mapping[str, str] = field(default_factory=dict)
-    json: Mapping[str, Json] | None = None
+    params: dict[str, str] | None = None
+    json: dict[str, Json] | None = None
 
 
 class Dialect(Protocol):
