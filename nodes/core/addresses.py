@@ -15,8 +15,8 @@ from .errors import DownloadError
 if TYPE_CHECKING:
     import httpx
 
-Resolve = Callable[[str, int], Awaitable["list[str]"]]
-"""Returns the IP addresses of a host and port."""
+Resolve = Callable[[str], Awaitable["list[str]"]]
+"""Returns the IP addresses of a host."""
 
 _NAT64 = ip_network("64:ff9b::/96")
 _FAKE_IP = ip_network("198.18.0.0/15")
@@ -58,10 +58,9 @@ def is_private_host(host: str) -> bool:
     return not is_public(address)
 
 
-async def resolve(host: str, port: int) -> list[str]:
+async def resolve(host: str) -> list[str]:
     """Return the addresses of a host from the system's resolver."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
 
 
@@ -92,25 +91,20 @@ async def check_url(url: httpx.URL, *, allow_loopback: bool, resolve: Resolve = 
         DownloadError: the URL is not https, contains a login, or has no public address.
         OSError: the name cannot be resolved at the moment.
     """
-    host = url.host
-    if not host or url.scheme not in ("http", "https") or (url.scheme == "http" and not allow_loopback):
+    host, https = url.host, url.scheme == "https"
+    if not host or not (https or (url.scheme == "http" and allow_loopback)):
         raise DownloadError(
             f"The service returned a {url.scheme or 'broken'} link to the video. For your safety only https is fetched."
         )
     if url.userinfo:
         raise DownloadError("The service returned a link to the video that contains a login. It is not fetched.")
     literal = _literal(host)
-    if literal is None and url.scheme == "https" and _uses_proxy(url):
+    if literal is None and https and _uses_proxy(url):
         if is_loopback(host) or host.endswith(".localhost"):
             raise _refusal(host)
         return []
-    port = url.port or (443 if url.scheme == "https" else 80)
-    addresses = [str(literal)] if literal is not None else await resolve(host, port)
-    allowed = [
-        address
-        for address in addresses
-        if _is_allowed(ip_address(address), https=url.scheme == "https", allow_loopback=allow_loopback)
-    ]
+    addresses = [str(literal)] if literal is not None else await resolve(host)
+    allowed = [one for one in addresses if _is_allowed(ip_address(one), https=https, allow_loopback=allow_loopback)]
     if not allowed:
         raise _refusal(host)
     return allowed

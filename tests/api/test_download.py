@@ -319,7 +319,7 @@ def test_http_link_is_fetched_by_https(
             return httpx.Response(302, headers={"Location": "http://cdn.test:80/v.mp4"})
         return httpx.Response(200, stream=httpx.ByteStream(BODY))
 
-    async def resolve(host: str, port: int) -> list[str]:
+    async def resolve(host: str) -> list[str]:
         return ["93.184.216.34"]
 
     async def fetch() -> None:
@@ -339,7 +339,7 @@ def test_download_connects_to_the_checked_address(dest: Path) -> None:
         hosts.append(request.headers["Host"])
         return await whole(request)
 
-    async def resolve(host: str, port: int) -> list[str]:
+    async def resolve(host: str) -> list[str]:
         assert host == "no-such-host.test"
         return ["127.0.0.1"]
 

@@ -10,7 +10,7 @@ from nodes.core.errors import DownloadError
 
 
 def check(url: str, *addresses: str, allow_loopback: bool = False) -> list[str]:
-    async def resolve(host: str, port: int) -> list[str]:
+    async def resolve(host: str) -> list[str]:
         return list(addresses)
 
     return asyncio.run(check_url(httpx.URL(url), allow_loopback=allow_loopback, resolve=resolve))
