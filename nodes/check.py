@@ -130,12 +130,9 @@ async def _check_storage(settings: Settings) -> Finding:
 
 def _inline(kind: str) -> Finding:
     chosen = "No storage is set" if kind == "auto" else 'storage.kind is "inline"'
-    return Finding(
-        "storage",
-        True,
-        f"{chosen}: images go inside the request, undocumented by the service; audio and video cannot be sent.",
-        'For audio and video set kind under [storage] in config.toml: see "Storage" in the README.',
-    )
+    text = "images are sent inside the request, which the service does not document; audio and video cannot be sent."
+    advice = 'For audio and video set kind under [storage] in config.toml: see "Storage" in the README.'
+    return Finding("storage", True, f"{chosen}: {text}", advice)
 
 
 async def _download_again(stored: StoredUrl, file: MediaFile, *, may_be_private: bool) -> str:

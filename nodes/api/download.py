@@ -24,6 +24,7 @@ import httpx
 from ..core.addresses import Resolve, check_url, prefer_https, resolve
 from ..core.backoff import Backoff, jitter, retry_after_seconds
 from ..core.errors import DownloadError
+from ..core.limits import MB
 from ..core.mp4_boxes import mp4_problem
 from .retry import FREE_BACKOFF
 
@@ -35,7 +36,7 @@ HOPS = 5
 """Redirects of one attempt."""
 ATTEMPTS = 6
 """Attempts in a row without a single byte before the link is given up."""
-SPARE_BYTES = 64 * 1_000_000
+SPARE_BYTES = 64 * MB
 """Disk space that stays free beside the video, for the ledger and other programs."""
 
 _TIMEOUT = httpx.Timeout(connect=15.0, read=30.0, write=15.0, pool=60.0)
@@ -232,7 +233,7 @@ class _Download:
 
     def _too_large(self) -> DownloadError:
         return DownloadError(
-            f"The video is larger than {self.max_bytes // 1_000_000} MB, which no result is, so it was not downloaded."
+            f"The video is larger than {self.max_bytes // MB} MB, more than any result, so it was not downloaded."
         )
 
     async def _write(self, response: httpx.Response) -> None:

@@ -94,7 +94,7 @@ async def check_url(url: httpx.URL, *, allow_loopback: bool, resolve: Resolve = 
     host, https = url.host, url.scheme == "https"
     if not host or not (https or (url.scheme == "http" and allow_loopback)):
         raise DownloadError(
-            f"The service returned a {url.scheme or 'broken'} link to the video. For your safety only https is fetched."
+            f"The service returned a {url.scheme or 'broken'} link to the video. For safety, only https is fetched."
         )
     if url.userinfo:
         raise DownloadError("The service returned a link to the video that contains a login. It is not fetched.")

@@ -49,7 +49,7 @@ def mp4_problem(path: Path) -> str | None:
             return f"it does not begin like an mp4 (first bytes {head.hex(' ')})"
         for box in walk_boxes(file, 0, size):
             if box.end > size:
-                return f"it is cut off: {size} bytes came of at least {box.end}"
+                return f"it is cut off: {size} of at least {box.end} bytes arrived"
             found.add(box.kind)
             checked = box.end
     if checked < size:

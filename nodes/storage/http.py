@@ -151,7 +151,7 @@ class HttpStorage:
         if "{api_key}" in text and not self._api_key:
             title = f" {self._preset.title}" if self._preset else ""
             raise StorageError(
-                f"{self._label(setting)} requires a key: set {self._label('api_key')} to your key of the upload "
+                f"{self._label(setting)} requires a key: set {self._label('api_key')} to your key for the upload "
                 f"service{title}."
             )
         return text.replace("{api_key}", self._api_key)
@@ -159,7 +159,9 @@ class HttpStorage:
     def _check_headers(self) -> None:
         for name, value in self._headers.items():
             if not _HEADER_NAME.fullmatch(name) or not (value.isascii() and value.isprintable()):
-                raise StorageError(f"{self._label('headers')}: {name!r} is not a header, or its value not plain text.")
+                raise StorageError(
+                    f"{self._label('headers')}: {name!r} is not a header name, or its value is not plain text."
+                )
             if name.lower() in _OWN_HEADERS:
                 raise StorageError(f"{self._label('headers')}: {name} cannot be set, as the connection sets it.")
 
@@ -176,7 +178,7 @@ class HttpStorage:
         for field, values in fields.items():
             if any(_PLACEHOLDER.sub("", value) for value in values):
                 raise StorageError(
-                    f"{self._label('url')} is http://{self._host}, so {field} would be readable on the way. Use "
+                    f"{self._label('url')} is http://{self._host}, so {field} could be read in transit. Use "
                     "https; plain http works to this machine, or if nothing secret is sent."
                 )
 
