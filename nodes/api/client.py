@@ -99,8 +99,7 @@ class ServiceClient:
         """
         payload = await self._get(self._dialect.result(task_id))
         found = self._read(lambda answer: self._dialect.task(answer, task_id), payload)
-        redact = self._redactor.redact
-        return replace(found, reason=redact(found.reason), raw_status=redact(found.raw_status))
+        return replace(found, reason=self._redactor.redact(found.reason))
 
     async def balance(self) -> Balance:
         """Query the account's balance. This is free, and shows whether the key is valid. Raises as `result`."""

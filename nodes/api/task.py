@@ -38,15 +38,13 @@ class TaskResult:
     """One answer to a query for a task. Everything that may be None is None if the service does not say it.
 
     Attributes:
-        raw_status: the service's own word for `state`.
-        reason: why the task failed.
+        reason: why the task failed, or at least the service's own word for that state.
         progress_percent: 0-100.
         submitted_at_ms, executed_at_ms, completed_at_ms: milliseconds since 1970.
     """
 
     task_id: str
     state: TaskState
-    raw_status: str = ""
     reason: str = ""
     progress_percent: float | None = None
     eta_seconds: float | None = None

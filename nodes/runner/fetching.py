@@ -144,7 +144,7 @@ class ResultFetcher:
     def _task_failed(self, task: TrackedTask, record: TaskRecord, result: TaskResult) -> TaskFailedError:
         """A failed task may have been billed: no refund is documented, so it keeps its part of the budget."""
         advice = task.connection.dialect.failure_advice(result.reason)
-        reason = f"{messages.sentence(result.reason or result.raw_status)} {advice}".strip()
+        reason = f"{messages.sentence(result.reason)} {advice}".strip()
         self._ledger.fail(record.id, reason, billed=True)
         return TaskFailedError(messages.task_failed(task.task_id, reason))
 

@@ -94,12 +94,11 @@ class NovitaDialect:
         status = str(task.get("status") or "")
         if not status:
             raise errors.ServerError(f"The service's answer for task {task_id} has no status: {_short(payload)}.")
-        times = _mapping(extra.get("debug_info"))
+        state, times = _STATES.get(status.upper(), TaskState.PROCESSING), _mapping(extra.get("debug_info"))
         return TaskResult(
             task_id=task_id,
-            state=_STATES.get(status.upper(), TaskState.PROCESSING),
-            raw_status=status,
-            reason=str(task.get("reason") or ""),
+            state=state,
+            reason=str(task.get("reason") or (status if state is TaskState.FAILED else "")),
             progress_percent=_in_range(task.get("progress_percent"), 100),
             eta_seconds=_in_range(task.get("eta"), 86_400) or None,
             seed=_integer(extra.get("seed"), _LARGEST_SEED),

@@ -107,6 +107,12 @@ def test_task_keeps_the_largest_seed_exactly() -> None:
     assert DIALECT.task({**answer(), "extra": {"seed": 2**63 - 1}}, "t").seed == 2**63 - 1
 
 
+def test_task_failed_without_a_reason_names_its_status() -> None:
+    assert DIALECT.task(answer("TASK_STATUS_CANCELLED"), "t").reason == "TASK_STATUS_CANCELLED"
+    assert DIALECT.task(answer("TASK_STATUS_CANCELLED", reason="quota"), "t").reason == "quota"
+    assert DIALECT.task(answer(), "t").reason == ""
+
+
 def test_task_inside_a_data_wrapper() -> None:
     assert DIALECT.task({"data": answer()}, "t") == DIALECT.task(answer(), "t")
     assert DIALECT.task_id({"data": {"task_id": "abc"}}) == "abc"
