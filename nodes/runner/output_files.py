@@ -60,14 +60,16 @@ def free_name(record: TaskRecord, output_dir: Path) -> PurePosixPath:
 def describe_video(path: Path) -> dict[str, Any]:
     """Return seconds, size [width, height] and fps according to the file; {} if it cannot be read."""
     try:
-        from ..media.video.probe import probe
+        from ..media.video.container import frame_rate, opened, video_stream
 
-        found = probe(path)
-        return {
-            "seconds": round(float(found.seconds), 3),
-            "size": [found.width, found.height],
-            "fps": round(float(found.fps), 3),
-        }
+        with opened(path) as container:
+            video = video_stream(container, path.name)
+            seconds = video.duration * video.time_base if video.duration and video.time_base else None
+            return {
+                "seconds": round(float(seconds or (container.duration or 0) / 1_000_000), 3),
+                "size": [video.codec_context.width, video.codec_context.height],
+                "fps": round(float(frame_rate(video)), 3),
+            }
     except Exception as error:
         # The bytes were paid for: a file that cannot be described is kept all the same.
         log.warning("Wan 2.7: %s cannot be read: %s", path.name, error)

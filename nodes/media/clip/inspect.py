@@ -7,9 +7,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..files import MediaError
-from ..video.container import is_mp4, size_of
+from ..video.container import is_mp4, rotation_of, size_of
 from ..video.packets import Timeline
-from ..video.probe import rotation_of
 from ..video.video_input import VideoInput, open_video
 from ..video.video_object import FileSource
 from .tags import tags_of

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...core.limits import ClipBounds, within_aspect
-from ..image.pixels import fitted_size, sides_inside
+from ..image.pixels import fitted_size, plane_of, sides_inside
 
 if TYPE_CHECKING:
     from av import VideoFrame
-    from numpy.typing import NDArray
 
 _BT709, _BT601 = 1, 5
 _LIMITED = 1
@@ -52,7 +51,8 @@ class Shaper:
         self.size = size
         self._rotation = rotation
         self._reformatter = VideoReformatter()
-        self._threads: dict[str, int] = {"threads": 1}
+        # PyAV before 17 has no such argument, and uses one thread.
+        self._threads = {"threads": 1} if "threads" in (VideoReformatter.reformat.__doc__ or "") else {}
 
     def crops(self, width: int, height: int) -> bool:
         """Return whether an upright frame of that size loses at most an odd row or column, and is not scaled."""
@@ -73,23 +73,18 @@ class Shaper:
 
         rgb = frame.format.is_rgb
         full = rgb or frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-        options = {
-            "width": width,
-            "height": height,
-            "format": "yuv420p",
-            "src_colorspace": None if rgb else _MATRIX.get(int(frame.colorspace), _BT601),
-            "dst_colorspace": _BT709,
-            "src_color_range": int(ColorRange.JPEG) if full else _LIMITED,
-            "dst_color_range": _LIMITED,
-            "interpolation": _LANCZOS | _ACCURATE_RND,
-        }
-        try:
-            return self._reformatter.reformat(frame, **options, **self._threads)  # type: ignore[arg-type]
-        except TypeError:
-            if not self._threads:
-                raise
-            self._threads = {}  # PyAV before 15 has no such argument
-            return self._reformatter.reformat(frame, **options)  # type: ignore[arg-type]
+        return self._reformatter.reformat(
+            frame,
+            width,
+            height,
+            "yuv420p",
+            src_colorspace=None if rgb else _MATRIX.get(int(frame.colorspace), _BT601),
+            dst_colorspace=_BT709,
+            src_color_range=int(ColorRange.JPEG) if full else _LIMITED,
+            dst_color_range=_LIMITED,
+            interpolation=_LANCZOS | _ACCURATE_RND,
+            **self._threads,
+        )
 
     def _upright(self, frame: VideoFrame) -> VideoFrame:
         """Return the frame rotated and cropped to the size, plane by plane."""
@@ -103,12 +98,3 @@ class Shaper:
             turned = np.rot90(source, self._rotation // 90)
             plane_of(result, index, width // half, height // half)[...] = turned[: height // half, : width // half]
         return result
-
-
-def plane_of(frame: VideoFrame, index: int, width: int, height: int, channels: int = 1) -> NDArray[np.uint8]:
-    """Return a view on the bytes of one plane, [height, width] or [height, width, channels], rows padded by FFmpeg."""
-    plane = frame.planes[index]
-    shape = (height, width) if channels == 1 else (height, width, channels)
-    strides = (plane.line_size, 1) if channels == 1 else (plane.line_size, channels, 1)
-    view: NDArray[np.uint8] = np.ndarray(shape, np.uint8, buffer=memoryview(plane), strides=strides)
-    return view

@@ -13,8 +13,7 @@ import numpy as np
 from ..audio.waveform import mix_down, parts, resample, to_float, without_clipping
 from ..content_hash import ContentHash
 from ..files import MediaError
-from ..image.pixels import to_rgb8
-from .shape import plane_of
+from ..image.pixels import plane_of, to_rgb8
 
 if TYPE_CHECKING:
     from av import VideoFrame

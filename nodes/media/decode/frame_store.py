@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..video.probe import rotation_of
+from ..image.pixels import plane_of
+from ..video.container import rotation_of
 from ..video.threads import is_large
 from .memory import allocation_failed
 
@@ -96,11 +97,7 @@ class Converter:
         if self._old:
             arguments = {**arguments, **_colour_arguments(frame)}
         rgb = self._reformatter.reformat(frame, **arguments)
-        plane = rgb.planes[0]
-        rows = np.frombuffer(memoryview(plane), np.uint8, plane.line_size * rgb.height).reshape(
-            rgb.height, plane.line_size
-        )
-        image = rows[:, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)
+        image = plane_of(rgb, 0, rgb.width, rgb.height, 3)
         if geometry.turns:
             image = np.rot90(image, geometry.turns)
         np.divide(image, _WHITE, out=out, dtype=np.float32)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .pixels import plane_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -62,9 +64,7 @@ def _ffmpeg_png(pixels: NDArray[np.uint8], level: int, filter: str) -> bytes:
     encoder.time_base = Fraction(1, 1)
     encoder.options = {"compression_level": str(level), "pred": filter}
     frame = av.VideoFrame(width, height, "rgb24")
-    plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # type: ignore[call-overload]
-    rows[:height, : width * 3] = pixels.reshape(height, width * 3)
+    plane_of(frame, 0, width, height, 3)[...] = pixels
     frame.pts = 0
     data = b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))
     # FFmpeg puts a pixel aspect of 0:1 between header and pixels, which says nothing.

@@ -1,4 +1,4 @@
-"""Conversion of float images to 8-bit RGB, and the sizes that fit a limit."""
+"""8-bit RGB pixels: made of float images, as planes of FFmpeg's frames, and scaled to fit a limit."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ..files import MediaError
 
 if TYPE_CHECKING:
     import torch
+    from av import VideoFrame
     from numpy.typing import NDArray
 
 _SLAB_VALUES = 1 << 18
@@ -122,3 +123,12 @@ def fitted_size(width: int, height: int, bounds: ImageBounds | ClipBounds, *, ev
 
 def _to_step(value: Fraction, step: int) -> int:
     return max(step, round(value / step) * step)
+
+
+def plane_of(frame: VideoFrame, index: int, width: int, height: int, channels: int = 1) -> NDArray[np.uint8]:
+    """Return a view on the bytes of one plane, [height, width] or [height, width, channels], rows padded by FFmpeg."""
+    plane = frame.planes[index]
+    shape = (height, width) if channels == 1 else (height, width, channels)
+    strides = (plane.line_size, 1) if channels == 1 else (plane.line_size, channels, 1)
+    view: NDArray[np.uint8] = np.ndarray(shape, np.uint8, buffer=memoryview(plane), strides=strides)
+    return view

@@ -1,9 +1,10 @@
-"""Opening of a video file that a stranger may have made."""
+"""Opening of a video file that a stranger may have made, and what its header says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
@@ -14,7 +15,7 @@ from ..files import MediaError
 from .mp4_index import check_index
 
 if TYPE_CHECKING:
-    from av import AudioStream, VideoStream
+    from av import AudioStream, VideoFrame, VideoStream
     from av.container import Container, InputContainer
 
 Source = Union[str, "PathLike[str]", BytesIO]
@@ -87,6 +88,18 @@ def video_stream(container: InputContainer, name: str) -> VideoStream:
 def audio_stream(container: InputContainer) -> AudioStream | None:
     """Return the first audio stream that says its rate."""
     return next((s for s in container.streams.audio if s.codec_context is not None and s.sample_rate), None)
+
+
+def frame_rate(stream: VideoStream) -> Fraction:
+    """Return the average rate as ComfyUI core takes it, else the best guess; 1 if nothing is known."""
+    rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+    return Fraction(rate) if rate and rate > 0 else Fraction(1)
+
+
+def rotation_of(frame: VideoFrame) -> int:
+    """Return the degrees counterclockwise that turn the frame upright: 0, 90, 180 or 270. Other angles count as 0."""
+    angle = int(getattr(frame, "rotation", 0) or 0)
+    return angle % 360 if angle % 90 == 0 else 0
 
 
 def is_mp4(container: Container) -> bool:

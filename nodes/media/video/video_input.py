@@ -8,11 +8,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ..files import Cancelled, MediaCancelled
-from .container import Source, audio_stream, is_mp4, name_of, opened, plain, video_stream
+from .container import Source, audio_stream, frame_rate, is_mp4, name_of, opened, plain, video_stream
 from .damage import Damage, LostPacket
 from .matroska import is_cut_off
 from .packets import TOLERANCE, PacketError, Timeline, packets_of, read_timeline
-from .probe import frame_rate
 from .threads import threads_for
 
 if TYPE_CHECKING:
