@@ -1,4 +1,4 @@
-"""Packets of a video file, and the presentation times that they tell without decoding."""
+"""Presentation times: of the frames, as the packets of a file tell them without decoding, and of decoded audio."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from ..files import Cancelled, MediaCancelled, MediaError
+from ..files import Cancelled, MediaError, check_cancelled
 from .container import plain
 
 if TYPE_CHECKING:
-    from av import Packet, VideoStream
+    from av import AudioFrame, Packet, VideoStream
     from av.container import InputContainer
 
 TOLERANCE = Fraction(1, 1000)
@@ -24,6 +24,11 @@ OVERTAKEN = 16
 """Packets come in the order of decoding. H.264 and HEVC let a frame overtake so many others."""
 _LAST_PACKETS = 20
 """Packets that can be the last one shown. If all packets counted, one damaged time would be taken for the end."""
+_GAP_SECONDS = Fraction(1, 20)
+"""A shorter gap between two frames is rounding in the container, a longer one is lost packets."""
+_CERTAINLY_BEYOND = 50
+"""So many frames in a row after the end: no more will come. Single ones may have a wrong time, or come before the place
+where the clock of a joined file is set back."""
 
 
 class PacketError(Exception):
@@ -133,8 +138,7 @@ def read_timeline(
     complete = True
     with suppress(PacketError):  # a truncated file ends here; decoding says where
         for packet in packets_of(container, [video]):
-            if cancelled is not None and cancelled():
-                raise MediaCancelled("Reading the file was interrupted.")
+            check_cancelled(cancelled)
             if packet.size and scan.add(packet) and enough is not None and enough(scan.ticks):
                 complete = False
                 break
@@ -228,3 +232,53 @@ def _first_decoded(video: VideoStream, packets: list[Packet[Any]]) -> int | None
                 ticks: int | None = frame.pts
                 return ticks
     return None
+
+
+def samples_in(seconds: Fraction, rate: int) -> int:
+    """Return how many samples last `seconds`, rounded to the nearest."""
+    return math.floor(seconds * rate + Fraction(1, 2))
+
+
+@dataclass
+class AudioClock:
+    """Places audio frames in a part of a file, in samples from its start. All times are seconds of the file's clock.
+
+    Attributes:
+        start, end: of the part. end: None for the end of the file.
+        latest: no frame is placed with a gap before it after this time. It follows the one before instead: a single
+            wrong time could make hours of silence of a small file. None: any gap is kept.
+        next: the sample after the last frame, which whoever takes the frames sets. None before the first one.
+        jumped: a frame had a time after `latest`.
+    """
+
+    start: Fraction
+    end: Fraction | None = None
+    latest: Fraction | None = None
+    next: int | None = None
+    jumped: bool = False
+    _beyond: int = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether everything that follows comes after the end."""
+        return self._beyond >= _CERTAINLY_BEYOND
+
+    def place(self, frame: AudioFrame, rate: int) -> int | None:
+        """Return the frame's first sample, negative before the start, or None for a frame after the end."""
+        first = self._first_sample(frame, rate)
+        if self.end is not None and first >= samples_in(self.end - self.start, rate):
+            self._beyond += 1
+            return None
+        self._beyond = 0
+        return first
+
+    def _first_sample(self, frame: AudioFrame, rate: int) -> int:
+        following, shortest = self.next or 0, _GAP_SECONDS * rate
+        if frame.pts is None or frame.time_base is None:
+            return following
+        time = frame.pts * frame.time_base
+        first = samples_in(time - self.start, rate)
+        if self.latest is not None and time > self.latest and first - following >= shortest:
+            self.jumped = True
+            return following
+        return first if self.next is None or first - self.next >= shortest else self.next
