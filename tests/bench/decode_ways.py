@@ -16,7 +16,7 @@ import torch
 
 from nodes.media.decode.decode import DecodeOptions, decode
 from nodes.media.files import MediaCancelled
-from nodes.media.video.threads import threads_for
+from nodes.media.video.video_input import threads_for
 
 
 def warm() -> None:

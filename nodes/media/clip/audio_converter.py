@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..audio.waveform import mix_down, samples_of
-from ..video.audio_clock import AudioClock
+from ..video.timeline import AudioClock
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioResampler

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..files import MediaError
-from ..video.damage import Damage
-from ..video.packets import Timeline
-from ..video.video_input import open_video
+from ..video.timeline import Timeline
+from ..video.video_input import Damage, open_video
 from ..video.video_object import FileSource
 from .audio_converter import AudioConverter
 from .frame_pacer import FramePacer

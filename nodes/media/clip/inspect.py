@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..files import MediaError
 from ..video.container import is_mp4, rotation_of, size_of
-from ..video.packets import Timeline
+from ..video.timeline import Timeline
 from ..video.video_input import VideoInput, open_video
 from ..video.video_object import FileSource
 from .tags import tags_of

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio.waveform import samples_of
-from ..video.audio_clock import AudioClock, samples_in
 from ..video.container import is_mp4
-from .plan import Window
+from ..video.timeline import AudioClock, samples_in
+from .plan import Plan
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioStream
@@ -36,7 +36,7 @@ class AudioTrack:
     the window begins with the audio.
 
     Args:
-        frames_end: when the last frame ends. If no end was asked for, no timestamp leaves a gap after it.
+        plan: says where the audio starts and ends. If no end was asked for, no timestamp leaves a gap after the frames.
         ask: called with bytes of audio before they are taken; may raise.
 
     Attributes:
@@ -44,13 +44,13 @@ class AudioTrack:
         changed_rate: some audio had another sample rate, and was dropped.
     """
 
-    def __init__(self, stream: AudioStream, window: Window, frames_end: Fraction, ask: Callable[[int], None]) -> None:
+    def __init__(self, stream: AudioStream, plan: Plan, ask: Callable[[int], None]) -> None:
         # Read now: a stream tells nothing once its file is closed. Other containers than mp4 guess where audio ends
         # from the first and last packets.
         self._stop = _stop_of(stream) if is_mp4(stream.container) else None
-        self._window = window
-        self._keeps_lead = window.whole and window.end is None
-        self._clock = AudioClock(window.start, window.end, frames_end if window.end is None else None)
+        self._start, end = plan.window.start, plan.audio_end
+        self._keeps_lead = plan.window.whole and end is None
+        self._clock = AudioClock(self._start, end, plan.frames_end if end is None else None)
         self._ask = ask
         self._held = 0  # bytes in chunks
         self._asked = _UNASKED
@@ -65,7 +65,7 @@ class AudioTrack:
         return self._clock.jumped
 
     def end_at(self, end: Fraction | None) -> None:
-        """Keep nothing from this time on, whatever the window says; None for everything."""
+        """Keep nothing from this time on, whatever the plan says; None for everything."""
         self._clock.end = end
 
     def add(self, frame: AudioFrame) -> bool:
@@ -118,7 +118,7 @@ class AudioTrack:
     def _length(self) -> int | None:
         """Return the samples of the window, None if it has no end."""
         end = self._clock.end
-        return None if end is None else samples_in(end - self._window.start, self.rate)
+        return None if end is None else samples_in(end - self._start, self.rate)
 
     def _total(self, offset: int) -> int:
         last, samples = self._chunks[-1]
@@ -126,7 +126,7 @@ class AudioTrack:
         if (length := self._length()) is not None:
             total = min(total, length - offset)
         if self._stop is not None:
-            excess = total - (samples_in(self._stop - self._window.start, self.rate) - offset)
+            excess = total - (samples_in(self._stop - self._start, self.rate) - offset)
             if 0 < excess <= _TAIL:
                 total -= excess
         return total

@@ -11,20 +11,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..files import Cancelled, MediaCancelled, MediaError
+from ..files import Cancelled, MediaError, check_cancelled
 from ..video.container import MAX_PIXELS, Source
 from ..video.video_input import VideoInput, open_video
 from .audio_track import SILENCE_CHANNELS, SILENCE_RATE, AudioTrack, silence
-from .frame_collector import FrameCollector
-from .frame_store import limited_size
+from .frames import FrameCollector, limited_size
 from .memory import check_audio, check_memory, frame_bytes, working_bytes
 from .options import Decoded, DecodeOptions, Progress
-from .plan import Plan, Window, make_plan
-
-if TYPE_CHECKING:
-    pass
+from .plan import Plan, make_plan
 
 __all__ = ["DecodeOptions", "Decoded", "decode"]
 
@@ -65,7 +61,7 @@ def decode(
         try:
             track = _read(video, options, plan, frames, guard)
             video.warn_if_cut_off()
-            return _result(video, options, frames, track)
+            return _result(video, options, plan, frames, track)
         finally:
             frames.close()
 
@@ -73,8 +69,7 @@ def decode(
 @contextmanager
 def _turn(cancelled: Cancelled | None) -> Iterator[None]:
     while not _TURN.acquire(timeout=_POLL_SECONDS):
-        if cancelled is not None and cancelled():
-            raise MediaCancelled("Decoding was interrupted before it began.")
+        check_cancelled(cancelled)
     try:
         yield
     finally:
@@ -85,22 +80,20 @@ def _read(
     video: VideoInput, options: DecodeOptions, plan: Plan, frames: FrameCollector, guard: _MemoryGuard
 ) -> AudioTrack | None:
     """Read frames and audio: in one pass, or in two if they are not needed from the same place on."""
-    audio = video.audio if options.want_audio else None
     begin = None if plan.window.whole else plan.window.start
     exact = video.audio_is_exact(begin)
-    together = audio is not None and exact and not frames.last_only
-    track = None
-    if audio is not None:
-        track = AudioTrack(audio, _until_last_frame(plan, options, video.rate), plan.frames_end, guard.check_audio)
-        if together:
-            track.end_at(plan.window.end)  # until the frames show which is the last
-    if track is not None and not together:
+    together = exact and options.want_images
+    audio = video.audio if options.want_audio else None
+    track = AudioTrack(audio, plan, guard.check_audio) if audio is not None else None
+    if track is not None and together:
+        track.end_at(plan.window.end)  # until the frames show which is the last
+    elif track is not None:
         for frame, _ in video.read(begin if exact else None, video=False):
             if not track.add(frame):
                 video.stop("audio")
-    if frames.wanted:
-        only = plan.last if frames.last_only else None
-        for frame, time in video.read(begin, audio=together, only=only):
+    if options.want_images or options.want_last_frame:
+        only = None if options.want_images else plan.last
+        for frame, time in video.read(begin, audio=together and track is not None, only=only):
             if time is not None:
                 if not frames.add(frame, time):
                     video.stop("video")
@@ -109,15 +102,6 @@ def _read(
             elif track is not None and not track.add(frame):
                 video.stop("audio")
     return track
-
-
-def _until_last_frame(plan: Plan, options: DecodeOptions, rate: Fraction) -> Window:
-    """Return the window of the audio, which ends after the last frame that max_frames lets through."""
-    window = plan.window
-    if not options.max_frames or plan.last is None or plan.frames != options.max_frames:
-        return window
-    end = plan.last + options.every_nth / rate
-    return Window(window.start, end if window.end is None else min(end, window.end), window.whole)
 
 
 class _MemoryGuard:
@@ -129,7 +113,7 @@ class _MemoryGuard:
 
     def __init__(self, video: VideoInput, options: DecodeOptions, plan: Plan, limit: int | None) -> None:
         self._name, self._options, self._limit = video.name, options, limit
-        self._frames = plan.expected if options.want_images else 0
+        self._frames = plan.frames if options.want_images else 0
         context = video.video.codec_context
         self.size = context.width, context.height
         # 10 bits take 16 in memory, which "padded" counts. If nothing is known: 4:2:0 with 8 bits.
@@ -160,7 +144,7 @@ class _MemoryGuard:
 
 def _audio_bytes(video: VideoInput, options: DecodeOptions, plan: Plan) -> int:
     rate, channels = SILENCE_RATE, SILENCE_CHANNELS
-    seconds = float((plan.frames or 0) * options.every_nth / video.rate)
+    seconds = float(plan.frames * options.every_nth / video.rate)
     audio = video.audio
     if audio is not None:
         rate, channels = audio.sample_rate, audio.codec_context.channels
@@ -173,21 +157,24 @@ def _audio_bytes(video: VideoInput, options: DecodeOptions, plan: Plan) -> int:
     return min(int(seconds * rate) * channels * 4 * 2, 1 << 32)
 
 
-def _result(video: VideoInput, options: DecodeOptions, frames: FrameCollector, track: AudioTrack | None) -> Decoded:
+def _result(
+    video: VideoInput, options: DecodeOptions, plan: Plan, frames: FrameCollector, track: AudioTrack | None
+) -> Decoded:
     import torch
 
-    if frames.wanted and frames.is_empty:
+    if frames.is_empty and (options.want_images or options.want_last_frame):
         raise _no_frame(video)
     fps = video.rate / options.every_nth
+    count = frames.count if options.want_images else plan.frames
     with torch.inference_mode(False):  # ordinary tensors, whatever thread this is
         images = frames.images()
         last = None
         if options.want_last_frame:
             last = frames.last_frame() if images is None else images[-1:].clone()
-        audio = _audio(video, track, frames.count / fps) if options.want_audio else None
+        audio = _audio(video, track, count / fps) if options.want_audio else None
     silent = not options.want_audio or video.audio is None
     warnings, metadata = tuple(video.damage.warnings), dict(video.container.metadata)
-    return Decoded(images, audio, fps, frames.count, last, warnings, metadata, silent)
+    return Decoded(images, audio, fps, count, last, warnings, metadata, silent)
 
 
 def _no_frame(video: VideoInput) -> MediaError:

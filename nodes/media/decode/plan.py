@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..files import MediaError
-from ..video.packets import OVERTAKEN, TOLERANCE
+from ..video.timeline import OVERTAKEN, TOLERANCE
 from ..video.video_input import VideoInput
 from .options import DecodeOptions
 
@@ -18,8 +18,6 @@ _PRIMING = Fraction(1, 10)
 """Audio that begins this much before the first frame is an encoder's priming, not a sign that the video starts late."""
 _REORDER = 4 * OVERTAKEN
 """Packets after which nothing comes that belongs before them: two fields a frame, and twice that."""
-_UNKNOWN = 64
-"""Frames to allocate if not one packet was found."""
 
 
 @dataclass(frozen=True)
@@ -44,23 +42,27 @@ class Window:
         """Return whether a frame at `time` comes after the window."""
         return self.end is not None and time >= self.end - TOLERANCE
 
+    def end_by(self, time: Fraction) -> Fraction:
+        """Return the end of the window, `time` at the latest."""
+        return time if self.end is None else min(time, self.end)
+
 
 @dataclass(frozen=True)
 class Plan:
     """What the packets of a file promise for a window, found without decoding.
 
     Attributes:
-        frames: how many will be returned, every_nth and max_frames counted in. None if the packets carry no times.
-        expected: the same as a good guess, for memory.
+        frames: how many will be returned, every_nth and max_frames counted in.
         last: time of the last of them.
         frames_end: when the last frame that was found ends.
+        audio_end: of the window, or of the last frame that max_frames lets through. None for the end of the file.
     """
 
     window: Window
-    frames: int | None
-    expected: int
-    last: Fraction | None
+    frames: int
+    last: Fraction
     frames_end: Fraction
+    audio_end: Fraction | None
 
 
 def make_plan(video: VideoInput, options: DecodeOptions) -> Plan:
@@ -71,13 +73,9 @@ def make_plan(video: VideoInput, options: DecodeOptions) -> Plan:
         MediaCancelled: interrupted.
     """
     audio = video.audio if options.want_audio else None
-    base = Fraction(video.video.time_base or 0)
-    enough = _ScanLimit(base, audio, options) if base and (options.max_frames or options.duration) else None
+    base = Fraction(video.video.time_base or 1)
+    enough = _ScanLimit(base, audio, options) if options.max_frames or options.duration else None
     timeline = video.read_timeline(enough)
-    if not timeline.ticks:
-        window = _window(Fraction(0), audio, options)
-        expected = _expected_untimed(timeline.packets, window, video.rate, options)
-        return Plan(window, None, expected, None, window.start + timeline.packets / video.rate)
     window = _window(timeline.start, audio, options)
     first = 0 if window.whole else timeline.index_from(window.start)
     stop = len(timeline.ticks) if window.end is None else timeline.index_from(window.end)
@@ -92,18 +90,10 @@ def make_plan(video: VideoInput, options: DecodeOptions) -> Plan:
             f"duration: its last frame is at {final:.3f} s. Use a smaller start_time, or 0, and a longer duration, "
             "or 0."
         )
-    return Plan(window, len(chosen), len(chosen), timeline.time(chosen[-1]), timeline.time(-1) + timeline.step)
-
-
-def _expected_untimed(packets: int, window: Window, rate: Fraction, options: DecodeOptions) -> int:
-    """Return how many frames come at most. They are counted at the stream's rate, one for each packet."""
-    if not packets:
-        return options.max_frames or _UNKNOWN
-    inside = packets - max(0, int(window.start * rate))
-    if window.end is not None:
-        inside = min(inside, int((window.end - window.start) * rate) + 1)
-    chosen = max(1, -(-inside // options.every_nth))
-    return min(chosen, options.max_frames or chosen)
+    last = timeline.time(chosen[-1])
+    cut = len(chosen) == options.max_frames
+    audio_end = window.end_by(last + options.every_nth / video.rate) if cut else window.end
+    return Plan(window, len(chosen), last, timeline.time(-1) + 1 / video.rate, audio_end)
 
 
 def _window(first: Fraction, audio: AudioStream | None, options: DecodeOptions) -> Window:
@@ -125,18 +115,17 @@ class _ScanLimit:
         self._base, self._audio, self._options = base, audio, options
         self._frames = options.max_frames * options.every_nth
         self._window: Window | None = None
-        self._inside = self._after = 0
+        self._seen = self._inside = self._after = 0
 
     def __call__(self, ticks: list[int]) -> bool:
-        """Look at the last of `ticks`, the times of all packets so far."""
-        news = ticks[-1:]
-        if self._window is None:
-            if len(ticks) < _REORDER:
-                return False
-            news, self._window = ticks, _window(min(ticks) * self._base, self._audio, self._options)
-        for tick in news:
+        """Look at those of `ticks`, the times of all packets so far, that are new."""
+        if len(ticks) < _REORDER:
+            return False
+        self._window = self._window or _window(min(ticks) * self._base, self._audio, self._options)
+        for tick in ticks[self._seen :]:
             if self._window.after(tick * self._base):
                 self._after += 1
             elif not self._window.before(tick * self._base):
                 self._inside += 1
+        self._seen = len(ticks)
         return self._after >= _REORDER or (self._frames > 0 and self._inside >= self._frames + _REORDER)

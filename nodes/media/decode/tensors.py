@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..audio.waveform import parts, to_float
 from ..files import MediaCancelled, MediaError
-from ..video.audio_clock import samples_in
-from ..video.packets import TOLERANCE
+from ..video.timeline import TOLERANCE, samples_in
 from .audio_track import SILENCE_CHANNELS, SILENCE_RATE, silence
-from .frame_store import limited_size
+from .frames import limited_size
 from .memory import check_audio, check_memory, frame_bytes
 from .options import Decoded, DecodeOptions
 

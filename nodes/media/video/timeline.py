@@ -58,8 +58,7 @@ class Timeline:
 
     Attributes:
         base: seconds of a tick.
-        step: seconds that a frame is shown if nothing else says.
-        ticks: presentation time of each frame, ascending. Empty if the packets carry no times.
+        ticks: presentation time of each frame, ascending; at the stream's rate if the packets carry no times.
         keys: those of the frames that decoding can begin with.
         end: when the last frame ends.
         packets: the packets that are there in full.
@@ -68,7 +67,6 @@ class Timeline:
     """
 
     base: Fraction
-    step: Fraction
     ticks: list[int]
     keys: list[int]
     end: Fraction
@@ -78,8 +76,8 @@ class Timeline:
 
     @property
     def start(self) -> Fraction:
-        """When the first frame is shown, 0 if unknown."""
-        return self.time(0) if self.ticks else Fraction(0)
+        """When the first frame is shown."""
+        return self.time(0)
 
     def time(self, index: int) -> Fraction:
         """Return when a frame is shown."""
@@ -101,14 +99,10 @@ class Timeline:
 
     def shown_until(self, time: Fraction) -> Fraction:
         """Return when the frame that appears at `time` is replaced by the next one."""
-        if not self.ticks:
-            return time + self.step
         following = self._last(self.ticks, time) + 1
         return self.time(following) if following < len(self.ticks) else self.end
 
     def _last(self, ticks: list[int], time: Fraction) -> int:
-        if not ticks:
-            return -1
         return bisect_right(ticks, math.floor((time + TOLERANCE) / self.base)) - 1
 
 
@@ -133,8 +127,8 @@ def read_timeline(
         MediaError: the file holds no frames.
         MediaCancelled: interrupted.
     """
-    base = Fraction(video.time_base or 0)
-    scan = _PacketScan(max(1, round(1 / (rate * base))) if base else 1)
+    base = Fraction(video.time_base or 1)
+    scan = _PacketScan(max(1, round(1 / (rate * base))))
     complete = True
     with suppress(PacketError):  # a truncated file ends here; decoding says where
         for packet in packets_of(container, [video]):
@@ -144,12 +138,13 @@ def read_timeline(
                 break
     if scan.packets == 0 and not scan.ticks:
         raise MediaError(f"{name} holds no frames. The file is cut off or damaged; make or download it again.")
-    if not base or len(scan.ticks) * 2 < scan.packets:
-        return Timeline(base, 1 / rate, [], [], scan.packets / rate, scan.packets, complete, counted=False)
+    if len(scan.ticks) * 2 < scan.packets:
+        ticks, end = list(range(scan.packets)), scan.packets / rate
+        return Timeline(1 / rate, ticks, [], end, scan.packets, complete, counted=True)
     counted = scan.set_back or container.format.name == "avi"
     keys = [] if counted else sorted(scan.keys)
     ticks, end = sorted(scan.shown(video)), max(scan.ends) * base
-    return Timeline(base, 1 / rate, ticks, keys, end, scan.packets, complete, counted=counted)
+    return Timeline(base, ticks, keys, end, scan.packets, complete, counted=counted)
 
 
 @dataclass

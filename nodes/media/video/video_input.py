@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from ..files import Cancelled, MediaCancelled
+from ..files import Cancelled, check_cancelled
 from .container import Source, audio_stream, frame_rate, is_mp4, name_of, opened, plain, video_stream
-from .damage import Damage, LostPacket
 from .matroska import is_cut_off
-from .packets import TOLERANCE, PacketError, Timeline, packets_of, read_timeline
-from .threads import threads_for
+from .timeline import TOLERANCE, PacketError, Timeline, packets_of, read_timeline
 
 if TYPE_CHECKING:
     from av import AudioStream, Packet, VideoFrame, VideoStream
@@ -28,6 +28,11 @@ _FURTHER_BACK_SECONDS = 20
 """A seek in MPEG-TS lands anywhere, and decoding begins with the next key frame. They are rarely farther apart."""
 _SKIPPING_CODECS = ("h264", "hevc", "mpeg2video", "mpeg4")
 """Decoders that stop skipping frames as soon as they are told. AV1's goes by what it was told at first."""
+_MAX_WARNINGS = 20
+_MAX_THREADS = 8
+"""Every frame thread keeps frames of its own. More threads cost memory and gain nothing."""
+_THREAD_PIXELS = 10_000_000
+"""Pixels of a frame times threads. Each thread was seen to take the memory of three frames: about 45 MB at 8 bits."""
 
 
 @contextmanager
@@ -50,6 +55,9 @@ class VideoInput:
         container: the file as it was opened.
         video, audio: its streams. audio is None without one.
         rate: frames per second.
+        name: what to call the file in a message.
+        place: how far decoding has come, for a message: after which frame of the file, from 0; by time if frames are
+            skipped.
         wanted: "video", "audio" or both, while `read` runs.
         damage: what could not be read, so far.
 
@@ -68,8 +76,9 @@ class VideoInput:
         cancelled: Cancelled | None = None,
     ) -> None:
         self._source, self._cancelled = source, cancelled
+        self.name, self.place = name_of(source), "before the first frame"
         self.container = container
-        self.video = video_stream(container, name_of(source))
+        self.video = video_stream(container, self.name)
         self.audio = audio_stream(container)
         self.rate = rate or frame_rate(self.video)
         size = self.video.codec_context
@@ -77,29 +86,15 @@ class VideoInput:
         self._timeline = timeline
         self._unread = True
         self.wanted: set[str] = set()
-        self._pass: _Pass | None = None
-        self.damage = Damage(name_of(source))
-
-    @property
-    def name(self) -> str:
-        """What to call the file in a message."""
-        return self.damage.name
-
-    @property
-    def place(self) -> str:
-        """How far decoding has come, for a message: after which frame of the file."""
-        return self._pass.place() if self._pass is not None else "before the first frame"
+        self.damage = Damage(self.name)
 
     @property
     def timeline(self) -> Timeline:
         """When the frames are shown."""
-        if self._timeline is None:
-            self.read_timeline()
-        assert self._timeline is not None
-        return self._timeline
+        return self._timeline or self.read_timeline()
 
     def read_timeline(self, enough: Callable[[list[int]], bool] | None = None) -> Timeline:
-        """Read through the packets, see `packets.read_timeline`."""
+        """Read through the packets, see `timeline.read_timeline`."""
         self._unread = False
         self._timeline = read_timeline(
             self.container, self.video, self.rate, self.name, enough=enough, cancelled=self._cancelled
@@ -155,7 +150,7 @@ class VideoInput:
                     seek=None if place is None else seek,
                     only=only if skip else None,
                 )
-                yield from self._follow(attempt)
+                yield from attempt.frames()
             if not attempt.missed:
                 break
         if video and (attempt.lost or (skip and (attempt.damaged or attempt.time != only))):
@@ -164,14 +159,7 @@ class VideoInput:
             after = None if only is not None else attempt.time
             with opened(self._source) as container:
                 again = _Pass(self, container, (self._threads[0], 1), begin=begin, after=after)
-                yield from self._follow(again)
-
-    def _follow(self, attempt: _Pass) -> Iterator[TimedFrame]:
-        self._pass = attempt
-        try:
-            yield from attempt.frames()
-        finally:
-            self._pass = None  # or the cycle would keep the decoder's frames in memory
+                yield from again.frames()
 
     def audio_is_exact(self, begin: Fraction | None) -> bool:
         """Return whether audio that is read from a time on is in its place to the sample.
@@ -196,8 +184,7 @@ class VideoInput:
 
     def check_cancelled(self) -> None:
         """Raise MediaCancelled if the reading was interrupted."""
-        if self._cancelled is not None and self._cancelled():
-            raise MediaCancelled("Decoding was interrupted.")
+        check_cancelled(self._cancelled)
 
     def _places(self, seek: Fraction | None) -> list[Fraction | None]:
         """Return the times to begin at. Each is tried if the one before did not lead to the key frame at `seek`."""
@@ -209,12 +196,14 @@ class VideoInput:
     @contextmanager
     def _container_at(self, time: Fraction | None, video: bool, audio: bool) -> Iterator[InputContainer | None]:
         """Give a container at that time, None if it cannot be brought there. The beginning (None) always works."""
-        if time is None and not self._unread and not self._rewind(video, audio):
+        unread, self._unread = self._unread, False
+        if time is not None:
+            yield self.container if _seek(self.container, self.video, time) else None
+        elif unread or self._rewind(video, audio):
+            yield self.container
+        else:
             with opened(self._source) as container:
                 yield container
-            return
-        self._unread = False
-        yield self.container if time is None or _seek(self.container, self.video, time) else None
 
     def _rewind(self, video: bool, audio: bool) -> bool:
         if not is_mp4(self.container):
@@ -261,6 +250,7 @@ class _Pass:
         self.damaged = self.lost = self._skips = False
         self.missed = seek is not None and self._video is not None
         self._held: list[Packet[Any]] = []  # audio, until video shows that the seek has not missed
+        owner.place = "in the audio" if self._video is None else "before the first frame"
         if self._video is not None:
             context = self._video.codec_context
             if not context.is_open:
@@ -285,7 +275,7 @@ class _Pass:
                 if not self._wanted:
                     break
         except (PacketError, av.FFmpegError) as error:
-            self._owner.damage.warn(f"reading stopped {self.place()}: {plain(error)}")
+            self._owner.damage.warn(f"reading stopped {self._owner.place}: {plain(error)}")
 
     def _take_video(self, packet: Packet[Any]) -> Iterator[TimedFrame]:
         if "video" not in self._wanted:
@@ -305,7 +295,7 @@ class _Pass:
             if self._after is None or time > self._after:
                 if frame.is_corrupt:
                     self.damaged = True
-                    self._owner.damage.warn(self.place().removeprefix("after ") + " is damaged", about_frames=True)
+                    self._owner.damage.warn(self._owner.place.removeprefix("after ") + " is damaged", about_frames=True)
                 yield frame, time
                 if "video" not in self._wanted:
                     return
@@ -335,24 +325,14 @@ class _Pass:
             self.damaged = True
             self.lost |= not packet.size  # the packet that ends the stream
             self._note_loss(packet)
-            text = f"{self.place()} something could not be decoded: {plain(error)}"
+            text = f"{self._owner.place} something could not be decoded: {plain(error)}"
             self._owner.damage.warn(text, about_frames=True)
 
     def _note_loss(self, packet: Packet[Any]) -> None:
         known = packet.pts is not None and not self._owner.timeline.counted
         if packet.size or known:
             time = (packet.pts or 0) * packet.time_base if known else None
-            self._owner.damage.packets.append(LostPacket(packet.stream.type, time))
-
-    def place(self) -> str:
-        """Return how far decoding has come: after which frame of the file, from 0; by time if frames are skipped."""
-        if self._video is None:
-            return "in the audio"
-        if self.time is None:
-            return "before the first frame"
-        if self._skips:
-            return f"after the frame at {float(self.time):.2f} s"
-        return f"after frame {self._before + self._seen - 1}"
+            self._owner.damage.packets.append((packet.stream.type, time))
 
     def _time_of(self, frame: VideoFrame) -> Fraction:
         timeline = self._owner.timeline
@@ -364,10 +344,12 @@ class _Pass:
             time = self.time + 1 / self._owner.rate
         else:
             time = Fraction(0)
-        if self._seen == 0 and timeline.ticks:
+        if self._seen == 0:
             self._before = timeline.index_from(time)
-        self._seen += 1
         self.time = time
+        at = f"the frame at {float(time):.2f} s" if self._skips else f"frame {self._before + self._seen}"
+        self._owner.place = f"after {at}"
+        self._seen += 1
         return time
 
 
@@ -384,3 +366,55 @@ def _seek(container: InputContainer, stream: Any, time: Fraction) -> bool:
 
 def _start_of(stream: Any) -> Fraction:
     return Fraction((stream.start_time or 0) * stream.time_base)
+
+
+@dataclass
+class Damage:
+    """What could not be read of a file.
+
+    Attributes:
+        name: of the file, which every warning begins with.
+        warnings: one sentence each.
+        packets: kind ("video" or "audio") and time of each packet that could not be decoded; None if unknown.
+    """
+
+    name: str
+    warnings: list[str] = field(default_factory=list)
+    packets: list[tuple[str, Fraction | None]] = field(default_factory=list)
+    _about_frames: set[str] = field(default_factory=set)
+
+    def warn(self, text: str, *, about_frames: bool = False) -> None:
+        """Keep a warning, once. A badly broken file does not get more than twenty."""
+        text = f"{self.name}: {text}."
+        if about_frames:
+            self._about_frames.add(text)
+        if len(self.warnings) < _MAX_WARNINGS and text not in self.warnings:
+            self.warnings.append(text)
+
+    def forget_frames(self) -> None:
+        """Drop everything about frames, which are about to be read again."""
+        self.warnings = [text for text in self.warnings if text not in self._about_frames]
+        self.packets = [packet for packet in self.packets if packet[0] != "video"]
+
+
+def threads_for(pixels: int) -> tuple[str, int]:
+    """Return thread_type and thread_count of a decoder for frames of so many pixels.
+
+    There are two more threads than cores, since threads wait for each other. For large frames, threads share a frame in
+    files that have slices or rows for it. That takes hardly any memory.
+    """
+    if is_large(pixels):
+        return "SLICE", min(_MAX_THREADS, cores())
+    return "AUTO", min(_MAX_THREADS, cores() + 2, _THREAD_PIXELS // max(1, pixels))
+
+
+def is_large(pixels: int) -> bool:
+    """Return whether frames of so many pixels are decoded one after the other."""
+    return pixels * 2 > _THREAD_PIXELS
+
+
+def cores() -> int:
+    """Return the number of cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1

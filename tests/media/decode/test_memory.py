@@ -164,9 +164,10 @@ def raw(folder: Path, frames: int = 200) -> Path:
 def test_decode_expects_a_frame_for_each_packet_without_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: DecodeOptions, count: int
 ) -> None:
-    monkeypatch.setattr("nodes.media.decode.frame_store.FrameStore._enlarge", None)  # nothing is copied
+    monkeypatch.setattr("nodes.media.decode.frames.FrameStore._enlarge", None)  # nothing is copied
     one = 96 * 64 * 12
 
+    options = replace(options, want_audio=False)
     assert decode(raw(tmp_path), options, memory_limit=96 * MIB + (count + 2) * one).frame_count == count
     refusal(raw(tmp_path), options, 96 * MIB + count * one)
 
@@ -175,13 +176,13 @@ def test_decode_expects_a_frame_for_each_packet_without_a_time(
 def test_decode_refuses_when_an_allocation_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: int) -> None:
     path, real = raw(tmp_path, 20), np.empty
     planned = decode_module.make_plan
-    monkeypatch.setattr(decode_module, "make_plan", lambda *given: replace(planned(*given), expected=8))
+    monkeypatch.setattr(decode_module, "make_plan", lambda *given: replace(planned(*given), frames=8))
 
     def empty(shape: tuple[int, ...], *rest: object) -> np.ndarray:
         if len(shape) == 4 and shape[0] > allowed:
             raise MemoryError
         return real(shape, *rest)
 
-    monkeypatch.setattr("nodes.media.decode.frame_store.np.empty", empty)
+    monkeypatch.setattr("nodes.media.decode.frames.np.empty", empty)
     with pytest.raises(MemoryRefusedError, match=r"has no memory for (8|24) frames of 96×64.*max_frames"):
         decode(path)

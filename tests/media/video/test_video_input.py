@@ -16,7 +16,8 @@ from nodes.media.clip.inspect import inspect_file
 from nodes.media.decode.decode import DecodeOptions, decode
 from nodes.media.files import MediaError
 from nodes.media.video import video_input
-from nodes.media.video.packets import PacketError
+from nodes.media.video.timeline import PacketError
+from nodes.media.video.video_input import threads_for
 from tests.media_files import RATE, Clip, moving_gradient, write
 from tests.media_reading import reference, reference_audio
 
@@ -416,3 +417,24 @@ def test_decode_refuses_a_window_outside_of_a_trimmed_video_in_its_own_times(
 
     with pytest.raises(ValueError, match=words):
         decode(path, DecodeOptions(start_time=asked).inside(*trim))
+
+
+@pytest.mark.parametrize(
+    ("cores", "pixels", "expected"),
+    [
+        (1, 1280 * 720, ("AUTO", 3)),
+        (2, 1920 * 1080, ("AUTO", 4)),
+        (64, 1280 * 720, ("AUTO", 8)),
+        (64, 1920 * 1080, ("AUTO", 4)),
+        (64, 2560 * 1440, ("AUTO", 2)),
+        (4, 0, ("AUTO", 6)),
+        (4, 3840 * 2160, ("SLICE", 4)),
+        (64, 3840 * 2160, ("SLICE", 8)),
+        (64, 16384 * 8192, ("SLICE", 8)),
+    ],
+)
+def test_threads_for_are_limited_by_memory_and_share_large_frames(
+    monkeypatch: pytest.MonkeyPatch, cores: int, pixels: int, expected: tuple[str, int]
+) -> None:
+    monkeypatch.setattr(video_input, "cores", lambda: cores)
+    assert threads_for(pixels) == expected

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 
 import av
 import numpy as np
 import pytest
 
-from nodes.media.decode.frame_store import FrameStore, Geometry, limited_size
+from nodes.media.decode import frames as frames_module
+from nodes.media.decode.frames import FrameStore, limited_size
 from nodes.media.decode.memory import MemoryRefusedError
 from tests.media_files import Clip, moving_gradient
 
@@ -19,7 +19,7 @@ def frame(index: int) -> av.VideoFrame:
 
 
 def store(capacity: int, asked: list[int] | None = None) -> FrameStore:
-    return FrameStore(Geometry.of(frame(0), 0), capacity, (asked if asked is not None else []).append)
+    return FrameStore(frame(0), 0, capacity, "a.mp4", (asked if asked is not None else []).append)
 
 
 @pytest.mark.parametrize("capacity", [1, 3, 40, 100])
@@ -36,9 +36,10 @@ def test_frame_store_holds_every_frame_however_few_were_expected(capacity: int) 
     assert bool(asked) == (capacity < 40), "memory is asked for before the array grows"
 
 
-def test_frame_store_converts_large_frames_without_a_thread() -> None:
+def test_frame_store_converts_large_frames_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames_module, "is_large", lambda _pixels: True)
     before = threading.active_count()
-    frames = FrameStore(replace(Geometry.of(frame(0), 0), large=True), 1, lambda _count: None)
+    frames = store(1)
     for index in range(3):
         frames.add(frame(index))
         assert threading.active_count() == before
@@ -51,7 +52,7 @@ def test_frame_store_growth_may_be_refused() -> None:
     def refuse(_count: int) -> None:
         raise MemoryError
 
-    frames = FrameStore(Geometry.of(frame(0), 0), 1, refuse)
+    frames = FrameStore(frame(0), 0, 1, "a.mp4", refuse)
     frames.add(frame(0))
     with pytest.raises(MemoryError):
         frames.add(frame(1))
@@ -65,8 +66,11 @@ def test_frame_store_growth_without_memory_names_the_inputs_that_help(monkeypatc
     def empty(*_: object) -> None:
         raise MemoryError("Unable to allocate")
 
-    monkeypatch.setattr("nodes.media.decode.frame_store.np.empty", empty)
-    with pytest.raises(MemoryRefusedError, match=r"memory for 17 frames of 34×26\. Set max_frames .* max_side"):
+    monkeypatch.setattr("nodes.media.decode.frames.np.empty", empty)
+    with pytest.raises(
+        MemoryRefusedError,
+        match=r"a\.mp4: .* memory for 17 frames of 34×26\. Set max_frames .* max_side",
+    ):
         frames.add(frame(1))
     frames.close()
 

@@ -6,7 +6,7 @@ from typing import Any
 import av
 import pytest
 
-from nodes.media.video.packets import PacketError, packets_of
+from nodes.media.video.timeline import PacketError, packets_of
 
 
 @pytest.mark.parametrize("error", [IndexError("list index out of range"), ValueError("no"), av.EOFError(1, "cut off")])

@@ -1,0 +1,270 @@
+"""The frames of a window in one float32 tensor: a preallocated array, and a thread that converts into it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from fractions import Fraction
+from queue import Full, Queue
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..image.pixels import plane_of
+from ..video.container import rotation_of
+from ..video.video_input import VideoInput, is_large
+from .memory import allocation_failed
+from .options import DecodeOptions, Progress
+from .plan import Plan
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from torch import Tensor
+
+Pixels = NDArray[np.float32]
+
+_QUEUE = 2
+"""Frames that wait for the converter. Each keeps one of the decoder's own frames in memory."""
+_SMALL = 3_000_000
+"""Pixels of a frame up to which there may be two 8-bit images at a time (6 MB each at 1080p, 25 MB at 4K)."""
+_WHITE = np.float32(255)
+_SPACES = (1, 4, 5, 6, 7, 9)
+_BT601, _SMPTE170M, _FULL = 5, 6, 2
+"""FFmpeg's AVColorSpace and AVColorRange."""
+
+
+class FrameCollector:
+    """Takes the frames of a window in order of time. Keeps every n-th of them as a tensor, or only the last one.
+
+    Args:
+        check_memory: called with width, height and number of frames before memory is taken; may raise.
+
+    Attributes:
+        count: of the images that are returned.
+        end: of the audio: that of the last frame that max_frames lets through. None before it has come.
+    """
+
+    def __init__(
+        self,
+        video: VideoInput,
+        options: DecodeOptions,
+        plan: Plan,
+        check_memory: Callable[..., None],
+        on_progress: Progress | None,
+    ) -> None:
+        self._video, self._options, self._plan = video, options, plan
+        self._check_memory, self._on_progress = check_memory, on_progress
+        self.count = 0
+        self.end: Fraction | None = None
+        self._inside = 0
+        self._store: FrameStore | None = None
+        self._latest: VideoFrame | None = None
+        self._size = (0, 0)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no frame has come."""
+        return self._store is None and self._latest is None
+
+    def add(self, frame: VideoFrame, time: Fraction) -> bool:
+        """Take the next frame. Return whether more are wanted."""
+        options = self._options
+        if self._plan.window.after(time):
+            return False
+        if not options.want_images:
+            self._latest = frame
+            return time < self._plan.last
+        self._inside += 1
+        if (self._inside - 1) % options.every_nth:
+            return True
+        self.count += 1
+        self._keep(frame)
+        if self._on_progress is not None:
+            self._on_progress(self.count, max(self.count, self._plan.frames))
+        if self.count != options.max_frames:
+            return True
+        self.end = self._plan.window.end_by(time + options.every_nth / self._video.rate)
+        return False
+
+    def images(self) -> Tensor | None:
+        """Return all frames, [N,H,W,3]; None if they were not wanted."""
+        import torch
+
+        return None if self._store is None else torch.from_numpy(self._store.finish())
+
+    def last_frame(self) -> Tensor:
+        """Return the last frame alone, [1,H,W,3]."""
+        import torch
+
+        assert self._latest is not None
+        converter = Converter(self._latest, self._options.max_side)
+        out = np.empty((1, *converter.shape), np.float32)
+        converter.write(self._latest, out[0])
+        return torch.from_numpy(out)
+
+    def close(self) -> None:
+        """End the converting thread."""
+        if self._store is not None:
+            self._store.close()
+
+    def _keep(self, frame: VideoFrame) -> None:
+        size = width, height = frame.width, frame.height
+        if self._store is None:
+            check, self._size = self._check_memory, size
+            check(width, height)  # again: the header may have lied
+            # While the array grows the old one is there too, and has taken its memory already. The store must not
+            # refer to its owner: a cycle would keep the frames in memory.
+            self._store = FrameStore(
+                frame, self._options.max_side, self._plan.frames, self._video.name, lambda n: check(width, height, n)
+            )
+        elif size != self._size:
+            self._size = size
+            self._video.damage.warn(f"{self._video.place} the size is {width}×{height}; scaled to the first's")
+        self._store.add(frame)
+
+
+def limited_size(width: int, height: int, max_side: int) -> tuple[int, int]:
+    """Return width and height with the longer side at most `max_side` (0: any). The shape is kept."""
+    longer = max(width, height)
+    if not max_side or longer <= max_side:
+        return width, height
+    return max(1, round(width * max_side / longer)), max(1, round(height * max_side / longer))
+
+
+class Converter:
+    """Converts frames of any pixel format and size to upright images of one size, with values in 0..1.
+
+    There is one for each thread: it keeps FFmpeg's scaler between frames.
+
+    Args:
+        first: the frame whose size and rotation all images get.
+        max_side: see `limited_size`.
+
+    Attributes:
+        shape: height, width and channels of an image.
+    """
+
+    def __init__(self, first: VideoFrame, max_side: int) -> None:
+        from av.video.reformatter import Interpolation, VideoReformatter
+
+        width, height = self._size = limited_size(first.width, first.height, max_side)
+        self._turns = rotation_of(first) // 90
+        self.shape = (width, height, 3) if self._turns % 2 else (height, width, 3)
+        self._reformatter = VideoReformatter()
+        # Bit-equal to core's `frame.to_ndarray("rgb24")` only without further arguments.
+        self._plain: dict[str, Any] = {"format": "rgb24"}
+        # PyAV before 17 has no such argument, uses one thread, and takes every video for limited BT.601.
+        self._old = "threads" not in (VideoReformatter.reformat.__doc__ or "")
+        if not self._old:
+            self._plain["threads"] = 1
+        self._scaled = {**self._plain, "width": width, "height": height, "interpolation": Interpolation.BICUBIC}
+
+    def write(self, frame: VideoFrame, out: Pixels) -> None:
+        """Fill `out`, which has the shape of an image.
+
+        Division by 255 is bit-equal to core; multiplication by 1/255 is not.
+        """
+        arguments = self._plain if (frame.width, frame.height) == self._size else self._scaled
+        if self._old:
+            arguments = {**arguments, **_colour_arguments(frame)}
+        rgb = self._reformatter.reformat(frame, **arguments)
+        image = plane_of(rgb, 0, rgb.width, rgb.height, 3)
+        if self._turns:
+            image = np.rot90(image, self._turns)
+        np.divide(image, _WHITE, out=out, dtype=np.float32)
+
+
+def _colour_arguments(frame: VideoFrame) -> dict[str, int]:
+    """Return the file's colour tags as arguments for a PyAV that does not read them."""
+    space, extent = int(frame.colorspace), int(frame.color_range)
+    if frame.format.is_rgb or (space not in _SPACES and extent != _FULL):
+        return {}
+    source = space if space in _SPACES else _BT601
+    # RGB has no matrix of its own, but equal names on both sides make PyAV leave the tables as they are.
+    target = _BT601 if source != _BT601 else _SMPTE170M
+    return {"src_colorspace": source, "dst_colorspace": target, "src_color_range": extent, "dst_color_range": _FULL}
+
+
+class FrameStore:
+    """A growing float32 [N,H,W,3] array. Frames are converted in a second thread while the caller decodes on.
+
+    If that thread is behind, the caller converts too instead of waiting for it, unless frames are so large that a
+    second 8-bit image costs too much memory. Large frames are converted by the caller alone: those that wait for a
+    thread, and the heap that grows around them, were seen to take 24 to 107 MiB at 4K. The thread empties its queue
+    whatever happens, so the caller never waits forever.
+
+    Args:
+        first: see `Converter`, also for max_side.
+        capacity: number of frames that are expected.
+        name: of the file, for a message.
+        grow: called with the new number of frames before the array is made larger than planned; may raise.
+    """
+
+    def __init__(self, first: VideoFrame, max_side: int, capacity: int, name: str, grow: Callable[[int], None]) -> None:
+        self._name, self._grow = name, grow
+        self._own, self._theirs = Converter(first, max_side), Converter(first, max_side)
+        self._large = is_large(first.width * first.height)
+        self._helps = self._own.shape[0] * self._own.shape[1] <= _SMALL
+        self._data = self._allocate(capacity)
+        self._queue: Queue[tuple[VideoFrame, Pixels] | None] = Queue(_QUEUE)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="wan27-decode", daemon=True)
+        if not self._large:
+            self._thread.start()
+        self.count = 0
+
+    def add(self, frame: VideoFrame) -> None:
+        """Take one frame. Raise what the conversion of an earlier one raised."""
+        if self._error is not None:
+            raise self._error
+        if self.count == len(self._data):
+            self._enlarge()
+        out = self._data[self.count]
+        self.count += 1
+        if self._large:
+            self._own.write(frame, out)
+            return
+        try:
+            self._queue.put((frame, out), block=not self._helps)
+        except Full:
+            self._own.write(frame, out)
+
+    def finish(self) -> Pixels:
+        """Wait for the last conversion. Return [N,H,W,3] of exactly what was added."""
+        self.close()
+        if self._error is not None:
+            raise self._error
+        return self._data[: self.count]
+
+    def close(self) -> None:
+        """End the thread. Safe to call twice, and after an error."""
+        if self._thread.is_alive():
+            self._queue.put(None)  # the thread empties the queue whatever happens, so there will be room
+            self._thread.join()
+
+    def _enlarge(self) -> None:
+        larger = self.count + max(16, self.count // 4)
+        self._grow(larger)
+        self._queue.join()
+        data = self._allocate(larger)
+        data[: self.count] = self._data
+        self._data = data
+
+    def _allocate(self, count: int) -> Pixels:
+        height, width, _ = shape = self._own.shape
+        try:
+            # numpy asks the system for huge pages, torch does not; pages that are never written cost nothing.
+            return np.empty((count, *shape), np.float32)
+        except MemoryError as error:
+            raise allocation_failed(self._name, count, width, height) from error
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if self._error is None:
+                try:
+                    self._theirs.write(*item)
+                except BaseException as error:  # handed to the thread that decodes
+                    self._error = error
+            del item  # a frame held here while waiting is a frame's memory
+            self._queue.task_done()
