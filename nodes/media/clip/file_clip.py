@@ -83,7 +83,7 @@ class FileClip:
         track = self._track(audio)
         gain = self._find_gain(audio)
         begin = self.timeline.shown_at(self.start)
-        with open_video(self.source, timeline=self.timeline, rate=self.fps, threads=_THREADS) as video:
+        with open_video(self.source, timeline=self.timeline, threads=_THREADS) as video:
             for frame, time in video.read(begin, audio=track is not None):
                 if time is not None:
                     yield from pacer.add(frame, time, self.timeline.shown_until(time))

@@ -148,9 +148,7 @@ def _audio_bytes(video: VideoInput, options: DecodeOptions, plan: Plan) -> int:
     audio = video.audio
     if audio is not None:
         rate, channels = audio.sample_rate, audio.codec_context.channels
-        # max_frames ends the audio with the last frame.
-        ended = plan.window.end is not None or plan.frames == options.max_frames
-        if not ended and video.timeline.complete and audio.duration and audio.time_base:
+        if plan.audio_end is None and video.timeline.complete and audio.duration and audio.time_base:
             seconds = max(seconds, float(audio.duration * audio.time_base) - options.start_time)
     # The decoder's pieces, and the one waveform made of them. A header can claim years: that is refused only if the
     # frames are as many.
@@ -191,12 +189,13 @@ def _no_frame(video: VideoInput) -> MediaError:
 def _audio(video: VideoInput, track: AudioTrack | None, seconds: Fraction) -> dict[str, Any]:
     import torch
 
-    samples = None if track is None else track.waveform()
-    rate = (track.rate if track is not None else 0) or SILENCE_RATE
-    if track is not None and track.changed_rate:
-        video.damage.warn(f"the audio changes its sample rate; only the parts at {rate} Hz were kept")
-    if track is not None and track.jumped:
-        video.damage.warn("some audio has a time long after the last frame; it follows the audio before it")
+    samples, rate, channels = None, SILENCE_RATE, SILENCE_CHANNELS
+    if track is not None and track.rate:
+        samples, rate, channels = track.waveform(), track.rate, track.channels
+        if track.changed_rate:
+            video.damage.warn(f"the audio changes its sample rate; only the parts at {rate} Hz were kept")
+        if track.jumped:
+            video.damage.warn("some audio has a time long after the last frame; it follows the audio before it")
     if samples is None:
-        samples = silence(seconds, rate, (track.channels if track is not None else 0) or SILENCE_CHANNELS)
+        samples = silence(seconds, rate, channels)
     return {"waveform": torch.from_numpy(samples).unsqueeze(0), "sample_rate": rate}

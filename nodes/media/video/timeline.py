@@ -39,15 +39,10 @@ def packets_of(container: InputContainer, streams: list[Any]) -> Iterator[Packet
     """Yield the packets of these streams. Raises PacketError if damage ends them, whatever PyAV raises for it."""
     import av
 
-    packets = container.demux(streams)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except (av.FFmpegError, IndexError, ValueError) as error:
-            raise PacketError(plain(error)) from error
-        yield packet
+    try:
+        yield from container.demux(streams)
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise PacketError(plain(error)) from error
 
 
 @dataclass(frozen=True)

@@ -48,13 +48,12 @@ class VideoInput:
     Use `read_timeline` once, or give the timeline of an earlier reading, then `read` as often as needed.
 
     Args:
-        rate: frames per second that frames without times are counted at; None for what the file says.
         threads: type and number of the decoder's threads; None for what suits the size of the frames.
 
     Attributes:
         container: the file as it was opened.
         video, audio: its streams. audio is None without one.
-        rate: frames per second.
+        rate: frames per second, as the file says; may be set before the timeline is read.
         name: what to call the file in a message.
         place: how far decoding has come, for a message: after which frame of the file, from 0; by time if frames are
             skipped.
@@ -71,7 +70,6 @@ class VideoInput:
         container: InputContainer,
         *,
         timeline: Timeline | None = None,
-        rate: Fraction | None = None,
         threads: tuple[str, int] | None = None,
         cancelled: Cancelled | None = None,
     ) -> None:
@@ -80,7 +78,7 @@ class VideoInput:
         self.container = container
         self.video = video_stream(container, self.name)
         self.audio = audio_stream(container)
-        self.rate = rate or frame_rate(self.video)
+        self.rate = frame_rate(self.video)
         size = self.video.codec_context
         self._threads = threads or threads_for(size.width * size.height)
         self._timeline = timeline
@@ -138,10 +136,10 @@ class VideoInput:
         seek = None if first is None else timeline.key_before(first - (_PREROLL if audio else 0))
         skip = only is not None and not timeline.counted
         for place in self._places(seek):
-            with self._container_at(place, video, audio) as container:
+            self.wanted = {kind for kind, wanted in (("video", video), ("audio", audio)) if wanted}
+            with self._container_at(place) as container:
                 if container is None:
                     continue
-                self.wanted = {kind for kind, wanted in (("video", video), ("audio", audio)) if wanted}
                 attempt = _Pass(
                     self,
                     container,
@@ -194,23 +192,23 @@ class VideoInput:
         return [seek, back, None] if back > self.timeline.start else [seek, None]
 
     @contextmanager
-    def _container_at(self, time: Fraction | None, video: bool, audio: bool) -> Iterator[InputContainer | None]:
+    def _container_at(self, time: Fraction | None) -> Iterator[InputContainer | None]:
         """Give a container at that time, None if it cannot be brought there. The beginning (None) always works."""
         unread, self._unread = self._unread, False
         if time is not None:
             yield self.container if _seek(self.container, self.video, time) else None
-        elif unread or self._rewind(video, audio):
+        elif unread or self._rewind():
             yield self.container
         else:
             with opened(self._source) as container:
                 yield container
 
-    def _rewind(self, video: bool, audio: bool) -> bool:
+    def _rewind(self) -> bool:
         if not is_mp4(self.container):
             return False  # only the mp4 reader is sure to find the very first packet of every stream again
-        streams: list[Any] = [self.video] * video + [self.audio] * audio
+        streams: list[Any] = [self.video, self.audio]
         # The other streams follow the one that is asked, so ask the one that starts first.
-        stream = min(streams, key=_start_of)
+        stream = min((stream for stream in streams if stream is not None and stream.type in self.wanted), key=_start_of)
         return _seek(self.container, stream, _start_of(stream) - 10)
 
 
