@@ -7,51 +7,34 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.util
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 import folder_paths
 from comfy_api.latest import ComfyExtension, io
 
 BASE = Path(folder_paths.base_path)
 
-# The method, and whether before or after it: the same moments as in tests/runner/driver.py.
-POINTS = {
-    "reserved": ("ledger.ledger", "Ledger", "claim", "after"),
-    "before the mark": ("ledger.ledger", "Ledger", "begin_post", "before"),
-    "after the mark": ("ledger.ledger", "Ledger", "begin_post", "after"),
-    "answered": ("ledger.ledger", "Ledger", "record_task", "before"),
-    "recorded": ("ledger.ledger", "Ledger", "record_task", "after"),
-    "first poll": ("api.client", "ServiceClient", "result", "before"),
-    "succeeded": ("ledger.ledger", "Ledger", "record_result", "before"),
-    "link recorded": ("ledger.ledger", "Ledger", "record_result", "after"),
-    "renamed": ("ledger.ledger", "Ledger", "record_saved", "before"),
-    "saved": ("ledger.ledger", "Ledger", "record_saved", "after"),
-}
+# ComfyUI does not know the package of the tests, only this folder, through a link.
+_SPEC = importlib.util.spec_from_file_location(
+    "wan27_crash_points", Path(__file__).resolve().parents[2] / "crash_points.py"
+)
+assert _SPEC is not None
+assert _SPEC.loader is not None
+crash_points = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(crash_points)
 
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def arm(point: str) -> None:
-    module, owner_name, method, when = POINTS[point]
+def arm(name: str) -> None:
     [root] = {name.removesuffix(".extension") for name in sys.modules if name.endswith("wan27-video.nodes.extension")}
-    owner = getattr(importlib.import_module(f"{root}.{module}"), owner_name)
-    original = getattr(owner, method)
-
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        if when == "before":
-            die()
-        result = original(*args, **kwargs)
-        if when == "after":
-            die()
-        return result
-
-    setattr(owner, method, wrapped)
+    crash_points.arm(crash_points.POINTS[name], die, lambda module: importlib.import_module(f"{root}.{module}"))
 
 
 class KillAt(io.ComfyNode):
