@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike
@@ -127,12 +127,6 @@ def check_cancelled(cancelled: Cancelled | None) -> None:
     """Raise MediaCancelled if the callback says that the work was interrupted."""
     if cancelled is not None and cancelled():
         raise MediaCancelled
-
-
-def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Raise MediaError if the value of an input is not one of its choices."""
-    if value not in choices:
-        raise MediaError(f"{name} is {value!r}; it must be one of {', '.join(choices)}.")
 
 
 def megabytes(size: int) -> str:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.limits import AUDIO_FORMATS, ON_LIMIT, AudioBounds, AudioFormat, OnLimit
+from ...core.limits import AudioBounds, AudioFormat, OnLimit
 from ..content_hash import ContentHash
-from ..files import Cancelled, MediaError, MediaFile, check_cancelled, check_choice, describe, megabytes, new_path
+from ..files import Cancelled, MediaError, MediaFile, check_cancelled, describe, megabytes, new_path
 from .mp3 import longest_seconds, mp3_rate, write_mp3
 from .waveform import fade_out, mix_down, parts, resample, to_float, without_clipping
 
@@ -76,8 +76,6 @@ def encode_audio(
         MediaError: also for fit if the audio is too short, holds NaN or has a wrong shape.
         MediaCancelled: interrupted.
     """
-    check_choice("format", format, AUDIO_FORMATS)
-    check_choice("on_limit", on_limit, ON_LIMIT)
     strict, name = on_limit == "error", f"Audio {index + 1}"
     waveform, rate = parts(audio)
     length = int(waveform.shape[2])
@@ -91,15 +89,15 @@ def encode_audio(
         job.cut(kept.shape[1])
         job.note(f"cut from {length / rate:.2f} s to {bounds.max_seconds:g} s.")
     check_cancelled(cancelled)
-    extension = format
-    if format == "auto":
-        extension = "wav" if job.wav_size(_wav_rate(rate)) <= bounds.max_bytes else "mp3"
-        if extension == "mp3":
-            job.note(f"sent as MP3; a WAV would be over {megabytes(bounds.max_bytes)}.")
+    extension, new_rate = _choose_form(job, format)
     content.update_fields(extension)
-    _change_rate(job, mp3_rate(rate) if extension == "mp3" else _fitting_wav_rate(job))
+    if new_rate != rate:
+        job.note(f"sample rate changed from {rate} to {new_rate} Hz.")
+        job.samples, job.rate = resample(job.samples, rate, new_rate), new_rate
     check_cancelled(cancelled)
-    _turn_down(job)
+    job.samples, peak = without_clipping(job.samples)
+    if peak > 1:
+        job.note(f"turned down by {20 * math.log10(peak):.1f} dB, it was above full scale.")
     check_cancelled(cancelled)
     path = new_path(directory, extension)
     try:
@@ -132,34 +130,23 @@ def _seconds(length: int, rate: int) -> str:
     return f"{length / rate:.5f}".rstrip("0").rstrip(".") + " s"
 
 
-def _wav_rate(rate: int) -> int:
-    return min(max(rate, _WAV_RATES[0]), _WAV_RATES[1])
-
-
-def _fitting_wav_rate(job: _Job) -> int:
-    """Return the rate for a WAV that fits into the size: the highest, or the audio's own."""
-    rate, most = _wav_rate(job.rate), job.bounds.max_bytes
+def _choose_form(job: _Job, format: AudioFormat) -> tuple[str, int]:
+    """Return extension and sample rate: the audio's own, or the nearest that the format has and the size allows."""
+    rate, most = min(max(job.rate, _WAV_RATES[0]), _WAV_RATES[1]), job.bounds.max_bytes
+    if format == "mp3":
+        return "mp3", mp3_rate(job.rate)
     if (size := job.wav_size(rate)) <= most:
-        return rate
+        return "wav", rate
+    if format == "auto":
+        job.note(f"sent as MP3; a WAV would be over {megabytes(most)}.")
+        return "mp3", mp3_rate(job.rate)
     if not job.strict:
         for candidate in _WAV_SMALLER:
             if candidate < job.rate and job.wav_size(candidate) <= most:
-                return candidate
+                return "wav", candidate
     raise MediaError(
         f"{job.name} takes {megabytes(size)} as WAV; the limit is {megabytes(most)}. Choose format auto or mp3."
     )
-
-
-def _change_rate(job: _Job, rate: int) -> None:
-    if rate != job.rate:
-        job.note(f"sample rate changed from {job.rate} to {rate} Hz.")
-        job.samples, job.rate = resample(job.samples, job.rate, rate), rate
-
-
-def _turn_down(job: _Job) -> None:
-    job.samples, peak = without_clipping(job.samples)
-    if peak > 1:
-        job.note(f"turned down by {20 * math.log10(peak):.1f} dB, it was above full scale.")
 
 
 def _write_mp3(path: Path, job: _Job) -> None:

@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from ...core.limits import ON_LIMIT, ClipBounds, OnLimit
+from ...core.limits import ClipBounds, OnLimit
 from ..content_hash import content_of_file
 from ..files import (
     Cancelled,
     MediaError,
     MediaFile,
     check_cancelled,
-    check_choice,
     describe,
     megabytes,
     new_path,
@@ -34,7 +33,7 @@ from .file_clip import FileClip
 from .inspect import FileFacts, inspect_file
 from .shape import Shaper, target_size
 from .tags import blank_tags, short_list
-from .tensor_clip import ClipSource, TensorClip
+from .tensor_clip import TensorClip
 from .writer import ClipWriter, aac_rate
 
 _BEST_CRF, _WORST_CRF = 17, 40
@@ -94,11 +93,10 @@ def encode_clip(
             NaN.
         MediaCancelled: interrupted.
     """
-    check_choice("on_limit", on_limit, ON_LIMIT)
     job = _Job(bounds, directory, on_limit == "error", cancelled, on_progress)
     source = file_of(video)
     if source is None:
-        clip = TensorClip.of(video)
+        clip = TensorClip(video)
         seconds = Fraction(clip.frames) / clip.fps
         job.must_encode(_problems(clip.size, seconds, bounds))
         clip.frames = min(clip.frames, job.most_frames(clip.fps))
@@ -117,7 +115,7 @@ def encode_clip(
         job.must_encode([f"its tags ({short_list(facts.tags)}) cannot be removed"])
     most = job.most_frames(facts.fps)
     least = math.ceil(Fraction(bounds.min_seconds) * facts.fps)  # rounding must not make it too short
-    return _encode(FileClip.of(facts, content_of_file(source, trim, cancelled), least, most), job)
+    return _encode(FileClip(facts, content_of_file(source, trim, cancelled), least, most), job)
 
 
 def _problems(
@@ -169,7 +167,7 @@ def _as_it_is(facts: FileFacts, directory: Path) -> MediaFile | None:
     return file_at(path, content=sha256_of(facts.source), notes=(note,))
 
 
-def _encode(clip: ClipSource, job: _Job) -> MediaFile:
+def _encode(clip: TensorClip | FileClip, job: _Job) -> MediaFile:
     """Encode, with less quality each time, until it fits into the size."""
     (width, height), most = target_size(*clip.size, job.bounds), megabytes(job.bounds.max_bytes)
     shaper = Shaper((width, height), clip.rotation)
@@ -204,7 +202,7 @@ def _encode(clip: ClipSource, job: _Job) -> MediaFile:
     return describe(path, content=clip.content, width=width, height=height, seconds=seconds, notes=tuple(job.notes))
 
 
-def _write(path: Path, clip: ClipSource, shaper: Shaper, crf: int, job: _Job) -> float:
+def _write(path: Path, clip: TensorClip | FileClip, shaper: Shaper, crf: int, job: _Job) -> float:
     """Write the file. Return by what factor it is, or would have become, too large; up to 1 is fine."""
     audio = (aac_rate(clip.audio_format[0]), clip.audio_format[1]) if clip.audio_format else None
     source_frame = shaped = None

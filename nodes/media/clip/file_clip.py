@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..files import MediaError
-from ..video.timeline import Timeline
 from ..video.video_input import Damage, open_video
-from ..video.video_object import FileSource
 from .audio_converter import AudioConverter
-from .frame_pacer import FramePacer
 from .inspect import FileFacts
 
 if TYPE_CHECKING:
@@ -30,63 +26,47 @@ _THREADS = ("AUTO", 0)
 _PIECES = {"video": "pieces of its frames", "audio": "pieces of its audio"}
 
 
-@dataclass
 class FileClip:
-    """The part from `start` of a file that makes `frames` frames at `fps`. See `ClipSource`."""
+    """The last seconds of a file, as a whole number of frames that end where the file ends.
 
-    source: FileSource
-    timeline: Timeline
-    size: tuple[int, int]
-    rotation: int
-    fps: Fraction
-    start: Fraction
-    frames: int
-    audio_format: tuple[int, int] | None
-    content: str
-    cut_off: Fraction = Fraction(0)
-    damage: str = ""
-    _gain: np.float32 | None = field(default=None, init=False)
+    Args:
+        content: see `content_hash`.
+        least, most: limits of the number of frames.
 
-    @classmethod
-    def of(cls, facts: FileFacts, content: str, least: int, most: int) -> FileClip:
-        """Return the last seconds of the file, as a whole number of frames that end where the file ends.
+    Attributes:
+        size: width and height, upright, with square pixels.
+        fps, frames: of the clip to be made.
+        audio_format: sample rate and channels (1 or 2), or None.
+        cut_off: seconds before the clip that are left out.
+        damage: what could not be read, one sentence, "" for nothing. Known when `read` has finished.
+    """
 
-        Args:
-            least, most: limits of the number of frames.
-        """
-        frames = max(min(round((facts.end - facts.start) * facts.fps), most), least)
-        start = max(facts.start, facts.end - frames / facts.fps)
-        return cls(
-            source=facts.source,
-            timeline=facts.timeline,
-            size=facts.size,
-            rotation=facts.rotation,
-            fps=facts.fps,
-            start=start,
-            frames=frames,
-            audio_format=facts.audio,
-            content=content,
-            cut_off=start - facts.start,
-        )
-
-    @property
-    def end(self) -> Fraction:
-        """Of the part, in seconds of the file's own clock."""
-        return self.start + self.frames / self.fps
+    def __init__(self, facts: FileFacts, content: str, least: int, most: int) -> None:
+        self._source, self._timeline = facts.source, facts.timeline
+        self.size, self.rotation, self.fps = facts.size, facts.rotation, facts.fps
+        self.audio_format, self.content = facts.audio, content
+        self.frames = max(min(round(facts.seconds * facts.fps), most), least)
+        seconds = self.frames / self.fps
+        self._start = max(facts.start, facts.end - seconds)
+        self._end = self._start + seconds
+        self.cut_off = self._start - facts.start
+        self.damage = ""
+        self._gain: np.float32 | None = None
 
     def read(self, audio: tuple[int, int] | None) -> Generator[VideoFrame | Samples, None, None]:
-        """Decode from the frame that is seen at the start. Frames are repeated or left out to keep the rate constant.
+        """Yield exactly `frames` frames, and samples in the format `audio`, not longer than the frames.
 
-        Raises MediaError if no frame can be decoded at the end.
+        Decoding begins at the frame that is seen at the start. Frames are repeated or left out to keep the rate
+        constant. Raises MediaError if no frame can be decoded at the end.
         """
-        pacer = FramePacer(self.start, self.fps, self.frames)
+        pacer = FramePacer(self._start, self.fps, self.frames)
         track = self._track(audio)
         gain = self._find_gain(audio)
-        begin = self.timeline.shown_at(self.start)
-        with open_video(self.source, timeline=self.timeline, threads=_THREADS) as video:
+        begin = self._timeline.shown_at(self._start)
+        with open_video(self._source, timeline=self._timeline, threads=_THREADS) as video:
             for frame, time in video.read(begin, audio=track is not None):
                 if time is not None:
-                    yield from pacer.add(frame, time, self.timeline.shown_until(time))
+                    yield from pacer.add(frame, time, self._timeline.shown_until(time))
                     if pacer.full:
                         video.stop("video")
                 elif track is not None:
@@ -100,7 +80,7 @@ class FileClip:
             yield from (part * gain for part in track.finish())
 
     def _track(self, audio: tuple[int, int] | None) -> AudioConverter | None:
-        return AudioConverter(audio, self.start, int(self.frames * audio[0] / self.fps)) if audio else None
+        return AudioConverter(audio, self._start, int(self.frames * audio[0] / self.fps)) if audio else None
 
     def _find_gain(self, audio: tuple[int, int] | None) -> np.float32:
         """Return how far the audio has to be turned down so that nothing is above full scale.
@@ -111,8 +91,8 @@ class FileClip:
         if self._gain is None:
             track = self._track(audio)
             if track is not None:
-                with open_video(self.source, timeline=self.timeline) as video:
-                    for frame, _ in video.read(self.timeline.shown_at(self.start), video=False):
+                with open_video(self._source, timeline=self._timeline) as video:
+                    for frame, _ in video.read(self._timeline.shown_at(self._start), video=False):
                         deque(track.add(frame), 0)
                         if track.full:
                             video.stop("audio")
@@ -124,7 +104,7 @@ class FileClip:
         """Return what could not be decoded inside the clip, "" for nothing."""
         lost = dict.fromkeys(_PIECES, 0)
         for kind, time in damage.packets:
-            lost[kind] += time is None or self.start <= time < self.end
+            lost[kind] += time is None or self._start <= time < self._end
         pieces = [f"{lost[kind]} {name}" for kind, name in _PIECES.items() if lost[kind]]
         if not pieces:
             return ""
@@ -132,12 +112,61 @@ class FileClip:
 
     def _check_end(self, pacer: FramePacer) -> None:
         """Raise MediaError if the last frame is far from the end."""
-        until = pacer.shown_until or self.start
-        missing = self.end - until
+        until = pacer.shown_until or self._start
+        missing = self._end - until
         if missing <= max(_MISSING_FRAMES / self.fps, _MISSING_SECONDS) or (pacer.full and not self.damage):
             return
         raise MediaError(
             f"The last {float(missing):.3g} s of the clip cannot be decoded: the file is damaged from "
-            f"{float(until - self.timeline.start):.4g} s on, and the video goes on from the clip's end. Trim it to end "
-            "before that, or make it again."
+            f"{float(until - self._timeline.start):.4g} s on, and the video goes on from the clip's end. Trim it to "
+            "end before that, or make it again."
         )
+
+
+class FramePacer:
+    """Puts frames into the slots of one frame rate: each slot shows the frame that is seen at its time.
+
+    Args:
+        start: of the first slot, in seconds on the clock of the frames.
+        fps: slots a second.
+        count: number of slots.
+
+    Attributes:
+        shown_until: when the last frame that was put into a slot is replaced. None before the first frame.
+    """
+
+    def __init__(self, start: Fraction, fps: Fraction, count: int) -> None:
+        self._start, self._fps, self._count = start, fps, count
+        self._next = 0
+        self._current: VideoFrame | None = None
+        self._beyond = 0
+        self.shown_until: Fraction | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether all slots are filled."""
+        return self._next >= self._count
+
+    def add(self, frame: VideoFrame, time: Fraction, until: Fraction) -> Iterator[VideoFrame]:
+        """Yield what the next frame, seen from `time` to `until`, makes known. A late first one fills all slots before.
+
+        A frame after the end may have a damaged time: only a second one ends the clip.
+        """
+        slot = round((time - self._start) * self._fps)
+        self._beyond = self._beyond + 1 if slot >= self._count else 0
+        if self._beyond and self._current is not None:
+            if self._beyond > 1:
+                yield from self.finish()
+            return
+        if self._current is not None:
+            yield from self._fill(slot)
+        self._current, self.shown_until = frame, max(self.shown_until or until, until)
+
+    def finish(self) -> Iterator[VideoFrame]:
+        """Yield the slots in which the last frame stands."""
+        yield from self._fill(self._count)
+
+    def _fill(self, slot: int) -> Iterator[VideoFrame]:
+        while self._current is not None and self._next < min(slot, self._count):
+            self._next += 1
+            yield self._current

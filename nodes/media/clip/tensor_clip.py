@@ -1,12 +1,11 @@
-"""Clips made of tensors, and what they have in common with clips made of a file."""
+"""The part of a batch of frames that is kept, as frames for the encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,72 +21,45 @@ if TYPE_CHECKING:
     from ..audio.waveform import Samples
 
 
-class ClipSource(Protocol):
-    """Frames and samples of the part of a clip that is kept, in the order in which they are needed.
+class TensorClip:
+    """The last `frames` of an IMAGE batch, and the AUDIO that goes with them. Its attributes are those of `FileClip`.
 
-    Attributes:
-        size: upright, square pixels.
-        fps, frames: of the clip to be made.
-        audio_format: sample rate and channels (1 or 2), or None.
-        cut_off: seconds before the clip that are left out.
-        content: see `content_hash`.
-        damage: what could not be read, one sentence, "" for nothing. Like `content`, known when `read` has finished.
+    Raises:
+        MediaError: an empty or misshapen batch.
     """
 
-    size: tuple[int, int]
-    rotation: int
-    fps: Fraction
-    frames: int
-    audio_format: tuple[int, int] | None
-    cut_off: Fraction
-    content: str
-    damage: str
+    rotation, damage = 0, ""
 
-    def read(self, audio: tuple[int, int] | None) -> Generator[VideoFrame | Samples, None, None]:
-        """Yield exactly `frames` frames, and samples in the format `audio`, not longer than the frames."""
-
-
-@dataclass
-class TensorClip:
-    """The last `frames` of an IMAGE batch, and the AUDIO that goes with them."""
-
-    images: Any
-    audio: Any
-    fps: Fraction
-    frames: int
-    rotation: int = 0
-    cut_off: Fraction = Fraction(0)
-    content: str = ""
-    damage: str = ""
-    _hash: ContentHash | None = field(default=None, init=False)
-    _hashed: int = field(default=0, init=False)
-    _samples: Samples | None = field(default=None, init=False)
-
-    def __post_init__(self) -> None:
-        self.size = (int(self.images.shape[2]), int(self.images.shape[1]))
-        self.audio_format: tuple[int, int] | None = None
-        if self.audio is not None:
-            waveform, rate = parts(self.audio)
-            if 0 not in waveform.shape:
-                self.audio_format = (rate, min(int(waveform.shape[1]), 2))
-
-    @classmethod
-    def of(cls, video: Any) -> TensorClip:
-        """Return a clip of all tensors of a VIDEO. Raises MediaError for an empty or misshapen batch."""
+    def __init__(self, video: Any) -> None:
         components = video.get_components()
         images = components.images
         if images is None or images.dim() != 4:
             raise MediaError("The video has no frames of the shape batch × height × width × channels.")
         if 0 in images.shape:
             raise MediaError("The video holds no frames. Look at the node that made it.")
-        fps = Fraction(components.frame_rate).limit_denominator(10_000)
-        if fps <= 0:
+        self.fps = Fraction(components.frame_rate).limit_denominator(10_000)
+        if self.fps <= 0:
             raise MediaError(f"The video's frame rate is {components.frame_rate}; more than 0 is needed.")
-        return cls(images, components.audio, fps, int(images.shape[0]))
+        self._images, self._audio = images, components.audio
+        self.frames, height, width = (int(n) for n in images.shape[:3])
+        self.size = width, height
+        self.audio_format: tuple[int, int] | None = None
+        if self._audio is not None:
+            waveform, rate = parts(self._audio)
+            if 0 not in waveform.shape:
+                self.audio_format = rate, min(int(waveform.shape[1]), 2)
+        self.cut_off = Fraction(0)
+        self.content = ""
+        self._hash: ContentHash | None = None
+        self._hashed = 0
+        self._samples: Samples | None = None
 
     def read(self, audio: tuple[int, int] | None) -> Generator[VideoFrame | Samples, None, None]:
-        """See `ClipSource`. Frames that an earlier, abandoned call hashed are not hashed again."""
-        first = int(self.images.shape[0]) - self.frames
+        """Yield what `FileClip.read` yields. `content` is known afterwards.
+
+        Frames that an earlier, abandoned call hashed are not hashed again.
+        """
+        first = int(self._images.shape[0]) - self.frames
         if self._hash is None:
             self._hash = ContentHash("clip")
             self._hash.update_fields(self.fps, self.frames)
@@ -117,11 +89,11 @@ class TensorClip:
         width, height = self.size
         frame = Frame(width, height, "rgb24")
         pixels = plane_of(frame, 0, width, height, 3)
-        to_rgb8(self.images[index], name=f"Frame {index + 1}", out=pixels)
+        to_rgb8(self._images[index], name=f"Frame {index + 1}", out=pixels)
         return frame, pixels
 
     def _read_samples(self, first: int, audio: tuple[int, int], content: ContentHash) -> Samples:
-        waveform, rate = parts(self.audio)
+        waveform, rate = parts(self._audio)
         start, end = (int(frame * rate / self.fps) for frame in (first, first + self.frames))
         kept = to_float(waveform[0, :, start:end], name="The video's audio")
         content.update_samples(kept, rate)

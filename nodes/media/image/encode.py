@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core.limits import IMAGE_FORMATS, ON_LIMIT, ImageBounds, ImageFormat, OnLimit
+from ...core.limits import ImageBounds, ImageFormat, OnLimit
 from ..content_hash import ContentHash
-from ..files import Cancelled, MediaError, MediaFile, check_cancelled, check_choice, describe, megabytes, new_path
+from ..files import Cancelled, MediaError, MediaFile, check_cancelled, describe, megabytes, new_path
 from .formats import JPEG_QUALITIES, WEBP_MAX_SIDE, WEBP_QUALITIES, jpeg, png, png_smaller, webp
 from .pixels import check_aspect, fitted_size, sides_inside, to_rgb8
 
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-_Encode = Callable[["NDArray[np.uint8]", int], "bytes | None"]
-
+_EXTENSIONS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 _PNG_RETRY = 1.15
 """A PNG this much too large may still fit at the slower level: that gains 5 to 10 percent."""
 _POOR_JPEG = 80
@@ -91,8 +89,6 @@ def encode_image(
         MediaError: also for fit if the image holds NaN, has a wrong shape or an aspect beyond the limit.
         MediaCancelled: interrupted.
     """
-    check_choice("format", format, IMAGE_FORMATS)
-    check_choice("on_limit", on_limit, ON_LIMIT)
     name = f"Image {index + 1}"
     pixels, transparent = to_rgb8(image, name=name)
     job = _Job(pixels, name, bounds, on_limit == "error", cancelled)
@@ -106,24 +102,24 @@ def encode_image(
     content = ContentHash("picture")
     content.update_pixels(pixels)
     _fit_sides(job)
-    extension, data = _encode(job, format)
-    content.update_fields(_hashed_format(job, format, extension))
+    found, data = _encode(job, format)
+    content.update_fields(_hashed_format(job, format, found))
     check_cancelled(cancelled)
-    path = new_path(directory, extension)
+    path = new_path(directory, _EXTENSIONS[found])
     path.write_bytes(data)
     width, height = job.size
     return describe(path, content=content.hexdigest(), width=width, height=height, notes=tuple(job.notes))
 
 
-def _hashed_format(job: _Job, format: str, extension: str) -> str:
+def _hashed_format(job: _Job, asked: str, found: str) -> str:
     """Return what separates the files of one image that the user wants separate.
 
     auto means PNG first of all. If a PNG was too large, the format it became does not count: the size depends on the
     encoder. A PNG that was asked for and had to shrink differs from what auto makes then.
     """
-    if format == "auto":
+    if asked == "auto":
         return "png"
-    return "small png" if extension == "png" and job.whole is not None else extension
+    return "small png" if found == "png" and job.whole is not None else _EXTENSIONS[found]
 
 
 def _fit_sides(job: _Job) -> None:
@@ -142,10 +138,9 @@ def _fit_sides(job: _Job) -> None:
 
 
 def _encode(job: _Job, format: str) -> tuple[str, bytes]:
-    """Return the extension and the bytes of the best file of that format that fits."""
-    encode = {"auto": _auto, "png": _png, "jpeg": _jpeg, "webp": _webp}[format]
+    """Return format and bytes of the best file that fits, of smaller pixels if there is no other way."""
     width, height = job.size
-    while (found := encode(job)) is None:
+    while (found := _encode_unscaled(job, format)) is None:
         if job.strict:
             raise MediaError(
                 f"{job.name} takes {megabytes(job.smallest)} as {format} at {width}×{height} px; the limit is "
@@ -175,7 +170,27 @@ def _shrink(job: _Job, format: str) -> None:
     job.scale(job.whole, size)
 
 
-def _png(job: _Job) -> tuple[str, bytes] | None:
+def _encode_unscaled(job: _Job, format: str) -> tuple[str, bytes] | None:
+    """Return format and bytes of the best file of these pixels that fits; None if none does."""
+    if format == "auto":
+        return _encode_unscaled(job, "png") or _best_lossy(job)
+    if format == "png":
+        data = _png(job)
+        return ("png", data) if len(data) <= job.bounds.max_bytes else None
+    if format == "webp" and max(job.size) > WEBP_MAX_SIDE:
+        raise MediaError(
+            f"{job.name} is {job.size[0]}×{job.size[1]} px; a WebP file holds {WEBP_MAX_SIDE} px at most. "
+            "Choose format auto, png or jpeg."
+        )
+    if (found := _lossy(job, format, best_only=job.strict)) is None:
+        return None
+    quality, data = found
+    if quality < (JPEG_QUALITIES if format == "jpeg" else WEBP_QUALITIES)[0]:
+        job.note(f"quality {quality}, to stay under {job.limit}.")
+    return format, data
+
+
+def _png(job: _Job) -> bytes:
     check_cancelled(job.cancelled)
     limit = job.bounds.max_bytes
     data = png(job.pixels)
@@ -183,54 +198,32 @@ def _png(job: _Job) -> tuple[str, bytes] | None:
         check_cancelled(job.cancelled)
         data = png_smaller(job.pixels)
     job.smallest = len(data)
-    return ("png", data) if len(data) <= limit else None
+    return data
 
 
-def _jpeg(job: _Job) -> tuple[str, bytes] | None:
-    return _lossy(job, "jpg", jpeg, JPEG_QUALITIES)
-
-
-def _webp(job: _Job) -> tuple[str, bytes] | None:
-    if max(job.size) > WEBP_MAX_SIDE:
-        raise MediaError(
-            f"{job.name} is {job.size[0]}×{job.size[1]} px; a WebP file holds {WEBP_MAX_SIDE} px at most. "
-            "Choose format auto, png or jpeg."
-        )
-    return _lossy(job, "webp", webp, WEBP_QUALITIES)
-
-
-def _lossy(job: _Job, extension: str, encode: _Encode, qualities: tuple[int, ...]) -> tuple[str, bytes] | None:
-    found = _best(job, encode, qualities[:1] if job.strict else qualities)
-    if found is None:
-        return None
-    if found[0] < qualities[0]:
-        job.note(f"quality {found[0]}, to stay under {job.limit}.")
-    return extension, found[1]
-
-
-def _auto(job: _Job) -> tuple[str, bytes] | None:
-    if (lossless := _png(job)) is not None:
-        return lossless
-    best = _best(job, jpeg, JPEG_QUALITIES)
-    extension, label = "jpg", "JPEG"
+def _best_lossy(job: _Job) -> tuple[str, bytes] | None:
+    """Return format and bytes of the JPEG or WebP that differs least from the image; None if neither fits."""
+    chosen, best = "jpeg", _lossy(job, "jpeg")
     webp_is_possible = max(job.size) <= WEBP_MAX_SIDE and job.size[0] * job.size[1] <= _WEBP_PIXELS
     if (best is None or best[0] < _POOR_JPEG) and webp_is_possible:
-        other = _best(job, webp, WEBP_QUALITIES)
+        other = _lossy(job, "webp")
         if other is not None and (best is None or _error(job, other[1]) < _error(job, best[1])):
-            best, extension, label = other, "webp", "WebP"
+            chosen, best = "webp", other
     if best is None:
         return None
+    label = {"jpeg": "JPEG", "webp": "WebP"}[chosen]
     job.note(f"sent as {label} of quality {best[0]}; a PNG would be over {job.limit}.")
-    return extension, best[1]
+    return chosen, best[1]
 
 
-def _best(job: _Job, encode: _Encode, qualities: tuple[int, ...]) -> tuple[int, bytes] | None:
-    """Return the highest of the qualities (best first) whose file fits, and the file.
+def _lossy(job: _Job, format: str, *, best_only: bool = False) -> tuple[int, bytes] | None:
+    """Return the highest quality whose file fits, and the file; None if none does.
 
     Found by bisection: a lower quality never makes a larger file.
     """
+    encode, qualities = (jpeg, JPEG_QUALITIES) if format == "jpeg" else (webp, WEBP_QUALITIES)
     found = None
-    first, last = 0, len(qualities)
+    first, last = 0, 1 if best_only else len(qualities)
     middle = 0  # the best one first: it mostly fits
     while first < last:
         check_cancelled(job.cancelled)

@@ -309,13 +309,6 @@ def test_encode_image_is_deterministic(encode) -> None:
     assert encode(noise(300, 300)).sha256 == encode(noise(300, 300)).sha256
 
 
-def test_encode_image_refuses_unknown_choices(encode) -> None:
-    with pytest.raises(MediaError, match="gif"):
-        encode(noise(240, 240), format="gif")
-    with pytest.raises(MediaError, match="maybe"):
-        encode(noise(240, 240), on_limit="maybe")
-
-
 def test_encode_image_interrupted_in_the_last_encoder_leaves_nothing(
     encode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
