@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ..audio.waveform import parts, to_float
-from ..files import MediaCancelled, MediaError
+from ..files import Cancelled, MediaCancelled, MediaError
 from ..video.timeline import TOLERANCE, samples_in
 from .audio_track import SILENCE_CHANNELS, SILENCE_RATE, silence
 from .frames import limited_size
 from .memory import check_audio, check_memory, frame_bytes
-from .options import Decoded, DecodeOptions
+from .options import Decoded, DecodeOptions, Progress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,8 +28,8 @@ def decode_tensors(
     rate: Fraction,
     options: DecodeOptions,
     *,
-    cancelled: Callable[[], bool] | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    cancelled: Cancelled | None = None,
+    on_progress: Progress | None = None,
 ) -> Decoded:
     """Return what `decode` returns for a file. cancelled and on_progress are as for `decode`.
 
@@ -49,29 +48,36 @@ def decode_tensors(
     rate = Fraction(rate)
     if images is None or images.ndim != 4 or 0 in images.shape or rate <= 0:
         raise MediaError("The video holds no frames. Look at the node that made it.")
-    start = Fraction(options.start_time).limit_denominator(1_000_000)
-    end = start + Fraction(options.duration).limit_denominator(1_000_000) if options.duration else None
-    first = max(0, math.ceil((start - TOLERANCE) * rate))
-    stop = len(images) if end is None else min(len(images), math.ceil((end - TOLERANCE) * rate))
-    if first >= stop:
-        raise MediaError(
-            f"The video has no frame between start_time {options.start_time:g} s and the end of duration: it is "
-            f"{float(len(images) / rate):.3f} s long. Use a smaller start_time, or 0, and a longer duration, or 0."
-        )
-    chosen = images[first : stop : options.every_nth]
-    if options.max_frames and len(chosen) >= options.max_frames:
-        chosen = chosen[: options.max_frames]
-        end = Fraction(first + options.max_frames * options.every_nth) / rate
+    indexes, start, end = _window(len(images), rate, options)
+    chosen = images[indexes.start : indexes.stop : indexes.step]
     fps = rate / options.every_nth
-    copy = _Copy(options.max_side, cancelled, on_progress)
-    copy.check_memory(chosen, options)
+    shown = chosen if options.want_images else chosen[-1:]
+    height, width = (int(n) for n in shown.shape[1:3])
+    size = limited_size(width, height, options.max_side)
+    shared = size == (width, height) and _is_final(shown)
+    frames = len(shown) if options.want_images and not shared else 0
+    # The last of the images is a copy of its own, so that it does not keep all of them in memory.
+    copies_last = options.want_last_frame and (options.want_images or not shared)
+    if frames or copies_last:
+        check_memory(
+            name=_NAME,
+            frames=frames,
+            last_frame=copies_last,
+            width=size[0],
+            height=size[1],
+            audio_bytes=0,
+            limit=None,
+            working=_WORKING_FRAMES * frame_bytes(width, height),
+        )
     cut_audio = _cut(audio, start, end, len(chosen) / fps) if options.want_audio else None
-    found = copy.of(chosen) if options.want_images else None
-    last = None
-    if options.want_last_frame:
-        last = copy.of(chosen[-1:]) if found is None else found[-1:].clone()
+    found = None
+    if options.want_images or options.want_last_frame:
+        found = shown[..., :3] if shared else _convert(shown, size, cancelled, on_progress)
+    last = found if options.want_last_frame else None
+    if options.want_images and last is not None:
+        last = last[-1:].clone()
     return Decoded(
-        images=found,
+        images=found if options.want_images else None,
         audio=cut_audio,
         fps=fps,
         frame_count=len(chosen),
@@ -80,66 +86,53 @@ def decode_tensors(
     )
 
 
-class _Copy:
-    """Converts frames of any kind to float32 [N,H,W,3] on the CPU, scaled, without a second batch in memory."""
-
-    def __init__(
-        self, max_side: int, cancelled: Callable[[], bool] | None, on_progress: Callable[[int, int], None] | None
-    ) -> None:
-        self._max_side, self._cancelled, self._on_progress = max_side, cancelled, on_progress
-
-    def check_memory(self, images: Tensor, options: DecodeOptions) -> None:
-        """Raise MemoryRefusedError if the copies that will be made do not fit. What is shared costs nothing."""
-        frames = len(images) if options.want_images and not self._shares(images) else 0
-        # The last of the images is a copy of its own, so that it does not keep all of them in memory.
-        last = options.want_last_frame and (options.want_images or not self._shares(images[-1:]))
-        if not frames and not last:
-            return
-        height, width = (int(size) for size in images.shape[1:3])
-        new_width, new_height = limited_size(width, height, self._max_side)
-        check_memory(
-            name=_NAME,
-            frames=frames,
-            last_frame=last,
-            width=new_width,
-            height=new_height,
-            audio_bytes=0,
-            limit=None,
-            working=_WORKING_FRAMES * frame_bytes(width, height),
+def _window(count: int, rate: Fraction, options: DecodeOptions) -> tuple[range, Fraction, Fraction | None]:
+    """Return which of `count` frames to return, and start and end of the audio in seconds; no end: all of it."""
+    start = Fraction(options.start_time).limit_denominator(1_000_000)
+    end = start + Fraction(options.duration).limit_denominator(1_000_000) if options.duration else None
+    first = max(0, math.ceil((start - TOLERANCE) * rate))
+    stop = count if end is None else min(count, math.ceil((end - TOLERANCE) * rate))
+    if first >= stop:
+        raise MediaError(
+            f"The video has no frame between start_time {options.start_time:g} s and the end of duration: it is "
+            f"{float(count / rate):.3f} s long. Use a smaller start_time, or 0, and a longer duration, or 0."
         )
+    chosen = range(first, stop, options.every_nth)
+    if options.max_frames and len(chosen) >= options.max_frames:
+        chosen = chosen[: options.max_frames]
+        end = Fraction(first + options.max_frames * options.every_nth) / rate
+    return chosen, start, end
 
-    def of(self, images: Tensor) -> Tensor:
-        """Return the frames. If they are in the right form, they are not copied."""
-        import torch
 
-        if self._shares(images):
-            return images[..., :3]
-        count, height, width = (int(size) for size in images.shape[:3])
-        new_width, new_height = limited_size(width, height, self._max_side)
-        same = (new_width, new_height) == (width, height)
-        out = torch.empty((count, new_height, new_width, 3), dtype=torch.float32)
-        for index in range(count):
-            if self._cancelled is not None and self._cancelled():
-                raise MediaCancelled("Decoding was interrupted.")
-            image = _rgb(images[index])
-            if not same:
-                scaled = torch.nn.functional.interpolate(
-                    image.movedim(-1, 0)[None], size=(new_height, new_width), mode="bicubic", antialias=True
-                )
-                image = scaled[0].movedim(0, -1).clamp(0, 1)
-            out[index] = image
-            if self._on_progress is not None:
-                self._on_progress(index + 1, count)
-        return out
+def _is_final(images: Tensor) -> bool:
+    """Return whether the frames are float32 RGB on the CPU already, so that they need not be copied."""
+    import torch
 
-    def _shares(self, images: Tensor) -> bool:
-        """Return whether the frames are in the right form."""
-        import torch
+    right = images.shape[3] >= 3 and images.dtype == torch.float32 and images.device.type == "cpu"
+    return right and images[..., :3].is_contiguous()
 
-        height, width, channels = (int(size) for size in images.shape[1:])
-        if channels < 3 or images.dtype != torch.float32 or images.device.type != "cpu":
-            return False
-        return limited_size(width, height, self._max_side) == (width, height) and images[..., :3].is_contiguous()
+
+def _convert(
+    images: Tensor, size: tuple[int, int], cancelled: Cancelled | None, on_progress: Progress | None
+) -> Tensor:
+    """Copy frames of any kind to float32 [N,H,W,3] of that width and height, without a second batch in memory."""
+    import torch
+
+    width, height = size
+    out = torch.empty((len(images), height, width, 3), dtype=torch.float32)
+    for index in range(len(images)):
+        if cancelled is not None and cancelled():
+            raise MediaCancelled("Decoding was interrupted.")
+        image = _rgb(images[index])
+        if image.shape[:2] != (height, width):
+            scaled = torch.nn.functional.interpolate(
+                image.movedim(-1, 0)[None], size=(height, width), mode="bicubic", antialias=True
+            )
+            image = scaled[0].movedim(0, -1).clamp(0, 1)
+        out[index] = image
+        if on_progress is not None:
+            on_progress(index + 1, len(images))
+    return out
 
 
 def _rgb(image: Tensor) -> Tensor:
