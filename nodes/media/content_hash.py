@@ -8,13 +8,11 @@ If what goes in changes, every request becomes a new one, and users pay for it a
 from __future__ import annotations
 
 import hashlib
-from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .files import Cancelled, sha256_of
+from .files import Cancelled, Source, sha256_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,7 +61,7 @@ class ContentHash:
         return self._digest.hexdigest()
 
 
-def content_of_file(source: Path | BytesIO, trim: tuple[float, float], cancelled: Cancelled | None = None) -> str:
+def content_of_file(source: Source, trim: tuple[float, float], cancelled: Cancelled | None = None) -> str:
     """Return the content hash of a clip that lies in a file, or of a part of it.
 
     Whether the file is sent as it is or encoded does not count: that follows from the file, and from how well a library

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 Cancelled = Callable[[], bool]
+Source = str | PathLike[str] | BytesIO
+"""A file on disk or in memory."""
 
 MIME = {
     "png": "image/png",
@@ -108,12 +110,12 @@ def new_path(directory: Path, extension: str) -> Path:
     return directory / f"{secrets.token_hex(12)}.{extension}"
 
 
-def open_binary(source: str | PathLike[str] | BytesIO) -> BinaryIO:
+def open_binary(source: Source) -> BinaryIO:
     """Open a file for reading. A BytesIO shares its bytes and keeps its position: another node may be reading it."""
     return BytesIO(source.getvalue()) if isinstance(source, BytesIO) else Path(source).open("rb")
 
 
-def sha256_of(source: Path | BytesIO, cancelled: Cancelled | None = None) -> str:
+def sha256_of(source: Source, cancelled: Cancelled | None = None) -> str:
     """Return the SHA-256 of a file's bytes in hex, read in small pieces. Raises MediaCancelled."""
     digest = hashlib.sha256()
     with open_binary(source) as stream:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ..files import MediaError
+from ..files import MediaError, Source
 from ..video.container import is_mp4, rotation_of, size_of
 from ..video.timeline import Timeline
 from ..video.video_input import VideoInput, open_video
-from ..video.video_object import FileSource
 from .tags import tags_of
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class FileFacts:
         reasons_to_encode: why the file cannot be sent as it is, limits aside.
     """
 
-    source: FileSource
+    source: Source
     timeline: Timeline
     extension: str
     byte_size: int
@@ -62,7 +61,7 @@ class FileFacts:
         return self.end - self.start
 
 
-def inspect_file(source: FileSource, trim: tuple[float, float]) -> FileFacts:
+def inspect_file(source: Source, trim: tuple[float, float]) -> FileFacts:
     """Inspect a file. trim: start and duration that a VIDEO was cut to.
 
     Raises:

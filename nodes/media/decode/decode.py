@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
-from ..files import Cancelled, MediaError, check_cancelled
-from ..video.container import MAX_PIXELS, Source
+from ..files import Cancelled, MediaError, Source, check_cancelled
+from ..video.container import MAX_PIXELS
 from ..video.video_input import VideoInput, open_video
 from .audio_track import SILENCE_CHANNELS, SILENCE_RATE, AudioTrack, silence
 from .frames import FrameCollector, limited_size

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ..audio.waveform import parts, to_float
-from ..files import Cancelled, MediaCancelled, MediaError
+from ..files import Cancelled, MediaError, check_cancelled
 from ..video.timeline import TOLERANCE, samples_in
 from .audio_track import SILENCE_CHANNELS, SILENCE_RATE, silence
 from .frames import limited_size
@@ -121,8 +121,7 @@ def _convert(
     width, height = size
     out = torch.empty((len(images), height, width, 3), dtype=torch.float32)
     for index in range(len(images)):
-        if cancelled is not None and cancelled():
-            raise MediaCancelled("Decoding was interrupted.")
+        check_cancelled(cancelled)
         image = _rgb(images[index])
         if image.shape[:2] != (height, width):
             scaled = torch.nn.functional.interpolate(

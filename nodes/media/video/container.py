@@ -6,19 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from io import BytesIO
-from os import PathLike
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
-from ..files import MediaError
+from ..files import MediaError, Source
 from .mp4_index import check_index
 
 if TYPE_CHECKING:
     from av import AudioStream, VideoFrame, VideoStream
     from av.container import Container, InputContainer
-
-Source = Union[str, "PathLike[str]", BytesIO]
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,gif,apng,ogg,asf,mxf,nut,ivf,wtv,rm,"

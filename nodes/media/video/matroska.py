@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-from os import PathLike
 from typing import BinaryIO
 
-from ..files import open_binary
+from ..files import Source, open_binary
 
 _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 
 
-def is_cut_off(source: str | PathLike[str] | BytesIO) -> bool:
+def is_cut_off(source: Source) -> bool:
     """Return whether the file's segment, which holds everything, is said to go on beyond the end of the file.
 
     False if the file does not say: an unfinished recording has no size, and neither has a live stream.

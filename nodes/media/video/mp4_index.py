@@ -16,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ...core.mp4_boxes import Box, walk_boxes
-from ..files import MediaError, open_binary
+from ..files import MediaError, Source, open_binary
 
 _PARENTS = frozenset(b"moov trak mdia minf stbl dinf edts udta tref mvex moof traf sinf schi ilst wave cmov".split())
 """Boxes of boxes on the way to the tables, and the others that FFmpeg looks into wherever they are."""
@@ -71,7 +71,7 @@ class _Track:
         return self.is_audio and self.steps == (1, 1)
 
 
-def check_index(source: str | BytesIO, name: str) -> None:
+def check_index(source: Source, name: str) -> None:
     """Check that the tables of an mp4 or mov declare no more than the file can hold.
 
     Reads a few bytes of each box: some dozens in a plain file, a fraction of a millisecond. A file that is not an mp4,

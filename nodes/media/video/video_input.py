@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from ..files import Cancelled, check_cancelled
-from .container import Source, audio_stream, frame_rate, is_mp4, name_of, opened, plain, video_stream
+from ..files import Cancelled, Source, check_cancelled
+from .container import audio_stream, frame_rate, is_mp4, name_of, opened, plain, video_stream
 from .matroska import is_cut_off
 from .timeline import TOLERANCE, PacketError, Timeline, packets_of, read_timeline
 

@@ -9,10 +9,8 @@ from typing import Any
 from ..files import MediaError
 from .container import name_of, opened, video_stream
 
-FileSource = Path | BytesIO
 
-
-def file_of(video: Any) -> FileSource | None:
+def file_of(video: Any) -> Path | BytesIO | None:
     """Return the file behind a VIDEO; None if there is none, or if it does not show what the VIDEO shows.
 
     A VIDEO made from tensors has ComfyUI encode a file when asked for one. Its tensors are the better source.
