@@ -46,6 +46,8 @@ class AudioConverter:
 
     def add(self, frame: AudioFrame) -> Iterator[Samples]:
         """Yield what the next frame makes known."""
+        from av import AudioResampler
+
         first = self._clock.place(frame, self._rate)
         if first is None:
             return
@@ -56,7 +58,7 @@ class AudioConverter:
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if kind != self._kind:  # broadcasts change it on the way, and a resampler takes one kind only
             yield from self.finish()
-            self._kind, self._resampler = kind, _resampler(self._rate)
+            self._kind, self._resampler = kind, AudioResampler(format="fltp", rate=self._rate)
         yield from self._resampled(frame)
 
     def finish(self) -> Iterator[Samples]:
@@ -83,9 +85,3 @@ class AudioConverter:
         if kept.shape[1]:
             self.loudest = max(self.loudest, float(np.abs(kept).max()))
             yield kept
-
-
-def _resampler(rate: int) -> AudioResampler:
-    import av
-
-    return av.AudioResampler(format="fltp", rate=rate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import suppress
 
 from ..files import MediaError
 from .cgroup import free_in_cgroup
@@ -108,29 +108,12 @@ def available_bytes(in_container: Callable[[], int | None] = free_in_cgroup) -> 
     Args:
         in_container: what the limit of a container leaves, None without one.
     """
-    free = _free_by_psutil()
-    known = [free_by_proc() if free is None else free, in_container()]
+    known = [in_container()]
+    with suppress(Exception):  # on odd systems psutil raises errors of many kinds
+        import psutil  # type: ignore[import-untyped, import-not-found, unused-ignore]  # ComfyUI itself needs it
+
+        known.append(int(psutil.virtual_memory().available))
     return min((value for value in known if value is not None), default=None)
-
-
-def _free_by_psutil() -> int | None:
-    try:
-        import psutil  # type: ignore[import-untyped, import-not-found, unused-ignore]
-
-        return int(psutil.virtual_memory().available)
-    except Exception:  # not a dependency; on odd systems it raises errors of many kinds
-        return None
-
-
-def free_by_proc(meminfo: Path = Path("/proc/meminfo")) -> int | None:
-    """Return the available memory that the Linux kernel reports, None on other systems."""
-    try:
-        for line in meminfo.read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return None
 
 
 def _size(count: int) -> str:

@@ -14,7 +14,6 @@ from nodes.media.decode.memory import (
     MemoryRefusedError,
     available_bytes,
     check_memory,
-    free_by_proc,
     working_bytes,
 )
 from tests.media_files import Clip, write
@@ -39,15 +38,6 @@ def test_check_memory_compares_with_what_is_really_free() -> None:
 
 def test_available_bytes_asks_the_system() -> None:
     assert (available_bytes() or 0) > 10 * MIB
-
-
-def test_free_by_proc_reads_what_the_kernel_says(tmp_path: Path) -> None:
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal: 100 kB\nMemFree: 3 kB\nMemAvailable:   20 kB\n")
-    assert free_by_proc(meminfo) == 20 * 1024
-    meminfo.write_text("nothing\n")
-    assert free_by_proc(meminfo) is None
-    assert free_by_proc(tmp_path / "none") is None
 
 
 def test_available_bytes_counts_the_limit_of_a_container() -> None:
