@@ -12,11 +12,20 @@ import av
 import numpy as np
 from PIL import Image
 
+from nodes.media.files import MediaFile
+from nodes.sandbox.inspect import inspect_media
+
 
 def reference(path: Path) -> np.ndarray:
     """Return all frames as ComfyUI core computes them: float32 [N,H,W,3]."""
     with av.open(str(path)) as container:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]) / np.float32(255)
+
+
+def sides(file: MediaFile) -> tuple[int | None, int | None]:
+    """Return width and height of an image or a clip as the sandbox reads them."""
+    facts = inspect_media(file.path, "image_url" if file.kind == "image" else "first_clip_url")
+    return facts.width, facts.height
 
 
 def times_of(path: Path) -> list[float]:

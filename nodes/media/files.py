@@ -52,8 +52,6 @@ class MediaFile:
     size: int
     sha256: str
     content: str
-    width: int | None = None
-    height: int | None = None
     seconds: float | None = None
     notes: tuple[str, ...] = ()
 
@@ -73,8 +71,6 @@ def describe(
     *,
     extension: str | None = None,
     content: str | None = None,
-    width: int | None = None,
-    height: int | None = None,
     seconds: float | None = None,
     notes: tuple[str, ...] = (),
 ) -> MediaFile:
@@ -91,8 +87,6 @@ def describe(
         path.stat().st_size,
         sha256,
         content or sha256,
-        width,
-        height,
         seconds,
         notes,
     )

@@ -59,8 +59,7 @@ def test_encode_image_stays_inside_the_limits(image: torch.Tensor, format: Any, 
             return
         assert file.size == file.path.stat().st_size <= max_bytes
         facts = inspect_media(file.path, "image_url")
-        assert (facts.width, facts.height) == (file.width, file.height)
-        same_size = (file.height, file.width) == tuple(image.shape[:2])
+        same_size = (facts.height, facts.width) == tuple(image.shape[:2])
         assert file.notes or same_size
         if file.extension == "png" and same_size and image.shape[2] != 4:
             with Image.open(file.path) as opened:
@@ -145,7 +144,6 @@ def test_encode_clip_stays_inside_the_limits(
             assert list(Path(folder).iterdir()) == []
             return
         facts = inspect_media(file.path, "first_clip_url")
-        assert (facts.width, facts.height) == (file.width, file.height)
         assert facts.seconds is not None
         assert abs(facts.seconds - (file.seconds or 0)) < 0.002
         # The encoder sends its own result as it is.

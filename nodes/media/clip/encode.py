@@ -151,8 +151,7 @@ def _problems(
 
 def _as_it_is(facts: FileFacts, directory: Path) -> MediaFile | None:
     """Return the user's own file, or a copy if it is in memory or has tags. None if the tags cannot be removed."""
-    width, height = facts.size
-    file_at = partial(describe, extension=facts.extension, width=width, height=height, seconds=float(facts.seconds))
+    file_at = partial(describe, extension=facts.extension, seconds=float(facts.seconds))
     if isinstance(facts.source, Path) and not facts.tags:
         return file_at(facts.source)
     path = new_path(directory, facts.extension)
@@ -199,7 +198,7 @@ def _encode(clip: TensorClip | FileClip, job: _Job) -> MediaFile:
         job.notes.append(f"Clip encoded with crf {crf} instead of {_BEST_CRF}, to stay under {most}.")
     if clip.damage:
         job.notes.append(clip.damage)
-    return describe(path, content=clip.content, width=width, height=height, seconds=seconds, notes=tuple(job.notes))
+    return describe(path, content=clip.content, seconds=seconds, notes=tuple(job.notes))
 
 
 def _write(path: Path, clip: TensorClip | FileClip, shaper: Shaper, crf: int, job: _Job) -> float:

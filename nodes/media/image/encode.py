@@ -107,8 +107,7 @@ def encode_image(
     check_cancelled(cancelled)
     path = new_path(directory, _EXTENSIONS[found])
     path.write_bytes(data)
-    width, height = job.size
-    return describe(path, content=content.hexdigest(), width=width, height=height, notes=tuple(job.notes))
+    return describe(path, content=content.hexdigest(), notes=tuple(job.notes))
 
 
 def _hashed_format(job: _Job, asked: str, found: str) -> str:
