@@ -13,7 +13,7 @@ from comfy_api.latest import io
 from .comfy.node_inputs import literal_choice_problems
 from .comfy.node_schema import AUDIO_LIMITS, CATEGORY, CLIP_LIMITS, IMAGE_LIMITS, choice, on_limit_choice, output
 from .core import limits
-from .core.limits import AUDIO_FORMATS, IMAGE_FORMATS, ON_LIMIT
+from .core.limits import AUDIO_FORMATS, IMAGE_FORMATS, ON_LIMIT, choice_problems
 from .media.files import MediaError, MediaFile
 from .services import get_process
 
@@ -71,7 +71,7 @@ class Wan27UploadImage(_UploadNode):
         """Encode all images, then upload them."""
         from .media.image.encode import encode_image
 
-        _require(_choice_problems(on_limit, format, IMAGE_FORMATS))
+        _require_choices(on_limit=(on_limit, ON_LIMIT), format=(format, IMAGE_FORMATS))
         if len(image) == 0:
             raise MediaError("The image is an empty batch: it contains no image. Look at the node that made it.")
         encode = partial(encode_image, bounds=limits.IMAGE, format=format, on_limit=on_limit)
@@ -112,7 +112,7 @@ class Wan27UploadAudio(_UploadNode):
         from .media.audio.encode import encode_audio
         from .media.audio.waveform import audio_count
 
-        _require(_choice_problems(on_limit, format, AUDIO_FORMATS))
+        _require_choices(on_limit=(on_limit, ON_LIMIT), format=(format, AUDIO_FORMATS))
         encode = partial(encode_audio, audio, limits.AUDIO, format=format, on_limit=on_limit)
         return io.NodeOutput(await _upload_batch(partial(encode, index=i) for i in range(audio_count(audio))))
 
@@ -154,7 +154,7 @@ class Wan27UploadVideo(_UploadNode):
         """Check or encode the clip, then upload it."""
         from .media.clip.encode import encode_clip
 
-        _require(_choice_problems(on_limit))
+        _require_choices(on_limit=(on_limit, ON_LIMIT))
 
         def encode(job: Job, directory: Path) -> MediaFile:
             return encode_clip(
@@ -174,8 +174,8 @@ def _choice_problems(on_limit: Any, format: Any = None, formats: Sequence[str] =
     return literal_choice_problems(on_limit=(on_limit, ON_LIMIT), format=(format, formats))
 
 
-def _require(problems: list[str]) -> None:
-    if problems:
+def _require_choices(**values: tuple[Any, Sequence[str]]) -> None:
+    if problems := list(choice_problems(**values)):
         raise MediaError(" ".join(problems))
 
 

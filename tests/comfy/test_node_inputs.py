@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nodes.comfy.node_inputs import literal_problems, requests_from_inputs
+from nodes.comfy.node_inputs import literal_choice_problems, literal_problems, requests_from_inputs
 from nodes.core import limits
 from nodes.core.errors import RequestError
 
@@ -124,3 +124,20 @@ def test_literal_problems_are_only_those_that_no_link_can_solve(media: dict[str,
         media={name: media.get(name, "") for name in names},
     )
     assert (said in "\n".join(problems)) if said else problems == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "choices"),
+    [
+        ("format", "gif", limits.IMAGE_FORMATS),
+        ("format", "ogg", limits.AUDIO_FORMATS),
+        ("on_limit", "maybe", limits.ON_LIMIT),
+    ],
+)
+def test_choice_problems_name_the_value_and_the_choices(name: str, value: str, choices: tuple[str, ...]) -> None:
+    (problem,) = literal_choice_problems(**{name: (value, choices)})
+
+    assert all(word in problem for word in (name, value, *choices))
+    assert literal_choice_problems(**{name: (None, choices)}) == []
+    (problem,) = limits.choice_problems(**{name: (None, choices)})
+    assert "None" in problem, "a link that delivers nothing"

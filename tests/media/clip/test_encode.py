@@ -683,8 +683,3 @@ def test_encode_clip_reports_progress_and_can_be_interrupted(source: str, encode
     assert len(seen) == 5
     assert threading.active_count() == threads
     assert set((tmp_path / "out").iterdir()) == before
-
-
-def test_encode_clip_refuses_an_unknown_on_limit(encode) -> None:
-    with pytest.raises(MediaError, match="maybe"):
-        encode(tensors(60), on_limit="maybe")
