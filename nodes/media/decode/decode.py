@@ -18,7 +18,7 @@ from ..video.container import MAX_PIXELS
 from ..video.video_input import VideoInput, open_video
 from .audio_track import SILENCE_CHANNELS, SILENCE_RATE, AudioTrack, silence
 from .frames import FrameCollector, limited_size
-from .memory import check_audio, check_memory, frame_bytes, working_bytes
+from .memory import WORKING_BYTES, check_memory, frame_bytes, working_bytes
 from .options import Decoded, DecodeOptions, Progress
 from .plan import Plan, make_plan
 
@@ -137,9 +137,11 @@ class _MemoryGuard:
 
     def check_audio(self, count: int) -> None:
         """Raise MemoryRefusedError if `count` more bytes of audio do not fit. Files hold more than they say."""
-        width, height = limited_size(*self.size, self._options.max_side)
-        other = (self._frames + self._options.want_last_frame) * frame_bytes(width, height)
-        check_audio(name=self._name, count=count, other_bytes=other, limit=self._limit)
+        working = 0
+        if self._limit is not None:  # what is free no longer contains the frames, but a limit does
+            one = frame_bytes(*limited_size(*self.size, self._options.max_side))
+            working = WORKING_BYTES + (self._frames + self._options.want_last_frame) * one
+        check_memory(name=self._name, audio_bytes=count, limit=self._limit, working=working)
 
 
 def _audio_bytes(video: VideoInput, options: DecodeOptions, plan: Plan) -> int:

@@ -40,21 +40,21 @@ def working_bytes(width: int, height: int, bits: int) -> int:
 def check_memory(
     *,
     name: str,
-    frames: int,
-    width: int,
-    height: int,
-    audio_bytes: int,
-    limit: int | None,
+    frames: int = 0,
     last_frame: bool = False,
+    width: int = 0,
+    height: int = 0,
+    audio_bytes: int = 0,
+    limit: int | None = None,
     working: int = WORKING_BYTES,
 ) -> None:
     """Check that everything that was asked for fits beside `working` bytes.
 
     Args:
         frames: returned as images.
+        last_frame: one more frame of the same size is returned on its own.
         audio_bytes: counted in full though fewer frames shorten the audio, so that a proposed number certainly fits.
         limit: replaces what the system says is free. If neither is known, nothing is refused.
-        last_frame: one more frame of the same size is returned on its own.
 
     Raises:
         MemoryRefusedError: it does not fit.
@@ -82,16 +82,6 @@ def check_memory(
         f"{name} needs {' and '.join(needed)}; {_size(max(spare, 0))} of the {_size(available)} that are free can be "
         f"used. To make it fit, {', '.join(ways)}, or free memory that models and other programs hold."
     )
-
-
-def check_audio(*, name: str, count: int, other_bytes: int, limit: int | None) -> None:
-    """Check that `count` more bytes of audio fit. `other_bytes`, already taken, only count against `limit`.
-
-    Raises:
-        MemoryRefusedError: they do not fit.
-    """
-    working = 0 if limit is None else WORKING_BYTES + other_bytes
-    check_memory(name=name, frames=0, width=0, height=0, audio_bytes=count, limit=limit, working=working)
 
 
 def allocation_failed(name: str, frames: int, width: int, height: int) -> MemoryRefusedError:

@@ -11,7 +11,7 @@ from ..files import Cancelled, MediaError, check_cancelled
 from ..video.timeline import TOLERANCE, samples_in
 from .audio_track import SILENCE_CHANNELS, SILENCE_RATE, silence
 from .frames import limited_size
-from .memory import check_audio, check_memory, frame_bytes
+from .memory import check_memory, frame_bytes
 from .options import Decoded, DecodeOptions, Progress
 
 if TYPE_CHECKING:
@@ -65,8 +65,6 @@ def decode_tensors(
             last_frame=copies_last,
             width=size[0],
             height=size[1],
-            audio_bytes=0,
-            limit=None,
             working=_WORKING_FRAMES * frame_bytes(width, height),
         )
     cut_audio = _cut(audio, start, end, len(chosen) / fps) if options.want_audio else None
@@ -152,7 +150,7 @@ def _cut(audio: dict[str, Any] | None, start: Fraction, end: Fraction | None, se
     waveform, rate = parts(audio)
     part = waveform[..., samples_in(start, rate) : None if end is None else samples_in(end, rate)]
     if not part.is_contiguous() or part.dtype != torch.float32 or part.device.type != "cpu":
-        check_audio(name=_NAME, count=part.numel() * 4, other_bytes=0, limit=None)
+        check_memory(name=_NAME, audio_bytes=part.numel() * 4, working=0)
     if 0 in part.shape:
         empty = silence(seconds, rate, int(waveform.shape[1]) or SILENCE_CHANNELS)
         return {"waveform": torch.from_numpy(empty)[None], "sample_rate": rate}
