@@ -180,7 +180,8 @@ def test_decode_and_upload_see_the_same_frames(tmp_path: Path, name: str) -> Non
     path = write(tmp_path / name, WHOLE[name]) if name in WHOLE else MADE[name](tmp_path / name)
 
     found = decode(path)
-    clip = FileClip.of(inspect_file(path, (0.0, 0.0)), "", 1, 10_000)
+    facts = inspect_file(path, (0.0, 0.0))
+    clip = FileClip(facts, "", 1, 10_000)
     given = list(clip.read(None))
     # A frame that is shown for longer than a slot of the constant rate is the same object again.
     shown = [next(same).to_ndarray(format="rgb24") for _, same in groupby(given, id)]
@@ -188,8 +189,8 @@ def test_decode_and_upload_see_the_same_frames(tmp_path: Path, name: str) -> Non
     assert len(given) == clip.frames
     wanted = found.images.numpy()
     if name.startswith("variable"):  # frames that are closer than the rate are left out
-        times = [clip.timeline.time(index) for index in range(len(wanted))]
-        slots = [round((time - clip.start) * clip.fps) for time in times]
+        times = [facts.timeline.time(index) for index in range(len(wanted))]
+        slots = [round((time - facts.start - clip.cut_off) * clip.fps) for time in times]
         wanted = wanted[[index for index, slot in enumerate(slots) if slot not in slots[index + 1 :]]]
     assert len(shown) == len(wanted)
     assert np.array_equal(np.stack(shown) / np.float32(255), wanted)
@@ -198,7 +199,7 @@ def test_decode_and_upload_see_the_same_frames(tmp_path: Path, name: str) -> Non
 def test_decode_and_upload_of_joined_ts_give_every_frame(tmp_path: Path) -> None:
     path = joined(tmp_path / "joined.ts")
 
-    clip = FileClip.of(inspect_file(path, (0.0, 0.0)), "", 1, 10_000)
+    clip = FileClip(inspect_file(path, (0.0, 0.0)), "", 1, 10_000)
 
     assert decode(path).frame_count == 60
     assert clip.frames == 60
@@ -209,7 +210,7 @@ def test_decode_and_upload_of_joined_ts_give_every_frame(tmp_path: Path) -> None
 def test_upload_refuses_a_damaged_end_of_which_decode_returns_what_is_there(tmp_path: Path, name: str) -> None:
     path = DAMAGED_END[name](tmp_path / name)
 
-    clip = FileClip.of(inspect_file(path, (0.0, 0.0)), "", 1, 10_000)
+    clip = FileClip(inspect_file(path, (0.0, 0.0)), "", 1, 10_000)
 
     assert 0 < decode(path).frame_count < 20
     with pytest.raises(MediaError, match="the clip cannot be decoded"):
