@@ -18,6 +18,9 @@ from .task import Balance, TaskResult
 
 T = TypeVar("T")
 
+SHORTEST_KEY = 8
+"""Characters. A shorter key is not taken out of answers: it could be part of a task id or a link."""
+
 TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=30.0)
 """Seconds. A request with an inline image has up to 27 MB; the answer comes at once after that."""
 
@@ -44,7 +47,7 @@ class ServiceClient:
         self._http = http
         self._submit_http = submit_http or http
         # What the service says is shown in errors, the log, the ledger and the panel. The sandbox's key is a word.
-        self._redactor = Redactor([] if connection.is_sandbox else [connection.api_key])
+        self._redactor = Redactor([] if connection.is_sandbox else [connection.api_key], shortest=SHORTEST_KEY)
 
     def check(self, request: VideoRequest) -> None:
         """Do all that `submit` does before it sends, so that nothing but the network can fail there.

@@ -144,7 +144,11 @@ class _Download:
                         f"The video could not be downloaded: {interrupted}. The service keeps it for a while; queue "
                         "again to continue."
                     ) from interrupted
-                await asyncio.sleep(backoff.pause(fruitless + 1, jitter(), interrupted.retry_after))
+                pause = backoff.pause(fruitless + 1, jitter())
+                if interrupted.retry_after is not None:
+                    # Not shorter: a server that asks for no pause would use up all attempts within seconds.
+                    pause = max(pause, backoff.pause(fruitless + 1, jitter(), interrupted.retry_after))
+                await asyncio.sleep(pause)
 
     async def _attempt(self) -> None:
         self.attempts += 1

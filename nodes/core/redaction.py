@@ -29,12 +29,13 @@ class Redactor:
 
     Args:
         secrets: keys, passwords or whole header values; each word of a value counts as a secret too.
+        shortest: characters; anything shorter is not taken out.
     """
 
-    def __init__(self, secrets: Iterable[str]) -> None:
+    def __init__(self, secrets: Iterable[str], *, shortest: int = SHORTEST_SECRET) -> None:
         words = {word for secret in secrets for word in (secret, *secret.split())}
         forms = {form for word in words for form in _encodings(word)}
-        self._forms = sorted((form for form in forms if len(form) >= SHORTEST_SECRET), key=len, reverse=True)
+        self._forms = sorted((form for form in forms if len(form) >= shortest), key=len, reverse=True)
 
     def redact(self, text: str) -> str:
         """Return the text without the secrets, and its links without login, query and fragment: they may be signed."""

@@ -23,7 +23,7 @@ from ..api.retry import FREE_BACKOFF, NOT_DELIVERED_BACKOFF
 from ..api.task import check_task_id
 from ..config import Budget, Polling
 from ..core.backoff import Backoff
-from ..core.errors import WaitTimeoutError, Wan27Error
+from ..core.errors import SettingsError, WaitTimeoutError, Wan27Error
 from ..core.event_loop import BackgroundLoop, result_of
 from ..core.redaction import suppress_url_logs
 from ..ledger import Ledger
@@ -55,6 +55,9 @@ class Runner:
         free: pauses of polls and downloads after an error.
         scan_seconds: time between two scans for tasks that were given up.
         clock: a monotonic clock, in seconds.
+
+    Raises:
+        SettingsError: the environment names a proxy or certificates that cannot be used.
     """
 
     def __init__(
@@ -71,13 +74,19 @@ class Runner:
         scan_seconds: float = SCAN_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        context = httpx.create_ssl_context()
         direct: dict[str, httpx.AsyncBaseTransport | None] = dict.fromkeys(_ON_THIS_MACHINE)
-        self._http = httpx.AsyncClient(verify=context, mounts=direct, limits=httpx.Limits(max_connections=40))
-        # Each POST opens a connection of its own: a pooled one that the other side has closed meanwhile shows it only
-        # after the request was sent, and leaves the outcome of a paid request unknown.
-        limits = httpx.Limits(max_keepalive_connections=0)
-        self._submit_http = httpx.AsyncClient(verify=context, mounts=direct, limits=limits)
+        try:
+            context = httpx.create_ssl_context()
+            self._http = httpx.AsyncClient(verify=context, mounts=direct, limits=httpx.Limits(max_connections=40))
+            # Each POST opens a connection of its own: a pooled one that the other side has closed meanwhile shows it
+            # only after the request was sent, and leaves the outcome of a paid request unknown.
+            limits = httpx.Limits(max_keepalive_connections=0)
+            self._submit_http = httpx.AsyncClient(verify=context, mounts=direct, limits=limits)
+        except (OSError, ImportError, ValueError) as error:
+            raise SettingsError(
+                f"No HTTP client can be created: {error} Check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE and "
+                "SSL_CERT_DIR in the environment of ComfyUI."
+            ) from error
         self._ledger = ledger
         self._poller = Poller(self._http, polling, backoff=free, now=ledger.now)
         self._tracker = Tracker(

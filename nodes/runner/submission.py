@@ -160,6 +160,8 @@ class Sender:
             self._ledger.post_not_delivered(record_id)
             raise _NotAcceptedError(delivery, error, began) from error
         said = str(error) or type(error).__name__
+        if isinstance(error, asyncio.CancelledError):
+            said = "ComfyUI ended while the request was on its way."
         try:
             if delivery is Delivery.REFUSED:
                 self._ledger.fail(record_id, said, billed=False)
@@ -168,8 +170,6 @@ class Sender:
         except LedgerError as trouble:
             # The record keeps its mark, and counts as unknown when it is met again.
             log.error("Wan 2.7: the outcome of a request could not be recorded: %s", trouble)
-        if isinstance(error, asyncio.CancelledError):
-            said = "ComfyUI ended while the request was on its way."
         if delivery is not Delivery.REFUSED:
             raise OutcomeUnknownError(messages.answer_lost(said)) from error
 

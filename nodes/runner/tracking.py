@@ -88,8 +88,7 @@ class Tracker:
                 return_exceptions=True,
             )
         finally:
-            for submission in joined.values():
-                submission.leave()
+            _leave(joined)
         errors = [(i, outcome) for i, outcome in enumerate(outcomes) if isinstance(outcome, BaseException)]
         if errors:
             # The one that may have cost money is the one to know about.
@@ -106,8 +105,8 @@ class Tracker:
         """
         async with self._reserving:
             if self._closing:
-                raise WaitTimeoutError("ComfyUI is shutting down; nothing was sent.")
-            claimed = await self._reserve(orders)
+                raise _closing_error()
+            claimed = await self._reserve(orders, joined)
             for order, (record, is_new) in zip(orders, claimed, strict=True):
                 if is_new:
                     self._send(Submission(record, order))
@@ -117,23 +116,31 @@ class Tracker:
                     joined[record.id] = submission
             return claimed
 
-    async def _reserve(self, orders: Sequence[Order]) -> list[tuple[TaskRecord, bool]]:
+    async def _reserve(self, orders: Sequence[Order], joined: dict[int, Submission]) -> list[tuple[TaskRecord, bool]]:
         reserving = asyncio.ensure_future(asyncio.to_thread(self._reserve_blocking, orders))
         try:
-            return await asyncio.shield(reserving)
+            claimed = await asyncio.shield(reserving)
         except asyncio.CancelledError:
+            _leave(joined)  # now: the rest of the batch must not be sent while the thread goes on
             # The thread cannot be interrupted: give back what it reserves for a caller that has left.
             await asyncio.wait({reserving})
             if reserving.exception() is None:
-                for record, is_new in reserving.result():
-                    if is_new:
-                        self._sender.withdraw(record.id)
+                self._give_back(reserving.result())
             raise
         except UnresolvedRequestsError as error:
             again = orders[min(error.records)].on_repeat == "submit_again"
             raise OutcomeUnknownError(messages.unresolved(error.records, len(orders), submit_again=again)) from None
         except LedgerError as error:
             raise LedgerError(f"{error} Nothing was sent.") from error
+        if self._closing:
+            self._give_back(claimed)
+            raise _closing_error()
+        return claimed
+
+    def _give_back(self, claimed: list[tuple[TaskRecord, bool]]) -> None:
+        for record, is_new in claimed:
+            if is_new:
+                self._sender.withdraw(record.id)
 
     def _reserve_blocking(self, orders: Sequence[Order]) -> list[tuple[TaskRecord, bool]]:
         for index, order in enumerate(orders):
@@ -273,6 +280,15 @@ class Tracker:
             job.cancel()
         if rest:
             await asyncio.wait(rest, timeout=1.0)
+
+
+def _leave(joined: dict[int, Submission]) -> None:
+    while joined:
+        joined.popitem()[1].leave()
+
+
+def _closing_error() -> WaitTimeoutError:
+    return WaitTimeoutError("ComfyUI is shutting down; nothing was sent.")
 
 
 def _record_of(order: Order, ledger: Ledger) -> TaskRecord:

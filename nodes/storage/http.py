@@ -158,9 +158,11 @@ class HttpStorage:
 
     def _check_headers(self) -> None:
         for name, value in self._headers.items():
-            if not _HEADER_NAME.fullmatch(name) or not (value.isascii() and value.isprintable()):
+            plain = value.isascii() and value.isprintable() and value == value.strip()
+            if not _HEADER_NAME.fullmatch(name) or not plain:
                 raise StorageError(
-                    f"{self._label('headers')}: {name!r} is not a header name, or its value is not plain text."
+                    f"{self._label('headers')}: {name!r} is not a header name, or its value is not plain text without "
+                    "spaces around it."
                 )
             if name.lower() in _OWN_HEADERS:
                 raise StorageError(f"{self._label('headers')}: {name} cannot be set, as the connection sets it.")

@@ -80,11 +80,11 @@ async def send(upload: Upload, *, setting: str, backoff: Backoff = BACKOFF) -> U
             response = None
             try:
                 response = await _attempt(http, upload)
+            except (httpx.LocalProtocolError, httpx.InvalidURL, ValueError) as error:
+                problem = type(error).__name__  # its text can quote a header, and that a secret
+                break
             except httpx.RequestError as error:
                 problem = f"{type(error).__name__} {error}".strip()
-            except (httpx.InvalidURL, ValueError) as error:
-                problem = type(error).__name__
-                break
             except OSError as error:
                 # Raised below, outside of this block: a chained exception would hold the request.
                 problem = f"the file cannot be read ({error.strerror})"

@@ -221,6 +221,15 @@ def test_result_reason_has_neither_key_nor_query(server: _Server) -> None:
     assert result.video.url == link
 
 
+@pytest.mark.parametrize("key", ["12345", "result", "video"])
+def test_short_key_is_not_taken_out_of_task_ids_and_links(server: _Server, key: str) -> None:
+    server.answer = reply(200, {"task_id": f"a-{key}-b"})
+    assert call(server.url, "submit", REQUEST, key=key) == f"a-{key}-b"
+    link = f"https://cdn.example/{key}/v.mp4"
+    server.answer = reply(200, {"task": {"status": "TASK_STATUS_SUCCEED"}, "videos": [{"video_url": link}]})
+    assert call(server.url, "result", "t", key=key).video.url == link
+
+
 def test_result_survives_half_a_character_and_endless_nesting(server: _Server) -> None:
     server.answer = reply(200, b'{"task": {"status": "TASK_STATUS_FAILED", "reason": "odd \\ud800"}}')
     assert call(server.url, "result", "t").reason == "odd ?"

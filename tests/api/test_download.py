@@ -180,9 +180,12 @@ def test_download_of_a_refused_link(dest: Path, status: int) -> None:
         get(handler, dest)
 
 
-def test_download_waits_as_long_as_a_busy_server_asks(dest: Path) -> None:
-    answers = [(503, "7"), (429, "86400"), (500, "")]
-    pauses: list[float] = []
+def test_download_waits_as_long_as_a_busy_server_asks_and_not_shorter_than_planned(
+    dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "jitter", lambda: 0.5)
+    answers = [(503, "7"), (429, "86400"), (503, "0"), (500, "")]
+    pauses: dict[int, float] = {}
 
     async def handler(request: web.Request) -> web.StreamResponse:
         if answers:
@@ -192,11 +195,11 @@ def test_download_waits_as_long_as_a_busy_server_asks(dest: Path) -> None:
 
     class Recording(Backoff):
         def pause(self, attempt: int, roll: float, retry_after: float | None = None) -> float:
-            pauses.append(super().pause(attempt, roll, retry_after))
+            pauses[attempt] = max(pauses.get(attempt, 0.0), super().pause(attempt, roll, retry_after))
             return 0.0
 
-    get(handler, dest, backoff=Recording(0.0, 0.0))
-    assert [int(pause) for pause in pauses] == [7, 300, 0], "up to a second later"
+    get(handler, dest, backoff=Recording(2.0, 8.0))
+    assert list(pauses.values()) == [7.5, 300.5, 4.0, 4.0], "up to a second later"
 
 
 def test_download_gives_up_on_a_server_that_sends_nothing(dest: Path) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nodes.core.errors import (
-    OutcomeUnknownError,
-    WaitTimeoutError,
-)
+from nodes.core.errors import OutcomeUnknownError, SettingsError, WaitTimeoutError
 from nodes.core.redaction import URL_LOGGERS
+from nodes.ledger import Ledger
 from nodes.runner.models import Progress
 from tests.fixtures import House
 from tests.runner.conftest import content, soon
@@ -80,6 +79,14 @@ def test_runner_sends_no_key_to_result_hosts_and_logs_no_link(
     assert not any(signature in everything for signature in service.signatures)
 
 
+def test_runner_names_the_variables_of_an_unusable_http_setup(
+    house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+    with pytest.raises(SettingsError, match="SSL_CERT_FILE"):
+        house.start()
+
+
 def test_close_waits_for_a_post_on_its_way(house: House, service: Service) -> None:
     async def graph() -> None:
         service.answer.clear()
@@ -95,6 +102,41 @@ def test_close_waits_for_a_post_on_its_way(house: House, service: Service) -> No
     assert house.states() == ["submitted"]
 
 
+def test_close_sends_nothing_that_was_still_being_reserved(
+    house: House, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claiming, go_on = threading.Event(), threading.Event()
+    claim = Ledger.claim
+
+    def slow(self: Ledger, *args: Any, **kwargs: Any) -> Any:
+        claimed = claim(self, *args, **kwargs)
+        if service.arrived.is_set():
+            claiming.set()
+            assert go_on.wait(20)
+        return claimed
+
+    monkeypatch.setattr(Ledger, "claim", slow)
+
+    async def graph() -> None:
+        service.answer.clear()
+        first = asyncio.ensure_future(house.submit())
+        await soon(service.arrived.is_set)
+        second = asyncio.ensure_future(house.submit(house.order(seed=2)))
+        await soon(claiming.is_set)
+        closing = asyncio.ensure_future(asyncio.to_thread(house.runner.close, 10.0))
+        await soon(lambda: house.runner._tracker._closing)
+        go_on.set()
+        with pytest.raises(WaitTimeoutError, match="shutting down; nothing was sent"):
+            await second
+        service.answer.set()
+        await closing
+        await asyncio.wait({first})
+
+    asyncio.run(graph())
+    assert house.states() == ["submitted", "failed"]
+    assert len(service.accepted()) == 1
+
+
 def test_close_leaves_a_post_without_an_answer_unknown(house: House, service: Service) -> None:
     async def graph() -> None:
         service.answer.clear()
@@ -106,7 +148,7 @@ def test_close_leaves_a_post_without_an_answer_unknown(house: House, service: Se
     asyncio.run(graph())
     assert house.states() == ["unknown"]
     house.start()
-    with pytest.raises(OutcomeUnknownError):
+    with pytest.raises(OutcomeUnknownError, match="ComfyUI ended while the request was on its way"):
         house.run()
 
 

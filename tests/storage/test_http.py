@@ -365,6 +365,7 @@ def _open_files() -> list[str]:
         ({"url": "https://host/{name}", "response": "text", "headers": "x"}, "headers under"),
         ({"url": "https://host/{name}", "response": "text", "headers": {"a b": "c"}}, "'a b'"),
         ({"url": "https://host/{name}", "response": "text", "headers": {"X": "a\r\nY: pw-SECRET"}}, "'X'"),
+        ({"url": "https://host/{name}", "response": "text", "headers": {"X": "pw-SECRET "}}, "'X'"),
         ({"url": "https://host/{name}", "response": "text", "headers": {"Host": "x"}}, "Host"),
         ({"url": "https://host/{name}", "response": "text", "headers": {"X": ["pw-SECRET"]}}, "'X'"),
         ({"url": 7}, "text in quotes"),
