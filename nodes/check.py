@@ -37,14 +37,7 @@ _SIDE = 256
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report.
-
-    Attributes:
-        what: "settings", "key", "storage" or "price".
-        ok: whether nothing has to be changed.
-        text: for the reader; never contains a secret.
-        setting: the setting to change, "" if there is nothing to change.
-    """
+    """One line of the report. `text` never contains a secret; `setting` is the one to change, or ""."""
 
     what: str
     ok: bool
@@ -207,7 +200,7 @@ def find_user_dir(argument: str | None, pack: Sequence[Path]) -> Path:
 
 
 def main(arguments: Sequence[str], variables: Mapping[str, str] = environ) -> int:
-    """Print the report. Returns 0 if nothing has to be changed, else 1."""
+    """Print the report. Return 0 if nothing has to be changed, else 1."""
     # If the pack was entered through a symbolic link, the shell knows its path; the interpreter does not.
     pack = [Path(variables["PWD"])] if variables.get("PWD") else []
     pack += [Path.cwd(), Path(__file__).absolute().parents[1]]

@@ -32,7 +32,6 @@ class ServiceClient:
     """Speaks the dialect of a connection through a shared httpx client.
 
     Args:
-        connection: the address and the key.
         http: shared client. The key is added to each request to base_url, never to the client, so that it cannot
             reach another host. Redirects are not followed.
         submit_http: client for the paid call. It should keep no connections: if the server has closed a pooled one,

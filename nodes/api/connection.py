@@ -25,7 +25,6 @@ class Connection:
         base_url: scheme and host, without a slash at the end.
         api_key: sent to base_url only.
         prices: USD per second of video for each resolution.
-        dialect: how to speak to the service.
     """
 
     name: str
@@ -70,15 +69,8 @@ def estimated_cost(
 ) -> Estimate:
     """Return the estimated cost: billed seconds times the price per second of the resolution.
 
-    The whole output is billed, and perhaps a part of the clip on top, see `limits.CLIP_BILLED_SECONDS`. The browser has
-    the same formula in web/lib/rules.js.
-
-    Args:
-        duration: seconds of the whole output.
-        resolution: a key of `prices`.
-        prices: USD per second.
-        clip: whether the video continues a clip.
-        clip_seconds: length of that clip, None if it is not known.
+    All `duration` seconds of the output are billed, and perhaps part of the clip too: see `limits.CLIP_BILLED_SECONDS`.
+    `clip_seconds` is None if the clip's length is not known. The browser has the same formula in web/lib/rules.js.
     """
     least, most = limits.CLIP_BILLED_SECONDS
     of_clip = (most if clip_seconds is None else min(max(clip_seconds, least), most)) if clip else 0.0
@@ -87,11 +79,7 @@ def estimated_cost(
 
 
 def check_base_url(url: str) -> None:
-    """Refuse a base URL that is not a URL, or that would send the key over a network in clear text.
-
-    Raises:
-        RequestError: naming the setting.
-    """
+    """Raise RequestError if a base URL is not a URL, or would send the key over a network in clear text."""
     setting = "base_url under [novita] in config.toml (or WAN27_NOVITA_BASE_URL)"
     parts = parse_http_url(url)
     if parts is None or parts.username or parts.query or parts.fragment:

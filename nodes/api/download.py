@@ -83,11 +83,7 @@ async def download(
         url: fetched by https; by http too from this machine, if allow_loopback is set.
         dest: final name, which exists only once the file is whole. An existing file is replaced.
         allow_loopback: whether base_url is on loopback itself.
-        max_bytes: larger files are refused.
         owner: part of the temporary name; tells which process it belonged to after a crash.
-        on_progress: called as bytes arrive.
-        backoff: pauses between attempts.
-        resolve: replaced by tests.
 
     Raises:
         LinkRefusedError: the link has expired or is refused.
@@ -256,13 +252,9 @@ class _Download:
 def remove_leftovers(
     folder: Path, is_alive: Callable[[str], bool], *, of: str = "", older_than_seconds: float = 600.0
 ) -> None:
-    """Delete the temporary files of processes that ended.
+    """Delete the temporary files whose owner is not alive: all in the folder, or those of the final name `of`.
 
-    Args:
-        folder: the folder of the videos.
-        is_alive: whether the process with this owner name still runs.
-        of: only those of this final name.
-        older_than_seconds: younger files are kept, as `is_alive` may not know their owner.
+    Files younger than `older_than_seconds` are kept, as `is_alive` may not know their owner.
     """
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
@@ -277,7 +269,6 @@ class _WithoutSecrets(httpx.Auth):
     """Removes headers that the shared client may add: the host of a result must not see them."""
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """See httpx.Auth."""
         for name in ("Authorization", "Cookie"):
             request.headers.pop(name, None)
         yield request

@@ -24,7 +24,6 @@ class VideoRequest:
         prompt: 0-5000 characters.
         negative_prompt: 0-500 characters.
         image_url: first frame; excludes first_clip_url, one of the two is required.
-        last_frame_url: last frame.
         first_clip_url: clip to continue, 2-10 s.
         driving_audio_url: audio that drives lips and motion; not together with a clip.
         resolution: "720P" or "1080P"; sets the price.
@@ -53,9 +52,6 @@ class VideoRequest:
 
     def check(self, *, clip_seconds: float | None = None) -> None:
         """Refuse what the service would refuse, or bill without any use.
-
-        Args:
-            clip_seconds: length of the clip behind first_clip_url, if it is known.
 
         Raises:
             RequestError: names every broken rule, one per line.

@@ -84,13 +84,10 @@ def pause_before_next_post(
     """Return the seconds to wait before a paid call may be sent again, or None if it must not be.
 
     Args:
-        delivery: what became of the last attempt.
         attempt: number of that attempt among those with the same outcome, from 1.
         elapsed: seconds since the first of those began.
-        retry_after: what the service asked for with a 429, or None.
+        retry_after: seconds the service asked for with a 429, or None.
         roll: a random number in [0, 1).
-        not_delivered: pauses and time budget if nothing arrived.
-        rate_limit: pauses and time budget after 429.
     """
     if delivery is Delivery.NOT_DELIVERED:
         backoff, retry_after = not_delivered, None
@@ -108,13 +105,10 @@ def pause_before_next_poll(
     """Return the seconds to the next poll of an unfinished task.
 
     The pause grows by half with each poll. An eta moves the next poll to the moment the task should be ready, but not
-    outside of the two settings: an eta is a guess.
+    outside the two settings of [polling]: the service only guesses it.
 
     Args:
         polls: answers so far, from 1.
-        first_seconds: setting polling.first_seconds.
-        longest_seconds: setting polling.longest_seconds.
-        eta_seconds: the service's guess, None if it has none.
         roll: a random number in [0, 1); spreads the polls of a batch over a tenth of the pause.
     """
     pause = min(longest_seconds, first_seconds * 1.5 ** min(polls - 1, 60))

@@ -27,11 +27,7 @@ _LINE = re.compile(
 
 
 def check_characters(key: str, label: str) -> None:
-    """Refuse a key with characters that cannot be in a header. `label` names the setting; the key is not repeated.
-
-    Raises:
-        SettingsError: naming the setting.
-    """
+    """Raise SettingsError if a key cannot be sent in a header. The error names the setting (`label`), not the key."""
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise SettingsError(
             f"{label} contains characters that no API key has (spaces, line breaks, other scripts). Copy the key again."
@@ -39,11 +35,7 @@ def check_characters(key: str, label: str) -> None:
 
 
 def check_key(text: object) -> str:
-    """Return a key that was entered, without white space around it.
-
-    Raises:
-        SettingsError: it cannot be a key. The key itself is not repeated.
-    """
+    """Return an entered key without white space around it. Raises SettingsError, which does not repeat the key."""
     key = text.strip() if isinstance(text, str) else ""
     low, high = KEY_LENGTH
     if not low <= len(key) <= high:
@@ -62,11 +54,7 @@ def store_key(user_dir: Path, key: str) -> None:
 
 
 def remove_key(user_dir: Path) -> None:
-    """Remove the key from config.toml, if there is one.
-
-    Raises:
-        SettingsError: the file cannot be changed without touching other settings.
-    """
+    """Remove the key from config.toml, if there is one. Raises SettingsError if that would touch other settings."""
     if (user_dir / FILE_NAME).exists():
         _change(user_dir / FILE_NAME, None)
 

@@ -16,11 +16,7 @@ KEY_VARIABLE = "NOVITA_API_KEY"
 
 
 class Reader:
-    """Checks the type and range of values. A subclass looks them up.
-
-    Attributes:
-        error: what a refusal raises.
-    """
+    """Checks the type and range of values, and raises `error` to refuse one. A subclass looks them up."""
 
     error: type[Exception]
 
@@ -66,15 +62,10 @@ class Reader:
 
 
 class SettingsReader(Reader):
-    """Reads from the environment and config.toml, and remembers which settings it was asked for.
+    """Reads from the environment and config.toml, which need not exist, and remembers which settings it was asked for.
 
-    Args:
-        path: the file, which need not exist.
-        environ: a variable wins over the file. It is called WAN27_ and the path of the setting, such as
-            WAN27_STORAGE_KIND; the key is NOVITA_API_KEY.
-
-    Raises:
-        SettingsError: the file cannot be read.
+    A variable wins over the file. Its name is WAN27_ and the path of the setting, such as WAN27_STORAGE_KIND; that of
+    the key is NOVITA_API_KEY. Raises SettingsError if the file cannot be read.
     """
 
     error = SettingsError
@@ -109,7 +100,7 @@ class SettingsReader(Reader):
         return self.value(key)
 
     def unknown(self) -> Iterator[str]:
-        """Yield a warning for each key of the file that was never asked for: most likely it is misspelt."""
+        """Yield a warning for each key of the file that was never asked for, most likely because it is misspelt."""
         for key in _keys(self._table):
             if key in self._known or key.startswith(tuple(self._tables)):
                 continue

@@ -60,12 +60,9 @@ def with_aws_variables(options: Mapping[str, Any], environ: Mapping[str, str]) -
 
 
 class Options(Reader):
-    """Reads one table below [storage]. Values never show in a repr.
+    """Reads one table below [storage], environment variables included. Values never show in a repr.
 
-    Args:
-        kind: name of the table.
-        values: its content, environment variables included. An empty text counts as not set.
-        defaults: values of a preset, for what is not set.
+    An empty text counts as not set. `defaults` are the values of a preset, for what is not set.
     """
 
     error = StorageError
@@ -110,13 +107,7 @@ class Options(Reader):
         return merged
 
     def check_url(self, key: str, url: str, *, query: bool = True) -> str:
-        """Return the URL of a setting, or refuse it. The error does not repeat it: it may contain a secret.
-
-        Args:
-            key: names the setting.
-            url: the value.
-            query: whether it may have a query.
-        """
+        """Return the URL of a setting, or refuse it. The error does not repeat it: it may contain a secret."""
         parts = parse_http_url(url)
         if parts is None or parts.fragment:
             raise StorageError(f"{self.label(key)} is not an http(s) URL such as https://example.com/files.")

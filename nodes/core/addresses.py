@@ -78,14 +78,10 @@ async def check_url(url: httpx.URL, *, allow_loopback: bool, resolve: Resolve = 
     """Return the addresses that a result may be downloaded from, or refuse its URL.
 
     The caller has to connect to one of these addresses instead of the name, which may resolve to another one later.
+    They are in order of preference; there are none if a proxy will resolve the name.
 
     Args:
-        url: the URL of a result or of a redirect.
         allow_loopback: whether to allow http and this machine; True only if base_url is on loopback itself.
-        resolve: replaced by tests.
-
-    Returns:
-        IP addresses in the order of preference; none if a proxy will resolve the name.
 
     Raises:
         DownloadError: the URL is not https, contains a login, or has no public address.

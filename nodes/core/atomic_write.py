@@ -12,8 +12,7 @@ from pathlib import Path
 def write_atomically(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Write a file so that a reader sees either its old or its new content. Only its owner may read it.
 
-    Args:
-        durable: whether this must be true after a power loss too.
+    With `durable`, this is true after a power loss too.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:

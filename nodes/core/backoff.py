@@ -22,7 +22,6 @@ class Backoff:
         first_seconds: the first bound.
         longest_seconds: the bound stops growing here.
         budget_seconds: no further attempt starts later than this after the first one.
-        longest_retry_after: a longer Retry-After is cut to this.
     """
 
     first_seconds: float

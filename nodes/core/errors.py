@@ -1,4 +1,4 @@
-"""All errors that are meant for the user. Each says what was wrong, with the value and the limit, and what to do.
+"""All errors meant for the user. Each says what was wrong, with the value and the limit, and what to do.
 
 Wan27Error
 ├── RequestError            refused here, before anything was sent (also a ValueError)
@@ -20,7 +20,7 @@ Wan27Error
 ├── WaitTimeoutError        the wait ended, the task continues
 └── DownloadError           the finished video could not be downloaded
 
-StorageError and SettingsError stand beside it: they concern the user's own configuration.
+StorageError and SettingsError are not Wan27Errors: they concern the user's own configuration.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ class ServiceError(Wan27Error):
     """The service answered with an error.
 
     Args:
-        message: the whole text for the user.
         status: HTTP status, or None if no answer was read.
         retry_after: seconds the service asked to wait, or None.
     """
@@ -127,10 +126,7 @@ class SettingsError(ValueError):
 
 
 def reworded(error: E, text: str) -> E:
-    """Return a copy of an error with another text, but the same class, attributes and cause.
-
-    The original is left alone: others may hold it too.
-    """
+    """Return a copy of an error with another text and the same cause. The original is unchanged: others may hold it."""
     changed = copy.copy(error)
     changed.args = (text, *error.args[1:])
     changed.__cause__ = error.__cause__

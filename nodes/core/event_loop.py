@@ -26,9 +26,6 @@ class BackgroundLoop:
 
     Blocking work on the loop (`asyncio.to_thread`, name lookups) runs in daemon threads too, so that Ctrl-C ends the
     process at once. A loop that was stopped cannot be started again: create another.
-
-    Args:
-        name: of the thread.
     """
 
     def __init__(self, name: str) -> None:
@@ -44,11 +41,7 @@ class BackgroundLoop:
         return self._loop is not None
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run a coroutine on the loop. Can be called from any thread.
-
-        Raises:
-            RuntimeError: the loop was stopped.
-        """
+        """Run a coroutine on the loop; any thread may call this. Raises RuntimeError if the loop was stopped."""
         try:
             loop = self._running_loop()
         except RuntimeError:
@@ -57,7 +50,7 @@ class BackgroundLoop:
         return asyncio.run_coroutine_threadsafe(coroutine, loop)
 
     def stop(self, timeout: float) -> None:
-        """Cancel what is left on the loop and end the thread. Waits for at most `timeout` seconds."""
+        """Cancel what is left on the loop and end the thread. Wait for at most `timeout` seconds."""
         with self._mutex:
             self._stopped = True
             loop, thread = self._loop, self._thread
@@ -95,7 +88,6 @@ class _DaemonThreads(ThreadPoolExecutor):
     """Runs each call in a daemon thread of its own: the interpreter does not wait for a name lookup that hangs."""
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """See Executor.submit."""
         future: Future[T] = Future()
 
         def work() -> None:

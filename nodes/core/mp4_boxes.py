@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 
 
 class Box(NamedTuple):
-    """One box. Its content lies at `start` to `end`; a damaged or cut file may say an `end` that is not there."""
+    """One box. Its content lies at `start` to `end`; a damaged or cut file may give an `end` beyond its own."""
 
     kind: bytes
     header: int
@@ -17,15 +17,15 @@ class Box(NamedTuple):
 
 
 def walk_boxes(file: BinaryIO, start: int, end: int) -> Iterator[Box]:
-    """Yield the boxes that begin between two places of a file, reading 16 bytes for each.
+    """Yield the boxes that begin between two offsets of a file, reading 16 bytes for each.
 
-    Stops at a header that is cut off, or that says a length shorter than itself.
+    Stop at a header that is cut off, or that gives a length shorter than itself.
     """
     while start + 8 <= end:
         file.seek(start)
         header = file.read(16)
         length, content = int.from_bytes(header[:4], "big"), start + 8
-        if length == 1:  # the real one is in 64 bits
+        if length == 1:  # the real length follows in 64 bits
             length, content = int.from_bytes(header[8:], "big"), start + 16
         stop = start + length if length else end
         if content > end or stop < content:

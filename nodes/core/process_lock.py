@@ -19,11 +19,7 @@ _TOKEN = re.compile(r"[0-9a-f]{16}")
 
 
 class ProcessLock:
-    """This process's lock, and a look at those of the others. The token names this process.
-
-    Args:
-        directory: created if missing; holds one small file for each living process.
-    """
+    """This process's lock, named by `token`, in a directory that holds one small file for each living process."""
 
     def __init__(self, directory: Path) -> None:
         self.token = secrets.token_hex(8)
@@ -32,11 +28,7 @@ class ProcessLock:
         self._mutex = threading.Lock()
 
     def acquire(self) -> None:
-        """Lock this process's file, unless it is locked already.
-
-        Raises:
-            OSError: it cannot be created or locked.
-        """
+        """Lock this process's file, unless it is locked already. Raises OSError if it cannot be created or locked."""
         with self._mutex:
             if self._descriptor is None:
                 self._descriptor = self._locked_file()

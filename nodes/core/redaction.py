@@ -29,7 +29,7 @@ class Redactor:
 
     Args:
         secrets: keys, passwords or whole header values; each word of a value counts as a secret too.
-        shortest: characters; anything shorter is not taken out.
+        shortest: characters; anything shorter is left in.
     """
 
     def __init__(self, secrets: Iterable[str], *, shortest: int = SHORTEST_SECRET) -> None:
@@ -88,10 +88,8 @@ def _encodings(secret: str) -> Iterator[str]:
 def redact_locations(text: str, *, folders: Iterable[Path] = ()) -> str:
     """Return a text with URLs reduced to their host and paths to their last part.
 
-    Args:
-        text: what a service, a file system or an error said.
-        folders: folders of this installation. Their names may contain spaces, which no pattern can tell from the end
-            of a path.
+    `folders` are those of this installation. Their names may contain spaces, which no pattern can tell from the end of
+    a path.
     """
     for folder in folders:
         text = text.replace(str(folder), "…")
@@ -114,7 +112,7 @@ _suppressed: ContextVar[bool] = ContextVar("wan27_url_logs_suppressed", default=
 
 @contextmanager
 def suppress_url_logs() -> Iterator[None]:
-    """Keep httpx from logging the addresses of requests made inside: they may be signed.
+    """Keep httpx from logging the addresses of requests made inside the block: they may be signed.
 
     This applies to the current context and to every task and callback created in it, not to requests of others.
     """

@@ -18,11 +18,9 @@ CHUNK_BYTES = 256 * 1024
 
 @dataclass(frozen=True)
 class StoredUrl:
-    """The address of a stored file. The URL may be signed, so it never shows in a repr.
+    """The http(s) URL or data URI of a stored file. It may be signed, so it never shows in a repr.
 
-    Attributes:
-        url: http(s) URL, or a data URI.
-        expires_at: seconds since 1970, or None if the URL does not expire.
+    `expires_at` is in seconds since 1970, or None if the URL does not expire.
     """
 
     url: str = field(repr=False)
@@ -41,18 +39,14 @@ class Storage(Protocol):
         """One sentence on who can read the files, or "" if only the service can."""
 
     async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
-        """Store a file.
-
-        Raises:
-            StorageError: says what failed and which setting to change.
-        """
+        """Store a file. Raises StorageError, which says what failed and which setting to change."""
 
 
 async def read_chunks(file: MediaFile, on_progress: Progress | None = None) -> AsyncGenerator[bytes, None]:
     """Yield a file in chunks, read in a thread, so that no upload holds a whole clip in memory.
 
     Raises:
-        StorageError: the file has changed its size since it was described.
+        StorageError: the size of the file has changed since it was described.
         OSError: it cannot be read.
     """
     sent = 0

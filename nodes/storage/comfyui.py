@@ -30,14 +30,10 @@ _STALE_PART_SECONDS = 3600
 
 
 class ComfyStorage:
-    """Copies files into the folder that the route serves.
+    """Copies files into the folder that the route serves, as the user may change or delete the originals.
 
-    Args:
-        values: the table [storage.comfyui].
-        directory: the pack's own folder. The file is copied, as the user may change or delete it after the upload.
-
-    Raises:
-        StorageError: names the setting that is missing or cannot be used.
+    `values` is the table [storage.comfyui], `directory` the pack's own folder. Raises StorageError, which names the
+    missing or unusable setting.
     """
 
     privacy_notice = ""

@@ -16,7 +16,6 @@ def make_storage(
     """Return the storage that the settings name.
 
     Args:
-        kind: `kind` under [storage].
         options: the tables below [storage], by kind.
         sandbox_url: the address of the sandbox if requests go there: then it stores the files too.
         directory: the pack's own folder, for the kind comfyui.

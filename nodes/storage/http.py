@@ -36,7 +36,6 @@ class Preset:
     """An upload service whose protocol is documented, from presets.json.
 
     Attributes:
-        title: name of the service.
         source: page that documents the protocol.
         public: whether anyone who has the link can read the file.
         limits: what the service says about size and time, for the README.
@@ -59,12 +58,7 @@ def load_presets() -> dict[str, Preset]:
 class HttpStorage:
     """Uploads to one server. The URL comes from its response, or is made from `public_url`.
 
-    Args:
-        values: the table [storage.http].
-        backoff: pauses between the attempts of an upload.
-
-    Raises:
-        StorageError: names the setting that is missing or cannot be used.
+    `values` is the table [storage.http]. Raises StorageError, which names the missing or unusable setting.
     """
 
     def __init__(self, values: Mapping[str, Any], *, backoff: Backoff = BACKOFF) -> None:

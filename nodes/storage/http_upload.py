@@ -21,7 +21,6 @@ TIMEOUT = httpx.Timeout(connect=10.0, read=120.0, write=60.0, pool=10.0)
 """Seconds. Reading is long because some hosts answer only after they have scanned the file."""
 
 ATTEMPTS = 4
-"""The highest number of attempts."""
 BACKOFF = Backoff(first_seconds=1.0, longest_seconds=30.0, longest_retry_after=30.0)
 """Short, because the user is waiting, and can change the setting that the error names."""
 
@@ -35,9 +34,7 @@ _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 class Upload:
     """One request that carries a file. Its address, headers and body may hold secrets and never show in a repr.
 
-    Attributes:
-        body: returns the content from its start, once for every attempt.
-        size: length of the content in bytes.
+    `body` is called for every attempt, and returns the `size` bytes of content from their start.
     """
 
     method: str
@@ -59,15 +56,11 @@ class UploadResponse:
 async def send(upload: Upload, *, setting: str, backoff: Backoff = BACKOFF) -> UploadResponse:
     """Send a file and return the response, whatever its status. Redirects are not followed.
 
-    Cancelling closes the connection and the file at once.
-
-    Args:
-        upload: what to send.
-        setting: the setting to name if the host cannot be reached.
-        backoff: pauses between the attempts. Network errors and the statuses 408, 425, 429 and 5xx are retried.
+    Network errors and temporary statuses (408, 425, 429, 500, 502-504) are retried. Cancelling closes the connection
+    and the file at once.
 
     Raises:
-        StorageError: no attempt brought a response, or the file cannot be read.
+        StorageError: no attempt brought a response, or the file cannot be read. It names `setting`.
     """
     problem = ""
     response: UploadResponse | None = None

@@ -27,7 +27,7 @@ _REFUSED = frozenset({400, 413, 415, 422})
 """Statuses of a request whose body was refused; a proxy answers 413 to a body that is too large for it."""
 
 _NOT_FETCHED = ("Unable to download", "InvalidURL", "InvalidParameter.DataInspection")
-"""What the model says if it could not fetch a URL."""
+"""What the model says when it could not fetch a URL."""
 
 
 class InlineStorage:
@@ -48,11 +48,7 @@ class InlineStorage:
 
 @contextmanager
 def explain_refused_image(inline: bool) -> Iterator[None]:
-    """List the storages in an error that an inline image may have caused.
-
-    Args:
-        inline: whether an image was, or is likely to have been, sent inside the request.
-    """
+    """List the storages in an error that an image may have caused, if it was (or probably was) sent `inline`."""
     try:
         yield
     except Wan27Error as error:

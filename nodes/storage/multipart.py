@@ -12,14 +12,7 @@ from .base import Progress, read_chunks
 
 
 class Form:
-    """The body of a form POST.
-
-    Args:
-        fields: the other fields, sent before the file.
-        file_field: name of the field that holds the file.
-        name: name of the file in the form.
-        file: the file.
-    """
+    """The body of a form POST: first `fields`, then the file, called `name`, in the field `file_field`."""
 
     def __init__(self, fields: Mapping[str, str], file_field: str, name: str, file: MediaFile) -> None:
         # The content of the real file goes into the form of an empty one.

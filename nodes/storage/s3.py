@@ -1,7 +1,7 @@
 """Any S3-compatible bucket. Objects stay private: the service gets links that are signed for a limited time.
 
 obstore signs; the bytes go through the same streaming upload as in every other storage. One PUT is atomic, so an
-interrupted upload leaves neither a partial object nor parts that are billed for ever.
+interrupted upload leaves neither a partial object nor parts that are billed forever.
 """
 
 from __future__ import annotations
@@ -40,11 +40,7 @@ _VIRTUAL_HOSTS = (".aliyuncs.com",)
 
 
 class S3Storage:
-    """Uploads to one bucket.
-
-    Args:
-        values: the table [storage.s3], with the AWS variables merged in.
-        backoff: pauses between the attempts of an upload.
+    """Uploads to one bucket. `values` is the table [storage.s3], with the AWS variables merged in.
 
     Raises:
         StorageError: names the setting that is missing or cannot be used, or the command that installs obstore.

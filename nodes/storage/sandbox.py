@@ -15,11 +15,7 @@ UPLOAD_PATH = "/sandbox/media/"
 
 
 class SandboxStorage:
-    """Uploads to a sandbox.
-
-    Args:
-        base_url: address of a running sandbox, on loopback.
-    """
+    """Uploads to the sandbox that runs at `base_url`, on loopback."""
 
     privacy_notice = ""
 

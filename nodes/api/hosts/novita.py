@@ -72,8 +72,6 @@ _TASK_REASONS = (
 
 
 class NovitaDialect:
-    """See `Dialect`."""
-
     def submit(self, request: VideoRequest) -> Call:
         return Call("POST", SUBMIT_PATH, json=body(request))
 
