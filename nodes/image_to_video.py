@@ -200,11 +200,7 @@ def _queued_budget_problem() -> str | None:
 
 
 def _orders(services: Services, requests: Sequence[tuple[Any, Any]], *, prompt_id: str, node_id: str) -> list[Order]:
-    """Return the orders of a batch; each clip that was uploaded from here must be shorter than the duration.
-
-    Raises:
-        RequestError: a clip is too long.
-    """
+    """Return the orders; raise RequestError if a clip uploaded from here is not shorter than the duration."""
     from .runner.models import Order
 
     orders = []

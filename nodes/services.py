@@ -49,11 +49,7 @@ class Services:
     runner: Runner
 
     def make_storage(self) -> Storage:
-        """Create the storage for uploads. May block. Only uploads need it: waiting for a task works without one.
-
-        Raises:
-            StorageError: naming the setting to change.
-        """
+        """Create the storage, which only uploads need. May block. Raises StorageError, naming the setting to change."""
         from .storage import make_storage
 
         connection, wanted = self.connection, self.settings.storage
@@ -74,9 +70,7 @@ class Services:
 class Process:
     """Everything that exists once in a ComfyUI process. Usable from any thread; creating a service may take a second.
 
-    Args:
-        user_dir: the pack's own folder: config.toml, the ledger and the files of the sandbox.
-        output_dir: ComfyUI's output folder.
+    `user_dir` is the pack's own folder: config.toml, the ledger and the files of the sandbox.
     """
 
     def __init__(self, user_dir: Path, output_dir: Path) -> None:
@@ -95,20 +89,11 @@ class Process:
         self._on_progress: OnProgress | None = None
 
     def subscribe(self, on_change: OnChange, on_progress: OnProgress) -> None:
-        """Subscribe to the tasks of this process. Must be called before ledger and runner are created; creates neither.
-
-        Args:
-            on_change: receives the ids of records that were added or changed.
-            on_progress: receives a task id and the progress of that task.
-        """
+        """Subscribe to this process's tasks. Must be called before ledger and runner are created; creates neither."""
         self._on_change, self._on_progress = on_change, on_progress
 
     def settings(self) -> Settings:
-        """Return the settings as they are now. Quick, unless they changed.
-
-        Raises:
-            SettingsError: naming what to change.
-        """
+        """Return the current settings; quick unless they changed. Raises SettingsError, naming what to change."""
         seen = (_stamp(self.user_dir / FILE_NAME), tuple(sorted((k, v) for k, v in environ.items() if _is_ours(k))))
         with self._lock:
             if self._settings is None or self._settings[0] != seen:
@@ -126,8 +111,7 @@ class Process:
     async def services(self) -> Services:
         """Return the services for the current settings. Starts the sandbox if requests go there.
 
-        Raises:
-            SettingsError, LedgerError: naming what to change.
+        Raises SettingsError or LedgerError, naming what to change.
         """
         return await asyncio.to_thread(self._make_services)
 

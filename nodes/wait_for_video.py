@@ -137,8 +137,7 @@ def _tell_what_continues(status: WaitStatus) -> None:
 def _timeouts(values: Sequence[float], count: int) -> list[float]:
     """Return a timeout in minutes for each task; a shorter list repeats its last item, as in ComfyUI.
 
-    Raises:
-        RequestError: a value is out of range.
+    Raises RequestError if a value is out of range.
     """
     low, high = TIMEOUT_MINUTES
     for value in values:

@@ -32,10 +32,7 @@ class _Run:
 
 
 class NodeCache:
-    """Staleness checks of all nodes. Usable from any thread.
-
-    A node is named by a key of its class and its id.
-    """
+    """Staleness checks of all nodes, each named by a key of its class and its id. Usable from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -45,10 +42,7 @@ class NodeCache:
     def add_check(self, key: str, is_stale: Callable[[], bool], *, prompt_id: str) -> None:
         """Add a check for outputs that the node is about to return.
 
-        Args:
-            key: the node.
-            is_stale: quick; called before each later run of a prompt with this node.
-            prompt_id: of the prompt that runs; "" outside ComfyUI.
+        `is_stale` must be quick: each later run of a prompt with this node calls it. `prompt_id` is "" outside ComfyUI.
         """
         with self._lock:
             runs = self._runs.setdefault(key, deque(maxlen=PROMPTS))

@@ -50,10 +50,7 @@ def _certain_combination_problems(given: set[str], linked: set[str]) -> list[str
 def requests_from_inputs(inputs: Mapping[str, Sequence[Any]]) -> list[tuple[VideoRequest, Any]]:
     """Return one checked request, with its on_repeat, for each item of the longest list.
 
-    A shorter list repeats its last item.
-
-    Raises:
-        RequestError: a link delivered an empty list, or a value is not allowed.
+    A shorter list repeats its last item. Raises RequestError if a list is empty or a value is not allowed.
     """
     for name, values in inputs.items():
         if len(values) == 0:

@@ -28,7 +28,6 @@ def certain_to_run(prompt: Mapping[str, Any], targets: Any, classes: Mapping[str
     A node that only a lazy input leads to is left out, because a switch may not request it.
 
     Args:
-        prompt: the API format.
         targets: `partial_execution_targets` as posted: the ids of the output nodes to run; None for all.
         classes: ComfyUI's node classes by name; nothing is known about a missing class.
     """

@@ -59,12 +59,7 @@ class QueuedPrompt:
 
 
 def requests_of_known_cost(prompt: Mapping[str, Any], node_ids: Container[str]) -> Iterator[Mapping[str, Any]]:
-    """Yield the inputs of the Image to Video nodes whose duration and resolution are literal.
-
-    Args:
-        prompt: the API format.
-        node_ids: the nodes that are certain to run.
-    """
+    """Yield the inputs of the Image to Video nodes among `node_ids` whose duration and resolution are literal."""
     low, high = limits.DURATION_SECONDS
     for node_id, node in prompt.items():
         if node_id not in node_ids or not isinstance(node, Mapping) or node.get("class_type") != NODE_ID:
@@ -86,11 +81,7 @@ def budget_problem(
 ) -> str | None:
     """Return why these requests exceed the budget, or None if that is not certain.
 
-    Args:
-        requests: inputs of nodes, see `requests_of_known_cost`.
-        prices: USD per second for each resolution.
-        budget: its limits.
-        ledger: of this process.
+    `requests` are those of `requests_of_known_cost`; `prices` are USD per second for each resolution.
     """
     _, spent_today = ledger.spent()
 

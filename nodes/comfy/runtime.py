@@ -140,12 +140,9 @@ async def until_interrupted(
     on_interrupt: Callable[[], None] | None = None,
     grace_seconds: float = 0.0,
 ) -> T:
-    """Await `work`, but stop waiting when the user interrupts.
-
-    Only the wait ends: whatever `work` started in other threads continues.
+    """Await `work`, but stop waiting when the user interrupts. What it started in other threads continues.
 
     Args:
-        work: the awaitable.
         every: awaited a few times a second.
         on_interrupt: called once after an interrupt.
         grace_seconds: how long `work` may still take after that.

@@ -31,12 +31,7 @@ MIN_LIFE_SECONDS = 30 * 60
 
 
 class UploadPipeline:
-    """Uploads of all nodes.
-
-    Args:
-        cache: for the check that runs a node again before one of its URLs expires.
-        clock: seconds since 1970.
-    """
+    """Uploads of all nodes. `cache` runs a node again before a URL of it expires. `clock`: seconds since 1970."""
 
     def __init__(self, cache: NodeCache, *, clock: Callable[[], float] = time.time) -> None:
         self._cache, self._clock = cache, clock
@@ -47,15 +42,10 @@ class UploadPipeline:
     async def upload(
         self, encoders: Sequence[Encode], *, storage: Storage, ledger: Ledger, note: str = ""
     ) -> list[tuple[str, MediaFile]]:
-        """Create all files, then store them; return URL and file of each, in order.
+        """Create a file with each encoder, then store all; return URL and file of each, in order.
 
         Every file is created and checked before any is sent. As many encoders run at the same time as there are cores.
-
-        Args:
-            encoders: one for each file.
-            storage: for the files.
-            ledger: remembers what was uploaded.
-            note: shown on the node before everything else, "" for none.
+        The ledger remembers what was uploaded. `note` is shown on the node before everything else.
 
         Raises:
             MediaError: from an encoder; nothing was sent.

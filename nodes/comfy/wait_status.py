@@ -82,13 +82,7 @@ class TaskStatus:
 
 
 class WaitStatus:
-    """The node's text and progress bar, for all its tasks together. Sends only what changed.
-
-    Args:
-        tasks: what is waited for.
-        node_id: of the node.
-        note: shown below the tasks, "" for none.
-    """
+    """The node's text and progress bar, for all its tasks together, with `note` below them. Sends only what changed."""
 
     def __init__(self, tasks: list[TaskStatus], *, node_id: str, note: str) -> None:
         self.tasks, self.node_id, self._note = tasks, node_id, note

@@ -17,11 +17,7 @@ _ADVICE = (
 
 
 def check(cost: float, *, budget: Budget, spent_in_run: float = 0.0, spent_today: float, videos: int) -> None:
-    """Refuse a cost that would exceed a limit. All amounts are estimates in USD.
-
-    Raises:
-        BudgetError: with the amounts and the setting to change.
-    """
+    """Raise BudgetError, naming the setting to change, if a cost would exceed a limit. Amounts are estimates in USD."""
     if cost <= 0:
         return
     what = f"{videos} new video{'s' if videos != 1 else ''} would cost about {usd(cost)}"

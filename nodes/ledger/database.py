@@ -29,10 +29,7 @@ _UNCHANGED = "It was left as it is."
 class Database:
     """One connection, opened at first use and usable from any thread.
 
-    Args:
-        path: the file; created if missing, readable by its owner only.
-        busy_seconds: how long to wait for another process that is writing.
-        migrations: for tests.
+    The file is created if missing, readable by its owner only. `busy_seconds`: how long to wait for another writer.
     """
 
     def __init__(self, path: Path, *, busy_seconds: float = 10.0, migrations: Sequence[Migration] = MIGRATIONS) -> None:
@@ -47,8 +44,7 @@ class Database:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Open a transaction during which no other process writes, from its first read on. Roll back on any exception.
 
-        Raises:
-            LedgerError: the file cannot be used; nothing of the transaction was written.
+        Raises LedgerError if the file cannot be used: then nothing of the transaction was written.
         """
         with self._mutex, self._explained():
             connection = self._connection()

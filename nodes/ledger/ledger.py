@@ -70,12 +70,9 @@ class UnresolvedRequestsError(Exception):
 
 @dataclass(frozen=True)
 class Page:
-    """Records, newest first.
+    """At most MAX_PAGE_RECORDS records, newest first, and the total of all that match.
 
-    Attributes:
-        records: at most MAX_PAGE_RECORDS.
-        total: of all records that match.
-        before: the argument for the next page, None on the last one.
+    `before` is the argument for the next page, None on the last one.
     """
 
     records: list[TaskRecord]
@@ -194,8 +191,7 @@ class Ledger:
     def recover(self, fingerprints: Sequence[str] | None = None) -> None:
         """Settle the intents of processes that died: `failed` if nothing was sent, else `unknown`.
 
-        Args:
-            fingerprints: settle only the records with one of these (of either kind); None for all.
+        With `fingerprints` (of either kind), settle only the records that have one of them.
         """
         self._lock_process()
         self._replay_recovery_log()
@@ -233,8 +229,7 @@ class Ledger:
     def begin_post(self, record_id: int) -> None:
         """Mark that the POST may leave from now on. Must be called, and have returned, before it does.
 
-        Raises:
-            LedgerError: the record is no longer this process's intent, so another process may have sent it.
+        Raises LedgerError if the record is no longer this process's intent: another process may have sent it.
         """
         self._update(record_id, "post_started_at = :now", _OWN_INTENT)
 
@@ -246,9 +241,7 @@ class Ledger:
         """Put the task id on disk: the first thing that happens with it. If the ledger refuses, beside it.
 
         There is no condition on state or owner: whatever the record became meanwhile, this task was paid for.
-
-        Raises:
-            LedgerError: neither was possible. The log contains the task id.
+        Raises LedgerError if neither was possible; the log contains the task id.
         """
         try:
             change = "state = 'submitted', task_id = :task_id, submitted_at = :now, reason = ''"
@@ -358,7 +351,6 @@ class Ledger:
         """Return one page of tasks.
 
         Args:
-            before: `before` of the previous page; None for the newest tasks.
             limit: number of records, 1 to MAX_PAGE_RECORDS.
             states: only tasks in these; empty for all.
             text: only tasks with it in their id, their prompt or the name of their file; the case of a-z is ignored.
@@ -386,13 +378,10 @@ class Ledger:
     def _update(
         self, record_id: int, change: str, condition: str = "1", *, required: bool = True, **values: object
     ) -> bool:
-        """Change one record in a transaction of its own, and announce it.
+        """Change one record in a transaction of its own, and announce it. Return whether the record was changed.
 
-        Args:
-            change, condition: SQL. They can use `values`, :now and :me (the token of this process).
-            required: whether it is an error if the record does not meet the condition.
-
-        Returns: whether the record was changed.
+        `change` and `condition` are SQL. They can use `values`, :now and :me (the token of this process).
+        If `required`, raise LedgerError when the record does not meet the condition.
         """
         sql = f"UPDATE tasks SET {change} WHERE id = :id AND {condition}"  # noqa: S608 - constants
         common = {"id": record_id, "now": self.now(), "me": self.process_lock.token}

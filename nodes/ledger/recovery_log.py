@@ -18,11 +18,7 @@ class RecoveryLog:
         self._path = path
 
     def append(self, record_id: int, task_id: str, at: float) -> None:
-        """Put a task id on disk.
-
-        Raises:
-            LedgerError: not even that is possible; the message contains the task id.
-        """
+        """Put a task id on disk. Raises LedgerError, with the task id in its message, if not even that is possible."""
         line = json.dumps({"row": record_id, "task_id": task_id, "at": at}) + "\n"
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

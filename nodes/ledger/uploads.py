@@ -68,10 +68,7 @@ class Uploads:
         )
 
     def by_url(self, url: str) -> Upload | None:
-        """Return the upload behind a URL, None if it was not uploaded from here.
-
-        Expired uploads count: the content behind a URL does not change.
-        """
+        """Return the upload behind a URL, expired or not: its content does not change. None if it is not from here."""
         return self._one("SELECT * FROM uploads WHERE url_hash = ?", (_hash(url),))
 
     def _one(self, sql: str, values: tuple[object, ...]) -> Upload | None:

@@ -31,12 +31,9 @@ KEPT = 500
 
 
 class Announcer:
-    """Collects changes and sends them to the browsers.
+    """Collects changes and sends them to all browsers by `send`, which is called on `loop`, ComfyUI's event loop.
 
-    Args:
-        send: sends an event and its data to all browsers; called on `loop`.
-        tasks_event: returns the data of TASKS_EVENT for these row numbers; may block.
-        loop: ComfyUI's event loop.
+    `tasks_event` returns the data of TASKS_EVENT for these row numbers; it may block.
     """
 
     def __init__(

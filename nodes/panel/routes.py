@@ -123,10 +123,7 @@ def register_routes(process: Process) -> None:
 class Panel:
     """Handlers of the routes, and what they remember between two requests.
 
-    Args:
-        process: settings, ledger, runner and folders.
-        send: sends an event and its data to all browsers; called on `loop`.
-        loop: ComfyUI's event loop, which also runs the handlers.
+    `send` sends an event and its data to all browsers. It is called on ComfyUI's event loop, which runs the handlers.
     """
 
     def __init__(self, process: Process, send: SendEvent, loop: asyncio.AbstractEventLoop) -> None:

@@ -40,13 +40,7 @@ class Thumbnails:
         self._lock = threading.Lock()
 
     def get(self, row: TaskRecord, *, output_dir: Path, folder: Path) -> Path | None:
-        """Return a JPEG of the video's first frame, or None if the task has no video. Blocks while it decodes.
-
-        Args:
-            row: a saved task.
-            output_dir: ComfyUI's output folder.
-            folder: for the thumbnails; created if missing.
-        """
+        """Return a JPEG in `folder` of the video's first frame, None if there is no video. Blocks while it decodes."""
         video = video_file(row, output_dir)
         if video is None or not row.file_sha256:
             return None

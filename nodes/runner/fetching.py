@@ -31,15 +31,7 @@ DOWNLOADS_AT_ONCE = 4
 
 
 class ResultFetcher:
-    """Waits for tasks and fetches their videos.
-
-    Args:
-        ledger: records each step.
-        http: for downloads.
-        output_dir: ComfyUI's output folder.
-        poller: asks the service.
-        backoff: pauses after an error.
-    """
+    """Waits for tasks and fetches their videos into ComfyUI's output folder. The ledger records each step."""
 
     def __init__(
         self, ledger: Ledger, http: httpx.AsyncClient, output_dir: Path, poller: Poller, *, backoff: Backoff

@@ -12,12 +12,9 @@ from .models import Order
 
 
 def unresolved(records: Mapping[int, TaskRecord], total: int, *, submit_again: bool) -> str:
-    """Explain why a batch with requests in state `unknown` is refused.
+    """Explain why a batch of `total` requests is refused: those in `records`, by index, are in state `unknown`.
 
-    Args:
-        records: by index in the batch.
-        total: requests in the batch.
-        submit_again: whether the first of them asks for another task, so that ComfyUI has run its node again.
+    `submit_again`: whether the first of them asks for another task, so that ComfyUI has run its node again.
     """
     first = min(records)
     record = records[first]

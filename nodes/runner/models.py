@@ -18,7 +18,6 @@ class Order:
 
     Attributes:
         request: what to ask for; already checked.
-        connection: the service to ask.
         on_repeat: "reuse" finds the task of an equal request; "submit_again" makes another in each prompt.
         prompt_id: of the queued prompt; its nodes share the budget of one run.
         node_id: of the node that asks, the same whenever ComfyUI runs it again in one prompt. If it or prompt_id is "",
@@ -34,13 +33,9 @@ class Order:
 
 @dataclass(frozen=True)
 class Submitted:
-    """The task that will deliver the video.
+    """The task that will deliver the video, whether it existed already (`reused`), and a note to show on the node.
 
-    Attributes:
-        task_id: of the service.
-        estimated_cost: USD, 0 if nothing was sent; with a clip the upper value of the range.
-        reused: whether the task existed already.
-        note: for the node, "" if there is nothing to say.
+    `estimated_cost` is in USD: 0 if nothing was sent; with a clip the upper value of the range.
     """
 
     task_id: str

@@ -39,8 +39,7 @@ them grow."""
 class TrackedTask:
     """A task that is being polled or fetched. `outcome` delivers its video to the waiting callers, on any event loop.
 
-    Args:
-        on_progress: receives the progress of the task as well, but does not count as a waiting caller.
+    `on_progress` receives the progress of the task as well, but does not count as a waiting caller.
     """
 
     def __init__(self, task_id: str, connection: Connection, on_progress: OnProgress | None) -> None:
@@ -71,11 +70,7 @@ class TrackedTask:
 class Poller:
     """Polls tasks, all together below the rate of their service; services on loopback have no limit.
 
-    Args:
-        http: shared client.
-        polling: pauses; can be replaced at any time, which counts from the next poll on.
-        backoff: pauses after an error.
-        now: returns seconds since 1970.
+    `polling` can be replaced at any time, which counts from the next poll on. `now` returns seconds since 1970.
     """
 
     def __init__(
@@ -86,11 +81,7 @@ class Poller:
         self._limiters: dict[str, RateLimiter] = {}
 
     async def until_ended(self, task: TrackedTask, record: TaskRecord | None) -> TaskResult:
-        """Poll until the task has ended. Errors on the way only make it slower.
-
-        Args:
-            task: receives the progress.
-            record: of the ledger; None for a task that the ledger does not know.
+        """Poll until the task has ended. Errors on the way only make it slower. `record`: None if the ledger has none.
 
         Raises:
             TaskNotFoundError: the account has no such task.

@@ -16,9 +16,7 @@ BURST = 5
 class RateLimiter:
     """Spaces calls evenly, first come, first served. None goes out while the service asked for a pause.
 
-    Args:
-        per_minute: calls a minute; None for no limit, as on this machine.
-        clock, sleep: for tests.
+    `per_minute` is None for no limit, as on this machine.
     """
 
     def __init__(

@@ -110,11 +110,8 @@ class Runner:
     async def submit_batch(self, orders: Sequence[Order]) -> list[Submitted]:
         """Return the tasks of the orders, in their order: found in the ledger, or submitted. From any event loop.
 
-        All are encoded, and the budget of all is reserved, before the first POST. Cancelling the await withdraws what
-        was not sent yet; what is on its way or beyond goes on.
-
-        Args:
-            orders: checked already, and all of the same prompt.
+        The orders must be checked already, and all of the same prompt. All are encoded, and the budget of all is
+        reserved, before the first POST. Cancelling the await withdraws what was not sent yet; the rest goes on.
 
         Raises:
             BudgetError, LedgerError, RequestError, AuthenticationError: nothing was sent.

@@ -19,14 +19,7 @@ LONGEST_PAUSE = 16
 
 
 class StalledTaskScanner:
-    """Resumes this process's unfinished tasks that are not tracked.
-
-    Args:
-        ledger: has the tasks.
-        is_tracked: whether a task is being taken care of.
-        resume: continues with a task if its connection is the one that is set.
-        every_seconds: time between two scans.
-    """
+    """Scans every `every_seconds` for unfinished tasks of this process that are not tracked, and resumes them."""
 
     def __init__(
         self,

@@ -34,14 +34,8 @@ OTHER_PROCESS_SECONDS = 0.5
 class Tracker:
     """All submissions and tasks of a runner. Used on the runner's event loop only.
 
-    Args:
-        ledger: records everything.
-        sender: sends the requests.
-        fetcher: waits for the tasks and fetches their videos.
-        budget: limits in USD; can be replaced at any time, which counts from the next batch on.
-        connection_for: for tasks that are resumed; may block. None: tasks are not resumed.
-        on_progress: receives the progress of every task.
-        scan_seconds: time between two scans for stalled tasks.
+    `budget` can be replaced at any time, which counts from the next batch on. `connection_for` is for tasks that are
+    resumed and may block; None: tasks are not resumed.
     """
 
     def __init__(
@@ -76,10 +70,7 @@ class Tracker:
     # Submitting -----------------------------------------------------------------------------------------------------
 
     async def submit(self, orders: Sequence[Order]) -> list[Submitted]:
-        """Find or make the tasks of a batch; see `Runner.submit_batch`.
-
-        Cancelling withdraws what was not sent yet, unless another caller wants it too.
-        """
+        """Find or make the tasks of a batch. Cancelling withdraws unsent requests that no other caller wants."""
         joined: dict[int, Submission] = {}
         try:
             claimed = await self._reserve_and_send(orders, joined)
