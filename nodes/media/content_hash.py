@@ -26,8 +26,7 @@ _SAMPLE_STEPS = np.float32(32768)
 class ContentHash:
     """A hash that grows piece by piece, so that a clip is hashed while its frames pass to the encoder.
 
-    Args:
-        kind: a word that separates the kinds of media. It is hashed, so it never changes.
+    `kind` is a word that separates the kinds of media. It is hashed, so it never changes.
     """
 
     def __init__(self, kind: str) -> None:
@@ -46,9 +45,8 @@ class ContentHash:
     def update_samples(self, samples: Samples, rate: int) -> None:
         """Add audio in the 16-bit steps that a WAV of it has.
 
-        Args:
-            samples: float32 [C, T] with full scale at 1, before channels are mixed: the last bit of a mixed sample
-                depends on the matrix library.
+        `samples` are float32 [C, T] with full scale at 1, before channels are mixed: the last bit of a mixed sample
+        depends on the matrix library.
         """
         self.update_fields("samples", *samples.shape, rate)
         for channel in samples:
@@ -62,16 +60,13 @@ class ContentHash:
 
 
 def content_of_file(source: Source, trim: tuple[float, float], cancelled: Cancelled | None = None) -> str:
-    """Return the content hash of a clip that lies in a file, or of a part of it.
+    """Return the content hash of a clip in a file, or of a part of it.
 
     Whether the file is sent as it is or encoded does not count: that follows from the file, and from how well a library
     reads it.
 
     Args:
         trim: start and duration in seconds, as they were asked for; (0, 0) is the whole file, hashed byte by byte.
-
-    Raises:
-        MediaCancelled: interrupted.
     """
     whole = sha256_of(source, cancelled)
     if trim == (0.0, 0.0):

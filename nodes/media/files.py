@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 Cancelled = Callable[[], bool]
+"""Polled during long work. Once it returns True, the work stops with MediaCancelled."""
 Source = str | PathLike[str] | BytesIO
 """A file on disk or in memory."""
 
@@ -42,7 +43,7 @@ class MediaFile:
 
     Attributes:
         sha256: of the file's bytes.
-        content: content hash of the source, the same whichever encoder wrote the file. See `content_hash`.
+        content: content hash of the source (see `content_hash`), the same whichever encoder wrote the file.
         seconds: length of this file, not of its source.
         notes: one sentence for each change that brought the source inside the limits.
     """

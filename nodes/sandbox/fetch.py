@@ -34,10 +34,7 @@ def decode_data_uri(uri: str) -> bytes:
 
 
 async def fetch(store: Store, field: str, url: str) -> str:
-    """Fetch a media file into the store.
-
-    Returns:
-        Its SHA-256.
+    """Fetch a media file from this machine into the store; return its SHA-256.
 
     Raises:
         FetchError: not on this machine, missing, expired, or above the size limit.

@@ -37,11 +37,7 @@ class InvalidMediaError(ValueError):
 
 @dataclass(frozen=True)
 class Facts:
-    """What a file contains.
-
-    width and height are pixels after rotation, seconds is the length of the audio or video stream. Values that do not
-    apply are 0.
-    """
+    """What a file contains: width and height after rotation, seconds of its stream. Values that do not apply are 0."""
 
     format: str
     size: int
@@ -54,11 +50,7 @@ class Facts:
 
 
 def inspect_media(source: bytes | Path, field: str) -> Facts:
-    """Read a whole media file and check it against the limits of `field`.
-
-    Args:
-        source: the bytes, or the path of a file.
-        field: image_url, last_frame_url, first_clip_url or driving_audio_url.
+    """Read a whole media file, from its bytes or its path, and check it against the limits of `field` (see `BOUNDS`).
 
     Raises:
         InvalidMediaError: not of an accepted format, broken, or outside a limit.

@@ -18,7 +18,6 @@ class ResponseError(Exception):
         self.status, self.reason, self.headers = status, reason, headers
 
     def response(self) -> web.Response:
-        """Return the answer."""
         body = {"code": self.status, "reason": self.reason, "message": str(self), "metadata": {}}
         return web.json_response(body, status=self.status, headers=self.headers)
 

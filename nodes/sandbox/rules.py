@@ -33,14 +33,7 @@ class BodyError(ValueError):
 
 
 def parse_body(raw: bytes) -> dict[str, Any]:
-    """Decode and check the body of a submit.
-
-    Returns:
-        The fields as they were sent, without defaults.
-
-    Raises:
-        BodyError: not a JSON object, or a rule is broken.
-    """
+    """Decode and check the body of a submit; return its fields as sent, without defaults. Raises BodyError."""
     try:
         body = json.loads(raw, object_pairs_hook=_unique, parse_constant=_no_constant)
     except BodyError:

@@ -32,7 +32,6 @@ class Sandbox:
         state_dir: tasks and files are kept there. Several sandboxes may share it.
         host: a loopback address. The sandbox asks for no password, so no other address is allowed.
         port: 0 takes a free one.
-        options: see SandboxOptions.
     """
 
     def __init__(
@@ -49,10 +48,7 @@ class Sandbox:
         self._resources = contextlib.AsyncExitStack()
 
     def start(self) -> str:
-        """Start listening, unless the sandbox already does.
-
-        Returns:
-            The base URL.
+        """Start listening, unless the sandbox already does; return the base URL.
 
         Raises:
             OSError: the port is taken, or the state directory cannot be written.

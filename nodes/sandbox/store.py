@@ -85,11 +85,7 @@ class Store:
             path.unlink(missing_ok=True)
 
     async def keep_stream(self, chunks: AsyncIterator[bytes], max_bytes: int) -> str:
-        """Store a stream of bytes; return their SHA-256.
-
-        Raises:
-            TooLargeError: there are more than `max_bytes`.
-        """
+        """Store a stream of bytes; return their SHA-256. Raises TooLargeError if there are more than `max_bytes`."""
         digest, size = hashlib.sha256(), 0
         with self.temporary() as path:
             with path.open("wb") as file:
@@ -145,7 +141,6 @@ class Store:
     # --- tasks
 
     def write_task(self, task: dict[str, Any]) -> None:
-        """Write a task."""
         write_json(self._task_path(task["task_id"]), task)
 
     def task(self, task_id: str) -> dict[str, Any] | None:
@@ -157,7 +152,6 @@ class Store:
         return read_json(self._task_path(task_id)) if canonical == task_id else None
 
     def tasks(self) -> list[dict[str, Any]]:
-        """Return all tasks."""
         found = (read_json(path) for path in (self.root / "tasks").glob("*.json"))
         return [task for task in found if task is not None]
 

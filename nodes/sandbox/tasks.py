@@ -40,10 +40,8 @@ class Tasks:
     def create(self, body: dict[str, Any]) -> Task:
         """Create a task from a checked body and write it to disk. Can be called from any thread.
 
-        Inline images go into the store at once, so that the written task stays small.
-
-        Raises:
-            ValueError: an inline image is not valid base64.
+        Inline images go into the store at once, so that the written task stays small. Raises ValueError if one is not
+        valid base64.
         """
         now = time.time() * 1000
         media, urls = {}, {}
@@ -73,7 +71,6 @@ class Tasks:
         return task
 
     def start(self, task: Task) -> None:
-        """Start working on a task."""
         running = asyncio.create_task(self._work(task))
         self._running.add(running)
         running.add_done_callback(self._running.discard)

@@ -47,7 +47,7 @@ class _Job:
         self.samples = fade_out(self.samples[:, :length], round(_FADE_SECONDS * self.rate))
 
     def wav_size(self, rate: int) -> int:
-        """Return the bytes of a WAV at another rate."""
+        """Return the size in bytes of a WAV at another rate."""
         channels, length = (int(n) for n in self.samples.shape)
         return _WAV_HEADER + 2 * channels * round(length * rate / self.rate)
 
@@ -64,17 +64,15 @@ def encode_audio(
 ) -> MediaFile:
     """Write one item of an AUDIO as 16-bit WAV or as MP3, mono or stereo, inside `bounds`.
 
-    More than two channels are mixed down. What is above full scale is turned down as a whole. Silence is fine.
+    More than two channels are mixed down. Audio above full scale is turned down as a whole. Silence is fine.
 
     Args:
         audio: {"waveform": [B, C, T], "sample_rate": samples per second}, any dtype and device, full scale -1..1.
         format: auto writes a WAV if it fits into the size.
         on_limit: fit cuts audio that is too long, with a short fade, and says so in `notes`; error refuses.
-        index: which item of the batch.
 
     Raises:
         MediaError: also for fit if the audio is too short, holds NaN or has a wrong shape.
-        MediaCancelled: interrupted.
     """
     strict, name = on_limit == "error", f"Audio {index + 1}"
     waveform, rate = parts(audio)

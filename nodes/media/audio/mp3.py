@@ -27,7 +27,7 @@ def mp3_rate(rate: int) -> int:
 
 
 def longest_seconds(length: int, rate: int) -> float:
-    """Return the longest that any reader can take an MP3 of `length` samples for.
+    """Return the longest duration, in seconds, that any reader may report for an MP3 of `length` samples.
 
     Readers that skip the encoder's padding see `length`. The others count whole frames, and some of them also the one
     that holds the LAME header.
@@ -39,12 +39,7 @@ def longest_seconds(length: int, rate: int) -> float:
 def write_mp3(
     path: Path, samples: Samples, rate: int, *, max_bytes: int, name: str, cancelled: Cancelled | None = None
 ) -> None:
-    """Write float32 [C, T] at one of `MP3_RATES` with the highest constant bit rate that fits.
-
-    Raises:
-        MediaError: it does not fit at any bit rate.
-        MediaCancelled: interrupted.
-    """
+    """Write float32 [C, T] at one of `MP3_RATES` with the highest constant bit rate that fits, or raise MediaError."""
     top = _BITRATES[0] if rate >= 32_000 else _LOW_RATE_MAX
     seconds = longest_seconds(samples.shape[1], rate)
     for bitrate in _BITRATES:

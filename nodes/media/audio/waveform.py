@@ -50,8 +50,7 @@ def parts(audio: Mapping[str, Any]) -> tuple[torch.Tensor, int]:
 def to_float(waveform: torch.Tensor, *, name: str) -> Samples:
     """Convert [C, T] of any dtype and device to float32 with full scale at 1.0. Integers are scaled by their range.
 
-    Raises:
-        MediaError: no channel, complex or bool values, NaN or infinity.
+    Raises MediaError for no channel, complex or bool values, NaN or infinity.
     """
     import torch
 
@@ -88,13 +87,13 @@ def mix_down(samples: Samples) -> Samples:
 
 
 def without_clipping(samples: Samples) -> tuple[Samples, float]:
-    """Turn audio down just so far that nothing is above full scale. Return it and the peak that it had."""
+    """Turn audio down just enough that nothing is above full scale. Return it, and its peak before that."""
     peak = float(np.abs(samples).max(initial=0.0))
     return (samples / np.float32(peak) if peak > 1.0 else samples), peak
 
 
 def fade_out(samples: Samples, length: int) -> Samples:
-    """Return a copy whose last `length` samples go down to silence."""
+    """Return a copy whose last `length` samples fade to silence."""
     faded: Samples = samples.copy()
     length = min(length, samples.shape[1])
     faded[:, samples.shape[1] - length :] *= np.linspace(1, 0, length, dtype=np.float32)

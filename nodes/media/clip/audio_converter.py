@@ -18,17 +18,14 @@ if TYPE_CHECKING:
 
 
 class AudioConverter:
-    """Converts audio frames to one form, from the start of the clip: gaps become silence, the rest is cut off.
+    """Converter of audio frames to one form, from the start of the clip: gaps become silence, the rest is cut off.
 
     More than two channels are mixed down as those of tensors are. FFmpeg would mix them louder.
 
     Args:
         form: sample rate and channels (1 or 2) of the result.
         start: of the clip, on the file's clock.
-        length: samples of the clip.
-
-    Attributes:
-        loudest: absolute value of the loudest sample so far.
+        length: of the clip, in samples.
     """
 
     def __init__(self, form: tuple[int, int], start: Fraction, length: int) -> None:
@@ -37,7 +34,7 @@ class AudioConverter:
         self._clock = AudioClock(start, start + Fraction(length, self._rate))
         self._kind: tuple[object, ...] = ()
         self._resampler: AudioResampler | None = None
-        self.loudest = 0.0
+        self.loudest = 0.0  # absolute value of the loudest sample so far
 
     @property
     def full(self) -> bool:
@@ -45,7 +42,7 @@ class AudioConverter:
         return self._clock.done or (self._clock.next or 0) >= self._length
 
     def add(self, frame: AudioFrame) -> Iterator[Samples]:
-        """Yield what the next frame makes known."""
+        """Yield the samples that the next frame completes."""
         from av import AudioResampler
 
         first = self._clock.place(frame, self._rate)

@@ -40,7 +40,7 @@ _BEST_CRF, _WORST_CRF = 17, 40
 _CLOCK = Fraction(1, 1000)
 """Containers round times to their own clock; a limit is not passed by less than this."""
 _RESERVE = 0.995
-"""Part of the largest size that frames and audio may take: the rest is for the index."""
+"""Share of the size limit that frames and audio may take: the rest is for the index."""
 
 
 @dataclass
@@ -91,7 +91,6 @@ def encode_clip(
     Raises:
         MediaError: also for fit if the clip is too short, has no video stream or an aspect beyond the limit, or holds
             NaN.
-        MediaCancelled: interrupted.
     """
     job = _Job(bounds, directory, on_limit == "error", cancelled, on_progress)
     source = file_of(video)
@@ -127,11 +126,8 @@ def _problems(
 ) -> list[str]:
     """Return the limits that a clip is outside of and that fit can bring it into.
 
-    Args:
-        shortest, longest: what readers can take its length for.
-
-    Raises:
-        MediaError: it is too short or its aspect is beyond the limit, which fit cannot change.
+    `shortest` and `longest` are the lengths that readers may report for it. Raises MediaError if it is too short or its
+    aspect is beyond the limit, which fit cannot change.
     """
     if seconds < Fraction(bounds.min_seconds) - _CLOCK:
         raise MediaError(

@@ -27,18 +27,13 @@ _PIECES = {"video": "pieces of its frames", "audio": "pieces of its audio"}
 
 
 class FileClip:
-    """The last seconds of a file, as a whole number of frames that end where the file ends.
-
-    Args:
-        content: see `content_hash`.
-        least, most: limits of the number of frames.
+    """The last seconds of a file: a whole number of frames, from `least` to `most`, that end where the file ends.
 
     Attributes:
         size: width and height, upright, with square pixels.
-        fps, frames: of the clip to be made.
         audio_format: sample rate and channels (1 or 2), or None.
         cut_off: seconds before the clip that are left out.
-        damage: what could not be read, one sentence, "" for nothing. Known when `read` has finished.
+        damage: one sentence on what could not be read, "" for nothing. Known when `read` has finished.
     """
 
     def __init__(self, facts: FileFacts, content: str, least: int, most: int) -> None:
@@ -126,13 +121,8 @@ class FileClip:
 class FramePacer:
     """Puts frames into the slots of one frame rate: each slot shows the frame that is seen at its time.
 
-    Args:
-        start: of the first slot, in seconds on the clock of the frames.
-        fps: slots a second.
-        count: number of slots.
-
-    Attributes:
-        shown_until: when the last frame that was put into a slot is replaced. None before the first frame.
+    `start` is the time of the first slot, in seconds on the frames' clock. `shown_until` is when the last frame that
+    was taken is replaced, None before the first frame.
     """
 
     def __init__(self, start: Fraction, fps: Fraction, count: int) -> None:
@@ -148,9 +138,10 @@ class FramePacer:
         return self._next >= self._count
 
     def add(self, frame: VideoFrame, time: Fraction, until: Fraction) -> Iterator[VideoFrame]:
-        """Yield what the next frame, seen from `time` to `until`, makes known. A late first one fills all slots before.
+        """Take the next frame, seen from `time` to `until`. Yield the one before it for each slot up to `time`.
 
-        A frame after the end may have a damaged time: only a second one ends the clip.
+        A first frame that is late fills the slots before it too. A frame after the end may have a damaged time: only a
+        second one ends the clip.
         """
         slot = round((time - self._start) * self._fps)
         self._beyond = self._beyond + 1 if slot >= self._count else 0
@@ -163,7 +154,7 @@ class FramePacer:
         self._current, self.shown_until = frame, max(self.shown_until or until, until)
 
     def finish(self) -> Iterator[VideoFrame]:
-        """Yield the slots in which the last frame stands."""
+        """Yield the last frame for each slot that is left."""
         yield from self._fill(self._count)
 
     def _fill(self, slot: int) -> Iterator[VideoFrame]:

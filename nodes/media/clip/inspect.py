@@ -33,8 +33,8 @@ class FileFacts:
     Attributes:
         size: upright, with square pixels.
         start, end: of the part to use, in seconds on the file's clock.
-        shortest, longest: what readers can take the file's length for. It depends on whether they go by the video, also
-            by the audio, or by the header.
+        shortest, longest: the lengths that readers may report for the file. Some go by the video, some also by the
+            audio, some by the header.
         audio: sample rate and channels (1 or 2), or None.
         tags: names of the tags that must not be sent.
         reasons_to_encode: why the file cannot be sent as it is, limits aside.
@@ -62,11 +62,7 @@ class FileFacts:
 
 
 def inspect_file(source: Source, trim: tuple[float, float]) -> FileFacts:
-    """Inspect a file. trim: start and duration that a VIDEO was cut to.
-
-    Raises:
-        MediaError: it cannot be read or has no video stream.
-    """
+    """Inspect a file. trim: start and duration the VIDEO was cut to. Raises MediaError if it has no readable video."""
     reasons: list[str] = []
     with open_video(source, threads=_ONE_THREAD) as video:
         stream, container = video.video, video.container
@@ -109,7 +105,6 @@ def inspect_file(source: Source, trim: tuple[float, float]) -> FileFacts:
 
 
 def _plausible_fps(fps: Fraction | float | None) -> Fraction:
-    """Return a frame rate to encode with."""
     rate = Fraction(fps or 0).limit_denominator(10_000)
     return rate if 0 < rate <= _MAX_FPS else Fraction(30)
 
@@ -122,7 +117,7 @@ def _trimmed(start: Fraction, end: Fraction, trim: tuple[float, float]) -> tuple
 
 
 def _codec(stream: VideoStream) -> str:
-    """Return the codec, and not which decoder reads it (older PyAV knows only that)."""
+    """Return the codec, not the decoder that reads it (older PyAV knows only that)."""
     context = stream.codec_context
     return str(getattr(context.codec, "canonical_name", context.name))
 

@@ -22,11 +22,7 @@ so the clip shows the colours that the graph shows."""
 
 
 def target_size(width: int, height: int, bounds: ClipBounds) -> tuple[int, int]:
-    """Return the even size to encode an upright frame in: the same, less an odd row or column, or scaled.
-
-    Raises:
-        MediaError: the bounds leave none.
-    """
+    """Return the even size for an upright frame: its own, less an odd row or column, or scaled. Raises MediaError."""
     even = width // 2 * 2, height // 2 * 2
     if (
         sides_inside(*even, bounds)
@@ -38,11 +34,9 @@ def target_size(width: int, height: int, bounds: ClipBounds) -> tuple[int, int]:
 
 
 class Shaper:
-    """Converter of one frame after the other, with one swscale thread: the encoder has the other cores.
+    """Converter of a sequence of frames, with one swscale thread: the encoder has the other cores.
 
-    Args:
-        size: width and height of the result.
-        rotation: degrees counterclockwise, as PyAV gives it.
+    The rotation is in degrees counterclockwise, as PyAV gives it.
     """
 
     def __init__(self, size: tuple[int, int], rotation: int = 0) -> None:

@@ -33,7 +33,7 @@ def tags_of(container: InputContainer) -> tuple[str, ...]:
 
 
 def blank_tags(path: Path) -> bool:
-    """Blank the tags of an mp4 or mov, which keeps its size. Return whether a reader finds none any more."""
+    """Blank the tags of an mp4 or mov, which keeps its size. Return whether a reader no longer finds any."""
     with path.open("r+b") as file:
         _blank(file, 0, os.fstat(file.fileno()).st_size, 0)
     with opened(path) as container:

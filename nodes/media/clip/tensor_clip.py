@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 
 
 class TensorClip:
-    """The last `frames` of an IMAGE batch, and the AUDIO that goes with them. Its attributes are those of `FileClip`.
+    """The last `frames` of an IMAGE batch and their AUDIO, with the attributes of `FileClip`.
 
-    Raises:
-        MediaError: an empty or misshapen batch.
+    Raises MediaError for an empty or misshapen batch.
     """
 
     rotation, damage = 0, ""
@@ -83,7 +82,7 @@ class TensorClip:
         self.content = self._hash.hexdigest()
 
     def _frame(self, index: int) -> tuple[VideoFrame, NDArray[np.uint8]]:
-        """Return one frame, and a view on its pixels."""
+        """Return one frame, and a view of its pixels."""
         from av import VideoFrame as Frame
 
         width, height = self.size

@@ -70,7 +70,7 @@ class ClipWriter:
             self._container.close()
 
     def write_frame(self, frame: VideoFrame) -> None:
-        """Write the next frame. The same object may be written again, to stand longer."""
+        """Write the next frame. The same object may be written again, to be shown longer."""
         # A decoder's frame says how it was coded, and x264 would obey: each frame of a format that has key frames only
         # would become a key frame again.
         frame.pict_type = 0  # NONE, which has a name of its own in some versions only

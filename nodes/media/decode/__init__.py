@@ -1,1 +1,1 @@
-"""Decodes a video to one float32 tensor and a waveform."""
+"""Decoding of a video to one float32 tensor and a waveform."""

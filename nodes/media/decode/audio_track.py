@@ -28,7 +28,7 @@ _UNASKED = 8 << 20
 
 
 class AudioTrack:
-    """Takes audio frames in order, returns float32 [C,T]. Not for use by more than one thread.
+    """Takes audio frames in order, returns float32 [C,T]. Not thread-safe.
 
     If audio begins after the window's start, silence before it keeps it in step with the frames. Audio from before the
     start is cut off if a start or an end was asked for. A file that is returned whole keeps it, sample for sample what
@@ -37,7 +37,7 @@ class AudioTrack:
 
     Args:
         plan: says where the audio starts and ends. If no end was asked for, no timestamp leaves a gap after the frames.
-        ask: called with bytes of audio before they are taken; may raise.
+        ask: called with a number of bytes before that much audio is kept; may raise.
 
     Attributes:
         rate, channels: of the first frame; 0 before it.
@@ -45,7 +45,7 @@ class AudioTrack:
     """
 
     def __init__(self, stream: AudioStream, plan: Plan, ask: Callable[[int], None]) -> None:
-        # Read now: a stream tells nothing once its file is closed. Other containers than mp4 guess where audio ends
+        # Read now: a stream says nothing once its file is closed. Other containers than mp4 guess where audio ends
         # from the first and last packets.
         self._stop = _stop_of(stream) if is_mp4(stream.container) else None
         self._start, end = plan.window.start, plan.audio_end

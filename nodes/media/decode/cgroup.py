@@ -22,14 +22,7 @@ _V2 = _Names("memory.max", "memory.current", ("inactive_file", "active_file"))
 
 
 def free_in_cgroup(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> int | None:
-    """Return the bytes that the tightest limit on this process leaves, at least 0, or None without a limit.
-
-    Raises nothing, whatever is in the files.
-
-    Args:
-        root: where control groups are mounted.
-        membership: the kernel's list of the groups that the process is in.
-    """
+    """Return the bytes that the tightest limit on this process leaves, at least 0; None without one. Never raises."""
     one, two = _groups(membership)
     known = [_free_in(group, _V1) for group in _upwards(root / "memory", one)]
     known += [_free_in(group, _V2) for group in _upwards(root, two)]

@@ -41,16 +41,13 @@ def decode(
     """Decode the part of a video file that `options` ask for.
 
     Args:
-        source: a path, or a BytesIO with the whole file.
         cancelled: polled between frames, and while waiting for another file in this process: files are decoded one at
             a time.
-        on_progress: called with frames done and expected.
         memory_limit: bytes the result may take, instead of what the system says is free.
 
     Raises:
         MediaError: a file that cannot be read, an empty window, or bad options.
         MemoryRefusedError: the result does not fit into memory. None has been taken yet.
-        MediaCancelled: interrupted.
     """
     options.check()
     with _turn(cancelled), open_video(source, cancelled=cancelled) as video:
@@ -105,11 +102,7 @@ def _read(
 
 
 class _MemoryGuard:
-    """Checks before memory is taken for one decoding.
-
-    Attributes:
-        size: width and height of the frames, as the header says.
-    """
+    """Checks before memory is taken for one decoding. `size`: width and height of the frames, as the header says."""
 
     def __init__(self, video: VideoInput, options: DecodeOptions, plan: Plan, limit: int | None) -> None:
         self._name, self._options, self._limit = video.name, options, limit

@@ -41,8 +41,8 @@ class FrameCollector:
         check_memory: called with width, height and number of frames before memory is taken; may raise.
 
     Attributes:
-        count: of the images that are returned.
-        end: of the audio: that of the last frame that max_frames lets through. None before it has come.
+        count: number of images so far.
+        end: when the audio ends: with the last frame that max_frames lets through. None before that frame.
     """
 
     def __init__(
@@ -135,14 +135,8 @@ def limited_size(width: int, height: int, max_side: int) -> tuple[int, int]:
 class Converter:
     """Converts frames of any pixel format and size to upright images of one size, with values in 0..1.
 
-    There is one for each thread: it keeps FFmpeg's scaler between frames.
-
-    Args:
-        first: the frame whose size and rotation all images get.
-        max_side: see `limited_size`.
-
-    Attributes:
-        shape: height, width and channels of an image.
+    All images get the size and rotation of the frame `first`. There is one converter for each thread: it keeps FFmpeg's
+    scaler between frames.
     """
 
     def __init__(self, first: VideoFrame, max_side: int) -> None:
@@ -161,10 +155,7 @@ class Converter:
         self._scaled = {**self._plain, "width": width, "height": height, "interpolation": Interpolation.BICUBIC}
 
     def write(self, frame: VideoFrame, out: Pixels) -> None:
-        """Fill `out`, which has the shape of an image.
-
-        Division by 255 is bit-equal to core; multiplication by 1/255 is not.
-        """
+        """Fill `out`, which has `shape`. Division by 255 is bit-equal to core; multiplication by 1/255 is not."""
         arguments = self._plain if (frame.width, frame.height) == self._size else self._scaled
         if self._old:
             arguments = {**arguments, **_colour_arguments(frame)}
@@ -194,11 +185,7 @@ class FrameStore:
     thread, and the heap that grows around them, were seen to take 24 to 107 MiB at 4K. The thread empties its queue
     whatever happens, so the caller never waits forever.
 
-    Args:
-        first: see `Converter`, also for max_side.
-        capacity: number of frames that are expected.
-        name: of the file, for a message.
-        grow: called with the new number of frames before the array is made larger than planned; may raise.
+    `grow` is called with the new number of frames before the array is made larger than planned, and may raise.
     """
 
     def __init__(self, first: VideoFrame, max_side: int, capacity: int, name: str, grow: Callable[[int], None]) -> None:

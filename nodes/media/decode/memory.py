@@ -25,14 +25,10 @@ def frame_bytes(width: int, height: int) -> int:
 
 
 def working_bytes(width: int, height: int, bits: int) -> int:
-    """Return what decoding takes beside the tensors.
+    """Return the bytes that decoding takes beside the tensors, if a pixel of the file takes `bits` bits of memory.
 
     Counts twelve frames, for references and for those that wait for their turn, and one in 8-bit RGB. Seen at 4K:
     138 MiB for H.264 with five references (this returns 166), 241 MiB for 10-bit HEVC (this returns 308).
-
-    Args:
-        width, height: of the frames in the file.
-        bits: memory for one of their pixels.
     """
     return max(WORKING_BYTES, width * height * (12 * bits // 8 + 3))
 
@@ -48,16 +44,13 @@ def check_memory(
     limit: int | None = None,
     working: int = WORKING_BYTES,
 ) -> None:
-    """Check that everything that was asked for fits beside `working` bytes.
+    """Raise MemoryRefusedError if what was asked for does not fit beside `working` bytes.
 
     Args:
         frames: returned as images.
         last_frame: one more frame of the same size is returned on its own.
         audio_bytes: counted in full though fewer frames shorten the audio, so that a proposed number certainly fits.
         limit: replaces what the system says is free. If neither is known, nothing is refused.
-
-    Raises:
-        MemoryRefusedError: it does not fit.
     """
     available = limit if limit is not None else available_bytes()
     if available is None:
@@ -93,11 +86,7 @@ def allocation_failed(name: str, frames: int, width: int, height: int) -> Memory
 
 
 def available_bytes(in_container: Callable[[], int | None] = free_in_cgroup) -> int | None:
-    """Return the memory that can be taken without swapping, or None if nothing says.
-
-    Args:
-        in_container: what the limit of a container leaves, None without one.
-    """
+    """Return the bytes that can be taken without swapping and within a container's limit, or None if unknown."""
     known = [in_container()]
     with suppress(Exception):  # on odd systems psutil raises errors of many kinds
         import psutil  # type: ignore[import-untyped, import-not-found, unused-ignore]  # ComfyUI itself needs it

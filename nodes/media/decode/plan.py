@@ -22,12 +22,9 @@ _REORDER = 4 * OVERTAKEN
 
 @dataclass(frozen=True)
 class Window:
-    """Seconds on the file's own clock.
+    """Seconds on the file's own clock, from `start` to just before `end`, or to the end of the file if `end` is None.
 
-    Attributes:
-        start: inclusive.
-        end: exclusive, None for the end of the file.
-        whole: no start was asked for, so audio is kept from its first sample on.
+    `whole`: no start was asked for, so audio is kept from its first sample on.
     """
 
     start: Fraction
@@ -68,9 +65,7 @@ class Plan:
 def make_plan(video: VideoInput, options: DecodeOptions) -> Plan:
     """Read the packets' times as far as the window needs them, and choose its frames.
 
-    Raises:
-        MediaError: no frame, or an empty window.
-        MediaCancelled: interrupted.
+    Raises MediaError for a file without frames, or an empty window.
     """
     audio = video.audio if options.want_audio else None
     base = Fraction(video.video.time_base or 1)

@@ -1,4 +1,4 @@
-"""The same window on a video that is tensors already: slices of them. Nothing is encoded or decoded."""
+"""The same window on a video that is already tensors: slices of them. Nothing is encoded or decoded."""
 
 from __future__ import annotations
 
@@ -31,18 +31,15 @@ def decode_tensors(
     cancelled: Cancelled | None = None,
     on_progress: Progress | None = None,
 ) -> Decoded:
-    """Return what `decode` returns for a file. cancelled and on_progress are as for `decode`.
+    """Return what `decode` returns for a file.
 
     Args:
         images: [N,H,W,C], floating point in 0..1 or integers up to the largest of their type. One channel is grey, a
             fourth is left out. Frames that are float32 RGB on the CPU, contiguous and not scaled, share this memory.
-        audio: an AUDIO or None.
-        rate: frames per second.
 
     Raises:
         MediaError: an empty window, or something that is not an IMAGE or AUDIO.
         MemoryRefusedError: the copies do not fit into free memory.
-        MediaCancelled: interrupted.
     """
     options.check()
     rate = Fraction(rate)

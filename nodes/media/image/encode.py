@@ -34,7 +34,7 @@ class _Job:
 
     Attributes:
         pixels: uint8 [H, W, 3], as they are to be encoded.
-        strict: refuse what is outside the limits, do not fit it.
+        strict: refuse what is outside the limits instead of fitting it.
         whole: the pixels before they were scaled down to save bytes, None if they were not.
         smallest: bytes of the smallest file that the last encoder made of `pixels`.
     """
@@ -87,7 +87,6 @@ def encode_image(
 
     Raises:
         MediaError: also for fit if the image holds NaN, has a wrong shape or an aspect beyond the limit.
-        MediaCancelled: interrupted.
     """
     name = f"Image {index + 1}"
     pixels, transparent = to_rgb8(image, name=name)
@@ -216,10 +215,7 @@ def _best_lossy(job: _Job) -> tuple[str, bytes] | None:
 
 
 def _lossy(job: _Job, format: str, *, best_only: bool = False) -> tuple[int, bytes] | None:
-    """Return the highest quality whose file fits, and the file; None if none does.
-
-    Found by bisection: a lower quality never makes a larger file.
-    """
+    """Return the highest quality whose file fits, and the file, or None. A lower quality never makes a larger file."""
     encode, qualities = (jpeg, JPEG_QUALITIES) if format == "jpeg" else (webp, WEBP_QUALITIES)
     found = None
     first, last = 0, 1 if best_only else len(qualities)

@@ -20,16 +20,12 @@ _SLAB_VALUES = 1 << 18
 
 
 def to_rgb8(image: torch.Tensor, *, name: str, out: NDArray[np.uint8] | None = None) -> tuple[NDArray[np.uint8], bool]:
-    """Convert an image to 8-bit RGB, with transparency flattened on white.
+    """Convert an image to 8-bit RGB, flattened on white. Return it, and whether any pixel was transparent.
 
     Args:
         image: [H, W, C] with C 1 (grey), 3 or 4 (straight alpha), any device, dtype or strides. Floating point values
             are 0..1 (clamped) and rounded to the nearest of 256 steps; uint8 is kept, bool is black and white.
-        name: how an error calls the image.
         out: uint8 [H, W, 3] to write to; rows may be padded. None makes a new array.
-
-    Returns:
-        The array, and whether any pixel was transparent.
 
     Raises:
         MediaError: another shape or dtype, or NaN.
@@ -95,13 +91,9 @@ def check_aspect(width: int, height: int, max_aspect: float, *, name: str) -> No
 
 
 def fitted_size(width: int, height: int, bounds: ImageBounds | ClipBounds, *, even: bool = False) -> tuple[int, int]:
-    """Return the nearest size of the same aspect that has both sides within the limits.
+    """Return the nearest size of the same aspect that has both sides within the limits, or raise MediaError.
 
-    Args:
-        even: make both sides multiples of 2, as 4:2:0 video needs.
-
-    Raises:
-        MediaError: the limits leave no such size.
+    With `even`, both sides are multiples of 2, as 4:2:0 video needs.
     """
     step = 2 if even else 1
     long, short = max(width, height), min(width, height)
@@ -126,7 +118,7 @@ def _to_step(value: Fraction, step: int) -> int:
 
 
 def plane_of(frame: VideoFrame, index: int, width: int, height: int, channels: int = 1) -> NDArray[np.uint8]:
-    """Return a view on the bytes of one plane, [height, width] or [height, width, channels], rows padded by FFmpeg."""
+    """Return a view of the bytes of one plane, [height, width] or [height, width, channels], rows padded by FFmpeg."""
     plane = frame.planes[index]
     shape = (height, width) if channels == 1 else (height, width, channels)
     strides = (plane.line_size, 1) if channels == 1 else (plane.line_size, channels, 1)

@@ -27,7 +27,7 @@ def is_cut_off(source: Source) -> bool:
 
 
 def _read_size(file: BinaryIO) -> int | None:
-    """Read EBML's number of one to eight bytes, as many as its first byte has leading zeros plus one. None: unknown."""
+    """Read an EBML number of 1 to 8 bytes, as many as its first byte has leading zeros plus one. None: unknown."""
     first = file.read(1)
     if not first or not first[0]:
         return None

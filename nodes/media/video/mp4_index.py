@@ -77,9 +77,6 @@ def check_index(source: Source, name: str) -> None:
     Reads a few bytes of each box: some dozens in a plain file, a fraction of a millisecond. A file that is not an mp4,
     is cut off or is not understood is left to FFmpeg.
 
-    Args:
-        name: what to call the file in the error.
-
     Raises:
         MediaError: more samples or table entries are declared than there can be.
     """

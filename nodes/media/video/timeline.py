@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 TOLERANCE = Fraction(1, 1000)
 """Containers round times (Matroska to 1 ms) and users type them: a frame this close to a border is on it."""
 OVERTAKEN = 16
-"""Packets come in the order of decoding. H.264 and HEVC let a frame overtake so many others."""
+"""Packets come in the order of decoding. H.264 and HEVC let a frame overtake this many others."""
 _LAST_PACKETS = 20
 """Packets that can be the last one shown. If all packets counted, one damaged time would be taken for the end."""
 _GAP_SECONDS = Fraction(1, 20)
 """A shorter gap between two frames is rounding in the container, a longer one is lost packets."""
 _CERTAINLY_BEYOND = 50
-"""So many frames in a row after the end: no more will come. Single ones may have a wrong time, or come before the place
-where the clock of a joined file is set back."""
+"""This many frames in a row after the end: no more will come. Single ones may have a wrong time, or come before
+the place where the clock of a joined file is set back."""
 
 
 class PacketError(Exception):
@@ -112,15 +112,12 @@ def read_timeline(
 ) -> Timeline:
     """Read through the packets of a newly opened file, which takes some milliseconds for 10 MB.
 
-    The header is not believed: it may count no frames, too few, or far too many.
+    The header is not believed: it may count no frames, too few, or far too many. Raises MediaError for a file without
+    frames.
 
     Args:
         rate: frames per second, if nothing else says how long a frame is shown.
         enough: gets the times of the frames so far, in ticks, and says whether the rest need not be read.
-
-    Raises:
-        MediaError: the file holds no frames.
-        MediaCancelled: interrupted.
     """
     base = Fraction(video.time_base or 1)
     scan = _PacketScan(max(1, round(1 / (rate * base))))
@@ -237,7 +234,7 @@ class AudioClock:
         start, end: of the part. end: None for the end of the file.
         latest: no frame is placed with a gap before it after this time. It follows the one before instead: a single
             wrong time could make hours of silence of a small file. None: any gap is kept.
-        next: the sample after the last frame, which whoever takes the frames sets. None before the first one.
+        next: the sample after the last frame, set by whoever takes the frames. None before the first one.
         jumped: a frame had a time after `latest`.
     """
 

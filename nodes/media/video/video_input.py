@@ -43,7 +43,7 @@ def open_video(source: Source, **options: Any) -> Iterator[VideoInput]:
 
 
 class VideoInput:
-    """An open video file.
+    """An open video file. Raises MediaError if it has no video stream, or an impossible one.
 
     Use `read_timeline` once, or give the timeline of an earlier reading, then `read` as often as needed.
 
@@ -51,17 +51,11 @@ class VideoInput:
         threads: type and number of the decoder's threads; None for what suits the size of the frames.
 
     Attributes:
-        container: the file as it was opened.
         video, audio: its streams. audio is None without one.
         rate: frames per second, as the file says; may be set before the timeline is read.
-        name: what to call the file in a message.
         place: how far decoding has come, for a message: after which frame of the file, from 0; by time if frames are
             skipped.
         wanted: "video", "audio" or both, while `read` runs.
-        damage: what could not be read, so far.
-
-    Raises:
-        MediaError: no video stream, or an impossible one.
     """
 
     def __init__(
@@ -92,7 +86,6 @@ class VideoInput:
         return self._timeline or self.read_timeline()
 
     def read_timeline(self, enough: Callable[[list[int]], bool] | None = None) -> Timeline:
-        """Read through the packets, see `timeline.read_timeline`."""
         self._unread = False
         self._timeline = read_timeline(
             self.container, self.video, self.rate, self.name, enough=enough, cancelled=self._cancelled
@@ -113,22 +106,15 @@ class VideoInput:
     ) -> Iterator[TimedFrame]:
         """Yield decoded frames and audio from a time on, in the file's order. Every frame comes once, in order of time.
 
-        A seek that misses the time is tried again from further back, at last from the beginning, before anything is
-        yielded. If frames were lost at the end, they are decoded once more by one thread: after an error there, PyAV
-        does not output what the other threads have ready.
+        A video frame comes with its time, an audio frame with None. A seek that misses the time is tried again from
+        further back, at last from the beginning, before anything is yielded. If frames were lost at the end, they are
+        decoded once more by one thread: after an error there, PyAV does not output what the other threads have ready.
 
         Args:
             begin: seconds on the file's clock, of the first frame to yield; None for all frames. Audio begins with the
                 file's packets around it.
-            video, audio: which of them to decode.
             only: the time of the one frame that is wanted. Frames that it does not depend on are skipped. If it cannot
                 be decoded, all frames from `begin` on come, and the last one is the best there is.
-
-        Yields:
-            A video frame with its time, or an audio frame with None.
-
-        Raises:
-            MediaCancelled: interrupted.
         """
         timeline = self.timeline  # before any packet is decoded
         audio = audio and self.audio is not None
@@ -216,7 +202,6 @@ class _Pass:
     """One pass through the packets of a file.
 
     Args:
-        begin: as for `VideoInput.read`.
         seek: the key frame that the container was brought to; None for the beginning of the file.
         only: if set, frames that the one at this time does not depend on are skipped.
         after: frames up to this time are not yielded.
@@ -258,7 +243,6 @@ class _Pass:
                 context.skip_frame = "NONREF"  # what no other frame needs, until the last one comes
 
     def frames(self) -> Iterator[TimedFrame]:
-        """Yield what `VideoInput.read` yields."""
         import av
 
         try:
@@ -370,10 +354,7 @@ def _start_of(stream: Any) -> Fraction:
 class Damage:
     """What could not be read of a file.
 
-    Attributes:
-        name: of the file, which every warning begins with.
-        warnings: one sentence each.
-        packets: kind ("video" or "audio") and time of each packet that could not be decoded; None if unknown.
+    `packets` holds kind ("video" or "audio") and time (None if unknown) of each packet that could not be decoded.
     """
 
     name: str
@@ -396,7 +377,7 @@ class Damage:
 
 
 def threads_for(pixels: int) -> tuple[str, int]:
-    """Return thread_type and thread_count of a decoder for frames of so many pixels.
+    """Return thread_type and thread_count of a decoder for frames of this many pixels.
 
     There are two more threads than cores, since threads wait for each other. For large frames, threads share a frame in
     files that have slices or rows for it. That takes hardly any memory.
@@ -407,7 +388,7 @@ def threads_for(pixels: int) -> tuple[str, int]:
 
 
 def is_large(pixels: int) -> bool:
-    """Return whether frames of so many pixels are decoded one after the other."""
+    """Return whether frames of this many pixels are decoded one after the other."""
     return pixels * 2 > _THREAD_PIXELS
 
 

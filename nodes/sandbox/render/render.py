@@ -51,7 +51,6 @@ class Job:
 
     @property
     def frames(self) -> int:
-        """Return the number of frames of the video."""
         return self.duration * self.fps
 
     @property
@@ -145,7 +144,6 @@ class _Soundtrack:
 
 
 def _frames(job: Job) -> Iterator[Frame]:
-    """Yield the frames of the video."""
     overlay = Overlay(job.width, job.height, fps=job.fps, frames=job.frames, prompt=job.prompt, watermark=job.watermark)
     frame: Frame | None = None
     for index, frame in enumerate(_clip_frames(job)):

@@ -21,7 +21,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def build_app(store: Store, tasks: Tasks, options: SandboxOptions) -> web.Application:
-    """Build the application with all routes."""
     app = web.Application(middlewares=[_guard], client_max_size=options.max_body_bytes)
     for part in (Service(store, tasks, options), Uploads(store, options), Results(store)):
         app.add_routes(part.routes())

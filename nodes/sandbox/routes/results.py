@@ -17,7 +17,6 @@ class Results:
         self._store = store
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the only route."""
         return [web.get("/result/{task_id}.mp4", self.get)]
 
     async def get(self, request: web.Request) -> web.StreamResponse:

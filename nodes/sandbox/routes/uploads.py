@@ -31,7 +31,6 @@ class Uploads:
         self._store, self._options = store, options
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes of both directions."""
         return [
             web.put(UPLOAD_PATH + "{name}", self.put),
             web.get(UPLOAD_PATH + "{token}/{name}", self.get),
