@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..files import MediaError, Source
+from ..files import MediaError, Source, open_binary
 from .mp4_index import check_index
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ FFmpeg open other files and addresses of its author's choice. FLV is left out be
 crashes if such a list is given."""
 MAX_PIXELS, MAX_SIDE = 1 << 27, 1 << 15
 """A decoder must not allocate more for one frame, whatever the stream says (16384 × 8192)."""
+_PROGRAM_STREAMS_SINCE = (62, 0, 0)
+"""The libavformat of FFmpeg 8. That of FFmpeg 7 crashes if a program stream is opened with any options."""
 _OPTIONS = {"format_whitelist": CONTAINERS, "max_pixels": str(MAX_PIXELS)}
 """FFmpeg decodes a frame or two to know what it opens. These must not be larger either."""
 
@@ -41,6 +43,11 @@ def opened(source: Source) -> Iterator[InputContainer]:
 
     file = _readable(source)
     check_index(file, name_of(source))
+    if av.library_versions["libavformat"] < _PROGRAM_STREAMS_SINCE and _is_program_stream(source):
+        raise MediaError(
+            f"{name_of(source)} is an MPEG program stream (.mpg, .vob), which PyAV {av.__version__} cannot open without "
+            "crashing. Update PyAV to a version with FFmpeg 8, or save the video as mp4 first."
+        )
     try:
         container = av.open(file, mode="r", options=_OPTIONS, **_forgiving(av))
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -128,6 +135,11 @@ def _readable(source: Source) -> str | BytesIO:
         # This also keeps out FFmpeg's addresses ("http://…", "concat:…").
         raise MediaError(f"{name_of(source)} no longer exists. Run the node that made it again.")
     return str(Path(source).absolute())
+
+
+def _is_program_stream(source: Source) -> bool:
+    with open_binary(source) as file:
+        return file.read(4) == b"\0\0\1\xba"
 
 
 def _is_cover(stream: VideoStream) -> bool:

@@ -5,6 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
+import pytest
+
+from nodes.media.files import MediaError
+from nodes.media.video.container import opened
 from tests.media_files import Clip, write
 
 _DECODE_ALL = """
@@ -39,3 +44,12 @@ def test_opened_does_not_deadlock_on_damage_while_pyav_logs(tmp_path: Path) -> N
     ended = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=root, timeout=60, check=True)
 
     assert ended.stdout.splitlines()[-1] == "done"
+
+
+def test_opened_refuses_a_program_stream_that_would_crash_ffmpeg_7(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.mpg", Clip(codec="mpeg2video", fps=25, audio="mp2"))
+    monkeypatch.setattr(av, "library_versions", {**av.library_versions, "libavformat": (61, 7, 100)})
+    with pytest.raises(MediaError, match=r"a\.mpg is an MPEG program stream.*FFmpeg 8"), opened(path):
+        pass

@@ -177,6 +177,8 @@ DAMAGED_END: dict[str, Callable[[Path], Path]] = {
 def test_decode_and_upload_see_the_same_frames(tmp_path: Path, name: str) -> None:
     if name in WHOLE and WHOLE[name].codec not in av.codecs_available:
         pytest.skip(f"this PyAV cannot write {WHOLE[name].codec}")
+    if name.endswith(".mpg") and av.library_versions["libavformat"] < (62, 0, 0):
+        pytest.skip("this PyAV crashes on program streams, so they are refused")
     path = write(tmp_path / name, WHOLE[name]) if name in WHOLE else MADE[name](tmp_path / name)
 
     found = decode(path)
