@@ -24,6 +24,7 @@ TOOLS = (
     "pytest-timeout>=2.3",
     "hypothesis>=6.100",
     "websocket-client>=1.8",
+    "psutil>=5.9",  # ComfyUI installs it
     "tomli>=2.0; python_version < '3.11'",
 )
 

@@ -45,8 +45,8 @@ def opened(source: Source) -> Iterator[InputContainer]:
     check_index(file, name_of(source))
     if av.library_versions["libavformat"] < _PROGRAM_STREAMS_SINCE and _is_program_stream(source):
         raise MediaError(
-            f"{name_of(source)} is an MPEG program stream (.mpg, .vob), which PyAV {av.__version__} cannot open without "
-            "crashing. Update PyAV to a version with FFmpeg 8, or save the video as mp4 first."
+            f"{name_of(source)} is an MPEG program stream (.mpg, .vob), which PyAV {av.__version__} cannot open "
+            "without crashing. Update PyAV to a version with FFmpeg 8, or save the video as mp4 first."
         )
     try:
         container = av.open(file, mode="r", options=_OPTIONS, **_forgiving(av))
