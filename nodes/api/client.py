@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -128,8 +129,8 @@ class ServiceClient:
             "method": call.method,
             "url": self._connection.base_url + call.path,
             "params": call.params,
-            "json": call.json,
-            "headers": {"Authorization": f"Bearer {self._connection.api_key}"},
+            "content": None if call.json is None else _encoded(call.json),
+            "headers": {"Authorization": f"Bearer {self._connection.api_key}", "Content-Type": "application/json"},
             "timeout": TIMEOUT,
         }
 
@@ -174,3 +175,8 @@ class ServiceClient:
 
     def _service(self) -> str:
         return f"The service at {self._connection.base_url}"
+
+
+def _encoded(body: dict[str, Any]) -> bytes:
+    """Return a body as JSON. Older versions of httpx would send half a surrogate pair instead of refusing it."""
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

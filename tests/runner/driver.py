@@ -101,7 +101,7 @@ def order(image_url: str, base_url: str, seed: int) -> Order:
 
 
 async def graph(runner: Runner, ledger: Ledger, folder: Path, base_url: str) -> dict[str, Any]:
-    image = folder / "frame.png"
+    image = folder / f"frame-{os.getpid()}.png"  # of its own: processes side by side share the folder
     image.write_bytes(b"the bytes of an image")
     storage = SandboxStorage(base_url)
     pipeline = UploadPipeline(NodeCache())
