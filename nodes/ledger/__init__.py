@@ -1,7 +1,17 @@
 """SQLite record of every paid task and every upload, on disk before any money is spent."""
 
+from .balances import BalanceReading
 from .ledger import Ledger, OnChange, UnresolvedRequestsError
 from .records import RUNNING_STATES, State, TaskRecord
 from .uploads import Upload
 
-__all__ = ["RUNNING_STATES", "Ledger", "OnChange", "State", "TaskRecord", "UnresolvedRequestsError", "Upload"]
+__all__ = [
+    "RUNNING_STATES",
+    "BalanceReading",
+    "Ledger",
+    "OnChange",
+    "State",
+    "TaskRecord",
+    "UnresolvedRequestsError",
+    "Upload",
+]

@@ -28,6 +28,7 @@ from ..config import Budget
 from ..core.errors import LedgerError
 from ..core.process_lock import ProcessLock
 from . import budget as budgets
+from .balances import Balances
 from .database import Database
 from .records import INSERT_RECORD, UNFINISHED_STATES, State, TaskRecord, from_row, storable, to_row
 from .recovery_log import RecoveryLog
@@ -81,7 +82,7 @@ class Page:
 
 
 class Ledger:
-    """The table `tasks`, and beside it `uploads`, `process_lock` and `database`. Usable from any thread.
+    """The table `tasks`, and beside it `uploads`, `balances`, `process_lock` and `database`. Usable from any thread.
 
     Every method is one short transaction and raises LedgerError if the file cannot be used.
 
@@ -104,6 +105,7 @@ class Ledger:
         self.database = Database(path, busy_seconds=busy_seconds)
         self.process_lock = ProcessLock(path.with_name(f"{path.stem}-locks"))
         self.uploads = Uploads(self.database, clock)
+        self.balances = Balances(self.database, clock)
         self._recovery_log = RecoveryLog(path.with_name(f"{path.stem}-rescue.jsonl"))
         self._on_change = on_change
 

@@ -73,6 +73,19 @@ _VERSION_2: Migration = (
     "CREATE INDEX tasks_by_file_fingerprint ON tasks (file_fingerprint, id)",
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_VERSION_1, _VERSION_2)
+_VERSION_3: Migration = (
+    """
+    CREATE TABLE balances (
+        id INTEGER PRIMARY KEY,
+        service TEXT NOT NULL,
+        account TEXT NOT NULL,                  -- a short hash; tells the accounts of one service apart
+        available_usd REAL NOT NULL,
+        at REAL NOT NULL                        -- when the service was asked
+    )
+    """,
+    "CREATE INDEX balances_by_account ON balances (service, account, at)",
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 """Step i leads from version i to i + 1; version 0 is an empty file. Published steps never change, comments included:
 SQLite stores the text that created a table."""
