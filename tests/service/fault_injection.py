@@ -9,7 +9,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from random import Random
 from typing import Any
 
 from aiohttp import web
@@ -20,10 +19,10 @@ from nodes.sandbox.routes.service import RESULT_PATH, SUBMIT_PATH
 from nodes.sandbox.rules import MEDIA, parse_body
 from nodes.sandbox.store import Store
 from tests.service.faults import Fault, Faults
+from tests.service.video_sender import PAGE, VideoSender, closed, until_set
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _SHOWN_CHARACTERS = 300
-_PAGE = "<html><body>This is a web page.</body></html>"
 _ERRORS = {
     "not_found": (404, "TASK_NOT_FOUND"),
     "unauthorized": (403, "INVALID_API_KEY"),
@@ -39,7 +38,7 @@ class FaultInjection:
     def __init__(self) -> None:
         self._faults = Faults()
         self._posts: list[dict[str, Any]] = []
-        self._random = Random(0)
+        self._videos = VideoSender()
         self.count: Counter[str] = Counter()
         """Requests that arrived, by place: submit, result, download, upload."""
         self.download_headers: list[dict[str, str]] = []
@@ -51,9 +50,8 @@ class FaultInjection:
         """POSTs are answered while it is set."""
         self.finish = threading.Event()
         """Tasks are finished while it is set."""
-        self.serve = threading.Event()
-        """Videos are sent in full while it is set; until then the first half."""
-        self.half_sent = threading.Event()
+        self.serve, self.half_sent = self._videos.serve, self._videos.half_sent
+        """Videos are sent in full while `serve` is set; until then the first half."""
         self._gates = (self.answer, self.finish, self.serve)
         self.reset()
 
@@ -124,8 +122,8 @@ class FaultInjection:
         self.arrived.set()
         if fault is not None and fault.kind == "slow":
             await asyncio.sleep(fault.values["seconds"])
-        await _until_set(self.answer)
-        return _closed(request) if answer is None else answer
+        await until_set(self.answer)
+        return closed(request) if answer is None else answer
 
     def _describe(self, raw: bytes, entry: dict[str, Any]) -> str:
         """Add the body of a request and its fingerprint to its entry; return its prompt."""
@@ -146,7 +144,7 @@ class FaultInjection:
         if answer is None:
             answer = await handler(request)
         if fault is not None and fault.kind == "cut":
-            return _closed(request)
+            return closed(request)
         if answer.status != 200:
             return answer
         result = _json_of(answer)
@@ -176,39 +174,7 @@ class FaultInjection:
         if fault is None and self.serve.is_set():
             return answer
         data = self.store.result(task["result"]).read_bytes()
-        refusal = None if fault is None else _download_answer(fault, request, data)
-        return await self._send(request, data, fault) if refusal is None else refusal
-
-    async def _send(self, request: web.Request, data: bytes, fault: Fault | None) -> web.StreamResponse:
-        """Send a video, shortened or slowed down by its fault."""
-        kind, values = (fault.kind, fault.values) if fault else ("", {})
-        start = 0 if kind == "ignore_range" else request.http_range.start or 0
-        if start >= len(data):
-            return web.Response(status=416, headers={"Content-Range": f"bytes */{len(data)}"})
-        body = data[start:]
-        response = web.StreamResponse(status=206 if start else 200)
-        response.content_type = "video/mp4"
-        response.content_length = len(body) + (values["by"] if kind == "wrong_length" else 0)
-        response.headers["Accept-Ranges"] = "bytes"
-        if start:
-            response.headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        await response.prepare(request)
-        if kind == "cut":
-            body = body[: self._random.randrange(len(body)) if values["bytes"] is None else values["bytes"]]
-        half = len(body) // 2
-        for offset in range(0, half, chunk := values.get("chunk", half or 1)):
-            await response.write(body[offset : min(offset + chunk, half)])
-            await asyncio.sleep(values.get("seconds", 0))
-        if not self.serve.is_set():
-            self.half_sent.set()
-            await _until_set(self.serve)
-        for offset in range(half, len(body), chunk):
-            await response.write(body[offset : offset + chunk])
-            await asyncio.sleep(values.get("seconds", 0))
-        if kind in ("cut", "wrong_length") and request.transport is not None:
-            # close, not abort: what was written has to arrive
-            request.transport.close()
-        return response
+        return await self._videos.send(request, data, fault)
 
 
 _TASK_IS_MADE = ("ok", "lost_answer", "slow", "page", "no_id")
@@ -219,7 +185,7 @@ def _submit_answer(fault: Fault, answer: web.StreamResponse | None) -> web.Strea
     if fault.kind in ("lost_answer", "refuse"):
         return None
     if fault.kind == "page":
-        return web.Response(text=_PAGE, content_type="text/html")
+        return web.Response(text=PAGE, content_type="text/html")
     if fault.kind == "no_id":
         return web.json_response({"task_id": ""})
     refusal = _error_answer(fault, "CREATE_TASK_FAILED")
@@ -270,40 +236,11 @@ def _change_status(result: dict[str, Any], status: str) -> None:
     result["videos"] = []
 
 
-def _download_answer(fault: Fault, request: web.Request, data: bytes) -> web.Response | None:
-    """Return the answer of the faults of a download that send something other than the video."""
-    if fault.kind == "expired":
-        return web.Response(status=403, text="AccessDenied: Request has expired")
-    if fault.kind in ("server_error", "unavailable"):
-        return web.Response(status=500 if fault.kind == "server_error" else 503, text="SlowDown")
-    if fault.kind == "redirect":
-        return web.Response(status=302, headers={"Location": fault.values["url"] or str(request.rel_url)})
-    if fault.kind == "garbage":
-        return web.Response(body=b"this is not video" * (len(data) // 17), content_type="video/mp4")
-    if fault.kind == "page":
-        return web.Response(text=_PAGE, content_type="text/html")
-    if fault.kind == "half":
-        return web.Response(body=data[: len(data) // 2], headers={"Connection": "close"})
-    return None
-
-
 async def _handled(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except ResponseError as refusal:
         return refusal.response()
-
-
-def _closed(request: web.Request) -> web.Response:
-    """Close the connection without an answer."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()
-
-
-async def _until_set(event: threading.Event) -> None:
-    while not event.is_set():
-        await asyncio.sleep(0.01)
 
 
 def _json_of(answer: web.StreamResponse) -> dict[str, Any]:
