@@ -27,6 +27,7 @@ class Seen:
     body: bytes = field(default=b"", repr=False)
     form: dict[str, str] = field(default_factory=dict)
     files: dict[str, tuple[str, str, bytes]] = field(default_factory=dict)  # field: file name, type, bytes
+    parts: list[str] = field(default_factory=list)  # the names of all fields, in order
 
 
 Answer = web.Response | Callable[[Seen], web.Response]
@@ -48,7 +49,7 @@ class Host:
         seen = Seen(request.method, request.path_qs, {k.lower(): v for k, v in request.headers.items()})
         self.seen.append(seen)
         if request.content_type == "multipart/form-data":
-            await self._read_form(request, seen)
+            await read_form(request, seen)
         else:
             seen.body = await request.read()
             self.stored[request.path] = (request.content_type, seen.body)
@@ -56,14 +57,17 @@ class Host:
         made = answer(seen) if callable(answer) else answer
         return web.Response(body=made.body, status=made.status, headers=made.headers)
 
-    async def _read_form(self, request: web.Request, seen: Seen) -> None:
-        async for part in await request.multipart():
-            assert part.name is not None
-            data = bytes(await part.read())
-            if part.filename is None:
-                seen.form[part.name] = data.decode()
-            else:
-                seen.files[part.name] = (part.filename, part.headers["Content-Type"], data)
+
+async def read_form(request: web.Request, seen: Seen) -> None:
+    """Add the parts of a form to a request."""
+    async for part in await request.multipart():
+        assert part.name is not None
+        seen.parts.append(part.name)
+        data = bytes(await part.read())
+        if part.filename is None:
+            seen.form[part.name] = data.decode()
+        else:
+            seen.files[part.name] = (part.filename, part.headers["Content-Type"], data)
 
 
 @asynccontextmanager

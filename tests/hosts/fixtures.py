@@ -1,0 +1,32 @@
+"""The stand-ins, and a fixture that runs a test against each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.hosts.dashscope import DashScope
+from tests.hosts.fal import Fal
+from tests.hosts.kie import Kie
+from tests.hosts.novita import Novita
+from tests.hosts.ppio import Ppio
+from tests.hosts.replicate import Replicate
+from tests.hosts.stand_in import StandIn
+
+STAND_INS: dict[str, type[StandIn]] = {each.name: each for each in (Novita, Ppio, DashScope, Fal, Replicate, Kie)}
+
+
+@pytest.fixture(scope="module", params=STAND_INS)
+def running(request: pytest.FixtureRequest) -> Iterator[StandIn]:
+    with STAND_INS[request.param]() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def host(running: StandIn) -> Iterator[StandIn]:
+    """A host that has seen nothing yet. A mistake that the test leaves in `mistakes` fails it."""
+    running.reset()
+    yield running
+    assert running.mistakes == []
+    running.reset()

@@ -1,0 +1,112 @@
+"""The stand-ins are strict: they take what a host documents, and record every mistake of a client."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.hosts.fixtures import host, running
+from tests.hosts.stand_in import StandIn
+
+__all__ = ["host", "running"]
+
+
+class Client:
+    """A client that sends what a test wants, to the route of submits."""
+
+    def __init__(self, stand_in: StandIn) -> None:
+        self.stand_in = stand_in
+        (route,) = (each for each in stand_in.routes() if each.place == "submit")
+        self.url = stand_in.urls[route.origin] + route.path
+        self.headers = {"Authorization": f"{stand_in.scheme} {stand_in.key}", "X-DashScope-Async": "enable"}
+        self.http = httpx.Client(trust_env=False)
+
+    def submit(self, body: Any, headers: dict[str, str] | None = None) -> httpx.Response:
+        return self.http.post(self.url, json=body, headers={**self.headers, **(headers or {})})
+
+    def mistakes(self) -> list[str]:
+        """Return the mistakes so far, which the test expects."""
+        found, self.stand_in.mistakes = self.stand_in.mistakes, []
+        return found
+
+
+@pytest.fixture
+def client(host: StandIn) -> Iterator[Client]:
+    made = Client(host)
+    yield made
+    made.http.close()
+
+
+def inputs_of(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a body that has the duration."""
+    return next((part for part in (body.get("parameters"), body.get("input")) if part and "duration" in part), body)
+
+
+@pytest.mark.parametrize("example", ["frames", "continuation"])
+def test_stand_in_takes_the_documented_body(client: Client, example: str) -> None:
+    assert client.submit(getattr(client.stand_in, example)).is_success
+    assert len(client.stand_in.accepted()) == 1
+
+
+def unknown(inputs: dict[str, Any]) -> None:
+    inputs["fps"] = 24
+
+
+def text(inputs: dict[str, Any]) -> None:
+    inputs["duration"] = "5"
+
+
+def null(inputs: dict[str, Any]) -> None:
+    inputs["seed"] = None
+
+
+def long(inputs: dict[str, Any]) -> None:
+    inputs["duration"] = 16
+
+
+def other_case(inputs: dict[str, Any]) -> None:
+    inputs["resolution"] = inputs["resolution"].swapcase()
+
+
+@pytest.mark.parametrize("change", [unknown, text, null, long, other_case])
+def test_stand_in_records_a_wrong_input(client: Client, change: Any) -> None:
+    body = copy.deepcopy(dict(client.stand_in.frames))
+    change(inputs_of(body))
+    client.submit(body)
+    assert len(client.mistakes()) == 1
+    assert client.stand_in.accepted() == []
+
+
+def test_stand_in_records_media_that_exclude_each_other(client: Client) -> None:
+    both = copy.deepcopy(dict(client.stand_in.frames))
+    clip = {name for name, ours in client.stand_in.names.items() if ours == "first_clip_url"}.pop()
+    if "media" in both.get("input", {}):
+        both["input"]["media"].append({"type": clip, "url": "https://x.test/clip.mp4"})
+    else:
+        both.get("input", both)[clip] = "https://x.test/clip.mp4"
+    client.submit(both)
+    assert "together" in client.mistakes()[0]
+
+
+def test_stand_in_records_a_key_in_the_wrong_place(client: Client) -> None:
+    host, key = client.stand_in, client.stand_in.key
+    wrong_scheme = {"Authorization": f"{'Bearer' if host.scheme == 'Key' else 'Key'} {key}"}
+    assert client.submit(host.frames, wrong_scheme).status_code in (200, 401)  # 200: the code is in the body
+    assert "Authorization header has to be" in client.mistakes()[0]
+    client.submit(host.frames, {"X-Key": key})
+    assert "outside of the Authorization header" in client.mistakes()[0]
+    for origin in [name for name, with_key in host.origins.items() if not with_key]:
+        client.http.get(f"{host.urls[origin]}/any.mp4", headers=client.headers)
+        assert "no key" in client.mistakes()[0], origin
+    client.http.get(f"{host.urls['api']}/nothing", headers=client.headers)
+    assert "no such route" in client.mistakes()[0]
+    assert host.accepted() == []
+
+
+def test_stand_in_refuses_another_key_without_recording_it(client: Client) -> None:
+    answer = client.submit(client.stand_in.frames, {"Authorization": f"{client.stand_in.scheme} another"})
+    assert 401 in (answer.status_code, answer.json().get("code"))
