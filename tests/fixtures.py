@@ -34,9 +34,9 @@ def service(tmp_path: Path) -> Iterator[Service]:
 class House:
     """A ComfyUI as the runner knows it: a user directory, an output folder, and processes that come and go."""
 
-    def __init__(self, folder: Path, service: Service) -> None:
+    def __init__(self, folder: Path, service: Service, connection: Connection | None = None) -> None:
         self.folder, self.service = folder, service
-        self.connection = Connection("novita", service.url, "key-of-a-test")
+        self.connection = connection or Connection("novita", service.url, "key-of-a-test")
         self.runners: list[Runner] = []
         self.runner = self.start()
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from nodes.config.settings import CONNECTIONS
 from tests.hosts.dashscope import DashScope
 from tests.hosts.fal import Fal
 from tests.hosts.kie import Kie
@@ -15,9 +16,11 @@ from tests.hosts.replicate import Replicate
 from tests.hosts.stand_in import StandIn
 
 STAND_INS: dict[str, type[StandIn]] = {each.name: each for each in (Novita, Ppio, DashScope, Fal, Replicate, Kie)}
+KNOWN = [name for name in STAND_INS if name in CONNECTIONS]
+"""The hosts that the pack has a dialect for."""
 
 
-@pytest.fixture(scope="module", params=STAND_INS)
+@pytest.fixture(scope="module", params=KNOWN)
 def running(request: pytest.FixtureRequest) -> Iterator[StandIn]:
     with STAND_INS[request.param]() as stand_in:
         yield stand_in

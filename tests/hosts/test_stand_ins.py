@@ -9,10 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.hosts.fixtures import host, running
+from tests.hosts.fixtures import STAND_INS
 from tests.hosts.stand_in import StandIn
-
-__all__ = ["host", "running"]
 
 
 class Client:
@@ -34,11 +32,13 @@ class Client:
         return found
 
 
-@pytest.fixture
-def client(host: StandIn) -> Iterator[Client]:
-    made = Client(host)
-    yield made
-    made.http.close()
+@pytest.fixture(params=STAND_INS)
+def client(request: pytest.FixtureRequest) -> Iterator[Client]:
+    with STAND_INS[request.param]() as stand_in:
+        made = Client(stand_in)
+        yield made
+        made.http.close()
+        assert made.mistakes() == []
 
 
 def inputs_of(body: dict[str, Any]) -> dict[str, Any]:
