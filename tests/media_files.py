@@ -491,6 +491,25 @@ def boxes(data: bytes, kind: bytes) -> list[int]:
     return found
 
 
+FILM_ORDER = 123 << 16 | 6
+"""QuickTime's tag (kAudioChannelLayoutTag_MPEG_5_1_C) for front left, center, right, side left, right, low frequency."""
+
+
+def set_channel_layout(path: Path, tag: int) -> Path:
+    """Declare another order of channels in a mov with PCM audio. No sample moves."""
+    data = path.read_bytes()
+    at = boxes(data, b"chan")[0] + 4  # version and flags come first
+    path.write_bytes(data[:at] + tag.to_bytes(4, "big") + data[at + 4 :])
+    return path
+
+
+def without_decoder(path: Path) -> Path:
+    """Rename the AAC of an mp4 to Apple's spatial audio (apac), as if there were no decoder for it."""
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"mp4a", b"apac").replace(b"esds", b"dapa"))
+    return path
+
+
 def turn(path: Path, quarters: int) -> Path:
     """Write a display matrix into the video track of an mp4: shown turned clockwise by `quarters`."""
     data = bytearray(path.read_bytes())

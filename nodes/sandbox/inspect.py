@@ -136,7 +136,7 @@ def _clip(file: BinaryIO, field: str, kind: str, size: int) -> Facts:
                 raise InvalidMediaError(f"{field} has no frame that can be decoded")
             width, height = (first.height, first.width) if first.rotation % 180 else (first.width, first.height)
             seconds = float((end - max(start, 0)) * stream.time_base)
-    except (av.error.FFmpegError, OSError) as error:
+    except (av.error.FFmpegError, OSError, UnicodeDecodeError) as error:
         raise InvalidMediaError(f"{field} cannot be read as mp4 or mov: {error}") from None
     _check_sides(field, width, height, limits.CLIP)
     _check_seconds(field, seconds, limits.CLIP)
@@ -155,7 +155,7 @@ def _audio(file: BinaryIO, field: str, kind: str, size: int) -> Facts:
             stream = container.streams.audio[0]
             samples = sum(frame.samples for frame in container.decode(stream))
             rate = stream.rate
-    except (av.error.FFmpegError, OSError) as error:
+    except (av.error.FFmpegError, OSError, UnicodeDecodeError) as error:
         raise InvalidMediaError(f"{field} cannot be decoded as {kind}: {error}") from None
     seconds = samples / rate if rate else 0.0
     _check_seconds(field, seconds, limits.AUDIO)

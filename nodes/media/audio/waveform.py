@@ -124,6 +124,23 @@ def resample(samples: Samples, rate: int, new_rate: int) -> Samples:
     return resampled
 
 
+def reordered(frame: AudioFrame, order: tuple[int, ...]) -> AudioFrame:
+    """Return a frame with its channels in another order. () leaves it as it is."""
+    import av
+
+    if not order or len(frame.layout.channels) != len(order):
+        return frame
+    samples = samples_of(frame)
+    packed = samples.T if frame.format.is_planar else samples.reshape(-1, len(order))
+    changed = av.AudioFrame.from_ndarray(
+        np.ascontiguousarray(packed[:, order]).reshape(1, -1),
+        format=frame.format.packed.name,
+        layout=f"{len(order)} channels",
+    )
+    changed.sample_rate, changed.pts, changed.time_base = frame.sample_rate, frame.pts, frame.time_base
+    return changed
+
+
 def samples_of(frame: AudioFrame) -> NDArray[Any]:
     """Return the samples as `frame.to_ndarray()` does: [C, n] if the format is planar, else [1, n*C].
 

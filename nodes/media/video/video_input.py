@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from ...core.channel_layout import usual_order
+from ..audio.waveform import reordered
 from ..files import Cancelled, Source, check_cancelled
 from .container import audio_stream, frame_rate, is_mp4, name_of, opened, plain, video_stream
 from .matroska import is_cut_off
@@ -52,6 +54,8 @@ class VideoInput:
 
     Attributes:
         video, audio: its streams. audio is None without one.
+        channels: where each channel of the usual order is in the file's own, or () if that is the usual one. `read`
+            yields audio in the usual order.
         rate: frames per second, as the file says; may be set before the timeline is read.
         place: how far decoding has come, for a message: after which frame of the file, from 0; by time if frames are
             skipped.
@@ -72,6 +76,7 @@ class VideoInput:
         self.container = container
         self.video = video_stream(container, self.name)
         self.audio = audio_stream(container)
+        self.channels = usual_order(self.audio) if self.audio is not None else ()
         self.rate = frame_rate(self.video)
         size = self.video.codec_context
         self._threads = threads or threads_for(size.width * size.height)
@@ -228,6 +233,8 @@ class _Pass:
         self._begin, self._seek, self._only, self._after = begin, seek, only, after
         self._video: VideoStream | None = video_stream(container, owner.name) if "video" in self._wanted else None
         self._audio: AudioStream | None = audio_stream(container) if "audio" in self._wanted else None
+        if self._audio is not None:
+            usual_order(self._audio)  # again: the container may be a new one
         self._seen = self._before = 0
         self.time: Fraction | None = None
         self.damaged = self.lost = self._skips = False
@@ -289,7 +296,7 @@ class _Pass:
             return
         try:
             for frame in packet.decode():
-                yield frame, None
+                yield reordered(frame, self._owner.channels), None
         except (av.FFmpegError, IndexError, ValueError) as error:
             self._note_loss(packet)
             self._owner.damage.warn(f"a part of the audio could not be decoded: {plain(error)}")

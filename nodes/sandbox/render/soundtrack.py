@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import av
 import numpy as np
 
+from ...core.channel_layout import usual_order
 from ..inspect import sniff
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
@@ -78,12 +79,19 @@ class Sequence:
 def audio_rate(path: Path) -> int:
     """Return the sample rate of the audio in a file; 0 if the file has none."""
     with av.open(str(path), format=_format(path)) as container:
-        return container.streams.audio[0].rate if container.streams.audio else 0
+        stream = _audio_stream(container)
+        return stream.rate if stream is not None else 0
+
+
+def _audio_stream(container: Any) -> Any:
+    """Return the first audio stream that there is a decoder for, or None."""
+    return next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
 
 
 def _decoded(path: Path, rate: int) -> Iterator[Samples]:
     with av.open(str(path), format=_format(path)) as container:
-        stream = container.streams.audio[0]
+        stream = _audio_stream(container)
+        usual_order(stream)  # PyAV may crash on another one. Which channel is which does not matter here
         mono = stream.channels == 1
         resampler = av.AudioResampler(format="fltp", layout="mono" if mono else "stereo", rate=rate)
         # the audio of a clip may start after its video; an mp3 counts from before its first sample

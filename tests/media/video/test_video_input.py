@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from nodes.core import limits
+from nodes.media.clip.encode import encode_clip
 from nodes.media.clip.file_clip import FileClip
 from nodes.media.clip.inspect import inspect_file
 from nodes.media.decode.decode import DecodeOptions, decode
@@ -18,8 +20,18 @@ from nodes.media.files import MediaError
 from nodes.media.video import video_input
 from nodes.media.video.timeline import PacketError
 from nodes.media.video.video_input import threads_for
-from tests.media_files import RATE, Clip, moving_gradient, write
-from tests.media_reading import reference, reference_audio
+from tests.media.comfyui_inputs import FileVideo
+from tests.media_files import (
+    FILM_ORDER,
+    RATE,
+    Clip,
+    chord,
+    moving_gradient,
+    set_channel_layout,
+    without_decoder,
+    write,
+)
+from tests.media_reading import audio_of, reference, reference_audio
 
 QUIET = {"x265-params": "log-level=none"}
 OPEN_GOP_OPTIONS = {"x265-params": "log-level=none:open-gop=1:bframes=3:keyint=10:min-keyint=10:scenecut=0"}
@@ -441,3 +453,33 @@ def test_threads_for_are_limited_by_memory_and_share_large_frames(
 ) -> None:
     monkeypatch.setattr(video_input, "cores", lambda: cores)
     assert threads_for(pixels) == expected
+
+
+def one_loud_channel(channels: int, rate: int, seconds: float) -> np.ndarray:
+    """Return a chord of which only the third channel is left: front right in the film order."""
+    samples = chord(channels, rate, seconds)
+    samples[np.arange(channels) != 2] = 0
+    return samples
+
+
+def test_read_film_order_gives_the_usual_order_in_decode_and_upload(tmp_path: Path) -> None:
+    clip = Clip(size=(240, 240), frames=40, audio="pcm_s16le", layout="5.1(side)", signal=one_loud_channel)
+    path = set_channel_layout(write(tmp_path / "film.mov", clip), FILM_ORDER)
+
+    for options in (DecodeOptions(), DecodeOptions(start_time=1.5, duration=1.0)):
+        found = decode(path, options).audio
+        assert found is not None
+        loudest = found["waveform"][0].abs().amax(dim=1)
+        assert [round(float(value), 1) for value in loudest] == [0, 0.5, 0, 0, 0, 0]
+
+    sent = encode_clip(FileVideo(str(path), (0.5, 3.0)), limits.CLIP, directory=tmp_path).path
+    left, right = np.abs(audio_of(sent)[0]).max(axis=1)
+    assert left < 0.01 < 0.1 < right
+
+
+def test_read_a_track_without_a_decoder_leaves_the_frames(tmp_path: Path) -> None:
+    path = without_decoder(write(tmp_path / "phone.mp4", Clip(size=(240, 240), frames=30)))
+    found = decode(path)
+    assert found.frame_count == 30
+    assert found.silent
+    encode_clip(FileVideo(str(path), (0.5, 2.5)), limits.CLIP, directory=tmp_path)

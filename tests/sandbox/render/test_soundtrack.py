@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from nodes.sandbox.render.soundtrack import Recording, Sequence, Tone, audio_rate
-from tests.media_files import clip_bytes, mp3_bytes, sweep, wav_bytes
+from tests.media_files import (
+    FILM_ORDER,
+    Clip,
+    clip_bytes,
+    mp3_bytes,
+    set_channel_layout,
+    sweep,
+    wav_bytes,
+    without_decoder,
+    write,
+)
 
 
 def saved(folder: Path, data: bytes) -> Path:
@@ -72,3 +82,13 @@ def test_recording_keeps_a_delayed_start(tmp_path: Path) -> None:
     samples = np.abs(Recording(path, 48000).read(72000)[0])
     # mp4 keeps the delay in whole milliseconds
     assert np.argmax(samples > 0.05) == pytest.approx(24000, abs=100)
+
+
+def test_recording_reads_an_order_of_channels_without_a_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "film.mov", Clip(audio="pcm_s16le", layout="5.1(side)"))
+    samples = Recording(set_channel_layout(path, FILM_ORDER), 48000).read(48000)
+    assert samples.std() > 0.05
+
+
+def test_audio_rate_is_0_if_there_is_no_decoder(tmp_path: Path) -> None:
+    assert audio_rate(without_decoder(write(tmp_path / "phone.mp4", Clip()))) == 0
