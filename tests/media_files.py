@@ -492,7 +492,7 @@ def boxes(data: bytes, kind: bytes) -> list[int]:
 
 
 FILM_ORDER = 123 << 16 | 6
-"""QuickTime's tag (kAudioChannelLayoutTag_MPEG_5_1_C) for front left, center, right, side left, right, low frequency."""
+"""QuickTime's tag for front left, center, right, side left, right, low frequency: MPEG_5_1_C."""
 
 
 def set_channel_layout(path: Path, tag: int) -> Path:
