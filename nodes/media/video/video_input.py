@@ -292,10 +292,10 @@ class _Pass:
     def _take_audio(self, packet: Packet[Any]) -> Iterator[TimedFrame]:
         import av
 
-        if "audio" not in self._wanted:
+        if "audio" not in self._wanted or self._audio is None:
             return
         try:
-            for frame in packet.decode():
+            for frame in self._audio.decode(packet):
                 yield reordered(frame, self._owner.channels), None
         except (av.FFmpegError, IndexError, ValueError) as error:
             self._note_loss(packet)
