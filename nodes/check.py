@@ -21,17 +21,17 @@ from urllib.parse import urlsplit
 import httpx
 
 from .api.client import ServiceClient
-from .api.connection import Connection
-from .config import FILE_NAME, KEY_VARIABLE, Settings, load_settings
+from .api.task import Balance
+from .config import FILE_NAME, Settings, load_settings
 from .core.addresses import is_loopback, is_private_host
 from .core.errors import AuthenticationError, NotDeliveredError, SettingsError, StorageError, Wan27Error
 from .core.redaction import suppress_url_logs
 from .media.files import MediaFile, describe
+from .services import connection_to
 from .storage import StoredUrl, make_storage
 
 FETCH_TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=10.0)
 
-_KEY = f"api_key under [novita] in config.toml (or {KEY_VARIABLE})"
 _SIDE = 256
 
 
@@ -76,25 +76,31 @@ async def run_check(settings: Settings) -> Report:
 
 async def _check_key(settings: Settings) -> Finding:
     if settings.in_sandbox:
-        advice = f'For real videos set {_KEY}, and connection = "auto".'
+        key = settings.current.host.setting("api_key")
+        advice = f'For real videos set {key}, or that of another host, and connection = "auto".'
         return Finding("key", True, "Requests go to the sandbox, which needs no key and bills nothing.", advice)
-    novita = settings.novita
+    host = settings.current.host
+    key = host.setting("api_key")
     try:
-        connection = Connection("novita", novita.base_url, novita.api_key, novita.price_per_second)
         async with httpx.AsyncClient() as http:
-            balance = await ServiceClient(connection, http).balance()
+            balance = await ServiceClient(connection_to(settings.current), http).check_key()
     except NotDeliveredError as error:
-        return Finding("key", False, str(error), "the network, and base_url under [novita] in config.toml")
+        return Finding("key", False, str(error), f"the network, and base_url under [{host.name}] in config.toml")
     except AuthenticationError as error:
-        return Finding("key", False, str(error), _KEY)
+        return Finding("key", False, str(error), key)
     except Wan27Error as error:
-        return Finding("key", False, str(error), f"{_KEY}, and base_url under [novita]")
-    text = f"The key is valid. Balance: ${balance.available_usd:.2f} available"
-    if balance.outstanding_usd:
-        text += f", ${balance.outstanding_usd:.2f} outstanding"
-    if balance.available_usd <= 0:
-        return Finding("key", False, f"{text}.", f"Top up the account at {urlsplit(novita.base_url).hostname}.")
-    return Finding("key", True, f"{text}.")
+        return Finding("key", False, str(error), f"{key}, and base_url under [{host.name}]")
+    told, ok = _balance(balance)
+    text = f"The key for {host.title} is valid. {told}"
+    return Finding("key", ok, text, settings.choice_note if ok else f"Top up the account at {host.title}.")
+
+
+def _balance(balance: Balance | None) -> tuple[str, bool]:
+    """Return a sentence on the balance, and whether there is any, as far as the host tells it."""
+    if balance is None:
+        return "The host does not tell the balance.", True
+    owed = f", ${balance.outstanding_usd:.2f} outstanding" if balance.outstanding_usd else ""
+    return f"Balance: ${balance.available_usd:.2f} available{owed}.", balance.available_usd > 0
 
 
 async def _check_storage(settings: Settings) -> Finding:
@@ -108,7 +114,7 @@ async def _check_storage(settings: Settings) -> Finding:
             file = await asyncio.to_thread(_test_image, Path(folder))
             stored = await storage.put(file)
             # A test service on this machine can fetch from this machine; the real one cannot.
-            local = settings.in_sandbox or is_loopback(urlsplit(settings.novita.base_url).hostname)
+            local = settings.in_sandbox or is_loopback(urlsplit(settings.current.base_url).hostname)
             with suppress_url_logs():
                 problem = await _download_again(stored, file, may_be_private=local)
     except StorageError as error:
@@ -157,11 +163,12 @@ async def _download_again(stored: StoredUrl, file: MediaFile, *, may_be_private:
 
 
 def _prices(settings: Settings) -> Finding:
-    prices = settings.novita.price_per_second
+    prices = settings.current.price_per_second
     listed = ", ".join(f"${price:g} ({resolution})" for resolution, price in prices.items())
     start = "The sandbox bills nothing. With a key, a" if settings.in_sandbox else "A"
     text = f"{start} second of video is estimated at {listed}. "
-    return Finding("price", True, text + "Change price_per_second under [novita] if your invoices differ.")
+    section = settings.current.host.name
+    return Finding("price", True, text + f"Change price_per_second under [{section}] if your invoices differ.")
 
 
 def _test_image(folder: Path) -> MediaFile:

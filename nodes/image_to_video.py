@@ -184,7 +184,7 @@ class Wan27ImageToVideo(io.ComfyNode):
         ids = [item.task_id for item in submitted]
         process.node_cache.add_check(f"submit {node_id}", partial(_any_failed, services, ids), prompt_id=prompt_id)
         lines = [f"{item.task_id}{' (reused)' if item.reused else ''} {item.note}".strip() for item in submitted]
-        show_text("\n".join(filter(None, [services.sandbox_note, *lines])), node_id=node_id)
+        show_text("\n".join(filter(None, [services.note, *lines])), node_id=node_id)
         return io.NodeOutput(ids, [item.estimated_cost for item in submitted])
 
 
@@ -195,7 +195,7 @@ def _queued_budget_problem() -> str | None:
     requests = [] if settings.in_sandbox else process.queued_prompt.certain_requests()
     if not requests:
         return None
-    prices = settings.novita.price_per_second
+    prices = settings.current.price_per_second
     return budget_problem(requests, prices=prices, budget=settings.budget, ledger=process.ledger())
 
 

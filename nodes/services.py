@@ -20,7 +20,8 @@ from .comfy import runtime
 from .comfy.node_cache import NodeCache
 from .comfy.queue_budget import QueuedPrompt
 from .comfy.upload_pipeline import UploadPipeline
-from .config import FILE_NAME, Settings, load_settings
+from .config import FILE_NAME, HostSettings, Settings, load_settings
+from .core.hosts import HOSTS, SANDBOX
 
 if TYPE_CHECKING:
     from .ledger import Ledger, OnChange
@@ -62,9 +63,9 @@ class Services:
         )
 
     @property
-    def sandbox_note(self) -> str:
-        """Return what nodes show if nothing can be billed, else ""."""
-        return SANDBOX_NOTE if self.connection.is_sandbox else ""
+    def note(self) -> str:
+        """Return what nodes show: that nothing can be billed, or which of several hosts was chosen; "" if neither."""
+        return SANDBOX_NOTE if self.connection.is_sandbox else self.settings.choice_note
 
 
 class Process:
@@ -106,7 +107,7 @@ class Process:
     def connection_identity(self) -> str:
         """Return a text that tells the current connection from others. Starts nothing. For `fingerprint_inputs`."""
         settings = self.settings()
-        return "sandbox" if settings.in_sandbox else f"novita {settings.novita.base_url}"
+        return SANDBOX if settings.in_sandbox else f"{settings.current.host.name} {settings.current.base_url}"
 
     async def services(self) -> Services:
         """Return the services for the current settings. Starts the sandbox if requests go there.
@@ -117,10 +118,25 @@ class Process:
 
     def connection_for(self, settings: Settings) -> Connection:
         """Return the connection that the settings name. Starts the sandbox if it is that one."""
-        prices = settings.novita.price_per_second
         if settings.in_sandbox:
-            return Connection("sandbox", self._running_sandbox(), "sandbox", prices)
-        return Connection("novita", settings.novita.base_url, settings.novita.api_key, prices)
+            return Connection(SANDBOX, self._running_sandbox(), SANDBOX, settings.current.price_per_second)
+        return connection_to(settings.current)
+
+    def connection_named(self, name: str, base_url: str) -> Connection | None:
+        """Return the connection that a task belongs to, by the name and base URL in its record. May start the sandbox.
+
+        It need not be the current one: a task is polled at its own host, with the key of that host.
+
+        Returns: None if the settings have no key for that host or name another base URL of it, or if it is the sandbox
+        and requests do not go there now.
+        """
+        settings = self.settings()
+        if name == SANDBOX:
+            return self.connection_for(settings) if settings.in_sandbox else None
+        host = settings.hosts.get(name)
+        if host is None or not host.api_key:
+            return None
+        return connection_to(host) if host.base_url.lower() == base_url.rstrip("/").lower() else None
 
     def ledger(self) -> Ledger:
         """Return the ledger of this process."""
@@ -152,6 +168,8 @@ class Process:
                 log.warning("Wan 2.7 runs in the %s", SANDBOX_NOTE)
             else:
                 log.info("Wan 2.7 sends requests to %s; they are billed.", connection.base_url)
+                if settings.choice_note:
+                    log.warning("Wan 2.7: %s", settings.choice_note)
         return Services(settings, connection, self.ledger(), self._configured_runner(settings))
 
     def _configured_runner(self, settings: Settings) -> Runner:
@@ -164,19 +182,11 @@ class Process:
                     output_dir=self.output_dir,
                     polling=settings.polling,
                     budget=settings.budget,
-                    connection_for=self._connection_named,
+                    connection_for=self.connection_named,
                     on_progress=self._on_progress,
                 )
             self._runner.configure(polling=settings.polling, budget=settings.budget)
             return self._runner
-
-    def _connection_named(self, name: str, base_url: str) -> Connection | None:
-        """Return the connection that an unfinished task belongs to, if the settings (still) name it."""
-        settings, in_sandbox = self.settings(), name == "sandbox"
-        if in_sandbox != settings.in_sandbox:
-            return None
-        same = in_sandbox or settings.novita.base_url.rstrip("/").lower() == base_url.rstrip("/").lower()
-        return self.connection_for(settings) if same else None
 
     def _running_sandbox(self) -> str:
         from .sandbox import Sandbox
@@ -187,6 +197,13 @@ class Process:
             return self._sandbox.start()
 
 
+def connection_to(host: HostSettings) -> Connection:
+    """Return the connection to a host with its settings."""
+    return Connection(
+        host.host.name, host.base_url, host.api_key, host.price_per_second, host.upload_url, host.list_url
+    )
+
+
 @cache
 def get_process() -> Process:
     """Return the state of this ComfyUI process, for nodes: ComfyUI calls their methods without an instance."""
@@ -194,7 +211,7 @@ def get_process() -> Process:
 
 
 def _is_ours(variable: str) -> bool:
-    return variable.startswith(("WAN27_", "NOVITA_", "AWS_"))
+    return variable.startswith(("WAN27_", "AWS_")) or variable in {host.key_variable for host in HOSTS.values()}
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -94,7 +94,7 @@ class Wan27WaitForVideo(io.ComfyNode):
         ids = [check_task_id(value) for value in task_id]
         process = get_process()
         services = await process.services()
-        status = WaitStatus([TaskStatus(value) for value in ids], node_id=node_id, note=services.sandbox_note)
+        status = WaitStatus([TaskStatus(value) for value in ids], node_id=node_id, note=services.note)
         outcomes = await until_interrupted(
             asyncio.gather(
                 *map(partial(_wait, services), status.tasks, _timeouts(timeout_minutes, len(ids))),

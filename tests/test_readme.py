@@ -108,9 +108,9 @@ def test_readme_settings_show_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(block, encoding="utf-8")
     (tmp_path / "other").mkdir()
     shown, default = load_settings(tmp_path, {}), load_settings(tmp_path / "other", {})
-    assert (shown.connection, shown.novita, shown.polling, shown.budget) == (
+    assert (shown.connection, shown.hosts, shown.polling, shown.budget) == (
         default.connection,
-        default.novita,
+        default.hosts,
         default.polling,
         default.budget,
     )

@@ -1,10 +1,11 @@
-"""The remote service over HTTP: submit a request, query a task or the balance. Retries are up to the caller."""
+"""A host over HTTP: submit a request, query or cancel a task, ask for the balance. Retries are up to the caller."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import httpx
@@ -13,9 +14,9 @@ from ..core import errors
 from ..core.backoff import retry_after_seconds
 from ..core.redaction import Redactor
 from .connection import Connection
-from .dialect import Call
+from .dialect import Answer, Call
 from .request import VideoRequest
-from .task import Balance, TaskResult
+from .task import Balance, PastTask, TaskHandle, TaskResult
 
 T = TypeVar("T")
 
@@ -27,6 +28,15 @@ TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=30.0)
 
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 """Raised before the first byte of the request leaves: it cannot have arrived."""
+
+
+_NO_TASK_KNOWN = "It is unknown whether a task was created."
+
+CALLS_PER_POLL = 3
+"""More than any host needs to tell the state of a task."""
+
+LIST_PAGES = 10
+"""Pages of a host's list that are read for one look; each has 100 tasks or so."""
 
 
 class ServiceClient:
@@ -57,91 +67,126 @@ class ServiceClient:
             RequestError: the request cannot be encoded.
         """
         self._require_key()
+        call = self._dialect.submit(request)
         try:
-            self._submit_http.build_request(**self._arguments(self._dialect.submit(request)))
+            self._submit_http.build_request(**self._connection.arguments(call), timeout=TIMEOUT)
         except (TypeError, ValueError) as error:
             raise errors.RequestError(
                 f"The request cannot be sent: {self._describe(error)}. Change its texts and values."
             ) from error
 
-    async def submit(self, request: VideoRequest) -> str:
-        """POST a request once, and return the id of its task. This is the call that costs money.
+    async def submit(self, request: VideoRequest) -> TaskHandle:
+        """POST a request once, and return the handle of its task. This is the call that costs money.
 
         Raises:
             NotDeliveredError: it certainly did not arrive.
             OutcomeUnknownError: it may have arrived, as after a 5xx: never send it again automatically.
-            ServiceError: the service refused it (4xx) and did not create a task.
+            ServiceError: the host refused it (4xx) and did not create a task.
         """
         self._require_key()
         try:
-            response = await self._send(self._submit_http, self._dialect.submit(request))
+            answer = await self._perform(self._submit_http, self._dialect.submit(request))
         except _NEVER_SENT as error:
             raise self._unreachable(error) from error
         except httpx.HTTPError as error:
             raise errors.OutcomeUnknownError(
                 f"The request was sent to {self._service()} but no answer came back: {self._describe(error)}."
             ) from error
-        if not response.is_success:
-            failure = self._failure(response, submitting=True)
-            if 400 <= response.status_code < 500:
-                raise failure
-            raise errors.OutcomeUnknownError(f"It is unknown whether a task was created. {failure}") from failure
         try:
-            return self._read(self._dialect.task_id, self._json(response))
-        except errors.ServerError as error:
-            raise errors.OutcomeUnknownError(
-                f"The request was accepted, but its task id is missing. {error}"
-            ) from error
+            return self._connection.trusted(self._read(lambda: self._dialect.read_submit(answer)))
+        except errors.ServiceError as error:
+            if error.status is not None and 400 <= error.status < 500:
+                raise
+            what = "The request was accepted, but its task id is missing." if answer.ok else _NO_TASK_KNOWN
+            raise errors.OutcomeUnknownError(f"{what} {error}") from error
 
-    async def result(self, task_id: str) -> TaskResult:
+    async def result(self, task: TaskHandle) -> TaskResult:
         """Query the state of a task.
 
         Raises:
             NotDeliveredError: the network failed; querying again is free.
-            ServiceError: what the service said, such as TaskNotFoundError or RateLimitError.
+            ServiceError: what the host said, such as TaskNotFoundError or RateLimitError.
         """
-        payload = await self._get(self._dialect.result(task_id))
-        found = self._read(lambda answer: self._dialect.task(answer, task_id), payload)
-        return replace(found, reason=self._redactor.redact(found.reason))
+        task = self._connection.trusted(task)
+        call = self._dialect.poll(task)
+        for _ in range(CALLS_PER_POLL):
+            answer = await self._ask(call)
+            found = self._read(partial(self._dialect.read_poll, task, call, answer))
+            if isinstance(found, TaskResult):
+                return replace(found, reason=self._redactor.redact(found.reason))
+            call = found
+        raise errors.ServerError(f"{self._service()} does not come to the state of task {task.task_id}.")
 
-    async def balance(self) -> Balance:
-        """Query the account's balance. This is free, and shows whether the key is valid. Raises as `result`."""
-        return self._read(self._dialect.account, await self._get(self._dialect.balance()))
+    async def cancel(self, task: TaskHandle) -> None:
+        """Cancel a task. What that costs is in `Capabilities.cancels`. Raises as `result`.
 
-    async def _get(self, call: Call) -> Any:
+        Raises:
+            ServiceError: the host did not cancel it, most often because it has started or ended.
+        """
+        call = self._dialect.cancel(self._connection.trusted(task))
+        if call is None:
+            raise errors.ServiceError(f"{self._connection.host.title} cannot cancel a task.")
+        answer = await self._ask(call)
+        self._read(lambda: self._dialect.payload(answer))
+
+    async def balance(self) -> Balance | None:
+        """Query the account's balance, which is free. None if the host does not report it. Raises as `result`."""
+        call = self._dialect.balance()
+        if call is None:
+            return None
+        answer = await self._ask(call)
+        return self._read(lambda: self._dialect.read_balance(answer))
+
+    async def check_key(self) -> Balance | None:
+        """Find out for free whether the key is valid, and return the balance if the host tells it to this key.
+
+        Raises as `result`: an AuthenticationError if the key is not valid.
+        """
+        call = self._dialect.key_check()
+        if call is None or call == self._dialect.balance():
+            return await self.balance()
+        answer = await self._ask(call)
+        self._read(lambda: self._dialect.payload(answer))
+        with contextlib.suppress(errors.ServiceError):  # the key is valid, but some hosts want another one for this
+            return await self.balance()
+        return None
+
+    async def past_tasks(self, since: float, until: float) -> list[PastTask] | None:
+        """Return the account's tasks of this model from a time on, seconds since 1970. Raises as `result`.
+
+        Returns: None if the host does not list tasks. The list can lack tasks that are still running, and contain
+        some from outside the time.
+        """
+        tasks: list[PastTask] = []
+        page = ""
+        for _ in range(LIST_PAGES):
+            call = self._dialect.list_tasks(since, until, page)
+            if call is None:
+                return None
+            answer = await self._ask(call)
+            found = self._read(partial(self._dialect.read_list, answer, since))
+            tasks += found.tasks
+            page = found.next_page
+            if not page:
+                break
+        return tasks
+
+    async def _ask(self, call: Call) -> Answer:
+        """Perform a free call; return its answer, whatever its status."""
         self._require_key()
         try:
-            response = await self._send(self._http, call)
+            return await self._perform(self._http, call)
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
-        if not response.is_success:
-            raise self._failure(response, submitting=False)
-        payload = self._json(response)
-        if payload is None:
-            raise errors.ServerError(f"{self._service()} sent something that is not JSON.", status=response.status_code)
-        return payload
 
-    async def _send(self, http: httpx.AsyncClient, call: Call) -> httpx.Response:
-        return await http.request(**self._arguments(call), follow_redirects=False)
-
-    def _arguments(self, call: Call) -> dict[str, Any]:
-        return {
-            "method": call.method,
-            "url": self._connection.base_url + call.path,
-            "params": call.params,
-            "content": None if call.json is None else _encoded(call.json),
-            "headers": {"Authorization": f"Bearer {self._connection.api_key}", "Content-Type": "application/json"},
-            "timeout": TIMEOUT,
-        }
-
-    def _failure(self, response: httpx.Response, *, submitting: bool) -> errors.ServiceError:
-        return self._redacted(
-            self._dialect.error(
-                response.status_code,
-                self._json(response),
-                submitting=submitting,
-                retry_after=retry_after_seconds(response.headers.get("Retry-After")),
-            )
+    async def _perform(self, http: httpx.AsyncClient, call: Call) -> Answer:
+        arguments = self._connection.arguments(call)
+        response = await http.request(**arguments, timeout=TIMEOUT, follow_redirects=False)
+        return Answer(
+            response.status_code,
+            self._json(response),
+            response.headers,
+            retry_after_seconds(response.headers.get("Retry-After")),
         )
 
     def _json(self, response: httpx.Response) -> Any:
@@ -151,14 +196,11 @@ class ServiceClient:
         except (ValueError, RecursionError):
             return None
 
-    def _read(self, read: Callable[[Any], T], payload: Any) -> T:
+    def _read(self, read: Callable[[], T]) -> T:
         try:
-            return read(payload)
+            return read()
         except errors.ServiceError as error:
-            raise self._redacted(error) from None
-
-    def _redacted(self, error: errors.ServiceError) -> errors.ServiceError:
-        return errors.reworded(error, self._redactor.redact(str(error)))
+            raise errors.reworded(error, self._redactor.redact(str(error))) from None
 
     def _unreachable(self, error: Exception) -> errors.NotDeliveredError:
         return errors.NotDeliveredError(f"{self._service()} cannot be reached: {self._describe(error)}.")
@@ -169,14 +211,9 @@ class ServiceClient:
     def _require_key(self) -> None:
         if not self._connection.api_key:
             raise errors.AuthenticationError(
-                "No API key is set. Set api_key under [novita] in config.toml, or NOVITA_API_KEY; "
+                f"No API key is set. Set {self._connection.host.setting('api_key')}; "
                 'connection = "sandbox" works without one.'
             )
 
     def _service(self) -> str:
         return f"The service at {self._connection.base_url}"
-
-
-def _encoded(body: dict[str, Any]) -> bytes:
-    """Return a body as JSON. Older versions of httpx would send half a surrogate pair instead of refusing it."""
-    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

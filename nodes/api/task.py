@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from ..core.errors import RequestError
 
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+
+
+@dataclass(frozen=True)
+class TaskHandle:
+    """What is needed to ask for a task: its id, and what the host wants to be kept beside it.
+
+    The ledger stores both in one write, before the first poll. A pasted task id has no `kept`; every dialect can do
+    without it.
+
+    Attributes:
+        kept: text by name, such as the URLs that fal answers to a submit. Never shown.
+    """
+
+    task_id: str
+    kept: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class TaskState(str, Enum):
@@ -40,6 +57,8 @@ class TaskResult:
     Attributes:
         reason: why the task failed, or at least the service's own word for that state.
         progress_percent: 0-100.
+        canceled: whether a failed task was canceled, by the user or by the host.
+        prompt: the prompt as it was sent, from hosts that repeat it.
         submitted_at_ms, executed_at_ms, completed_at_ms: milliseconds since 1970.
     """
 
@@ -50,6 +69,8 @@ class TaskResult:
     eta_seconds: float | None = None
     seed: int | None = None
     video: ResultVideo | None = None
+    canceled: bool = False
+    prompt: str | None = None
     submitted_at_ms: int | None = None
     executed_at_ms: int | None = None
     completed_at_ms: int | None = None
@@ -60,7 +81,30 @@ class Balance:
     """The account's balance in USD."""
 
     available_usd: float
-    outstanding_usd: float
+    outstanding_usd: float = 0.0
+
+
+@dataclass(frozen=True)
+class PastTask:
+    """A task in a host's own list.
+
+    Attributes:
+        created_at: seconds since 1970, or None if the host does not say it in a form that can be trusted.
+        inputs: the request in our own names and values (`VideoRequest`), without what was not sent. None if the list
+            does not contain it: then query the task, and compare `TaskResult.prompt`.
+    """
+
+    handle: TaskHandle
+    created_at: float | None = None
+    inputs: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class TaskPage:
+    """One page of a host's list of tasks. `next_page` is "" on the last one."""
+
+    tasks: list[PastTask]
+    next_page: str = ""
 
 
 def check_task_id(text: object) -> str:

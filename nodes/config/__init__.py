@@ -1,13 +1,13 @@
-"""Settings from config.toml and the environment, and the one value that is written to the file: the API key."""
+"""Settings from config.toml and the environment, and the one kind of value that is written to the file: API keys."""
 
 from .api_key import check_key, remove_key, store_key
-from .reader import FILE_NAME, KEY_VARIABLE
-from .settings import Budget, Polling, Settings, load_settings
+from .reader import FILE_NAME
+from .settings import Budget, HostSettings, Polling, Settings, load_settings
 
 __all__ = [
     "FILE_NAME",
-    "KEY_VARIABLE",
     "Budget",
+    "HostSettings",
     "Polling",
     "Settings",
     "check_key",

@@ -1,4 +1,4 @@
-"""The API key: what it may look like, and storing it in config.toml without touching anything else there.
+"""API keys: what one may look like, and storing one in config.toml without touching anything else there.
 
 There is no TOML writer among the dependencies, and one would drop the user's comments and order. So one line is changed
 as text, and the result is parsed again: unless exactly the key differs, nothing is written.
@@ -17,9 +17,7 @@ from .reader import FILE_NAME, parse_toml
 KEY_LENGTH = (8, 512)
 """Characters of a key that is entered in the panel."""
 
-_SECTION = "novita"
 _KEY = "api_key"
-_HEADER = re.compile(rf"^\ufeff?[ \t]*\[[ \t]*{_SECTION}[ \t]*\][ \t]*(?:#.*)?\r?$", re.MULTILINE)
 _ANY_HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
 _LINE = re.compile(
     rf"""^[ \t]*{_KEY}[ \t]*=[ \t]*(?:(?:"(?:[^"\\]|\\.)*"|'[^']*')(?P<rest>[^\r\n]*)|[^\r\n]*)""", re.MULTILINE
@@ -44,30 +42,30 @@ def check_key(text: object) -> str:
     return key
 
 
-def store_key(user_dir: Path, key: str) -> None:
-    """Write the key to config.toml, which is created if it is missing, and make it readable by its owner only.
+def store_key(user_dir: Path, host: str, key: str) -> None:
+    """Write the key of a host to config.toml, which is created if missing and made readable by its owner only.
 
     Raises:
         SettingsError: this cannot be a key, or the file cannot be changed without touching other settings.
     """
-    _change(user_dir / FILE_NAME, check_key(key))
+    _change(user_dir / FILE_NAME, host, check_key(key))
 
 
-def remove_key(user_dir: Path) -> None:
-    """Remove the key from config.toml, if there is one. Raises SettingsError if that would touch other settings."""
+def remove_key(user_dir: Path, host: str) -> None:
+    """Remove the key of a host from config.toml. Raises SettingsError if that would touch other settings."""
     if (user_dir / FILE_NAME).exists():
-        _change(user_dir / FILE_NAME, None)
+        _change(user_dir / FILE_NAME, host, None)
 
 
-def _change(path: Path, key: str | None) -> None:
+def _change(path: Path, section: str, key: str | None) -> None:
     # A symbolic link is kept: what it points to is the file that is read.
     path = path.resolve()
     try:
         text = path.read_bytes().decode("utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{FILE_NAME} cannot be read: {_reason(error)}.") from error
-    changed = _with_key(text, key)
-    _check_change(text, changed, key)
+    changed = _with_key(text, section, key)
+    _check_change(text, changed, section, key)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, changed.encode("utf-8"), durable=True)
@@ -75,14 +73,15 @@ def _change(path: Path, key: str | None) -> None:
         raise SettingsError(f"{FILE_NAME} cannot be written: {_reason(error)}.") from error
 
 
-def _with_key(text: str, key: str | None) -> str:
-    """Return the text of the file with this key, or without any."""
+def _with_key(text: str, section: str, key: str | None) -> str:
+    """Return the text of the file with this key in its section, or without any."""
     newline = "\r\n" if "\r\n" in text else "\n"
     line = "" if key is None else f"{_KEY} = " + '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    header = _HEADER.search(text)
+    pattern = rf"^\ufeff?[ \t]*\[[ \t]*{section}[ \t]*\][ \t]*(?:#.*)?\r?$"
+    header = re.search(pattern, text, re.MULTILINE)
     if header is None:
         gap = "" if not text else newline if text.endswith(newline) else newline * 2
-        return text if key is None else f"{text}{gap}[{_SECTION}]{newline}{line}{newline}"
+        return text if key is None else f"{text}{gap}[{section}]{newline}{line}{newline}"
     section_end = _ANY_HEADER.search(text, header.end())
     found = _LINE.search(text, header.end(), section_end.start() if section_end else len(text))
     if found is not None:
@@ -94,20 +93,20 @@ def _with_key(text: str, key: str | None) -> str:
     return f"{text}{newline}{line}" if end < 0 else f"{text[: end + 1]}{line}{newline}{text[end + 1 :]}"
 
 
-def _check_change(before: str, after: str, key: str | None) -> None:
+def _check_change(before: str, after: str, name: str, key: str | None) -> None:
     """Refuse a change of anything but the key: a multi-line text can look like it, and an inline table hides it."""
     try:
         old, new = (parse_toml(text.lstrip("\ufeff")) for text in (before, after))
     except ValueError as error:
         raise SettingsError(f"{FILE_NAME} is not valid TOML, so it is left as it is: {error}.") from error
-    section = old.get(_SECTION, {})
+    section = old.get(name, {})
     if isinstance(section, Mapping):
-        section = {name: value for name, value in section.items() if name != _KEY}
+        section = {setting: value for setting, value in section.items() if setting != _KEY}
         section |= {} if key is None else {_KEY: key}
-    if {**new, _SECTION: new.get(_SECTION, {})} != {**old, _SECTION: section}:
+    if {**new, name: new.get(name, {})} != {**old, name: section}:
         raise SettingsError(
             f"{FILE_NAME} is written in a way that cannot be changed here without touching other settings. "
-            f"Set or remove {_KEY} under [{_SECTION}] with an editor."
+            f"Set or remove {_KEY} under [{name}] with an editor."
         )
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import SettingsError
+from ..core.hosts import HOSTS
 
 FILE_NAME = "config.toml"
-KEY_VARIABLE = "NOVITA_API_KEY"
 
 
 class Reader:
@@ -64,8 +64,8 @@ class Reader:
 class SettingsReader(Reader):
     """Reads from the environment and config.toml, which need not exist, and remembers which settings it was asked for.
 
-    A variable wins over the file. Its name is WAN27_ and the path of the setting, such as WAN27_STORAGE_KIND; that of
-    the key is NOVITA_API_KEY. Raises SettingsError if the file cannot be read.
+    A variable wins over the file. Its name is WAN27_ and the path of the setting, such as WAN27_STORAGE_KIND; those of
+    the keys are in the table of hosts. Raises SettingsError if the file cannot be read.
     """
 
     error = SettingsError
@@ -113,7 +113,8 @@ class SettingsReader(Reader):
 
 
 def _variable(key: str) -> str:
-    return KEY_VARIABLE if key == "novita.api_key" else "WAN27_" + key.replace(".", "_").upper()
+    section, _, name = key.partition(".")
+    return HOSTS[section].variable(name) if section in HOSTS else f"WAN27_{key}".replace(".", "_").upper()
 
 
 def _keys(table: Mapping[str, Any], above: str = "") -> Iterator[str]:
@@ -164,5 +165,5 @@ def _toml_parser() -> Any:
         return vendored
     raise SettingsError(
         "Python 3.10 has no parser for config.toml. Install one with 'pip install tomli', or use environment "
-        f"variables such as {KEY_VARIABLE} instead of the file."
+        "variables such as WAN27_CONNECTION instead of the file."
     )

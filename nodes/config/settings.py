@@ -12,22 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import SettingsError
-from ..core.limits import PRICE_PER_SECOND_USD, RESOLUTIONS
+from ..core.hosts import AUTO_ORDER, HOSTS, SANDBOX, Host
+from ..core.limits import RESOLUTIONS
 from .api_key import check_characters
-from .reader import FILE_NAME, KEY_VARIABLE, SettingsReader
+from .reader import FILE_NAME, SettingsReader
 from .storage_options import SCALARS, TABLES, with_aws_variables
 
-CONNECTIONS = ("auto", "novita", "sandbox")
+CONNECTIONS = ("auto", *HOSTS, SANDBOX)
 STORAGES = ("auto", "s3", "http", "comfyui", "inline", "sandbox")
 
 
 @dataclass(frozen=True)
-class Novita:
-    """Section [novita]. The key never shows in a repr."""
+class HostSettings:
+    """The section of one host. The key never shows in a repr. The addresses are "" if the host has no such address."""
 
-    api_key: str = field(default="", repr=False)
-    base_url: str = "https://api.novita.ai"
-    price_per_second: Mapping[str, float] = field(default_factory=lambda: dict(PRICE_PER_SECOND_USD))
+    host: Host
+    api_key: str = field(repr=False)
+    price_per_second: Mapping[str, float]
+    base_url: str
+    upload_url: str = ""
+    list_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Settings:
 
     path: Path
     connection: str = CONNECTIONS[0]
-    novita: Novita = field(default_factory=Novita)
+    hosts: Mapping[str, HostSettings] = field(default_factory=dict)
     storage: StorageSettings = field(default_factory=StorageSettings)
     polling: Polling = field(default_factory=Polling)
     budget: Budget = field(default_factory=Budget)
@@ -69,7 +73,29 @@ class Settings:
     @property
     def in_sandbox(self) -> bool:
         """Whether requests go to the sandbox: it is set, or `auto` is and there is no key."""
-        return self.connection == "sandbox" or (self.connection == "auto" and not self.novita.api_key)
+        return self.connection == SANDBOX or (self.connection == "auto" and not self.keyed)
+
+    @property
+    def current(self) -> HostSettings:
+        """The host that requests go to; in the sandbox the one whose prices and limits apply there."""
+        name = self.connection if self.connection in self.hosts else next(iter(self.keyed), next(iter(HOSTS)))
+        return self.hosts[name]
+
+    @property
+    def keyed(self) -> list[str]:
+        """The hosts that have a key, the one that `auto` prefers first."""
+        return [name for name in AUTO_ORDER if self.hosts[name].api_key]
+
+    @property
+    def choice_note(self) -> str:
+        """What to tell the user if `auto` chose between several keys, else ""."""
+        if self.connection != "auto" or len(self.keyed) < 2:
+            return ""
+        titles = [self.hosts[name].host.title for name in self.keyed]
+        return (
+            f"There are keys for {', '.join(titles[:-1])} and {titles[-1]}: requests go to {titles[0]}. To choose, set "
+            f'connection = "{self.keyed[1]}" (or one of {", ".join(self.keyed)}) in config.toml.'
+        )
 
 
 def load_settings(user_dir: Path, environ: Mapping[str, str]) -> Settings:
@@ -81,18 +107,18 @@ def load_settings(user_dir: Path, environ: Mapping[str, str]) -> Settings:
     path = user_dir / FILE_NAME
     reader = SettingsReader(path, environ)
     connection = reader.choice("connection", CONNECTIONS, Settings.connection)
-    novita = _read_novita(reader)
-    if connection == "novita" and not novita.api_key:
+    hosts = {host.name: _read_host(reader, host) for host in HOSTS.values()}
+    if connection in hosts and not hosts[connection].api_key:
         raise SettingsError(
-            f'connection = "novita" needs a key. Set api_key under [novita] in {path}, or {KEY_VARIABLE}. '
-            'connection = "sandbox" works without one.'
+            f'connection = "{connection}" needs a key. Set api_key under [{connection}] in {path}, or '
+            f'{HOSTS[connection].key_variable}. connection = "sandbox" works without one.'
         )
     longest = reader.number("polling.longest_seconds", Polling.longest_seconds, low=0.05)
     first = reader.number("polling.first_seconds", Polling.first_seconds, low=0.05)
     return Settings(
         path=path,
         connection=connection,
-        novita=novita,
+        hosts=hosts,
         storage=_read_storage(reader, environ),
         polling=Polling(min(first, longest), longest),
         budget=Budget(
@@ -103,17 +129,15 @@ def load_settings(user_dir: Path, environ: Mapping[str, str]) -> Settings:
     )
 
 
-def _read_novita(reader: SettingsReader) -> Novita:
-    api_key = reader.text("novita.api_key")
-    check_characters(api_key, reader.label("novita.api_key"))
-    return Novita(
-        api_key=api_key,
-        base_url=reader.text("novita.base_url", Novita.base_url).rstrip("/"),
-        price_per_second={
-            resolution: reader.number(f"novita.price_per_second.{resolution}", PRICE_PER_SECOND_USD[resolution])
-            for resolution in RESOLUTIONS
-        },
-    )
+def _read_host(reader: SettingsReader, host: Host) -> HostSettings:
+    api_key = reader.text(f"{host.name}.api_key")
+    check_characters(api_key, reader.label(f"{host.name}.api_key"))
+    prices = {
+        resolution: reader.number(f"{host.name}.price_per_second.{resolution}", host.prices[resolution])
+        for resolution in RESOLUTIONS
+    }
+    addresses = {key: reader.text(f"{host.name}.{key}", url).rstrip("/") for key, url in host.addresses.items()}
+    return HostSettings(host, api_key, prices, **addresses)
 
 
 def _read_storage(reader: SettingsReader, environ: Mapping[str, str]) -> StorageSettings:

@@ -208,13 +208,14 @@ class Ledger:
 
         The time must fit too: in a ledger that was started over, the ids of the records mean other tasks.
         """
-        for record_id, task_id, at in self._recovery_log.replay():
+        for record_id, task_id, handle, at in self._recovery_log.replay():
             self._update(
                 record_id,
-                "state = 'submitted', task_id = :task_id, submitted_at = :at, reason = ''",
+                "state = 'submitted', task_id = :task_id, handle = :handle, submitted_at = :at, reason = ''",
                 "task_id IS NULL AND post_started_at <= :at AND state IN ('intent', 'unknown')",
                 required=False,
                 task_id=task_id,
+                handle=json.dumps(dict(handle)),
                 at=at,
             )
 
@@ -239,18 +240,21 @@ class Ledger:
         """Take the mark back: the POST certainly never arrived."""
         self._update(record_id, "post_started_at = NULL", _OWN_INTENT)
 
-    def record_task(self, record_id: int, task_id: str) -> None:
+    def record_task(self, record_id: int, task_id: str, handle: Mapping[str, str] | None = None) -> None:
         """Put the task id on disk: the first thing that happens with it. If the ledger refuses, beside it.
+
+        `handle` is what the host wants to be kept beside it; both are written at once.
 
         There is no condition on state or owner: whatever the record became meanwhile, this task was paid for.
         Raises LedgerError if neither was possible; the log contains the task id.
         """
         try:
-            change = "state = 'submitted', task_id = :task_id, submitted_at = :now, reason = ''"
-            self._update(record_id, change, "task_id IS NULL", task_id=task_id)
+            change = "state = 'submitted', task_id = :task_id, handle = :handle, submitted_at = :now, reason = ''"
+            written = storable(json.dumps(dict(handle or {})))
+            self._update(record_id, change, "task_id IS NULL", task_id=task_id, handle=written)
         except LedgerError as error:
             log.error("Task %s was paid for, and the ledger could not record it: %s", task_id, error)
-            self._recovery_log.append(record_id, task_id, self.now())
+            self._recovery_log.append(record_id, task_id, handle or {}, self.now())
 
     def mark_unknown(self, record_id: int, reason: str) -> None:
         """The POST may have arrived, and its answer was lost."""

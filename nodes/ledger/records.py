@@ -28,7 +28,8 @@ class TaskRecord:
     """One row of the table `tasks`; `schema` describes the columns. A record without an id is not in the ledger yet.
 
     Two records that share a fingerprint or a file_fingerprint are of the same request: fingerprint identifies media by
-    their content, file_fingerprint by the bytes of their files. The URL never shows in a repr.
+    their content, file_fingerprint by the bytes of their files. `handle` is what the host wants to be kept beside
+    task_id (`api.task.TaskHandle.kept`). URLs never show in a repr.
     """
 
     service: str
@@ -38,6 +39,7 @@ class TaskRecord:
     file_fingerprint: str = ""
     state: State = "intent"
     task_id: str | None = None
+    handle: Mapping[str, str] = field(default_factory=dict, repr=False)
     request: Mapping[str, Any] = field(default_factory=dict, repr=False)
     estimate: float | None = None
     counted: bool = False
@@ -68,7 +70,7 @@ class TaskRecord:
 
 
 _COLUMNS = [column.name for column in fields(TaskRecord) if column.name != "id"]
-_JSON_COLUMNS = ("request", "video")
+_JSON_COLUMNS = ("handle", "request", "video")
 
 INSERT_RECORD = f"INSERT INTO tasks ({', '.join(_COLUMNS)}) VALUES (:{', :'.join(_COLUMNS)})"  # noqa: S608 - constants
 """Takes the result of `to_row`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..core.errors import LedgerError
@@ -17,9 +17,12 @@ class RecoveryLog:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def append(self, record_id: int, task_id: str, at: float) -> None:
-        """Put a task id on disk. Raises LedgerError, with the task id in its message, if not even that is possible."""
-        line = json.dumps({"row": record_id, "task_id": task_id, "at": at}) + "\n"
+    def append(self, record_id: int, task_id: str, handle: Mapping[str, str], at: float) -> None:
+        """Put a task id and what belongs to it on disk.
+
+        Raises LedgerError, with the task id in its message, if not even that is possible.
+        """
+        line = json.dumps({"row": record_id, "task_id": task_id, "handle": dict(handle), "at": at}) + "\n"
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with os.fdopen(descriptor, "a", encoding="utf-8") as file:
@@ -33,8 +36,8 @@ class RecoveryLog:
                 "that its disk has free space."
             ) from error
 
-    def replay(self) -> Iterator[tuple[int, str, float]]:
-        """Yield what was appended: record id, task id and time. Unreadable lines are skipped."""
+    def replay(self) -> Iterator[tuple[int, str, Mapping[str, str], float]]:
+        """Yield what was appended: record id, task id, handle and time. Unreadable lines are skipped."""
         try:
             lines = self._path.read_text(encoding="utf-8").splitlines()
         except OSError:
@@ -42,9 +45,10 @@ class RecoveryLog:
         yield from filter(None, map(_parse, lines))
 
 
-def _parse(line: str) -> tuple[int, str, float] | None:
+def _parse(line: str) -> tuple[int, str, Mapping[str, str], float] | None:
     try:
         entry = json.loads(line)
-        return int(entry["row"]), str(entry["task_id"]), float(entry["at"])
+        handle = dict(entry.get("handle") or {})  # earlier versions wrote none
+        return int(entry["row"]), str(entry["task_id"]), handle, float(entry["at"])
     except (ValueError, KeyError, TypeError):
         return None

@@ -84,6 +84,8 @@ _VERSION_3: Migration = (
     )
     """,
     "CREATE INDEX balances_by_account ON balances (service, account, at)",
+    # JSON: what the host wants to be kept beside the task id to ask for the task, such as the URLs it answered.
+    "ALTER TABLE tasks ADD COLUMN handle TEXT NOT NULL DEFAULT '{}'",
 )
 
 MIGRATIONS: tuple[Migration, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)

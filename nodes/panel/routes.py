@@ -8,10 +8,13 @@ Reading (for everyone who can reach ComfyUI; pages of other sites get 403):
 GET /wan27/status
     {"problem": null, or a sentence if the settings cannot be used; then only "may_write", "key" and "limits" follow,
      "may_write": whether the writing routes are open to this browser,
-     "connection": {"sandbox": bool, "setting": "auto|novita|sandbox", "host": text or null in the sandbox,
-                    "service_host": text},
-     "key": {"present": bool, "source": "environment|file" or null, "variable": "NOVITA_API_KEY",
-             "last4": text or null, "can_change": bool: whether PUT and DELETE /wan27/key are open to this browser},
+     "connection": {"sandbox": bool, "setting": as in config.toml, "host": text or null in the sandbox,
+                    "service_host": text, "name": of the host, or "sandbox",
+                    "note": why this host, if there are keys for several, or null},
+     "key": {"present": bool, "source": "environment|file" or null, "variable": the environment variable of the key,
+             "last4": text or null, "can_change": bool: whether PUT and DELETE /wan27/key are open to this browser}:
+             that of the host that requests go to; in the sandbox, of the first one,
+     "hosts": [{"name", "title", "key_page": where to get a key, "key": as above}, …],
      "storage": text, "prices": {"720P": USD per second, "1080P": …},
      "budget": {"per_run_usd": …, "per_day_usd": …}, "spent_today_usd": …, "tasks": number of tasks in the ledger,
      "limits": {"prompt_chars": …, "negative_prompt_chars": …, "duration_seconds": [low, high],
@@ -41,10 +44,10 @@ Writing (from a browser on this machine, from ComfyUI's own page, as application
 
 POST /wan27/tasks/{id}/fetch   body {}
     202 {"started": true}: the task is polled and its video fetched. 409: why that is not possible.
-PUT /wan27/key                 body {"key": text}
-    200, the object "key" of the status. Stored in config.toml, mode 0600. 409: the environment has a key, which wins.
-DELETE /wan27/key              body {}
-    200, the object "key" of the status.
+PUT /wan27/key                 body {"key": text, "host": name of the host; without it, the one of "key" in the status}
+    200, the host's object "key". Stored in config.toml, mode 0600. 409: the environment has a key, which wins.
+DELETE /wan27/key              body {} or {"host": name}
+    200, the host's object "key".
 
 Events on the websocket:
 
@@ -65,8 +68,9 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from ..config import KEY_VARIABLE, check_key, remove_key, store_key
+from ..config import Settings, check_key, remove_key, store_key
 from ..core.errors import LedgerError, SettingsError, Wan27Error
+from ..core.hosts import HOSTS
 from ..core.redaction import redact_locations
 from ..services import Process
 from ..storage.comfyui import FOLDER as MEDIA_FOLDER
@@ -159,7 +163,7 @@ class Panel:
         try:
             view = await asyncio.to_thread(read)
         except (SettingsError, Wan27Error) as error:
-            key = key_view("", local=local)
+            key = key_view(None, self._host_of_key({}), local=local)
             view = {"problem": self._message(error), "may_write": local, "key": key, "limits": limits_view()}
         return json_response(view)
 
@@ -171,11 +175,13 @@ class Panel:
         settings = self._process.settings()
         if settings.in_sandbox:
             return problem("The sandbox has no account: nothing is billed there.", status=409)
-        account = f"{settings.novita.base_url} {hash(settings.novita.api_key)}"
+        account = f"{settings.current.base_url} {hash(settings.current.api_key)}"
         known = self._balance
         if known is None or known[1] != account or time.monotonic() - known[0] > BALANCE_SECONDS:
             async with httpx.AsyncClient() as http:
                 found = await ServiceClient(self._process.connection_for(settings), http).balance()
+            if found is None:
+                return problem(f"{settings.current.host.title} does not report a balance.", status=409)
             view = {"available_usd": found.available_usd, "outstanding_usd": found.outstanding_usd}
             self._balance = known = (time.monotonic(), account, view)
         return json_response(known[2])
@@ -246,22 +252,34 @@ class Panel:
             log.warning("Wan 2.7: %s", error)
 
     async def _put_key(self, request: web.Request) -> web.StreamResponse:
-        try:
-            body = await request.json()
-        except (ValueError, UnicodeDecodeError):
-            body = None
-        key = check_key(body.get("key") if isinstance(body, Mapping) else None)
-        await self._change_key(lambda: store_key(self._process.user_dir, key))
+        body = await _body(request)
+        host, key = self._host_of_key(body), check_key(body.get("key"))
+        await self._change_key(host, lambda: store_key(self._process.user_dir, host, key))
         self._process.resume_unfinished()  # tasks may have been waiting for this very key
-        return json_response(await asyncio.to_thread(self._current_key))
+        return json_response(await asyncio.to_thread(self._current_key, host))
 
     async def _delete_key(self, request: web.Request) -> web.StreamResponse:
-        await self._change_key(lambda: remove_key(self._process.user_dir))
-        return json_response(await asyncio.to_thread(self._current_key))
+        host = self._host_of_key(await _body(request))
+        await self._change_key(host, lambda: remove_key(self._process.user_dir, host))
+        return json_response(await asyncio.to_thread(self._current_key, host))
 
-    async def _change_key(self, change: Callable[[], object]) -> None:
-        if not key_view("", local=True)["can_change"]:
-            raise SettingsError(f"{KEY_VARIABLE} is set in the environment and wins over config.toml: change it there.")
+    def _host_of_key(self, body: Mapping[str, Any]) -> str:
+        """Return the host that a request about a key names; without a name the one that requests go to."""
+        named = body.get("host")
+        if named is None:
+            try:
+                return self._process.settings().current.host.name
+            except SettingsError:  # such as a connection without its key
+                return next(iter(HOSTS))
+        if named not in HOSTS:
+            raise SettingsError(f"host is {named!r}; it must be one of {', '.join(HOSTS)}.")
+        return str(named)
+
+    async def _change_key(self, host: str, change: Callable[[], object]) -> None:
+        if not key_view(None, host, local=True)["can_change"]:
+            raise SettingsError(
+                f"{HOSTS[host].key_variable} is set in the environment and wins over config.toml: change it there."
+            )
         await asyncio.to_thread(change)
         self._send(STATUS_EVENT, {})
 
@@ -298,11 +316,11 @@ class Panel:
         ledger = self._process.ledger()
         return {"spent_today": round(ledger.spent()[1], 6), "tasks": ledger.page(limit=1).total}
 
-    def _current_key(self) -> dict[str, Any]:
-        try:
-            return key_view(self._process.settings().novita.api_key, local=True)
-        except SettingsError:  # such as connection = "novita", which needs a key; the status says so
-            return key_view("", local=True)
+    def _current_key(self, host: str) -> dict[str, Any]:
+        settings: Settings | None = None
+        with contextlib.suppress(SettingsError):  # such as connection = "novita", which needs a key; the status says so
+            settings = self._process.settings()
+        return key_view(settings, host, local=True)
 
     def _find_row(self, request: web.Request) -> TaskRecord | None:
         found = self._process.ledger().records([int(request.match_info["id"])])
@@ -314,6 +332,15 @@ class Panel:
     @property
     def _folders(self) -> tuple[Path, Path]:
         return self._process.user_dir, self._process.output_dir
+
+
+async def _body(request: web.Request) -> Mapping[str, Any]:
+    """Return the JSON object that was posted; an empty one if it is anything else."""
+    try:
+        body = await request.json()
+    except (ValueError, UnicodeDecodeError):
+        return {}
+    return body if isinstance(body, Mapping) else {}
 
 
 def _is_number(text: str) -> bool:

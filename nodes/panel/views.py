@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..config import KEY_VARIABLE
 from ..core import limits
+from ..core.hosts import HOSTS, SANDBOX
 from ..core.redaction import redact_locations
 from ..ledger import RUNNING_STATES
 from .thumbnails import video_file
@@ -88,7 +88,7 @@ def _file_view(file: str) -> dict[str, str]:
 
 def status_view(settings: Settings, *, spent_today: float, tasks: int, local: bool) -> dict[str, Any]:
     """Return connection, prices, budget and limits. `local`: the browser runs on this machine and may enter a key."""
-    host = urlsplit(settings.novita.base_url).hostname
+    host, name = urlsplit(settings.current.base_url).hostname, settings.current.host.name
     return {
         "problem": None,
         "may_write": local,
@@ -97,10 +97,21 @@ def status_view(settings: Settings, *, spent_today: float, tasks: int, local: bo
             "setting": settings.connection,
             "host": None if settings.in_sandbox else host,
             "service_host": host,
+            "name": SANDBOX if settings.in_sandbox else name,
+            "note": settings.choice_note or None,
         },
-        "key": key_view(settings.novita.api_key, local=local),
+        "key": key_view(settings, name, local=local),
+        "hosts": [
+            {
+                "name": each.name,
+                "title": each.title,
+                "key_page": each.key_page,
+                "key": key_view(settings, each.name, local=local),
+            }
+            for each in HOSTS.values()
+        ],
         "storage": "sandbox" if settings.in_sandbox else settings.storage.kind,
-        "prices": dict(settings.novita.price_per_second),
+        "prices": dict(settings.current.price_per_second),
         "budget": {"per_run_usd": settings.budget.per_run_usd, "per_day_usd": settings.budget.per_day_usd},
         "spent_today_usd": spent_today,
         "tasks": tasks,
@@ -108,13 +119,17 @@ def status_view(settings: Settings, *, spent_today: float, tasks: int, local: bo
     }
 
 
-def key_view(key: str, *, local: bool) -> dict[str, Any]:
-    """Return whether a key is set and its source; its last four characters only for a browser on this machine."""
-    from_environment = bool(environ.get(KEY_VARIABLE, "").strip())
+def key_view(settings: Settings | None, host: str, *, local: bool) -> dict[str, Any]:
+    """Return whether a host's key is set and its source; its last four characters only for a browser on this machine.
+
+    `settings` is None if they cannot be read.
+    """
+    key, variable = "" if settings is None else settings.hosts[host].api_key, HOSTS[host].key_variable
+    from_environment = bool(environ.get(variable, "").strip())
     return {
         "present": bool(key),
         "source": ("environment" if from_environment else "file") if key else None,
-        "variable": KEY_VARIABLE,
+        "variable": variable,
         "last4": key[-4:] if local and len(key) >= 12 else None,
         "can_change": local and not from_environment,
     }

@@ -13,7 +13,7 @@ import httpx
 from ..api.client import ServiceClient
 from ..api.connection import Connection
 from ..api.retry import pause_before_next_poll, worth_asking_again
-from ..api.task import TaskResult, TaskState
+from ..api.task import TaskHandle, TaskResult, TaskState
 from ..config import Polling
 from ..core.backoff import LONGEST_RETRY_AFTER, Backoff, jitter
 from ..core.errors import RateLimitError, TaskErrorReported, TaskNotFoundError, WaitTimeoutError, Wan27Error
@@ -88,11 +88,12 @@ class Poller:
             ServiceError: the service refuses to answer, for example because of a wrong key. The task goes on.
         """
         client = ServiceClient(task.connection, self._http)
+        handle = TaskHandle(task.task_id, record.handle if record else {})
         polls = failures = missing = reported = 0
         while True:
             await self._limiter(task.connection).wait()
             try:
-                result = await client.result(task.task_id)
+                result = await client.result(handle)
             except TaskNotFoundError:
                 missing += 1
                 if not self._may_still_appear(record, missing, polls):

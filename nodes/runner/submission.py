@@ -143,12 +143,12 @@ class Sender:
                 self._ledger.begin_post(record_id)
                 began = self._clock()
                 try:
-                    task_id = await client.submit(submission.order.request)
+                    task = await client.submit(submission.order.request)
                 except BaseException as error:
                     self._settle_failure(record_id, error, began)
                     raise
-                self._ledger.record_task(record_id, task_id)
-                return task_id
+                self._ledger.record_task(record_id, task.task_id, task.kept)
+                return task.task_id
         except (WithdrawnError, LedgerError, asyncio.CancelledError):
             self.withdraw(record_id)
             raise

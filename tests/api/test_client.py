@@ -17,8 +17,10 @@ import pytest
 from nodes.api.client import ServiceClient
 from nodes.api.connection import Connection
 from nodes.api.request import VideoRequest
+from nodes.api.task import TaskHandle
 from nodes.core import errors
 
+TASK = TaskHandle("t")
 REQUEST = VideoRequest(image_url="https://h.example/a.png", seed=7)
 Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
 
@@ -88,7 +90,7 @@ def call(base_url: str, method: str, *args: Any, key: str = "k-123", transport: 
 
 
 def test_submit_sends_the_documented_call_once(server: _Server) -> None:
-    assert call(server.url, "submit", REQUEST) == "t-1"
+    assert call(server.url, "submit", REQUEST) == TaskHandle("t-1")
     [(method, path, headers, body)] = server.seen
     assert (method, path) == ("POST", "/v3/async/wan2.7-i2v")
     assert headers["Authorization"] == "Bearer k-123"
@@ -98,7 +100,7 @@ def test_submit_sends_the_documented_call_once(server: _Server) -> None:
 
 def test_result_and_balance_ask_the_documented_routes(server: _Server) -> None:
     server.answer = reply(200, {"task": {"status": "TASK_STATUS_QUEUED"}, "availableBalance": "10000"})
-    assert call(server.url, "result", "abc").task_id == "abc"
+    assert call(server.url, "result", TaskHandle("abc")).task_id == "abc"
     assert call(server.url, "balance").available_usd == 1.0
     assert [path for _, path, _, _ in server.seen] == [
         "/v3/async/task-result?task_id=abc",
@@ -168,7 +170,7 @@ def test_submit_to_a_closed_port_is_not_delivered() -> None:
 
 @pytest.mark.parametrize("method", ["submit", "result", "balance"])
 def test_client_without_a_key_sends_nothing(server: _Server, method: str) -> None:
-    args = {"submit": [REQUEST], "result": ["t"], "balance": []}[method]
+    args = {"submit": [REQUEST], "result": [TASK], "balance": []}[method]
     with pytest.raises(errors.AuthenticationError, match="NOVITA_API_KEY"):
         call(server.url, method, *args, key="")
     assert server.seen == []
@@ -178,7 +180,7 @@ def test_client_without_a_key_sends_nothing(server: _Server, method: str) -> Non
 def test_result_that_is_unreadable_is_a_server_error(server: _Server, answer: Answer) -> None:
     server.answer = answer
     with pytest.raises(errors.ServerError):
-        call(server.url, "result", "t")
+        call(server.url, "result", TASK)
 
 
 KEY = "sk-very/secret+0123456789"
@@ -203,7 +205,7 @@ def test_errors_do_not_repeat_a_key_that_the_service_repeats(
     server: _Server, told: str, method: str, status: int, shape: dict[str, Any]
 ) -> None:
     server.answer = reply(status, json.dumps(shape).replace("{key}", told).encode())
-    args = {"submit": [REQUEST], "result": ["t"], "balance": []}[method]
+    args = {"submit": [REQUEST], "result": [TASK], "balance": []}[method]
     with pytest.raises(errors.Wan27Error) as caught:
         call(server.url, method, *args, key=KEY)
     told_on = f"{caught.value} {vars(caught.value)} {caught.value.__cause__}"
@@ -216,7 +218,7 @@ def test_result_reason_has_neither_key_nor_query(server: _Server) -> None:
     said = f"no download of https://h.example/a.png?sig=signed with {KEY}"
     task = {"status": "TASK_STATUS_FAILED", "reason": said}
     server.answer = reply(200, {"task": task, "videos": [{"video_url": link}]})
-    result = call(server.url, "result", "t", key=KEY)
+    result = call(server.url, "result", TASK, key=KEY)
     assert result.reason == "no download of https://h.example/a.png with •••"
     assert result.video.url == link
 
@@ -224,15 +226,15 @@ def test_result_reason_has_neither_key_nor_query(server: _Server) -> None:
 @pytest.mark.parametrize("key", ["12345", "result", "video"])
 def test_short_key_is_not_taken_out_of_task_ids_and_links(server: _Server, key: str) -> None:
     server.answer = reply(200, {"task_id": f"a-{key}-b"})
-    assert call(server.url, "submit", REQUEST, key=key) == f"a-{key}-b"
+    assert call(server.url, "submit", REQUEST, key=key).task_id == f"a-{key}-b"
     link = f"https://cdn.example/{key}/v.mp4"
     server.answer = reply(200, {"task": {"status": "TASK_STATUS_SUCCEED"}, "videos": [{"video_url": link}]})
-    assert call(server.url, "result", "t", key=key).video.url == link
+    assert call(server.url, "result", TASK, key=key).video.url == link
 
 
 def test_result_survives_half_a_character_and_endless_nesting(server: _Server) -> None:
     server.answer = reply(200, b'{"task": {"status": "TASK_STATUS_FAILED", "reason": "odd \\ud800"}}')
-    assert call(server.url, "result", "t").reason == "odd ?"
+    assert call(server.url, "result", TASK).reason == "odd ?"
     server.answer = reply(200, b"[" * 100_000 + b"]" * 100_000)
     with pytest.raises(errors.ServerError):
-        call(server.url, "result", "t")
+        call(server.url, "result", TASK)

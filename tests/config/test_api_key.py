@@ -53,33 +53,33 @@ def test_store_key_changes_the_key_and_no_other_byte(case: str, tmp_path: Path) 
     path = tmp_path / "config.toml"
     path.write_bytes(before.encode())
 
-    store_key(tmp_path, KEY)
+    store_key(tmp_path, "novita", KEY)
 
     assert path.read_bytes().decode() == after
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert load_settings(tmp_path, {}).novita.api_key == KEY
+    assert load_settings(tmp_path, {}).hosts["novita"].api_key == KEY
     assert [path.name for path in tmp_path.iterdir()] == ["config.toml"], "nothing is left beside it"
 
 
 def test_store_key_creates_the_file_and_its_folder(tmp_path: Path) -> None:
-    store_key(tmp_path / "new", KEY)
+    store_key(tmp_path / "new", "novita", KEY)
 
-    assert load_settings(tmp_path / "new", {}).novita.api_key == KEY
+    assert load_settings(tmp_path / "new", {}).hosts["novita"].api_key == KEY
 
 
 def test_remove_key_removes_its_line(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(COMMENTED)
-    store_key(tmp_path, KEY)
+    store_key(tmp_path, "novita", KEY)
 
-    remove_key(tmp_path)
-    remove_key(tmp_path)
+    remove_key(tmp_path, "novita")
+    remove_key(tmp_path, "novita")
 
     assert path.read_text() == COMMENTED
 
 
 def test_remove_key_without_a_file_creates_none(tmp_path: Path) -> None:
-    remove_key(tmp_path)
+    remove_key(tmp_path, "novita")
 
     assert list(tmp_path.iterdir()) == []
 
@@ -98,7 +98,7 @@ def test_store_key_leaves_a_file_alone_that_it_cannot_change_safely(case: str, t
     path.write_text(REFUSED[case])
 
     with pytest.raises(SettingsError) as error:
-        store_key(tmp_path, KEY)
+        store_key(tmp_path, "novita", KEY)
 
     assert path.read_text() == REFUSED[case]
     assert KEY not in str(error.value)
@@ -107,7 +107,7 @@ def test_store_key_leaves_a_file_alone_that_it_cannot_change_safely(case: str, t
 @pytest.mark.parametrize("key", ["", "short", "sk-with a space", "sk-with\nbreak-0123", "sk-schlüssel-0123", "x" * 513])
 def test_store_key_refuses_what_is_not_a_key(key: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError):
-        store_key(tmp_path, key)
+        store_key(tmp_path, "novita", key)
 
     assert list(tmp_path.iterdir()) == []
 
@@ -115,6 +115,6 @@ def test_store_key_refuses_what_is_not_a_key(key: str, tmp_path: Path) -> None:
 def test_store_key_keeps_quotes_and_backslashes(tmp_path: Path) -> None:
     odd = 'sk-"quoted"\\back'
 
-    store_key(tmp_path, odd)
+    store_key(tmp_path, "novita", odd)
 
-    assert load_settings(tmp_path, {}).novita.api_key == odd
+    assert load_settings(tmp_path, {}).hosts["novita"].api_key == odd

@@ -19,8 +19,8 @@ def load(tmp_path: Path, text: str = "", **environ: str) -> Settings:
 def test_load_settings_without_a_file_uses_the_sandbox(tmp_path: Path) -> None:
     settings = load(tmp_path)
     assert settings.in_sandbox
-    assert settings.novita.base_url == "https://api.novita.ai"
-    assert dict(settings.novita.price_per_second) == {"720P": 0.10, "1080P": 0.15}
+    assert settings.hosts["novita"].base_url == "https://api.novita.ai"
+    assert dict(settings.hosts["novita"].price_per_second) == {"720P": 0.10, "1080P": 0.15}
     assert (settings.polling.first_seconds, settings.polling.longest_seconds) == (2.0, 15.0)
     assert (settings.budget.per_run_usd, settings.budget.per_day_usd) == (10.0, 50.0)
     assert not (tmp_path / "config.toml").exists()
@@ -47,8 +47,8 @@ def test_load_settings_reads_a_file_with_everything(tmp_path: Path) -> None:
         """,
     )
     assert not settings.in_sandbox
-    assert (settings.novita.api_key, settings.novita.base_url) == ("sk-1", "https://proxy.example")
-    assert settings.novita.price_per_second["1080P"] == 1.0
+    assert (settings.hosts["novita"].api_key, settings.hosts["novita"].base_url) == ("sk-1", "https://proxy.example")
+    assert settings.hosts["novita"].price_per_second["1080P"] == 1.0
     assert settings.storage.options["http"]["headers"]["Authorization"] == "Bearer up"
     assert settings.budget.per_day_usd == 0.0
     assert settings.warnings == ()
@@ -80,17 +80,17 @@ def test_environment_wins_over_the_file(tmp_path: Path) -> None:
         WAN27_BUDGET_PER_DAY_USD="2.5",
         WAN27_NOVITA_PRICE_PER_SECOND_720P="0.5",
     )
-    assert settings.novita.api_key == "env"
-    assert settings.novita.base_url == "http://127.0.0.1:9"
+    assert settings.hosts["novita"].api_key == "env"
+    assert settings.hosts["novita"].base_url == "http://127.0.0.1:9"
     assert settings.budget.per_day_usd == 2.5
-    assert settings.novita.price_per_second["720P"] == 0.5
+    assert settings.hosts["novita"].price_per_second["720P"] == 0.5
 
 
 @pytest.mark.parametrize(
     ("text", "environ", "named"),
     [
         ('connection = "vendor"', {}, "connection in"),
-        ("connection = 7", {}, "one of auto, novita, sandbox"),
+        ("connection = 7", {}, "one of auto, novita, ppio"),
         ('connection = "novita"', {}, "needs a key"),
         ("[novita]\napi_key = 5", {}, "novita.api_key"),
         ('[novita]\napi_key = "two words"', {}, "no API key has"),

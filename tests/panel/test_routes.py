@@ -104,7 +104,7 @@ def test_key_is_stored_used_and_never_sent_back(host: Host) -> None:
     assert answer.json()["last4"] == KEY[-4:]
     assert KEY not in answer.text
     assert host.events == ["wan27.status"]
-    assert host.process.settings().novita.api_key == KEY
+    assert host.process.settings().hosts["novita"].api_key == KEY
     assert stat.S_IMODE((host.user / "config.toml").stat().st_mode) == 0o600
     assert not host.get("/wan27/status")["connection"]["sandbox"]
 
@@ -116,7 +116,9 @@ def test_key_is_stored_used_and_never_sent_back(host: Host) -> None:
 
 def test_key_stored_resumes_unfinished_tasks(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     keys: list[str] = []
-    monkeypatch.setattr(host.process, "resume_unfinished", lambda: keys.append(host.process.settings().novita.api_key))
+    monkeypatch.setattr(
+        host.process, "resume_unfinished", lambda: keys.append(host.process.settings().hosts["novita"].api_key)
+    )
 
     host.write("PUT", "/wan27/key", {"key": "short"})
     host.write("PUT", "/wan27/key", {"key": KEY})

@@ -6,12 +6,30 @@ from typing import Any
 
 import pytest
 
+from nodes.api.dialect import Answer
 from nodes.api.hosts.novita import NovitaDialect, body
 from nodes.api.request import VideoRequest
-from nodes.api.task import ResultVideo, TaskState
+from nodes.api.task import Balance, ResultVideo, TaskHandle, TaskResult, TaskState
 from nodes.core import errors
 
 DIALECT = NovitaDialect()
+
+
+def task(payload: Any, task_id: str) -> TaskResult:
+    handle = TaskHandle(task_id)
+    return DIALECT.read_poll(handle, DIALECT.poll(handle), Answer(200, payload))
+
+
+def task_id(payload: Any) -> str:
+    return DIALECT.read_submit(Answer(200, payload)).task_id
+
+
+def error(status: int, payload: Any, *, submitting: bool) -> errors.ServiceError:
+    return DIALECT.error(Answer(status, payload), submitting=submitting)
+
+
+def account(payload: Any) -> Balance:
+    return DIALECT.read_balance(Answer(200, payload))
 
 
 def answer(status: str = "TASK_STATUS_SUCCEED", **task: Any) -> dict[str, Any]:
@@ -67,7 +85,7 @@ def test_body_has_all_eleven_fields() -> None:
     ],
 )
 def test_task_state_of_every_status_and_of_unknown_ones(status: str, state: TaskState) -> None:
-    assert DIALECT.task(answer(status), "t").state is state
+    assert task(answer(status), "t").state is state
 
 
 @pytest.mark.parametrize(
@@ -76,11 +94,11 @@ def test_task_state_of_every_status_and_of_unknown_ones(status: str, state: Task
 def test_task_ttl_as_text_or_number(ttl: Any, seconds: int | None) -> None:
     payload = answer()
     payload["videos"][0]["video_url_ttl"] = ttl
-    assert DIALECT.task(payload, "t").video == ResultVideo("https://cdn.example/v.mp4", seconds)
+    assert task(payload, "t").video == ResultVideo("https://cdn.example/v.mp4", seconds)
 
 
 def test_task_numbers_may_be_text() -> None:
-    result = DIALECT.task(answer(progress_percent="37.5", eta="12"), "t")
+    result = task(answer(progress_percent="37.5", eta="12"), "t")
     assert (result.seed, result.submitted_at_ms, result.completed_at_ms) == (42, 1000, 3000)
     assert (result.progress_percent, result.eta_seconds) == (37.5, 12.0)
 
@@ -88,7 +106,7 @@ def test_task_numbers_may_be_text() -> None:
 @pytest.mark.parametrize("odd", [None, [], "text", {"seed": {}}, {"debug_info": [1]}, {"seed": float("inf")}])
 def test_task_ignores_odd_shapes_beside_the_status(odd: Any) -> None:
     payload = {**answer(), "extra": odd, "videos": odd}
-    result = DIALECT.task(payload, "t")
+    result = task(payload, "t")
     assert result.state is TaskState.SUCCEEDED
     assert (result.seed, result.video) == (None, None)
 
@@ -98,36 +116,36 @@ def test_task_numbers_out_of_range_are_unknown(odd: Any) -> None:
     payload = answer(eta=odd, progress_percent=odd)
     payload["extra"] = {"seed": odd, "debug_info": dict.fromkeys(("submit_time_ms", "complete_time_ms"), odd)}
     payload["videos"][0]["video_url_ttl"] = odd
-    result = DIALECT.task(payload, "t")
+    result = task(payload, "t")
     assert (result.seed, result.submitted_at_ms, result.completed_at_ms) == (None, None, None)
     assert result.video == ResultVideo("https://cdn.example/v.mp4", None)
 
 
 def test_task_keeps_the_largest_seed_exactly() -> None:
-    assert DIALECT.task({**answer(), "extra": {"seed": 2**63 - 1}}, "t").seed == 2**63 - 1
+    assert task({**answer(), "extra": {"seed": 2**63 - 1}}, "t").seed == 2**63 - 1
 
 
 def test_task_failed_without_a_reason_names_its_status() -> None:
-    assert DIALECT.task(answer("TASK_STATUS_CANCELLED"), "t").reason == "TASK_STATUS_CANCELLED"
-    assert DIALECT.task(answer("TASK_STATUS_CANCELLED", reason="quota"), "t").reason == "quota"
-    assert DIALECT.task(answer(), "t").reason == ""
+    assert task(answer("TASK_STATUS_CANCELLED"), "t").reason == "TASK_STATUS_CANCELLED"
+    assert task(answer("TASK_STATUS_CANCELLED", reason="quota"), "t").reason == "quota"
+    assert task(answer(), "t").reason == ""
 
 
 def test_task_inside_a_data_wrapper() -> None:
-    assert DIALECT.task({"data": answer()}, "t") == DIALECT.task(answer(), "t")
-    assert DIALECT.task_id({"data": {"task_id": "abc"}}) == "abc"
+    assert task({"data": answer()}, "t") == task(answer(), "t")
+    assert task_id({"data": {"task_id": "abc"}}) == "abc"
 
 
 @pytest.mark.parametrize("payload", [None, [], {}, {"task": None}, {"task": {"status": ""}}, "x", {"data": []}])
 def test_task_without_a_status_is_an_error(payload: Any) -> None:
     with pytest.raises(errors.ServerError):
-        DIALECT.task(payload, "t")
+        task(payload, "t")
 
 
 @pytest.mark.parametrize("payload", [None, {}, {"task_id": ""}, {"task_id": "a/b"}, {"task_id": 7}, ["task_id"]])
 def test_task_id_missing_or_unusable_is_an_error(payload: Any) -> None:
     with pytest.raises(errors.ServerError):
-        DIALECT.task_id(payload)
+        task_id(payload)
 
 
 @pytest.mark.parametrize(
@@ -163,10 +181,10 @@ def test_task_id_missing_or_unusable_is_an_error(payload: Any) -> None:
 )
 def test_error_class_follows_the_reason_before_the_status(status: int, reason: str, kind: type[Exception]) -> None:
     payload = {"code": status, "reason": reason, "message": "what it said", "metadata": {}}
-    error = DIALECT.error(status, payload, submitting=False, retry_after=None)
-    assert type(error) is kind
-    assert "what it said" in str(error)
-    assert str(status) in str(error)
+    found = error(status, payload, submitting=False)
+    assert type(found) is kind
+    assert "what it said" in str(found)
+    assert str(status) in str(found)
 
 
 @pytest.mark.parametrize(
@@ -180,22 +198,22 @@ def test_error_class_follows_the_reason_before_the_status(status: int, reason: s
     ],
 )
 def test_error_reads_every_shape_of_a_body(payload: Any, said: str) -> None:
-    assert said in str(DIALECT.error(403, payload, submitting=True, retry_after=None))
+    assert said in str(error(403, payload, submitting=True))
 
 
 @pytest.mark.parametrize("payload", [{"reason": "API_NOT_FOUND"}, None])
 def test_error_404_on_submit_names_model_and_base_url(payload: Any) -> None:
-    error = DIALECT.error(404, payload, submitting=True, retry_after=None)
-    assert isinstance(error, errors.ModelNotFoundError)
-    assert "retired" in str(error)
-    assert "base_url" in str(error)
+    found = error(404, payload, submitting=True)
+    assert isinstance(found, errors.ModelNotFoundError)
+    assert "retired" in str(found)
+    assert "base_url" in str(found)
 
 
 def test_account_is_in_ten_thousandths_of_a_dollar() -> None:
-    account = DIALECT.account({"availableBalance": "123456", "outstandingInvoices": "", "x": 1})
-    assert (account.available_usd, account.outstanding_usd) == (12.3456, 0.0)
+    found = account({"availableBalance": "123456", "outstandingInvoices": "", "x": 1})
+    assert (found.available_usd, found.outstanding_usd) == (12.3456, 0.0)
     with pytest.raises(errors.ServerError):
-        DIALECT.account({"availableBalance": "much"})
+        account({"availableBalance": "much"})
 
 
 @pytest.mark.parametrize(
