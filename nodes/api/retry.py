@@ -97,21 +97,3 @@ def pause_before_next_post(
         return None
     pause = backoff.pause(attempt, roll, retry_after)
     return pause if elapsed + pause <= backoff.budget_seconds else None
-
-
-def pause_before_next_poll(
-    polls: int, *, first_seconds: float, longest_seconds: float, eta_seconds: float | None, roll: float
-) -> float:
-    """Return the seconds to the next poll of an unfinished task.
-
-    The pause grows by half with each poll. An eta moves the next poll to the moment the task should be ready, but not
-    outside the two settings of [polling]: the service only guesses it.
-
-    Args:
-        polls: answers so far, from 1.
-        roll: a random number in [0, 1); spreads the polls of a batch over a tenth of the pause.
-    """
-    pause = min(longest_seconds, first_seconds * 1.5 ** min(polls - 1, 60))
-    if eta_seconds is not None and eta_seconds > 0:
-        pause = min(max(eta_seconds, first_seconds), longest_seconds)
-    return pause * (0.95 + 0.1 * roll)

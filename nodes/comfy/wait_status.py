@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _DOWNLOAD_SHARE = 0.05
 """Part of the bar that the download gets: it takes seconds, the task takes minutes."""
 
+_MINUTES_FROM = 90.0
+"""Seconds. From here on the time left is shown in minutes."""
+
 
 @dataclass
 class TaskStatus:
@@ -37,7 +40,7 @@ class TaskStatus:
 
     @property
     def fraction(self) -> float:
-        """Return the progress, 0-1, as far as the service reports it."""
+        """Return the progress, 0-1, as the service reports it, else by the time left. It is 1 only at the end."""
         if self.done:
             return 1.0
         progress = self.progress
@@ -48,14 +51,12 @@ class TaskStatus:
             return 1.0 - _DOWNLOAD_SHARE * (1.0 - done)
         if progress.progress_percent:
             return (1 - _DOWNLOAD_SHARE) * progress.progress_percent / 100
-        if progress.eta_seconds:
-            elapsed, remaining = self._seconds(progress)
-            return (1 - _DOWNLOAD_SHARE) * elapsed / (elapsed + remaining)
-        return 0.0
+        elapsed, left = self._seconds(progress)
+        return 0.0 if left is None else (1 - _DOWNLOAD_SHARE) * elapsed / max(elapsed + left, 1.0)
 
     @property
     def text(self) -> str:
-        """Return state, seconds, and whatever else the service reports."""
+        """Return state, seconds, the time left, and whatever else the service reports."""
         progress = self.progress
         if self.done:
             # A note about the download is still true; an error before the download no longer matters.
@@ -63,22 +64,28 @@ class TaskStatus:
             return ", ".join(filter(None, [f"{self.task_id}: saved", note]))
         if progress is None:
             return f"{self.task_id}: asking"
-        elapsed, remaining = self._seconds(progress)
+        elapsed, left = self._seconds(progress)
         parts = [f"{progress.state} {math.floor(elapsed)} s"]
         if progress.progress_percent:
             parts.append(f"{progress.progress_percent:.0f} %")
-        if remaining >= 1:
-            parts.append(f"about {math.ceil(remaining)} s to go")
+        if left is not None:
+            parts.append(_left_text(left) if left >= 1 else "longer than expected")
         if progress.downloaded_bytes:
             parts.append(f"{progress.downloaded_bytes / 1e6:.1f} MB")
         if progress.note:
             parts.append(progress.note)
         return f"{self.task_id}: {', '.join(parts)}"
 
-    def _seconds(self, progress: Progress) -> tuple[float, float]:
-        """Return the elapsed seconds, and the remaining ones by the estimate of the service, 0 without one."""
+    def _seconds(self, progress: Progress) -> tuple[float, float | None]:
+        """Return the elapsed seconds, and those that are probably left."""
         since = self.clock() - self.updated_at
-        return progress.seconds + since, max(0.0, (progress.eta_seconds or 0.0) - since)
+        return progress.seconds + since, progress.left_seconds(since)
+
+
+def _left_text(seconds: float) -> str:
+    if seconds < _MINUTES_FROM:
+        return f"about {math.ceil(seconds)} s left"
+    return f"about {round(seconds / 60)} min left"
 
 
 class WaitStatus:

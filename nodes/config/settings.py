@@ -44,7 +44,7 @@ class StorageSettings:
 
 @dataclass(frozen=True)
 class Polling:
-    """Section [polling]: the first and the longest pause between two polls, in seconds."""
+    """Section [polling]: the first and the longest pause between two polls of a task, in seconds."""
 
     first_seconds: float = 2.0
     longest_seconds: float = 15.0

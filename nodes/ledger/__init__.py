@@ -2,12 +2,13 @@
 
 from .balances import BalanceReading
 from .ledger import Ledger, OnChange, UnresolvedRequestsError
-from .records import RUNNING_STATES, State, TaskRecord
+from .records import RUNNING_STATES, FinishedRun, State, TaskRecord
 from .uploads import Upload
 
 __all__ = [
     "RUNNING_STATES",
     "BalanceReading",
+    "FinishedRun",
     "Ledger",
     "OnChange",
     "State",

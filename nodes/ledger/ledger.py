@@ -30,7 +30,7 @@ from ..core.process_lock import ProcessLock
 from . import budget as budgets
 from .balances import Balances
 from .database import Database
-from .records import INSERT_RECORD, UNFINISHED_STATES, State, TaskRecord, from_row, storable, to_row
+from .records import INSERT_RECORD, UNFINISHED_STATES, FinishedRun, State, TaskRecord, from_row, storable, to_row
 from .recovery_log import RecoveryLog
 from .uploads import Uploads
 
@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 
 MAX_PAGE_RECORDS = 200
 """Records on one page, at most."""
+
+HISTORY = 500
+"""The latest tasks of a service that show how long it takes: its speed changes."""
 
 NEVER_SENT = "never sent"
 ANSWER_LOST = "ComfyUI ended while the request was on its way, so its answer was never read."
@@ -352,6 +355,16 @@ class Ledger:
         sql = "SELECT DISTINCT request FROM tasks WHERE fingerprint != '' AND state != 'failed'"
         with self.database.reading() as db:
             return [json.loads(row[0]) for row in db.execute(sql)]
+
+    def finished_runs(self, service: str) -> list[FinishedRun]:
+        """Return how long the latest finished tasks of a service took, newest first."""
+        sql = (
+            "SELECT json_extract(request, '$.resolution'), json_extract(request, '$.duration'), "
+            "completed_at - submitted_at FROM tasks WHERE service = ? AND completed_at > submitted_at "
+            "ORDER BY id DESC LIMIT ?"
+        )
+        with self.database.reading() as db:
+            return [FinishedRun(*row) for row in db.execute(sql, (service, HISTORY))]
 
     def page(self, *, before: int | None = None, limit: int = 50, states: Sequence[State] = (), text: str = "") -> Page:
         """Return one page of tasks.

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 State = Literal["intent", "submitted", "succeeded", "saved", "failed", "unknown"]
 """intent     reserved; post_started_at tells whether the POST may have left
@@ -67,6 +67,14 @@ class TaskRecord:
     def began_at(self) -> float:
         """When the task began, in seconds since 1970."""
         return self.submitted_at or self.created_at
+
+
+class FinishedRun(NamedTuple):
+    """A task that has a video: what was requested, and the seconds from its submission to its end."""
+
+    resolution: str | None
+    duration: int | None
+    seconds: float
 
 
 _COLUMNS = [column.name for column in fields(TaskRecord) if column.name != "id"]

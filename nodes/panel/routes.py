@@ -32,7 +32,8 @@ GET /wan27/tasks?group=all|running|saved|failed&text=…&limit=1-200&before=…
            "size": [width, height] of the file, "file": {"filename", "subfolder", "type"} for ComfyUI's /view or null,
            "poster": version of the thumbnail or null}
     progress: {"state": "queued|processing|downloading|waiting", "seconds": since it began, "percent", "eta_seconds":
-           number or null, "downloaded_bytes", "total_bytes": or null, "note": text}
+           number or null, "usual_seconds": [p50, p90] of similar tasks or null, "left_seconds": by the last poll, 0 if
+           it takes longer than expected, or null, "downloaded_bytes", "total_bytes": or null, "note": text}
 GET /wan27/tasks/{id}
     task
 GET /wan27/posters/{id}

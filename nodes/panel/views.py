@@ -69,11 +69,14 @@ def task_view(
 
 def progress_view(progress: Progress) -> dict[str, Any]:
     """Return how far a task is."""
+    left = progress.left_seconds()
     return {
         "state": progress.state,
         "seconds": round(progress.seconds, 1),
         "percent": progress.progress_percent or None,
         "eta_seconds": progress.eta_seconds or None,
+        "usual_seconds": None if progress.usual_seconds is None else [round(s, 1) for s in progress.usual_seconds],
+        "left_seconds": None if left is None else round(left, 1),
         "downloaded_bytes": progress.downloaded_bytes,
         "total_bytes": progress.total_bytes,
         "note": redact_locations(progress.note),

@@ -20,6 +20,7 @@ from . import messages
 from .models import Finished, Progress, service_of
 from .output_files import FOLDER, describe_video, finished, free_name, is_changed, saved_file
 from .polling import Poller, TrackedTask, seconds
+from .run_times import similar_run_times
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ LINKS = 4
 EMPTY_ANSWERS = 3
 """This many answers "succeeded" without a video are an error."""
 DOWNLOADS_AT_ONCE = 4
+WATCHED_SECONDS = 60.0
+"""The end of a task that was found unfinished this recently is known well enough to learn from it."""
 
 
 class ResultFetcher:
@@ -73,8 +76,14 @@ class ResultFetcher:
             raise TaskFailedError(reason)
         return await self._download(task, record)
 
+    def _similar_run_times(self, task: TrackedTask, record: TaskRecord | None) -> list[float]:
+        request = record.request if record is not None else {}
+        runs = self._ledger.finished_runs(service_of(task.connection))
+        return similar_run_times(runs, request.get("resolution"), request.get("duration"))
+
     async def _download(self, task: TrackedTask, record: TaskRecord | None) -> Finished:
         """Ask for a link and download from it; ask for a fresh one when it is refused."""
+        task.run_times = await asyncio.to_thread(self._similar_run_times, task, record)
         refusal: DownloadError | None = None
         for attempt in range(LINKS):
             if attempt:
@@ -101,7 +110,7 @@ class ResultFetcher:
                 result = await self._poller.until_ended(task, record)
             except TaskNotFoundError as error:
                 if record is None:
-                    raise
+                    raise TaskNotFoundError(messages.not_submitted_here(str(error)), status=error.status) from error
                 if record.state == "submitted":
                     raise await asyncio.to_thread(self._task_forgotten, task, record, error) from error
                 if record.result_url and record.result_url not in task.tried_links:
@@ -113,7 +122,7 @@ class ResultFetcher:
             if result.state is TaskState.FAILED:
                 raise await asyncio.to_thread(self._task_failed, task, record, result)
             if result.video is not None:
-                return await asyncio.to_thread(self._record_link, record, result, result.video)
+                return await asyncio.to_thread(self._record_link, task, record, result, result.video)
             await self._poller.longest_pause()
         raise DownloadError(
             f"Task {task.task_id} is finished, but the service returns no video. Queue again to ask again."
@@ -151,15 +160,17 @@ class ResultFetcher:
     def _video_gone(self, record: TaskRecord, why: str) -> DownloadError:
         return DownloadError(messages.video_gone(record, why, changed=is_changed(record, self._output_dir)))
 
-    def _record_link(self, record: TaskRecord, result: TaskResult, video: ResultVideo) -> TaskRecord:
+    def _record_link(self, task: TrackedTask, record: TaskRecord, result: TaskResult, video: ResultVideo) -> TaskRecord:
+        now = self._ledger.now()
+        was_watched = task.unfinished_at is not None and now - task.unfinished_at <= WATCHED_SECONDS
         self._ledger.record_result(
             replace(
                 record,
                 result_url=video.url,
-                result_expires_at=self._ledger.now() + video.ttl_seconds if video.ttl_seconds else None,
+                result_expires_at=now + video.ttl_seconds if video.ttl_seconds else None,
                 seed=result.seed,
                 executed_at=seconds(result.executed_at_ms),
-                completed_at=seconds(result.completed_at_ms),
+                completed_at=seconds(result.completed_at_ms) or (now if was_watched else None),
             )
         )
         return self._ledger.get(record.id)

@@ -126,6 +126,15 @@ def task_forgotten(said: str) -> str:
     )
 
 
+def not_submitted_here(said: str) -> str:
+    """Neither the ledger nor the service knows the task."""
+    return (
+        f"{said} It was not submitted from this ComfyUI. If the id is pasted, copy it again. If it is linked, it comes "
+        "from an output cache that another ComfyUI, or this one long ago, has filled: collect the video there, or set "
+        "on_repeat of Wan 2.7 Image to Video to submit_again and queue once to pay for it here."
+    )
+
+
 def other_connection(task_id: str, connection: str, current: str) -> str:
     """The task belongs to a connection that is not set."""
     return (
@@ -137,7 +146,10 @@ def other_connection(task_id: str, connection: str, current: str) -> str:
 def task_failed(task_id: str, reason: str) -> str:
     """The service reported the task as failed, now or earlier."""
     said = sentence(reason or "no reason was given")
-    return f"Task {task_id} failed at the service: {said} Queue again to submit a new one."
+    return (
+        f"Task {task_id} failed at the service: {said} Queue again to submit a new one. If the same task comes back, "
+        "an output cache has kept its id: set on_repeat of Wan 2.7 Image to Video to submit_again and queue once."
+    )
 
 
 def sentence(text: str) -> str:

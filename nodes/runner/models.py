@@ -10,6 +10,7 @@ from typing import Any
 from ..api.connection import Connection
 from ..api.request import VideoRequest
 from ..core.limits import OnRepeat
+from .run_times import seconds_left
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Progress:
         downloaded_bytes: of the video so far.
         total_bytes: of the video, None if not known yet.
         note: what is in the way, usually "".
+        usual_seconds: p50 and p90 of similar tasks from their submission to their end, None if none is known.
     """
 
     state: str
@@ -65,6 +67,18 @@ class Progress:
     downloaded_bytes: int = 0
     total_bytes: int | None = None
     note: str = ""
+    usual_seconds: tuple[float, float] | None = None
+
+    def left_seconds(self, since: float = 0.0) -> float | None:
+        """Return the seconds until the task has probably ended, `since` seconds after this report.
+
+        By the service's guess, else by similar tasks; 0 if it takes longer than that, None if nothing is known.
+        """
+        if self.state == "downloading":
+            return None
+        if self.eta_seconds:
+            return max(0.0, self.eta_seconds - since)
+        return None if self.usual_seconds is None else seconds_left(self.seconds + since, self.usual_seconds)
 
 
 OnProgress = Callable[[str, Progress], None]

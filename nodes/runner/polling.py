@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 
@@ -12,7 +12,7 @@ import httpx
 
 from ..api.client import ServiceClient
 from ..api.connection import Connection
-from ..api.retry import pause_before_next_poll, worth_asking_again
+from ..api.retry import worth_asking_again
 from ..api.task import TaskHandle, TaskResult, TaskState
 from ..config import Polling
 from ..core.backoff import LONGEST_RETRY_AFTER, Backoff, jitter
@@ -22,6 +22,7 @@ from ..ledger import TaskRecord
 from . import messages
 from .models import Finished, OnProgress, Progress, service_of
 from .rate_limiter import POLLS_PER_MINUTE, RateLimiter
+from .run_times import pause_before_next_poll, usual_seconds
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,10 @@ class TrackedTask:
         self.waiting: list[Callable[[Progress], None]] = []
         """The callbacks of the callers that wait for it."""
         self.began_at: float | None = None
+        self.run_times: Sequence[float] = ()
+        """Seconds that similar tasks took, ascending."""
+        self.unfinished_at: float | None = None
+        """When a poll last found it unfinished."""
         self.latest: Progress | None = None
         self.tried_links: set[str] = set()
         """Recorded links that were tried."""
@@ -90,6 +95,7 @@ class Poller:
         client = ServiceClient(task.connection, self._http)
         handle = TaskHandle(task.task_id, record.handle if record else {})
         polls = failures = missing = reported = 0
+        first_asked = self._now()
         while True:
             await self._limiter(task.connection).wait()
             try:
@@ -98,7 +104,7 @@ class Poller:
                 missing += 1
                 if not self._may_still_appear(record, missing, polls):
                     raise
-                pause = self._pause(missing, None)
+                pause = self._pause(task, first_asked, None)
             except Wan27Error as error:
                 if not worth_asking_again(error):
                     raise
@@ -113,8 +119,9 @@ class Poller:
                 polls, failures, missing, reported = polls + 1, 0, 0, 0
                 if result.state.ended:
                     return result
+                task.unfinished_at = self._now()
                 self._report(task, result)
-                pause = self._pause(polls, result.eta_seconds)
+                pause = self._pause(task, seconds(result.submitted_at_ms) or first_asked, result.eta_seconds)
             self._give_up_if_too_old(task)
             await asyncio.sleep(pause)
 
@@ -130,9 +137,10 @@ class Poller:
         young = record is not None and self._now() - record.began_at < NOT_FOUND_GRACE_SECONDS
         return young or missing < NOT_FOUND_IN_A_ROW
 
-    def _pause(self, polls: int, eta_seconds: float | None) -> float:
+    def _pause(self, task: TrackedTask, first_asked: float, eta_seconds: float | None) -> float:
         return pause_before_next_poll(
-            polls,
+            max(0.0, self._now() - (task.began_at or first_asked)),
+            task.run_times,
             first_seconds=self.polling.first_seconds,
             longest_seconds=self.polling.longest_seconds,
             eta_seconds=eta_seconds,
@@ -144,7 +152,7 @@ class Poller:
         if isinstance(error, RateLimitError):
             self._limiter(task.connection).pause(max(asked, self.polling.first_seconds))
         self._report(task, None, note=str(error))
-        return max(asked, self._pause(1, None), self._backoff.pause(failures, jitter()))
+        return max(asked, self.polling.first_seconds, self._backoff.pause(failures, jitter()))
 
     def _give_up_if_too_old(self, task: TrackedTask) -> None:
         """Stop polling a task that no caller waits for and that the service has long forgotten."""
@@ -164,6 +172,7 @@ class Poller:
                 seconds=max(0.0, self._now() - began),
                 progress_percent=result.progress_percent if result else None,
                 eta_seconds=result.eta_seconds if result else None,
+                usual_seconds=usual_seconds(task.run_times),
                 note=note,
             )
         )

@@ -16,7 +16,7 @@ BURST = 5
 class RateLimiter:
     """Spaces calls evenly, first come, first served. None goes out while the service asked for a pause.
 
-    `per_minute` is None for no limit, as on this machine.
+    No minute has more than `per_minute` calls; None for no limit, as on this machine.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class RateLimiter:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        self._spacing = 60.0 / per_minute if per_minute else 0.0
+        self._spacing = 60.0 / max(per_minute - BURST, 1.0) if per_minute else 0.0
         self._clock, self._sleep = clock, sleep
         self._next = float("-inf")
         self._paused_until = float("-inf")

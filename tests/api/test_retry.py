@@ -7,7 +7,6 @@ import pytest
 from nodes.api.retry import (
     Delivery,
     judge,
-    pause_before_next_poll,
     pause_before_next_post,
     worth_asking_again,
 )
@@ -117,26 +116,6 @@ def test_pause_before_next_post(
 def test_pause_before_next_post_cuts_a_long_retry_after() -> None:
     pause = pause_before_next_post(RATE_LIMITED, attempt=1, elapsed=0, retry_after=86_400, roll=0)
     assert pause == LONGEST_RETRY_AFTER
-
-
-@pytest.mark.parametrize(
-    ("polls", "eta", "pause"),
-    [
-        (1, None, 2.0),
-        (2, None, 3.0),
-        (3, None, 4.5),
-        (9, None, 15.0),
-        (10_000, None, 15.0),
-        (1, 10.0, 10.0),
-        (9, 4.0, 4.0),
-        (9, 0.5, 2.0),
-        (1, 300.0, 15.0),
-        (3, 0.0, 4.5),
-    ],
-)
-def test_pause_before_next_poll_grows_and_follows_the_eta(polls: int, eta: float | None, pause: float) -> None:
-    found = pause_before_next_poll(polls, first_seconds=2, longest_seconds=15, eta_seconds=eta, roll=0.5)
-    assert found == pytest.approx(pause)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,10 @@ from nodes.runner.models import Progress
         (None, 0.0, ["asking"]),
         (Progress("queued", 3.2), 0.0, ["queued 3 s"]),
         (Progress("processing", 40, progress_percent=50), 0.475, ["processing 40 s", "50 %"]),
-        (Progress("processing", 30, progress_percent=0, eta_seconds=30), 0.475, ["about 30 s to go"]),
+        (Progress("processing", 30, progress_percent=0, eta_seconds=30), 0.475, ["about 30 s left"]),
+        (Progress("processing", 40, usual_seconds=(200, 300)), 0.19, ["about 3 min left"]),
+        (Progress("processing", 500, usual_seconds=(200, 300)), 0.95, ["longer than expected"]),
+        (Progress("queued", 0, usual_seconds=(0.2, 0.3)), 0.0, ["queued 0 s"]),
         (Progress("downloading", 60, downloaded_bytes=5_000_000, total_bytes=10_000_000), 0.975, ["5.0 MB"]),
         (Progress("downloading", 60), 0.95, ["downloading"]),
         (Progress("waiting", 9, note="the service cannot be reached"), 0.0, ["cannot be reached"]),
@@ -57,9 +60,9 @@ def test_task_status_counts_seconds_between_two_polls() -> None:
     now = 125.0
     shown.append(task.text)
     assert shown == [
-        "t-1: processing 10 s, about 20 s to go",
-        "t-1: processing 14 s, about 16 s to go",
-        "t-1: processing 35 s",
+        "t-1: processing 10 s, about 20 s left",
+        "t-1: processing 14 s, about 16 s left",
+        "t-1: processing 35 s, longer than expected",
     ]
 
 

@@ -88,6 +88,14 @@ def error_of(run: Run) -> str:
     return run.error.message
 
 
+def cancel(comfy: ComfyUI, prompt_id: str) -> None:
+    """Cancel one prompt as the frontend does: newer ones by its job, older ones by the queue or an interrupt."""
+    if comfy.request("GET", "/api/jobs").status_code == 200:
+        assert comfy.request("POST", f"/api/jobs/{prompt_id}/cancel").json() == {"cancelled": True}
+    else:
+        comfy.request("POST", "/queue", json={"delete": [prompt_id]})
+
+
 def test_lost_answer_is_sent_again_only_by_submit_again(shop: ComfyUI, bank: Service) -> None:
     bank.faults({"at": "submit", "kind": "lost_answer"})
     graph, made = graph_of(shop, seed=101)
@@ -154,6 +162,66 @@ def test_interrupt_during_the_post_leaves_the_task_to_collect(shop: ComfyUI, ban
     assert "If the request was sent by now, it goes on as a task" in run.texts_of(made.submit)[-1]
     assert "it goes on as a task" in shop.log
     check_collected(shop.run(graph), made, bank)
+
+
+def test_interrupt_by_prompt_id_stops_only_that_prompt(shop: ComfyUI, bank: Service) -> None:
+    bank.faults({"at": "task", "kind": "slow", "seconds": 3, "count": 2})
+    graph, made = graph_of(shop, seed=120)
+    run = shop.queue(graph).wait_for(lambda run: bool(run.texts_of(made.wait)))
+    shop.request("POST", "/interrupt", json={"prompt_id": "of-another-prompt"})
+    check_collected(run.wait(), made, bank)
+    bank.reset()
+    bank.faults({"at": "task", "kind": "slow", "seconds": 3})
+    graph, made = graph_of(shop, seed=121)
+    run = shop.queue(graph).wait_for(lambda run: bool(run.texts_of(made.wait)))
+    shop.request("POST", "/interrupt", json={"prompt_id": run.prompt_id})
+    assert run.wait().interrupted
+    assert "goes on, and its video is fetched" in run.texts_of(made.wait)[-1]
+    check_collected(shop.run(graph), made, bank)
+
+
+def test_prompt_deleted_from_the_queue_sends_nothing(shop: ComfyUI, bank: Service) -> None:
+    bank.faults({"at": "task", "kind": "slow", "seconds": 3})
+    graph, made = graph_of(shop, seed=122)
+    run = shop.queue(graph).wait_for(lambda run: bool(run.texts_of(made.wait)))
+    waiting, _ = graph_of(shop, seed=123)
+    cancel(shop, shop.queue(waiting).prompt_id)
+    check_collected(run.wait(), made, bank)
+    assert shop.get_json("/queue") == {"queue_running": [], "queue_pending": []}
+
+
+def test_job_cancelled_while_waiting_leaves_the_task_to_collect(shop: ComfyUI, bank: Service) -> None:
+    if shop.request("GET", "/api/jobs").status_code != 200:
+        pytest.skip("this ComfyUI cannot cancel single jobs")
+    bank.faults({"at": "task", "kind": "slow", "seconds": 3})
+    graph, made = graph_of(shop, seed=124)
+    run = shop.queue(graph).wait_for(lambda run: bool(run.texts_of(made.wait)))
+    cancel(shop, run.prompt_id)
+    assert run.wait().interrupted
+    assert "goes on, and its video is fetched" in run.texts_of(made.wait)[-1]
+    check_collected(shop.run(graph), made, bank)
+
+
+def test_page_reload_while_waiting_changes_nothing(shop: ComfyUI, bank: Service) -> None:
+    bank.faults({"at": "task", "kind": "slow", "seconds": 3})
+    graph, made = graph_of(shop, seed=125)
+    run = shop.queue(graph).wait_for(lambda run: bool(run.texts_of(made.wait)))
+    run.close()
+    [row] = shop.get_json("/wan27/tasks?group=running")["tasks"]
+    assert row["progress"]["state"] in ("queued", "processing")
+    assert {"left_seconds", "usual_seconds"} <= row["progress"].keys()
+    until(lambda: run.prompt_id in shop.get_json(f"/history/{run.prompt_id}"), "the end of the prompt")
+    check_collected(run, made, bank)
+
+
+def test_task_id_of_another_cache_is_explained(shop: ComfyUI, bank: Service) -> None:
+    graph = Graph()
+    cached = graph.add("TestKillAt", prompt="a-task-of-another-machine")
+    graph.add("Wan27WaitForVideo", task_id=(cached, 0), timeout_minutes=5.0)
+    text = error_of(shop.run(graph))
+    assert "It was not submitted from this ComfyUI" in text
+    assert "set on_repeat of Wan 2.7 Image to Video to submit_again" in text
+    assert bank.posts() == []
 
 
 def test_sibling_failure_during_the_post_leaves_the_task_to_collect(shop: ComfyUI, bank: Service) -> None:

@@ -113,6 +113,10 @@ class Run:
             self._read(deadline)
         return self
 
+    def close(self) -> None:
+        """Stop listening, as a page that is reloaded or closed."""
+        self._socket.close()
+
     def _read(self, deadline: float) -> None:
         self._socket.settimeout(max(0.01, deadline - time.monotonic()))
         try:

@@ -317,3 +317,19 @@ def test_on_change_that_fails_does_not_undo_the_change(path: Path) -> None:
     ledger = Ledger(path, on_change=fail)
     assert ledger.get(submitted(ledger, "paid")).state == "submitted"
     ledger.close()
+
+
+def test_finished_runs_are_the_latest_of_a_service(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        [(record, _)] = claimed(ledger, wanted(f"f{number}", request={"resolution": "720P", "duration": 5}))
+        ledger.begin_post(record.id)
+        ledger.record_task(record.id, f"t{number}")
+        began = ledger.get(record.id).submitted_at or 0.0
+        took = {0: 60.0, 1: 70.0, 2: -5.0}.get(number)
+        ended = None if took is None else began + took
+        ledger.record_result(replace(record, result_url="https://x/v.mp4", completed_at=ended))
+    runs = ledger.finished_runs("novita https://x")
+    assert [(run.resolution, run.duration, round(run.seconds)) for run in runs] == [("720P", 5, 70), ("720P", 5, 60)]
+    assert ledger.finished_runs("another") == []
+    monkeypatch.setattr("nodes.ledger.ledger.HISTORY", 1)
+    assert [round(run.seconds) for run in ledger.finished_runs("novita https://x")] == [70]

@@ -53,6 +53,7 @@ def test_announcer_sends_a_burst_from_threads_as_one_event_of_each_kind(browsers
         for thread in threads:
             thread.join()
         announcer.progressed("a", Progress("downloading", 99.0, downloaded_bytes=5))
+        announcer.progressed("b", Progress("processing", 30.0, usual_seconds=(90.0, 120.04)))
         await browsers.until(2)
         return announcer
 
@@ -62,6 +63,8 @@ def test_announcer_sends_a_burst_from_threads_as_one_event_of_each_kind(browsers
     assert (progress, tasks) == (PROGRESS_EVENT, TASKS_EVENT)
     assert rows == {"tasks": list(range(20))}
     assert sent["progress"]["a"]["state"] == "downloading"
+    assert sent["progress"]["a"]["left_seconds"] is None
+    assert (sent["progress"]["b"]["usual_seconds"], sent["progress"]["b"]["left_seconds"]) == ([90.0, 120.0], 60.0)
     latest = announcer.latest("a")
     assert latest is not None
     assert latest.seconds == 99.0

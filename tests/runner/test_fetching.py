@@ -12,8 +12,10 @@ from nodes.core.errors import (
     TaskFailedError,
     TaskNotFoundError,
 )
+from nodes.runner.models import Progress
+from nodes.runner.run_times import SPREAD
 from tests.fixtures import House
-from tests.runner.conftest import content
+from tests.runner.conftest import content, soon
 from tests.service import Service, at
 
 
@@ -45,7 +47,29 @@ def test_result_with_impossible_numbers_is_fetched(house: House, service: Servic
     [finished] = house.run()
     assert finished.path.read_bytes() == content(service)
     assert finished.info["seed"] == 1  # the request's own
-    assert finished.info["times"]["completed"] is None
+    assert finished.info["times"]["executed"] is None
+
+
+def test_time_left_is_learned_from_tasks_that_were_watched(house: House, service: Service) -> None:
+    seen: list[Progress] = []
+
+    async def graph(seed: int) -> None:
+        service.finish.clear()
+        [submitted] = await house.submit(house.order(seed))
+        waiting = asyncio.ensure_future(house.wait(submitted.task_id, on_update=seen.append))
+        await soon(lambda: any(progress.state in ("queued", "processing") for progress in seen))
+        service.finish.set()
+        await waiting
+
+    service.faults(*at("result", "edit", extra={"debug_info": {}}, count=None))  # the service says no times
+    asyncio.run(graph(1))
+    assert {progress.left_seconds() for progress in seen} == {None}
+    [run] = house.ledger().finished_runs(house.ledger().page().records[0].service)
+    assert (run.resolution, run.duration) == ("720P", 2)
+    seen.clear()
+    asyncio.run(graph(2))
+    usual = next(progress.usual_seconds for progress in seen if progress.state != "downloading")
+    assert usual == pytest.approx((run.seconds, run.seconds * SPREAD))
 
 
 def test_pasted_id_unknown_to_the_ledger_is_fetched(house: House, service: Service) -> None:
@@ -58,7 +82,7 @@ def test_pasted_id_unknown_to_the_ledger_is_fetched(house: House, service: Servi
 
 
 def test_pasted_id_unknown_to_the_service_is_an_error(house: House, service: Service) -> None:
-    with pytest.raises(TaskNotFoundError):
+    with pytest.raises(TaskNotFoundError, match=r"output cache that another ComfyUI.* submit_again"):
         asyncio.run(house.wait("never-submitted"))
     assert house.states() == []
 
