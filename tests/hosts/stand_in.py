@@ -114,7 +114,7 @@ Handler = Callable[[Arrival], "web.StreamResponse | Awaitable[web.StreamResponse
 
 @dataclass(frozen=True)
 class Route:
-    """A route of one origin. `place` names what it is for, and is where faults are set."""
+    """A route of one origin. `place` names its purpose, and faults are set by it."""
 
     origin: str
     place: str
@@ -302,10 +302,10 @@ class StandIn:
         return handle
 
     def _no_route(self, arrival: Arrival) -> web.Response:
-        raise Mistake("there is no such route", 404)
+        raise Mistake("this is not a route", 404)
 
     def _check_key(self, arrival: Arrival) -> None:
-        """Check that the key is where it belongs and nowhere else."""
+        """Check that the key is in the Authorization header of its own origins, and nowhere else."""
         sent = arrival.headers.get("authorization")
         others = {name: value for name, value in arrival.headers.items() if name != "authorization"}
         if self.key in f"{arrival.path} {others} {arrival.form}" or self.key.encode() in arrival.body:
@@ -463,7 +463,7 @@ class StandIn:
     def _read(self, flat: Mapping[str, Any]) -> dict[str, Any]:
         """Translate the inputs to the first vendor's names, and check every rule of the model."""
         if unknown := set(flat) - set(self.names):
-            raise Mistake(f"there is no input {', '.join(sorted(unknown))}")
+            raise Mistake(f"{', '.join(sorted(unknown))} is not an input")
         inputs = {self.names[name]: value for name, value in flat.items()}
         for name, value in inputs.items():
             if type(value) is not TYPES[name] or value == "":

@@ -33,7 +33,7 @@ COMBINATIONS = {
 
 
 def check_delivered(pack: Pack, host: StandIn) -> None:
-    """Check that there is one task, and that its video is on disk as the host made it."""
+    """Check that the host made one task, and that its video is on disk unchanged."""
     [task_id] = host.accepted()
     [video] = pack.videos
     assert video.read_bytes() == host.video(task_id)
