@@ -72,6 +72,7 @@ class Fal(StandIn):
         super().reset()
         self.urls_at = "api"
         """The origin that the answer to a submit names for the next calls. It should be the one submitted to."""
+        self.balance_needs_admin = False
         self._initiated: dict[str, tuple[str, str, str, int]] = {}
 
     def routes(self) -> list[Route]:
@@ -132,9 +133,11 @@ class Fal(StandIn):
         task = self.tasks.get(arrival.match["id"])
         if task is None:
             return web.json_response({"status": "NOT_FOUND"}, status=404)
-        if task.state != "queued":
+        if task.state in ENDED:
             return web.json_response({"status": "ALREADY_COMPLETED"}, status=400)
-        self.cancel_task(task)
+        if task.state == "queued":
+            self.cancel_task(task)
+        # One that runs is only asked to stop, and this model does not.
         return web.json_response({"status": "CANCELLATION_REQUESTED"}, status=202)
 
     def list(self, arrival: Arrival) -> web.Response:
@@ -170,7 +173,10 @@ class Fal(StandIn):
         }
 
     def balance(self, arrival: Arrival) -> web.Response:
-        return web.json_response({"username": "tester", "credits": {"current_balance": 12.5, "currency": "USD"}})
+        if self.balance_needs_admin:
+            return web.json_response({"detail": "Admin API key is required"}, status=403)
+        credits = {"credits": {"current_balance": 12.5, "currency": "USD"}}
+        return web.json_response({"username": "tester", **(credits if arrival.query == {"expand": "credits"} else {})})
 
     def initiate(self, arrival: Arrival) -> web.Response:
         body = arrival.json
