@@ -79,6 +79,8 @@ class DashScope(StandIn):
     }
     link_seconds = 24 * 3600
     upload_seconds = 48 * 3600
+    lists = True
+    cancels = ("queued",)
 
     def reset(self) -> None:
         super().reset()

@@ -67,6 +67,8 @@ class Fal(StandIn):
     resolutions = ("720p", "1080p")
     link_seconds = 24 * 3600
     upload_seconds = 24 * 3600
+    lists = True
+    cancels = ("queued",)
 
     def reset(self) -> None:
         super().reset()
@@ -175,8 +177,8 @@ class Fal(StandIn):
     def balance(self, arrival: Arrival) -> web.Response:
         if self.balance_needs_admin:
             return web.json_response({"detail": "Admin API key is required"}, status=403)
-        credits = {"credits": {"current_balance": 12.5, "currency": "USD"}}
-        return web.json_response({"username": "tester", **(credits if arrival.query == {"expand": "credits"} else {})})
+        left = {"credits": {"current_balance": 12.5, "currency": "USD"}}
+        return web.json_response({"username": "tester", **(left if arrival.query == {"expand": "credits"} else {})})
 
     def initiate(self, arrival: Arrival) -> web.Response:
         body = arrival.json

@@ -18,6 +18,14 @@ from tests.hosts.stand_in import StandIn
 STAND_INS: dict[str, type[StandIn]] = {each.name: each for each in (Novita, Ppio, DashScope, Fal, Replicate, Kie)}
 KNOWN = [name for name in STAND_INS if name in CONNECTIONS]
 """The hosts that the pack has a dialect for."""
+UPLOADING = [name for name, made in STAND_INS.items() if made.upload_seconds]
+LISTING = [name for name, made in STAND_INS.items() if made.lists]
+CANCELING = [name for name, made in STAND_INS.items() if made.cancels]
+
+
+def only(*names: str) -> pytest.MarkDecorator:
+    """Run a test against these hosts alone."""
+    return pytest.mark.parametrize("running", [name for name in names if name in KNOWN], indirect=True)
 
 
 @pytest.fixture(scope="module", params=KNOWN)

@@ -22,10 +22,10 @@ from tests.hosts.stand_in import StandIn
 from tests.media_files import clip_bytes, photo, png, wav_bytes
 
 MAKERS: dict[str, tuple[str, Callable[[], bytes]]] = {
-    "image_url": ("first.png", lambda: png(photo(320, 240, seed=1))),
-    "last_frame_url": ("last.png", lambda: png(photo(320, 240, seed=2))),
-    "first_clip_url": ("clip.mp4", lambda: clip_bytes(2.5)),
-    "driving_audio_url": ("voice.wav", lambda: wav_bytes(4.0)),
+    "image_url": ("png", lambda: png(photo(320, 240, seed=1))),
+    "last_frame_url": ("png", lambda: png(photo(320, 240, seed=2))),
+    "first_clip_url": ("mp4", lambda: clip_bytes(2.5)),
+    "driving_audio_url": ("wav", lambda: wav_bytes(4.0)),
 }
 
 
@@ -60,7 +60,9 @@ class Pack(House):
             return {}
         encoders = []
         for name in names:
-            path = self.folder / MAKERS[name][0]
+            # Files of the same name must not replace each other at the host.
+            path = self.folder / name / f"file.{MAKERS[name][0]}"
+            path.parent.mkdir(exist_ok=True)
             path.write_bytes(media_bytes(name))
             encoders.append(lambda job, directory, path=path: describe(path))
         storage = self.services.make_storage()

@@ -61,6 +61,8 @@ class Replicate(StandIn):
     }
     resolutions = ("720p", "1080p")
     upload_seconds = 24 * 3600
+    lists = True
+    cancels = ("queued", "running")
 
     def reset(self) -> None:
         super().reset()

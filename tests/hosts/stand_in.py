@@ -168,6 +168,10 @@ class StandIn:
     link_seconds: ClassVar[int] = 3600
     upload_seconds: ClassVar[int] = 0
     """How long an upload lives; 0: the host takes none."""
+    lists: ClassVar[bool] = False
+    """Whether past tasks can be listed."""
+    cancels: ClassVar[Sequence[str]] = ()
+    """The states in which a task can be canceled."""
 
     def __init__(self) -> None:
         self.key = f"sk-{self.name}-{secrets.token_hex(12)}"

@@ -12,7 +12,7 @@ import pytest
 from nodes.core import errors
 from nodes.runner.models import Progress
 from tests.conftest import Measured
-from tests.hosts.fixtures import host, running
+from tests.hosts.fixtures import LISTING, UPLOADING, host, only, running
 from tests.hosts.pack import Pack, media_bytes, pack, submit
 from tests.hosts.stand_in import CONTINUATION, FRAMES, MEDIA, StandIn
 from tests.runner.conftest import soon
@@ -55,11 +55,9 @@ def test_media_arrive_as_they_are_in_their_own_inputs(pack: Pack, host: StandIn,
     assert host.count["submit"] == 1
 
 
+@only("novita", "ppio")
 @pytest.mark.parametrize("name", ["driving_audio_url", "first_clip_url"])
 def test_media_that_the_host_cannot_store_are_refused_with_the_ways_out(pack: Pack, host: StandIn, name: str) -> None:
-    if host.upload_seconds:
-        asyncio.run(pack.upload(name))
-        return
     with pytest.raises(errors.StorageError, match='kind = "s3"'):
         asyncio.run(pack.upload(name))
 
@@ -229,9 +227,8 @@ def test_restart_continues_a_task(pack: Pack, host: StandIn) -> None:
 # --- what expires ---------------------------------------------------------------------------------------------------
 
 
+@only(*UPLOADING)
 def test_upload_is_made_again_after_it_expired_and_not_before(pack: Pack, host: StandIn) -> None:
-    if not host.upload_seconds:
-        return
     first = asyncio.run(pack.upload("image_url"))
     assert asyncio.run(pack.upload("image_url")) == first
     host.ahead = host.upload_seconds - 3600
@@ -264,6 +261,68 @@ def test_cut_download_is_continued(pack: Pack, host: StandIn) -> None:
     pack.run()
     check_delivered(pack, host)
     assert all("authorization" not in seen.headers for seen in host.at("download"))
+
+
+# --- lost answers ---------------------------------------------------------------------------------------------------
+
+LOST = [*at("submit", "lost_answer", "page", "broken_json", "no_id"), *at("submit", "server_error", made=True)]
+
+
+@only(*LISTING)
+@pytest.mark.parametrize("fault", LOST, ids=[fault["kind"] for fault in LOST])
+def test_lost_answer_is_found_in_the_list(pack: Pack, host: StandIn, fault: dict[str, Any]) -> None:
+    host.faults(fault)
+    pack.run()
+    check_delivered(pack, host)
+    assert host.count["submit"] == 1
+
+
+@only("novita", "ppio", "kie")
+@pytest.mark.parametrize("fault", LOST, ids=[fault["kind"] for fault in LOST])
+def test_lost_answer_stays_unknown_without_a_list(pack: Pack, host: StandIn, fault: dict[str, Any]) -> None:
+    host.faults(fault)
+    for _ in range(2):
+        with pytest.raises(errors.OutcomeUnknownError, match="submit_again"):
+            pack.run()
+    assert pack.states() == ["unknown"]
+    assert host.count["submit"] == 1
+
+
+@only(*LISTING)
+def test_lost_request_that_never_arrived_stays_unknown(pack: Pack, host: StandIn) -> None:
+    host.faults({"at": "submit", "kind": "refuse"})
+    with pytest.raises(errors.OutcomeUnknownError, match="submit_again"):
+        pack.run()
+    assert pack.states() == ["unknown"]
+    assert host.count["submit"] == 1
+
+
+@only(*LISTING)
+def test_lost_answer_with_two_candidates_stays_unknown_and_names_them(
+    pack: Pack, host: StandIn, tmp_path: Path
+) -> None:
+    """Another ComfyUI has made the same request with the same account a moment before."""
+    other = Pack(tmp_path / "other", host)
+    other.run()
+    other.close()
+    host.faults({"at": "submit", "kind": "lost_answer"})
+    with pytest.raises(errors.OutcomeUnknownError) as caught:
+        pack.run()
+    assert len(host.accepted()) == 2
+    assert all(task_id in str(caught.value) for task_id in host.accepted())
+    assert pack.states() == ["unknown"]
+
+
+@only(*LISTING)
+def test_lost_answer_never_takes_the_task_of_another_request(pack: Pack, host: StandIn) -> None:
+    pack.run(pack.order(seed=1, prompt="dunes"))
+    host.faults({"at": "submit", "kind": "refuse"})
+    with pytest.raises(errors.OutcomeUnknownError):
+        pack.run(pack.order(seed=2, prompt="waves"))
+    with pytest.raises(errors.OutcomeUnknownError):
+        pack.run(pack.order(seed=2, prompt="waves"))
+    assert pack.states() == ["saved", "unknown"]
+    assert host.count["submit"] == 2
 
 
 # --- secrets --------------------------------------------------------------------------------------------------------
