@@ -41,7 +41,7 @@ PACK = "wan27-video"  # the folder the pack has in custom_nodes
 START_SECONDS = 240
 """Enough for a cold disk and a busy machine; 12 s is usual."""
 
-_NOT_INHERITED = re.compile(r"^(WAN27_|NOVITA_|COMFYUI_|HF_)")
+_NOT_INHERITED = re.compile(r"^(WAN27_|COMFYUI_|HF_|NOVITA_|PPIO_|DASHSCOPE_|FAL_|REPLICATE_|KIE_)")
 """Environment variables that reach a ComfyUI under test only if the test sets them."""
 _OFFLINE = {
     "HF_HUB_OFFLINE": "1",

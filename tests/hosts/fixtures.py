@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nodes.config.settings import CONNECTIONS
+from nodes.api.hosts import DIALECTS
 from tests.hosts.dashscope import DashScope
 from tests.hosts.fal import Fal
 from tests.hosts.kie import Kie
@@ -16,7 +16,7 @@ from tests.hosts.replicate import Replicate
 from tests.hosts.stand_in import StandIn
 
 STAND_INS: dict[str, type[StandIn]] = {each.name: each for each in (Novita, Ppio, DashScope, Fal, Replicate, Kie)}
-KNOWN = [name for name in STAND_INS if name in CONNECTIONS]
+KNOWN = [name for name in STAND_INS if name in DIALECTS]
 """The hosts that the pack has a dialect for."""
 UPLOADING = [name for name, made in STAND_INS.items() if made.upload_seconds]
 LISTING = [name for name, made in STAND_INS.items() if made.lists]

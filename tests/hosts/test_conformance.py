@@ -265,7 +265,7 @@ def test_cut_download_is_continued(pack: Pack, host: StandIn) -> None:
 
 # --- lost answers ---------------------------------------------------------------------------------------------------
 
-LOST = [*at("submit", "lost_answer", "page", "broken_json", "no_id"), *at("submit", "server_error", made=True)]
+LOST = [*at("submit", "lost_answer", "page", "no_id"), *at("submit", "server_error", made=True)]
 
 
 @only(*LISTING)

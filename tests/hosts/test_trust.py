@@ -84,4 +84,3 @@ def test_kie_errors_are_understood_with_their_http_status_too(pack: Pack, host: 
     with pytest.raises(REFUSALS[status]):
         pack.run()
     assert pack.states() == ["failed"]
-
