@@ -1,14 +1,24 @@
 """Checks the setup: asks for the balance, stores a file and downloads it again, and shows the prices.
 
-    python -m nodes.check [FOLDER]
+    python nodes/check.py [FOLDER]
 
-Run it in the pack's folder. FOLDER is the folder of config.toml, or ComfyUI's; by default that of the ComfyUI in which
-the pack is installed. The check costs nothing.
+Run it in the pack's folder, with the Python that runs ComfyUI. FOLDER is the folder of config.toml, or ComfyUI's; by
+default that of the ComfyUI in which the pack is installed. The check costs nothing. `python -m nodes.check` works too,
+but not with the Python of ComfyUI's portable build: it looks for modules in ComfyUI instead of the current folder.
 """
 
 from __future__ import annotations
 
+if not __package__:  # run by its path: repeat it as a module of the pack
+    import runpy
+    import sys
+    from pathlib import Path
+
+    sys.path.insert(0, str(Path(__file__).absolute().parents[1]))
+    runpy.run_module("nodes.check", run_name="__main__", alter_sys=True)
+
 import asyncio
+import io
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,7 +33,7 @@ import httpx
 from .api.client import ServiceClient
 from .api.task import Balance
 from .config import FILE_NAME, Settings, load_settings
-from .core.addresses import is_loopback, is_private_host
+from .core.addresses import direct_mounts, is_loopback, is_private_host
 from .core.errors import AuthenticationError, NotDeliveredError, SettingsError, StorageError, Wan27Error
 from .core.redaction import suppress_url_logs
 from .media.files import MediaFile, describe
@@ -61,7 +71,7 @@ class Report:
         for finding in self.findings:
             lines.append(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.what:<9} {finding.text}")
             if finding.setting:
-                lines.append(f"      {'':<9} → {finding.setting}")
+                lines.append(f"      {'':<9} -> {finding.setting}")
         return "\n".join(lines)
 
 
@@ -82,7 +92,8 @@ async def _check_key(settings: Settings) -> Finding:
     host = settings.current.host
     key = host.setting("api_key")
     try:
-        async with httpx.AsyncClient() as http:
+        mounts = await asyncio.to_thread(direct_mounts, urlsplit(settings.current.base_url).hostname)
+        async with httpx.AsyncClient(mounts=mounts) as http:
             balance = await ServiceClient(connection_to(settings.current), http).check_key()
     except NotDeliveredError as error:
         return Finding("key", False, str(error), f"the network, and base_url under [{host.name}] in config.toml")
@@ -138,10 +149,11 @@ async def _download_again(stored: StoredUrl, file: MediaFile, *, may_be_private:
     """Return what is wrong with the public URL, or "". It is requested as the service would: without our headers."""
     host = urlsplit(stored.url).hostname or ""
     expected = await asyncio.to_thread(file.path.read_bytes)
+    mounts = await asyncio.to_thread(direct_mounts, host)
     data = b""
     try:
         async with (
-            httpx.AsyncClient(timeout=FETCH_TIMEOUT, follow_redirects=True, max_redirects=3) as http,
+            httpx.AsyncClient(timeout=FETCH_TIMEOUT, follow_redirects=True, max_redirects=3, mounts=mounts) as http,
             http.stream("GET", stored.url, headers={"Accept-Encoding": "identity"}) as response,
         ):
             async for part in response.aiter_bytes():
@@ -202,7 +214,7 @@ def find_user_dir(argument: str | None, pack: Sequence[Path]) -> Path:
             return place.parent.parent / "user" / "__wan27"
     raise SettingsError(
         "The pack is not in the custom_nodes folder of a ComfyUI. Name the folder of ComfyUI or of config.toml: "
-        "python -m nodes.check FOLDER"
+        "python nodes/check.py FOLDER"
     )
 
 
@@ -220,6 +232,9 @@ def main(arguments: Sequence[str], variables: Mapping[str, str] = environ) -> in
         text = f"{settings.path}: {found}. {' '.join(settings.warnings)}".strip()
         first = Finding("settings", not settings.warnings, text)
         report = Report((first, *asyncio.run(run_check(settings)).findings))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Windows writes to a file or a pipe in a code page that lacks some letters of a path.
+        sys.stdout.reconfigure(errors="replace")
     sys.stdout.write(f"{report}\n")
     return 0 if report.ok else 1
 

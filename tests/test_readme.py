@@ -85,7 +85,7 @@ def test_readme_command_starts_the_sandbox(tmp_path: Path) -> None:
             assert process.stdout.readline().startswith("http://127.0.0.1:")
         finally:
             process.terminate()
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=60) == (1 if sys.platform == "win32" else 0)  # Windows ends it at once
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="no make")

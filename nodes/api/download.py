@@ -23,6 +23,7 @@ import httpx
 
 from ..core.addresses import Resolve, check_url, prefer_https, resolve
 from ..core.backoff import Backoff, jitter, retry_after_seconds
+from ..core.disk import flush_to_disk, replace
 from ..core.errors import DownloadError
 from ..core.limits import MB
 from ..core.mp4_boxes import mp4_problem
@@ -301,12 +302,12 @@ def _validator(response: httpx.Response) -> str | None:
 
 def _flush(file: IO[bytes]) -> None:
     file.flush()
-    os.fsync(file.fileno())
+    flush_to_disk(file.fileno())
 
 
 def _rename(part: Path, dest: Path) -> None:
     """Rename the file and flush the directory, so that the name survives a power loss that the ledger survives."""
-    part.replace(dest)
+    replace(part, dest)
     if os.name == "posix":
         descriptor = os.open(dest.parent, os.O_RDONLY)
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..core.atomic_write import write_atomically
 from ..core.errors import SettingsError
-from .reader import FILE_NAME, parse_toml
+from .reader import FILE_NAME, parse_toml, read_utf8
 
 KEY_LENGTH = (8, 512)
 """Characters of a key that is entered in the panel."""
@@ -43,7 +43,8 @@ def check_key(text: object) -> str:
 
 
 def store_key(user_dir: Path, host: str, key: str) -> None:
-    """Write the key of a host to config.toml, which is created if missing and made readable by its owner only.
+    """Write the key of a host to config.toml, which is created if missing and, on POSIX, readable by its owner only.
+
 
     Raises:
         SettingsError: this cannot be a key, or the file cannot be changed without touching other settings.
@@ -61,8 +62,8 @@ def _change(path: Path, section: str, key: str | None) -> None:
     # A symbolic link is kept: what it points to is the file that is read.
     path = path.resolve()
     try:
-        text = path.read_bytes().decode("utf-8") if path.exists() else ""
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_utf8(path) if path.exists() else ""
+    except OSError as error:
         raise SettingsError(f"{FILE_NAME} cannot be read: {_reason(error)}.") from error
     changed = _with_key(text, section, key)
     _check_change(text, changed, section, key)

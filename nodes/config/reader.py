@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.disk import patiently
 from ..core.errors import SettingsError
 from ..core.hosts import HOSTS
 
@@ -101,6 +102,9 @@ class SettingsReader(Reader):
 
     def unknown(self) -> Iterator[str]:
         """Yield a warning for each key of the file that was never asked for, most likely because it is misspelt."""
+        hidden = self._path.with_name(f"{self._path.name}.txt")  # Explorer and Finder do not show the extension
+        if hidden.exists() and not self._path.exists():
+            yield f"{hidden} is not read: rename it to {self._path.name}."
         for key in _keys(self._table):
             if key in self._known or key.startswith(tuple(self._tables)):
                 continue
@@ -127,15 +131,28 @@ def _keys(table: Mapping[str, Any], above: str = "") -> Iterator[str]:
 
 def _read_toml(path: Path) -> Mapping[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return parse_toml(read_utf8(path).removeprefix("\ufeff"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}.") from error
-    try:
-        return parse_toml(text)
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror or type(error).__name__}.") from error
     except ValueError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.") from error
+
+
+def read_utf8(path: Path) -> str:
+    """Return the text of a file as it is, with its byte order mark and line ends.
+
+    Raises:
+        SettingsError: it is not UTF-8. PowerShell 5 writes UTF-16, and old editors the code page of the system.
+        OSError: it cannot be read.
+    """
+    try:
+        return patiently(path.read_bytes).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"{path} is not UTF-8 text. Open it in an editor and save it as UTF-8 (Notepad: Save as, Encoding UTF-8)."
+        ) from error
 
 
 def parse_toml(text: str) -> dict[str, Any]:

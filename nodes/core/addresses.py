@@ -106,6 +106,17 @@ async def check_url(url: httpx.URL, *, allow_loopback: bool, resolve: Resolve = 
     return allowed
 
 
+def direct_mounts(host: str | None) -> dict[str, None]:
+    """Return `mounts` for an httpx client that bypasses the proxy for this host if the system does. May look up names.
+
+    httpx takes the proxy from the settings of Windows and macOS, but not its exceptions: it would use the proxy even
+    for 127.0.0.1.
+    """
+    if not host or not (is_loopback(host) or proxy_bypass(host)):
+        return {}
+    return {f"all://[{host}]" if ":" in host else f"all://{host}": None}
+
+
 def _uses_proxy(url: httpx.URL) -> bool:
     """Return whether the environment names a proxy for this URL, by the rules of httpx."""
     proxies = getproxies()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 import uuid
 from pathlib import Path
 
+from .disk import flush_to_disk, replace
+
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """Write a file so that a reader sees either its old or its new content. Only its owner may read it.
+    """Write a file so that a reader sees either its old or its new content. On POSIX only its owner may read it.
 
     With `durable`, this is true after a power loss too.
     """
@@ -20,18 +21,8 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = False) -> None:
             file.write(data)
             if durable:
                 file.flush()
-                os.fsync(file.fileno())
+                flush_to_disk(file.fileno())
         replace(temporary, path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
-
-
-def replace(source: Path, target: Path) -> None:
-    """Rename over `target`. Windows refuses while a reader has it open, so try for a moment."""
-    for _ in range(20):
-        with contextlib.suppress(PermissionError):
-            source.replace(target)
-            return
-        time.sleep(0.02)
-    source.replace(target)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 if sys.platform == "win32":
     import msvcrt
@@ -27,3 +32,23 @@ def try_lock(descriptor: int) -> bool:
         except BlockingIOError:
             return False
     return True
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, timeout: float = 10.0) -> Iterator[None]:
+    """Hold the lock on the file `path`, which is created if it is missing.
+
+    Raises:
+        TimeoutError: another process has held it for `timeout` seconds.
+        OSError: the file cannot be created or locked.
+    """
+    end = time.monotonic() + timeout
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        while not try_lock(descriptor):
+            if time.monotonic() > end:
+                raise TimeoutError(f"another process has held {path} for more than {timeout:g} s")
+            time.sleep(0.01)
+        yield
+    finally:
+        os.close(descriptor)

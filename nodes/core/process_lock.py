@@ -10,12 +10,17 @@ import contextlib
 import os
 import re
 import secrets
+import sys
 import threading
 from pathlib import Path
 
 from .file_lock import try_lock
 
 _TOKEN = re.compile(r"[0-9a-f]{16}")
+
+_OPEN_FILES_CAN_BE_REMOVED = sys.platform != "win32"
+"""POSIX removes a file while it is locked, so that nobody locks it in between. Windows refuses to, so there the file is
+closed first; nobody else can have it open if that works. Its file systems do not all number their files."""
 
 
 class ProcessLock:
@@ -40,7 +45,7 @@ class ProcessLock:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             # Another process may have removed the file as stale between the two calls, and a lock on a file without a
             # name is invisible to others.
-            if try_lock(descriptor) and _same_file(path, descriptor):
+            if try_lock(descriptor) and (not _OPEN_FILES_CAN_BE_REMOVED or _same_file(path, descriptor)):
                 if hasattr(os, "register_at_fork"):
                     # A forked child shares the lock and would hold it after its parent's death.
                     os.register_at_fork(after_in_child=self._after_fork)
@@ -61,15 +66,17 @@ class ProcessLock:
         except OSError as error:
             return not isinstance(error, FileNotFoundError)
         try:
-            held = not try_lock(descriptor)
-            if not held:
-                with contextlib.suppress(OSError):
-                    path.unlink()
+            if not try_lock(descriptor):
+                return True
+            if _OPEN_FILES_CAN_BE_REMOVED:
+                _remove(path)
         except OSError:
             return True
         finally:
-            os.close(descriptor)
-        return held
+            _close(descriptor)
+        if not _OPEN_FILES_CAN_BE_REMOVED:
+            _remove(path)
+        return False
 
     def remove_stale(self) -> None:
         """Remove the lock files of processes that ended."""
@@ -84,8 +91,7 @@ class ProcessLock:
             if self._descriptor is not None:
                 _close(self._descriptor)
                 self._descriptor = None
-                with contextlib.suppress(OSError):
-                    self._path(self.token).unlink()
+                _remove(self._path(self.token))
 
     def _after_fork(self) -> None:
         if self._descriptor is not None:
@@ -101,6 +107,11 @@ def _same_file(path: Path, descriptor: int) -> bool:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _close(descriptor: int) -> None:

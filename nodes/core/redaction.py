@@ -21,7 +21,14 @@ a logger does not apply to its children, so each is named."""
 
 _URL = re.compile(r"(?:https?|data):[^\s\"'<>]+", re.IGNORECASE)
 _LOGIN = re.compile("//[^/@]*@")
-_PATH = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?[\\/](?:[^\\/\s\"':;,]+[\\/])+([^\\/\s\"':;,]*)")
+_PATH = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?[\\/]+(?:[^\\/\s\"':;,]+[\\/]+)+([^\\/\s\"':;,]*)")
+_QUOTED_PATH = re.compile(r"""(['"])(?:[A-Za-z]:)?[\\/]+(?:[^\\/'":]+[\\/]+)+([^\\/'":]*)\1""")
+"""As an OSError repeats it: in quotes, on Windows with every backslash doubled. It may contain spaces."""
+_USER_FOLDER = re.compile(
+    r"(?<![\w:/.])(?:[A-Za-z]:)?[\\/]+(?:Users|Documents and Settings|home)[\\/]+[^\\/:*?\"<>|\n]+(?=[\\/])",
+    re.IGNORECASE,
+)
+"""Up to the slash after the user's name, which may contain spaces."""
 
 
 class Redactor:
@@ -92,8 +99,10 @@ def redact_locations(text: str, *, folders: Iterable[Path] = ()) -> str:
     a path.
     """
     for folder in folders:
-        text = text.replace(str(folder), "…")
+        text = text.replace(repr(str(folder))[1:-1], "…").replace(str(folder), "…")
     text = _URL.sub(lambda found: _host_of(found[0]), text)
+    text = _QUOTED_PATH.sub(lambda found: f"'…/{found[2]}'", text)
+    text = _USER_FOLDER.sub("/…", text)
     return _PATH.sub(lambda found: f"…/{found[1]}", text)
 
 

@@ -4,7 +4,8 @@ Durability. journal_mode=DELETE with synchronous=EXTRA: a commit returns after t
 the journal (a directory entry) have reached the disk, so a committed row survives kill -9 and power loss. WAL with
 synchronous=FULL would be as durable and faster, but needs memory shared between processes, which network and container
 mounts lack, and three files are harder to copy than one. A task costs seven small transactions in minutes:
-the speed of WAL is worth nothing here. (If a disk lies about flushing, no setting helps.)
+the speed of WAL is worth nothing here. fullfsync is for macOS, where fsync alone leaves data in the drive's cache. (If
+a disk lies about flushing, no setting helps.)
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,13 +25,16 @@ from .schema import APPLICATION_ID, MIGRATIONS, Migration
 
 log = logging.getLogger(__name__)
 
+_OPEN_FILES_CAN_BE_MOVED = sys.platform != "win32"
+"""Not on Windows, where some file systems also do not number their files."""
 _UNCHANGED = "It was left as it is."
 
 
 class Database:
     """One connection, opened at first use and usable from any thread.
 
-    The file is created if missing, readable by its owner only. `busy_seconds`: how long to wait for another writer.
+    The file is created if missing, on POSIX readable by its owner only. `busy_seconds`: how long to wait for another
+    writer.
     """
 
     def __init__(self, path: Path, *, busy_seconds: float = 10.0, migrations: Sequence[Migration] = MIGRATIONS) -> None:
@@ -71,13 +76,16 @@ class Database:
                 self._opened = None
 
     def _connection(self) -> sqlite3.Connection:
-        if self._opened is not None and _identity(self.path) != self._opened_file:
+        if self._opened is not None and self._was_replaced():
             # Deleted or replaced while in use: what goes into the old file would be lost after a restart.
             log.warning("Wan 2.7: the ledger %s was moved away or replaced while it was in use.", self.path)
             self.close()
         if self._opened is None:
             self._opened = self._open()
         return self._opened
+
+    def _was_replaced(self) -> bool:
+        return _OPEN_FILES_CAN_BE_MOVED and _identity(self.path) != self._opened_file
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -98,6 +106,7 @@ class Database:
             self._check(connection)
             connection.execute("PRAGMA journal_mode = DELETE")
             connection.execute("PRAGMA synchronous = EXTRA")
+            connection.execute("PRAGMA fullfsync = ON")
             connection.execute("PRAGMA temp_store = MEMORY")
             self._migrate(connection)
         except BaseException:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ..core.disk import flush_to_disk
 from ..core.errors import LedgerError
+from ..core.file_lock import locked
+
+LOCK_SECONDS = 5.0
+"""How long to wait for another process that appends."""
 
 
 class RecoveryLog:
@@ -24,11 +30,15 @@ class RecoveryLog:
         """
         line = json.dumps({"row": record_id, "task_id": task_id, "handle": dict(handle), "at": at}) + "\n"
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
+            with contextlib.ExitStack() as stack:
+                # Windows finds the end and writes in two steps. Without the lock the line is written all the same.
+                with contextlib.suppress(OSError):
+                    stack.enter_context(locked(self._path.with_suffix(".lock"), timeout=LOCK_SECONDS))
+                descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+                    file.write(line)
+                    file.flush()
+                    flush_to_disk(file.fileno())
         except OSError as error:
             raise LedgerError(
                 f"Task {task_id} was paid for and could not be recorded ({error.strerror or error}). Keep this task id "

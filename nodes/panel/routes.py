@@ -46,7 +46,8 @@ Writing (from a browser on this machine, from ComfyUI's own page, as application
 POST /wan27/tasks/{id}/fetch   body {}
     202 {"started": true}: the task is polled and its video fetched. 409: why that is not possible.
 PUT /wan27/key                 body {"key": text, "host": name of the host; without it, the one of "key" in the status}
-    200, the host's object "key". Stored in config.toml, mode 0600. 409: the environment has a key, which wins.
+    200, the host's object "key". Stored in config.toml, on POSIX with mode 0600. 409: the environment has a key, which
+    wins.
 DELETE /wan27/key              body {} or {"host": name}
     200, the host's object "key".
 
@@ -66,10 +67,12 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from ..config import Settings, check_key, remove_key, store_key
+from ..core.addresses import direct_mounts
 from ..core.errors import LedgerError, SettingsError, Wan27Error
 from ..core.hosts import HOSTS
 from ..core.redaction import redact_locations
@@ -179,7 +182,8 @@ class Panel:
         account = f"{settings.current.base_url} {hash(settings.current.api_key)}"
         known = self._balance
         if known is None or known[1] != account or time.monotonic() - known[0] > BALANCE_SECONDS:
-            async with httpx.AsyncClient() as http:
+            mounts = await asyncio.to_thread(direct_mounts, urlsplit(settings.novita.base_url).hostname)
+            async with httpx.AsyncClient(mounts=mounts) as http:
                 found = await ServiceClient(self._process.connection_for(settings), http).balance()
             if found is None:
                 return problem(f"{settings.current.host.title} does not report a balance.", status=409)

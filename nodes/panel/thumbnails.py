@@ -12,6 +12,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.disk import replace
+
 if TYPE_CHECKING:
     from ..ledger import TaskRecord
 
@@ -66,7 +68,7 @@ def _make(video: Path, target: Path) -> None:
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         Image.fromarray(pixels).save(part, format="JPEG", quality=82)
-        part.replace(target)
+        replace(part, target)
     finally:
         with contextlib.suppress(OSError):
             part.unlink()

@@ -1,6 +1,18 @@
-"""`python -m nodes.sandbox`: run a sandbox, print its base URL on one line, and stop at an interrupt."""
+"""`python -m nodes.sandbox` or `python nodes/sandbox`: run a sandbox, print its base URL on one line, and stop at an
+interrupt."""
 
 from __future__ import annotations
+
+if not __package__:  # run by its path, as the Python of ComfyUI's portable build requires: see nodes/check.py
+    import sys
+    from pathlib import Path
+
+    here = Path(__file__).absolute().parent
+    # This folder has an inspect.py, which must not replace that of the standard library.
+    sys.path[:] = [str(here.parents[1]), *(path for path in sys.path if Path(path).resolve() != here.resolve())]
+    import runpy
+
+    runpy.run_module("nodes.sandbox", run_name="__main__", alter_sys=True)
 
 import argparse
 import logging

@@ -20,6 +20,7 @@ import hashlib
 import hmac
 import math
 import os
+import re
 import secrets
 import time
 import uuid
@@ -29,9 +30,11 @@ from pathlib import Path
 from typing import Any
 
 from ..core import limits
-from ..core.atomic_write import replace, write_atomically
+from ..core.atomic_write import write_atomically
+from ..core.disk import replace
+from ..core.file_lock import locked
 from ..core.process_lock import ProcessLock
-from .files import locked, read_json, remove, write_json
+from .files import read_json, remove, write_json
 
 _FOLDERS = ("media", "uploads", "tasks", "results", "temporary")
 _KEEP_SECONDS = limits.TASK_QUERY_HOURS * 3600.0
@@ -39,6 +42,11 @@ _MAX_BYTES = 2 << 30
 """Uploads and tasks are deleted when they are older than this, or when all files together are larger."""
 _GRACE_SECONDS = 900.0
 """Files younger than this are never deleted: what refers to them may not be written yet."""
+
+
+_TOKEN_BYTES = 24
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
+"""The length keeps names that Windows reserves for devices, such as con and com1, from reaching the file system."""
 
 
 class TooLargeError(Exception):
@@ -122,14 +130,14 @@ class Store:
 
     def add_upload(self, *, sha256: str, mime: str, seconds: float) -> str:
         """Record an upload whose URL expires after `seconds`; return the unguessable token of the URL."""
-        token, now = secrets.token_urlsafe(24), time.time()
+        token, now = secrets.token_urlsafe(_TOKEN_BYTES), time.time()
         entry = {"sha256": sha256, "mime": mime, "created": now, "expires": now + seconds}
         write_json(self.root / "uploads" / f"{token}.json", entry)
         return token
 
     def upload(self, token: str) -> dict[str, Any] | None:
         """Return the record of an upload, even if it has expired; None for an unknown token."""
-        if not token.replace("-", "").replace("_", "").isalnum() or len(token) > 64:
+        if not _TOKEN.fullmatch(token):
             return None
         return read_json(self.root / "uploads" / f"{token}.json")
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..core import limits
+from ..core.disk import replace
 from .fetch import FetchError, decode_data_uri, fetch
 from .inspect import Facts, InvalidMediaError, inspect_media
 from .options import SandboxOptions
@@ -173,7 +174,7 @@ class Tasks:
         )
         with self._store.temporary() as path:
             render(job, path, cancelled=self.closing.is_set)
-            path.replace(target)
+            replace(path, target)
 
     def _finish(self, task: Task, outcome: str, reason: str) -> None:
         task.update(outcome=outcome, reason=reason, completed_ms=round(time.time() * 1000))
@@ -190,4 +191,5 @@ def result_key(task: Task) -> str:
 
 async def until(time_ms: float) -> None:
     """Sleep until a time in milliseconds since the epoch."""
-    await asyncio.sleep(max(0.0, time_ms / 1000 - time.time()))
+    tick = time.get_clock_info("monotonic").resolution  # on Windows 16 ms, by which a sleep may end early
+    await asyncio.sleep(max(0.0, time_ms / 1000 - time.time() + tick))

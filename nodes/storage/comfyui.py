@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.storage_options import Options
+from ..core.disk import replace
 from ..core.errors import StorageError
 from ..media.files import MIME, MediaFile
 from .base import Progress, StoredUrl, read_chunks
@@ -54,7 +55,7 @@ class ComfyStorage:
         try:
             await asyncio.to_thread(self._prepare)
             await _copy(file, part, on_progress)
-            part.replace(self._folder / name)
+            replace(part, self._folder / name)
         except OSError as error:
             problem = error.strerror or type(error).__name__
             raise StorageError(f"The file cannot be copied to {self._folder}: {problem}.") from error

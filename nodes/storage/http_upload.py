@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from ..core.addresses import direct_mounts
 from ..core.backoff import Backoff, jitter, retry_after_seconds
 from ..core.errors import StorageError
 from ..core.redaction import suppress_url_logs
@@ -64,8 +65,11 @@ async def send(upload: Upload, *, setting: str, backoff: Backoff = BACKOFF) -> U
     """
     problem = ""
     response: UploadResponse | None = None
+    host = urlsplit(upload.url).hostname
     # A new client each time: ComfyUI runs every prompt in an event loop of its own.
-    async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False, headers={"User-Agent": USER_AGENT}) as http:
+    mounts = await asyncio.to_thread(direct_mounts, host)
+    headers = {"User-Agent": USER_AGENT}
+    async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False, headers=headers, mounts=mounts) as http:
         for attempt in range(ATTEMPTS):
             if attempt:
                 retry_after = retry_after_seconds(response.headers.get("Retry-After")) if response else None
@@ -86,7 +90,6 @@ async def send(upload: Upload, *, setting: str, backoff: Backoff = BACKOFF) -> U
                 return response
     if response is not None:
         return response
-    host = urlsplit(upload.url).hostname
     raise StorageError(f"The file did not reach {host}: {problem}. Check {setting}, and the network.")
 
 

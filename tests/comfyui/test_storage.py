@@ -22,10 +22,10 @@ from nodes.storage.comfyui import FOLDER, ROUTE, ComfyStorage
 from tests.comfyui.graphs import SMALL, keep, kept, pair, upload_audio, upload_image
 from tests.host.comfy import REPO, ComfyUI, Graph, Run, free_port
 from tests.host.fixtures import HELPERS, PLENTY, QUICK
+from tests.host.s3 import SECRET as S3_SECRET
+from tests.host.s3 import swift
 from tests.media_files import media_file, photo, png, wav_bytes
 from tests.service import KEY, Service
-from tests.storage.conftest import SECRET as S3_SECRET
-from tests.storage.conftest import swift
 from tests.storage.servers import Host, in_a_thread
 
 BEFORE = b"\x89PNG put before the start"

@@ -22,9 +22,6 @@ from tests.host.cache import Cache, SetupError, cache_root, say
 
 from . import pins, venvs
 
-NEEDS_COMFYUI = ("comfyui", "browser", "registry", "bench", "compat")
-NEEDS_TORCH = ("media", "panel/test_thumbnails.py", "test_same_request.py")
-
 
 @dataclass(frozen=True)
 class Row:
@@ -100,7 +97,7 @@ def run(venv: Path, python: str, *, smoke: bool, extra: list[str]) -> Row:
     Raises:
         SetupError: they could not be run at all.
     """
-    left_out = NEEDS_COMFYUI + (NEEDS_TORCH if smoke else ())
+    left_out = pins.NEEDS_COMFYUI + (pins.NEEDS_TORCH if smoke else ())
     with tempfile.TemporaryDirectory(prefix="wan27-compat-") as scratch:
         report = Path(scratch) / "report.xml"
         command = [venv / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not soak"]

@@ -6,6 +6,10 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 
+NEEDS_COMFYUI = ("comfyui", "browser", "registry", "bench", "compat", "windows")
+NEEDS_TORCH = ("media", "panel/test_thumbnails.py", "test_same_request.py")
+"""What is not run, relative to tests/: at all, and without torch."""
+
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 TORCH = "torch==2.13.0"

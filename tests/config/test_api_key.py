@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 
 import pytest
 
 from nodes.config import load_settings, remove_key, store_key
 from nodes.core.errors import SettingsError
+from tests.systems import is_private
 
 KEY = "sk-0123456789abcdef"
 
@@ -56,7 +56,7 @@ def test_store_key_changes_the_key_and_no_other_byte(case: str, tmp_path: Path) 
     store_key(tmp_path, "novita", KEY)
 
     assert path.read_bytes().decode() == after
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert is_private(path)
     assert load_settings(tmp_path, {}).hosts["novita"].api_key == KEY
     assert [path.name for path in tmp_path.iterdir()] == ["config.toml"], "nothing is left beside it"
 

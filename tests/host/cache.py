@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -60,6 +59,8 @@ class Cache:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Allow one set-up at a time for each cache. The lock ends with the process, however that ends."""
+        import fcntl  # not on Windows, where some tests import this module
+
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root / "lock").open("w") as file:
             try:

@@ -6,11 +6,14 @@ import shutil
 
 from .cache import Cache, cache_root, say
 
+BUILT = ("comfyui", "base", "overlay", "frontend", "swift", "comfy-cli", "compat", "wine", "windows")
+"""How the names of the folders begin."""
+
 
 def main() -> None:
     cache = Cache(cache_root())
     with cache.locked():
-        for name in ("comfyui", "base", "overlay", "frontend", "swift", "comfy-cli", "compat"):
+        for name in BUILT:
             for folder in cache.root.glob(f"{name}-*"):
                 say(f"removing {folder}")
                 shutil.rmtree(folder)

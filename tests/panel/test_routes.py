@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from nodes.core.errors import DownloadError
 from tests.panel.conftest import KEY, SIGNED, Host
+from tests.systems import is_private
 
 
 def test_status_of_a_new_installation_is_the_sandbox(host: Host) -> None:
@@ -105,7 +105,7 @@ def test_key_is_stored_used_and_never_sent_back(host: Host) -> None:
     assert KEY not in answer.text
     assert host.events == ["wan27.status"]
     assert host.process.settings().hosts["novita"].api_key == KEY
-    assert stat.S_IMODE((host.user / "config.toml").stat().st_mode) == 0o600
+    assert is_private(host.user / "config.toml")
     assert not host.get("/wan27/status")["connection"]["sandbox"]
 
     answer = host.write("DELETE", "/wan27/key")

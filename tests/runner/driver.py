@@ -18,7 +18,6 @@ import errno
 import importlib
 import json
 import os
-import signal
 import sqlite3
 import sys
 import time
@@ -51,7 +50,7 @@ class _Disk(NamedTuple):
 
 
 def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), 9)  # Windows has no name for it
 
 
 def halt() -> None:

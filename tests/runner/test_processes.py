@@ -18,6 +18,7 @@ import pytest
 from tests.crash_points import IN_DOUBT, POINTS
 from tests.runner.driver import RECOVERY_LOG
 from tests.service import Service
+from tests.systems import KILLED
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -31,14 +32,14 @@ class Process:
 
     def halted(self) -> None:
         assert self._process.stdout is not None
-        assert self._process.stdout.readline() == b"halted\n"
+        assert self._process.stdout.readline().strip() == b"halted"
 
     def kill(self) -> None:
         self._process.kill()
         self._process.communicate()
 
     def killed_itself(self) -> None:
-        assert self._process.wait(60) == -9
+        assert self._process.wait(60) in KILLED
         self._process.communicate()
 
     def answer(self) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def to_float(waveform: torch.Tensor, *, name: str) -> Samples:
         info = torch.iinfo(waveform.dtype)
         middle = 0 if info.min < 0 else (info.max + 1) // 2
         full_scale = info.max + 1 - middle
-        wide = waveform.detach().to("cpu", torch.float64).numpy()
+        wide = waveform.detach().cpu().to(torch.float64).numpy()  # MPS has no float64
         samples = ((wide - middle) / full_scale).astype(np.float32)
     if not np.isfinite(samples).all():
         raise MediaError(f"{name} holds NaN or infinite samples. Look at the node that made it.")

@@ -1,0 +1,1 @@
+"""The tests on a Windows CPython, under wine."""
