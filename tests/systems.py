@@ -38,3 +38,16 @@ def peak_memory() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def use_the_pack(locks: Path, token: str, video: Path) -> tuple[bool, int]:
+    """Run in a spawned process: return whether the lock of `token` is held, and how many frames a video has.
+
+    It is here because a spawned process cannot import the test modules.
+    """
+    from nodes.core.process_lock import ProcessLock
+    from nodes.media.decode.decode import DecodeOptions, decode
+
+    lock = ProcessLock(locks)
+    lock.acquire()
+    return lock.is_held_by(token), len(decode(video, DecodeOptions()).images)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -173,16 +173,50 @@ def test_check_without_a_key_reports_the_sandbox(tmp_path: Path) -> None:
     assert report.ok and "sandbox" in report.findings[0].text and "NOVITA_API_KEY" in report.findings[0].setting
 
 
-def run_command(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def run_command(
+    folder: Path, *arguments: str, start: Sequence[str] = ("-m", "nodes.check"), **environ: str
+) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("WAN27_", "NOVITA_", "AWS_"))}
     return subprocess.run(
-        [sys.executable, "-m", "nodes.check", *arguments],
+        [sys.executable, *start, *arguments],
         cwd=folder,
         env={**env, "PWD": str(folder), **environ},
         capture_output=True,
+        encoding=environ.get("PYTHONIOENCODING"),
         text=True,
         check=False,
     )
+
+
+PORTABLE = """
+import runpy, sys
+sys.path.insert(0, sys.argv[1])
+sys.argv[:] = sys.argv[2:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""What ComfyUI's portable Python does to a file: -I is as its ._pth file, which puts ComfyUI's folder first."""
+
+
+@pytest.mark.parametrize("by", ["path", "portable"])
+def test_command_runs_by_its_path(by: str, tmp_path: Path) -> None:
+    (tmp_path / "nodes.py").write_text("raise AssertionError('this is ComfyUI')")
+    (tmp_path / "config.toml").write_text("[novita]\nprice_per_second = { 720P = 0.42 }\n")
+    script = str(REPO / "nodes" / "check.py")
+    start = [script] if by == "path" else ["-I", "-c", PORTABLE, str(tmp_path), script]
+    done = run_command(tmp_path, str(tmp_path), start=start)
+    assert done.returncode == 0, done.stderr
+    assert "$0.42" in done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "gbk"])
+def test_command_writes_to_a_file_in_any_code_page(encoding: str, tmp_path: Path) -> None:
+    """Windows writes to a file or a pipe in a code page, which lacks some letters of a path."""
+    folder = tmp_path / "Jürgen Łukasz 山田"
+    folder.mkdir()
+    (folder / "config.toml").touch()
+    done = run_command(REPO, str(folder), PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    assert "-> For real videos" in done.stdout and "config.toml: read" in done.stdout
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows tells a program no path through a symbolic link")

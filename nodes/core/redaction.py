@@ -25,7 +25,8 @@ _PATH = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?[\\/]+(?:[^\\/\s\"':;,]+[\\/]+)+(
 _QUOTED_PATH = re.compile(r"""(['"])(?:[A-Za-z]:)?[\\/]+(?:[^\\/'":]+[\\/]+)+([^\\/'":]*)\1""")
 """As an OSError repeats it: in quotes, on Windows with every backslash doubled. It may contain spaces."""
 _USER_FOLDER = re.compile(
-    r"(?<![\w:/.])(?:[A-Za-z]:)?[\\/]+(?:Users|Documents and Settings|home)[\\/]+[^\\/:*?\"<>|\n]+(?=[\\/])",
+    r"(?<![\w:/.])(?:[A-Za-z]:|[\\/]{2,}[^\\/\s]+)?[\\/]+(?:Users|Documents and Settings|home)[\\/]+"
+    r"[^\\/:*?\"<>|\n]+(?=[\\/])",
     re.IGNORECASE,
 )
 """Up to the slash after the user's name, which may contain spaces."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -255,3 +256,44 @@ def test_upload_encodes_as_many_files_at_a_time_as_there_are_cores(node: Node, m
 
     node.run(*[encode] * 6)
     assert max(most) == 2
+
+
+def test_upload_interrupted_removes_its_folder_when_the_encoder_has_closed_its_file(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows deletes no file that is open, and an encoder ends a moment after its node."""
+    closed = threading.Event()
+    remove = upload_pipeline.shutil.rmtree
+    folders: list[Path] = []
+
+    def refuse_while_open(folder: Any, *arguments: Any, **options: Any) -> None:
+        if closed.is_set():
+            remove(folder, *arguments, **options)
+
+    def encode(job: Any, directory: Path) -> MediaFile:
+        folders.append(directory)
+        (directory / "private.png").write_bytes(b"private")
+        raise MediaError("interrupted")
+
+    monkeypatch.setattr(upload_pipeline.shutil, "rmtree", refuse_while_open)
+    with pytest.raises(MediaError):
+        node.run(encode)
+    assert (folders[0] / "private.png").exists()
+    closed.set()
+    end = time.monotonic() + 30
+    while folders[0].exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not folders[0].exists()
+
+
+def test_remove_leftovers_deletes_folders_of_earlier_processes_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload_pipeline, "gettempdir", lambda: str(tmp_path))
+    for name in ("wan27-upload-old", "wan27-upload-new", "wan27-sandbox-old", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "private.png").touch()
+        if name != "wan27-upload-new":
+            os.utime(tmp_path / name, (1, 1))
+    upload_pipeline.remove_leftovers()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "wan27-sandbox-old", "wan27-upload-new"]

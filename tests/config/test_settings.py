@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nodes.config import Settings, load_settings
+from nodes.config import Settings, load_settings, store_key
 from nodes.core.errors import SettingsError
 
 
@@ -126,3 +126,32 @@ def test_load_settings_refuses_a_folder_as_file(tmp_path: Path) -> None:
     (tmp_path / "config.toml").mkdir()
     with pytest.raises(SettingsError, match="cannot be read"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "cp1252", "gbk"])
+def test_load_settings_names_a_file_that_is_not_utf8(encoding: str, tmp_path: Path) -> None:
+    """PowerShell 5 writes UTF-16, old editors the code page of the system."""
+    (tmp_path / "config.toml").write_bytes('# für "中"\n'.encode(encoding, "ignore") + b"\xff")
+    with pytest.raises(SettingsError, match=r"config\.toml is not UTF-8 text.*save it as UTF-8"):
+        load_settings(tmp_path, {})
+    with pytest.raises(SettingsError, match="is not UTF-8 text"):
+        store_key(tmp_path, "sk-0123456789")
+
+
+def test_load_settings_reads_utf8_with_a_byte_order_mark_and_crlf(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes("\ufeff[budget]\r\nper_run_usd = 1 # für 中\r\n".encode())
+    assert load_settings(tmp_path, {}).budget.per_run_usd == 1.0
+
+
+def test_load_settings_warns_of_a_hidden_extension(tmp_path: Path) -> None:
+    (tmp_path / "config.toml.txt").touch()
+    assert "rename it to config.toml" in "".join(load_settings(tmp_path, {}).warnings)
+    (tmp_path / "config.toml").touch()
+    assert load_settings(tmp_path, {}).warnings == ()
+
+
+def test_load_settings_that_cannot_be_read_says_why_without_repeating_the_path(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").mkdir()
+    with pytest.raises(SettingsError) as caught:
+        load_settings(tmp_path, {})
+    assert str(caught.value).count("config.toml") == 1

@@ -5,7 +5,8 @@ import asyncio
 import httpx
 import pytest
 
-from nodes.core.addresses import check_url, is_loopback, is_private_host
+from nodes.core import addresses
+from nodes.core.addresses import check_url, direct_mounts, is_loopback, is_private_host
 from nodes.core.errors import DownloadError
 
 
@@ -125,3 +126,22 @@ def test_is_loopback_and_is_private_host(host: str, loopback: bool, private: boo
 
 def test_is_loopback_without_a_host() -> None:
     assert not is_loopback(None)
+
+
+@pytest.mark.parametrize(
+    ("host", "mounts"),
+    [
+        ("127.0.0.1", {"all://127.0.0.1": None}),
+        ("::1", {"all://[::1]": None}),
+        ("localhost", {"all://localhost": None}),
+        ("nas.test", {"all://nas.test": None}),
+        ("example.test", {}),
+        (None, {}),
+    ],
+)
+def test_direct_mounts_bypass_the_proxy_as_the_system_does(
+    host: str | None, mounts: dict[str, None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows and macOS have a list of exceptions, which httpx does not read."""
+    monkeypatch.setattr(addresses, "proxy_bypass", lambda name: name == "nas.test")
+    assert direct_mounts(host) == mounts

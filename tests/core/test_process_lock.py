@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nodes.core import process_lock
 from nodes.core.process_lock import ProcessLock
 
 REPO = Path(__file__).resolve().parents[2]
@@ -81,3 +83,34 @@ def test_lock_in_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> 
     (tmp_path / "locks").touch()
     with pytest.raises(OSError, match="locks"):
         ProcessLock(tmp_path / "locks").acquire()
+
+
+def test_lock_of_a_dead_process_is_closed_before_its_file_is_removed_on_windows(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows refuses to remove a file that anyone has open, and its file systems do not all number their files."""
+    remove, descriptors = Path.unlink, list[int]()
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        for descriptor in descriptors:
+            with pytest.raises(OSError, match="descriptor"):
+                os.fstat(descriptor)
+        remove(path, missing_ok)
+
+    def open_file(*arguments: Any) -> int:
+        descriptors.append(opened(*arguments))
+        return descriptors[-1]
+
+    opened = os.open
+    monkeypatch.setattr(process_lock, "_OPEN_FILES_CAN_BE_REMOVED", False)
+    monkeypatch.setattr(os, "fstat", os.fstat)
+    monkeypatch.setattr(os.path, "samestat", lambda *stats: False)
+    here = ProcessLock(folder)
+    here.acquire()
+    (folder / f"{'a' * 16}.lock").touch()
+    monkeypatch.setattr(os, "open", open_file)
+    monkeypatch.setattr(Path, "unlink", unlink)
+    here.remove_stale()
+    assert [path.stem for path in folder.iterdir()] == [here.token]
+    monkeypatch.undo()
+    here.release()

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import logging
 from collections.abc import Iterator
+from pathlib import PureWindowsPath
 
 import pytest
 
@@ -87,3 +88,27 @@ def test_suppress_url_logs_covers_tasks_made_inside_and_no_others(
 
     asyncio.run(work())
     assert everything.messages == ["theirs", "later"]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (r"[Errno 13] Permission denied: 'C:\\Users\\John Doe\\ComfyUI\\user\\config.toml'", "'…/config.toml'"),
+        (r"C:\Users\John Doe\ComfyUI\config.toml is not UTF-8", "…/config.toml is not UTF-8"),
+        (r"see C:/Users/John Doe/ComfyUI/My Files/clip.mp4", "clip.mp4"),
+        (r"\\server\Users\John Doe\x\config.toml", "config.toml"),
+        (r"D:\Documents and Settings\John Doe\config.toml", "…/config.toml"),
+        ("/Users/John Doe/ComfyUI/config.toml is wrong", "…/config.toml is wrong"),
+        ("'/home/John Doe/a b/clip.mp4' cannot be read", "'…/clip.mp4' cannot be read"),
+    ],
+)
+def test_redact_locations_never_shows_the_name_of_a_user(said: str, told: str) -> None:
+    shown = redact_locations(said)
+    assert told in shown
+    assert "John" not in shown and "Doe" not in shown
+
+
+def test_redact_locations_removes_a_known_folder_as_an_error_repeats_it() -> None:
+    folder = PureWindowsPath(r"C:\Comfy UI\John Doe's\user")
+    for text in (f"{folder}\\config.toml is wrong", str(OSError(13, "denied", str(folder / "config.toml")))):
+        assert "John" not in redact_locations(text, folders=[folder])  # type: ignore[list-item]

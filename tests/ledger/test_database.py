@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nodes.core.errors import LedgerError
-from nodes.ledger import Ledger
+from nodes.ledger import Ledger, database
 from nodes.ledger.database import Database
 from nodes.ledger.schema import MIGRATIONS
 from tests.ledger.helpers import claimed, wanted
@@ -28,6 +29,18 @@ def test_database_flushes_every_commit_with_its_directory(ledger: Ledger) -> Non
     with ledger.database.reading() as db:
         assert db.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
         assert db.execute("PRAGMA synchronous").fetchone()[0] == 3  # EXTRA
+        assert db.execute("PRAGMA fullfsync").fetchone()[0] == 1  # for macOS
+
+
+def test_database_is_not_opened_again_on_a_file_system_that_does_not_number_files(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Windows neither moves nor deletes an open file, so nothing has to be compared there."""
+    numbers = itertools.count()
+    monkeypatch.setattr(database, "_OPEN_FILES_CAN_BE_MOVED", False)
+    monkeypatch.setattr(database, "_identity", lambda path: (1, next(numbers)))
+    assert claimed(ledger)[0].is_new and not claimed(ledger)[0].is_new
+    assert caplog.messages == []
 
 
 def broken(path: Path, kind: str) -> None:

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from nodes.core.errors import LedgerError
-from nodes.ledger import Ledger
+from nodes.core.file_lock import locked
+from nodes.ledger import Ledger, recovery_log
+from nodes.ledger.recovery_log import RecoveryLog
 from tests.ledger.helpers import claimed
+
+REPO = Path(__file__).resolve().parents[2]
 
 
 def test_recovery_log_keeps_a_task_id_beside_a_locked_ledger(path: Path) -> None:
@@ -35,3 +41,26 @@ def test_recovery_log_that_cannot_be_written_is_an_error_with_the_task_id(path: 
         with pytest.raises(LedgerError, match=r"paid-for.*paste it into"):
             ledger.record_task(mine.record.id, "paid-for")
     ledger.close()
+
+
+def test_recovery_log_keeps_every_line_of_several_processes(tmp_path: Path) -> None:
+    """Windows finds the end of a file and writes in two steps."""
+    code = (
+        "import sys; from pathlib import Path; from nodes.ledger.recovery_log import RecoveryLog\n"
+        "log = RecoveryLog(Path(sys.argv[1]))\n"
+        "for number in range(100): log.append(number, sys.argv[2] * 50, 1.5)"
+    )
+    path = tmp_path / "rescue.jsonl"
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(path), name], cwd=REPO) for name in "abc"]
+    assert [writer.wait(timeout=120) for writer in writers] == [0, 0, 0]
+    expected = sorted((number, name * 50, 1.5) for name in "abc" for number in range(100))
+    assert sorted(RecoveryLog(path).replay()) == expected
+
+
+def test_recovery_log_is_written_without_the_lock_if_another_process_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery_log, "LOCK_SECONDS", 0.05)
+    with locked(tmp_path / "rescue.lock"):
+        RecoveryLog(tmp_path / "rescue.jsonl").append(7, "paid-for", 1.5)
+    assert list(RecoveryLog(tmp_path / "rescue.jsonl").replay()) == [(7, "paid-for", 1.5)]

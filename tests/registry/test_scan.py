@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,12 @@ def test_shipped_files_are_all_the_pack_needs() -> None:
     here = {path.relative_to(REPO).as_posix() for part in parts for path in (REPO / part).rglob("*") if path.is_file()}
     missing = {name for name in here if "__pycache__" not in name and not name.startswith(".")} - set(names)
     assert not missing
+
+
+def test_shipped_names_are_valid_on_every_system() -> None:
+    names = shipped(REPO)
+    assert len({unicodedata.normalize("NFC", name).casefold() for name in names}) == len(names)
+    parts = {part for name in names for part in name.split("/")}
+    reserved = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+    assert [part for part in parts if reserved.fullmatch(part) or part.endswith((".", " "))] == []
+    assert [part for part in parts if set(part) & set('<>:"\\|?*')] == []

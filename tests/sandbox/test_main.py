@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -58,3 +59,18 @@ def test_main_refuses_wrong_options() -> None:
     _, err = process.communicate(timeout=20)
     assert process.returncode == 2
     assert "1 to 60" in err
+
+
+def test_main_runs_by_its_path(tmp_path: Path) -> None:
+    """The Python of ComfyUI's portable build looks for modules in ComfyUI, and not in the current folder."""
+    (tmp_path / "nodes.py").write_text("raise AssertionError('this is ComfyUI')")
+    for path in (ROOT / "nodes" / "sandbox", ROOT / "nodes" / "sandbox" / "__main__.py"):
+        done = subprocess.run(
+            [sys.executable, str(path), "--help"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0 and "--state-dir" in done.stdout, done.stderr

@@ -133,3 +133,13 @@ def test_task_is_adopted_when_its_process_was_killed(store: Store) -> None:
     assert adopted is not None
     assert adopted["owner"] == store.process_lock.token
     assert store.adopt(task_id) is None
+
+
+@pytest.mark.parametrize("token", ["con", "NUL", "com1", "aux", "a" * 31, "a" * 33, "a" * 31 + ".", "../" + "a" * 29])
+def test_upload_of_a_token_that_is_a_device_or_a_path_is_unknown(
+    token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows opens a serial port for com1.json, and reading it never ends."""
+    store = Store(tmp_path)
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was opened"))
+    assert store.upload(token) is None

@@ -58,3 +58,19 @@ def test_send_suppresses_only_its_own_log(caplog: pytest.LogCaptureFixture, tmp_
 
     asyncio.run(work())
     assert "/theirs" in caplog.text and "/ours" not in caplog.text
+
+
+def test_send_does_not_use_a_system_proxy_for_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """httpx takes the proxy of Windows and macOS, but not its exceptions."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # nothing listens there
+    file = media_file(tmp_path)
+
+    async def work() -> int:
+        async with running(Host()) as host:
+            upload = Upload("PUT", f"{host.url}/x", {}, lambda: read_chunks(file), file.size)
+            return (await send(upload, setting="url", backoff=NO_PAUSE)).status
+
+    assert asyncio.run(work()) == 201
