@@ -4,9 +4,10 @@ PYTHON ?= python3
 IN_HOST = $(PYTHON) -m tests.host
 PYTEST_ARGS ?=
 COMPAT ?=
+WINDOWS ?=
 WORKERS ?= 2
 
-.PHONY: help demo start test lint format soak bench compat setup clean distclean
+.PHONY: help demo start test lint format soak bench compat windows setup clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -39,6 +40,9 @@ bench:  ## measure decoding and encoding
 
 compat:  ## the unit tests on each installed Python, with the lowest and newest packages (COMPAT='3.10 --lowest' for a part of it)
 	@$(PYTHON) -m tests.compat $(COMPAT)
+
+windows:  ## the unit tests on a Windows Python, under wine (WINDOWS=--smoke: without torch; WINDOWS='-- -k lock': chosen ones)
+	@$(PYTHON) -m tests.windows $(WINDOWS)
 
 setup:  ## only set up ComfyUI, its packages, the tools and Chromium, and print where they are
 	@$(IN_HOST) --browser

@@ -17,7 +17,7 @@ from nodes.config import load_settings
 
 REPO = Path(__file__).resolve().parents[1]
 README = (REPO / "README.md").read_text(encoding="utf-8")
-MAKE_TARGETS = ("demo", "test", "lint", "soak", "bench", "start", "compat", "help")
+MAKE_TARGETS = ("demo", "test", "lint", "soak", "bench", "start", "compat", "windows", "help")
 
 RUN_ELSEWHERE = {
     # The registry does not know the pack yet; these tests pack and install the zip that it would deliver.
@@ -54,8 +54,8 @@ def test_readme_commands_are_all_run_by_a_test() -> None:
 
 CLONE = "git clone REPOSITORY custom_nodes/wan27-video"
 INSTALL = "python -m pip install -r custom_nodes/wan27-video/requirements.txt"
-CHECK = "python -m nodes.check"
-SANDBOX = "python -m nodes.sandbox --port 8700 --state-dir sandbox-state"
+CHECK = "python nodes/check.py"
+SANDBOX = "python nodes/sandbox --port 8700 --state-dir sandbox-state"
 
 
 @pytest.mark.skipif(not shutil.which("git") or not (REPO / ".git").exists(), reason="not a git checkout")
