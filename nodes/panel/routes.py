@@ -182,7 +182,7 @@ class Panel:
         account = f"{settings.current.base_url} {hash(settings.current.api_key)}"
         known = self._balance
         if known is None or known[1] != account or time.monotonic() - known[0] > BALANCE_SECONDS:
-            mounts = await asyncio.to_thread(direct_mounts, urlsplit(settings.novita.base_url).hostname)
+            mounts = await asyncio.to_thread(direct_mounts, urlsplit(settings.current.base_url).hostname)
             async with httpx.AsyncClient(mounts=mounts) as http:
                 found = await ServiceClient(self._process.connection_for(settings), http).balance()
             if found is None:

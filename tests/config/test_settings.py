@@ -135,7 +135,7 @@ def test_load_settings_names_a_file_that_is_not_utf8(encoding: str, tmp_path: Pa
     with pytest.raises(SettingsError, match=r"config\.toml is not UTF-8 text.*save it as UTF-8"):
         load_settings(tmp_path, {})
     with pytest.raises(SettingsError, match="is not UTF-8 text"):
-        store_key(tmp_path, "sk-0123456789")
+        store_key(tmp_path, "novita", "sk-0123456789")
 
 
 def test_load_settings_reads_utf8_with_a_byte_order_mark_and_crlf(tmp_path: Path) -> None:

@@ -48,13 +48,13 @@ def test_recovery_log_keeps_every_line_of_several_processes(tmp_path: Path) -> N
     code = (
         "import sys; from pathlib import Path; from nodes.ledger.recovery_log import RecoveryLog\n"
         "log = RecoveryLog(Path(sys.argv[1]))\n"
-        "for number in range(100): log.append(number, sys.argv[2] * 50, 1.5)"
+        "for number in range(100): log.append(number, sys.argv[2] * 50, {}, 1.5)"
     )
     path = tmp_path / "rescue.jsonl"
     writers = [subprocess.Popen([sys.executable, "-c", code, str(path), name], cwd=REPO) for name in "abc"]
     assert [writer.wait(timeout=120) for writer in writers] == [0, 0, 0]
-    expected = sorted((number, name * 50, 1.5) for name in "abc" for number in range(100))
-    assert sorted(RecoveryLog(path).replay()) == expected
+    expected = [(number, name * 50, {}, 1.5) for number in range(100) for name in "abc"]
+    assert sorted(RecoveryLog(path).replay(), key=lambda line: line[:2]) == expected
 
 
 def test_recovery_log_is_written_without_the_lock_if_another_process_hangs(
@@ -62,5 +62,5 @@ def test_recovery_log_is_written_without_the_lock_if_another_process_hangs(
 ) -> None:
     monkeypatch.setattr(recovery_log, "LOCK_SECONDS", 0.05)
     with locked(tmp_path / "rescue.lock"):
-        RecoveryLog(tmp_path / "rescue.jsonl").append(7, "paid-for", 1.5)
-    assert list(RecoveryLog(tmp_path / "rescue.jsonl").replay()) == [(7, "paid-for", 1.5)]
+        RecoveryLog(tmp_path / "rescue.jsonl").append(7, "paid-for", {}, 1.5)
+    assert list(RecoveryLog(tmp_path / "rescue.jsonl").replay()) == [(7, "paid-for", {}, 1.5)]
