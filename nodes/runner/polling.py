@@ -21,7 +21,7 @@ from ..core.limits import TASK_QUERY_HOURS
 from ..ledger import TaskRecord
 from . import messages
 from .models import Finished, OnProgress, Progress, service_of
-from .rate_limiter import POLLS_PER_MINUTE, RateLimiter
+from .rate_limiter import RateLimiter
 from .run_times import pause_before_next_poll, usual_seconds
 
 log = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ class Poller:
             raise WaitTimeoutError(messages.wait_timed_out(task.task_id, round(age / 60)))
 
     def _limiter(self, connection: Connection) -> RateLimiter:
-        per_minute = None if connection.on_loopback else POLLS_PER_MINUTE
+        per_minute = None if connection.on_loopback else connection.dialect.capabilities.polls_per_minute
         return self._limiters.setdefault(service_of(connection), RateLimiter(per_minute))
 
     def _report(self, task: TrackedTask, result: TaskResult | None, *, note: str = "") -> None:

@@ -6,9 +6,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-POLLS_PER_MINUTE = 60.0
-"""Own choice: the vendor's own tool polls one task 20 times a minute, and no limit is documented for these calls."""
-
 BURST = 5
 """Calls that may go out at once after a quiet time."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 def test_bench_runs() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench", "--quick", "decode"],
+        [sys.executable, "-m", "tests.bench", "--quick", "decode", "ledger"],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
@@ -16,4 +16,5 @@ def test_bench_runs() -> None:
 
     assert done.returncode == 0, done.stderr[-2000:]
     assert "MiB" in done.stdout
+    assert "panel: first page" in done.stdout
     assert "Error" not in done.stdout.replace("ModuleNotFoundError", ""), "optional modules may be missing, no more"

@@ -3,7 +3,7 @@
     python -m tests.runner.polling_simulation [LEDGER]
 
 Prints a table for synthetic run times, and for those that a ledger has recorded. "known" is the number of earlier tasks
-that the policy has learned from; the rows "at once" are batches that share the rate limit of the service.
+that the policy has learned from; the rows "at once" are batches that share the rate limit of a service.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from random import Random
 from statistics import mean, median
 from typing import NamedTuple
 
+from nodes.api.dialect import Capabilities
 from nodes.config import Polling
 from nodes.ledger import Ledger
-from nodes.runner.rate_limiter import POLLS_PER_MINUTE, RateLimiter
+from nodes.runner.rate_limiter import RateLimiter
 from nodes.runner.run_times import pause_before_next_poll
 from tests.runner.clock import Clock
 
@@ -107,7 +108,7 @@ async def _batch(
 ) -> list[list[float]]:
     """Return when each task was polled, in seconds since its start; the last poll finds it ended."""
     clock = Clock()
-    limiter = RateLimiter(POLLS_PER_MINUTE, clock=clock, sleep=clock.sleep)
+    limiter = RateLimiter(Capabilities.polls_per_minute, clock=clock, sleep=clock.sleep)
     start = clock.now
 
     async def watch(end: float) -> list[float]:
