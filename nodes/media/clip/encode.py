@@ -32,7 +32,7 @@ from ..video.video_object import file_of, trim_window
 from .file_clip import FileClip
 from .inspect import FileFacts, inspect_file
 from .shape import Shaper, target_size
-from .tags import blank_tags, short_list
+from .tags import blank, find_private, names_of
 from .tensor_clip import TensorClip
 from .writer import ClipWriter, aac_rate
 
@@ -109,9 +109,10 @@ def encode_clip(
     reasons = problems + facts.reasons_to_encode
     job.must_encode(reasons)
     if not reasons:
-        if (file := _as_it_is(facts, directory)) is not None:
-            return file
-        job.must_encode([f"its tags ({short_list(facts.tags)}) cannot be removed"])
+        try:
+            return _as_it_is(facts, directory)
+        except MediaError as error:
+            job.must_encode([f"its tags cannot be removed ({error})"])
     most = job.most_frames(facts.fps)
     least = math.ceil(Fraction(bounds.min_seconds) * facts.fps)  # rounding must not make it too short
     return _encode(FileClip(facts, content_of_file(source, trim, cancelled), least, most), job)
@@ -145,20 +146,25 @@ def _problems(
     return found
 
 
-def _as_it_is(facts: FileFacts, directory: Path) -> MediaFile | None:
-    """Return the user's own file, or a copy if it is in memory or has tags. None if the tags cannot be removed."""
+def _as_it_is(facts: FileFacts, directory: Path) -> MediaFile:
+    """Return the user's own file, or a copy if it is in memory or if something in it is blanked.
+
+    Raises MediaError if what may be private cannot be blanked.
+    """
     file_at = partial(describe, extension=facts.extension, seconds=float(facts.seconds))
-    if isinstance(facts.source, Path) and not facts.tags:
+    private = find_private(facts.source)
+    if isinstance(facts.source, Path) and not private:
         return file_at(facts.source)
     path = new_path(directory, facts.extension)
     with open_binary(facts.source) as source, path.open("wb") as file:
         shutil.copyfileobj(source, file)
-    if not facts.tags:
+    if not private:
         return file_at(path)
-    if not blank_tags(path):
+    names = names_of(private, facts.tags)
+    if not blank(path, private, facts.source):
         path.unlink()
-        return None
-    note = f"Clip sent without its tags ({short_list(facts.tags)}); frames and audio are unchanged."
+        raise MediaError(names)
+    note = f"Clip sent without its tags ({names}); frames and audio are unchanged."
     return file_at(path, content=sha256_of(facts.source), notes=(note,))
 
 

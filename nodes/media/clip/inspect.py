@@ -99,7 +99,7 @@ def inspect_file(source: Source, trim: tuple[float, float]) -> FileFacts:
         shortest=min(video_said or end - start, end - start),
         longest=max(said, video_said or said, end - start),
         audio=audio,
-        tags=tags,
+        tags=tuple(tags),
         reasons_to_encode=reasons,
     )
 

@@ -16,6 +16,7 @@ from .mp4_index import check_index
 if TYPE_CHECKING:
     from av import AudioStream, VideoFrame, VideoStream
     from av.container import Container, InputContainer
+    from av.stream import Stream
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,gif,apng,ogg,asf,mxf,nut,ivf,wtv,rm,"
@@ -33,8 +34,8 @@ _OPTIONS = {"format_whitelist": CONTAINERS, "max_pixels": str(MAX_PIXELS)}
 
 
 @contextmanager
-def opened(source: Source) -> Iterator[InputContainer]:
-    """Open a file as a PyAV container.
+def opened(source: Source, **options: str) -> Iterator[InputContainer]:
+    """Open a file as a PyAV container. `options` are those of FFmpeg's demuxer.
 
     Raises:
         MediaError: the file does not exist, is not a video container, or declares more than it can hold.
@@ -49,7 +50,7 @@ def opened(source: Source) -> Iterator[InputContainer]:
             "without crashing. Update PyAV to a version with FFmpeg 8, or save the video as mp4 first."
         )
     try:
-        container = av.open(file, mode="r", options=_OPTIONS, **_forgiving(av))
+        container = av.open(file, mode="r", options={**_OPTIONS, **options}, **_forgiving(av))
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
             f"{name_of(source)} cannot be opened as a video: {plain(error)}. It may be damaged, cut off, or not "
@@ -83,7 +84,7 @@ def _forgiving(av: ModuleType) -> dict[str, Any]:
 def video_stream(container: InputContainer, name: str) -> VideoStream:
     """Return the first video stream that is not a cover image. Raises MediaError for none or an impossible one."""
     for stream in container.streams.video:
-        if not _is_cover(stream):
+        if not is_cover(stream):
             _check_size(stream, name)
             return stream
     raise MediaError(f"{name} has no video stream. Link a video that has frames.")
@@ -142,7 +143,8 @@ def _is_program_stream(source: Source) -> bool:
         return file.read(4) == b"\0\0\1\xba"
 
 
-def _is_cover(stream: VideoStream) -> bool:
+def is_cover(stream: Stream) -> bool:
+    """Return whether a video stream is one image that belongs to the tags."""
     disposition = getattr(stream, "disposition", 0)
     return bool(int(getattr(disposition, "value", disposition)) & 0x400)  # AV_DISPOSITION_ATTACHED_PIC
 
