@@ -64,9 +64,11 @@ class ServiceClient:
 
         Raises:
             AuthenticationError: no key is set.
-            RequestError: the request cannot be encoded.
+            RequestError: the host would refuse the request, or it cannot be encoded.
         """
         self._require_key()
+        if problems := self._dialect.problems(request):
+            raise errors.RequestError("\n".join(problems))
         call = self._dialect.submit(request)
         try:
             self._submit_http.build_request(**self._connection.arguments(call), timeout=TIMEOUT)
@@ -154,8 +156,8 @@ class ServiceClient:
     async def past_tasks(self, since: float, until: float) -> list[PastTask] | None:
         """Return the account's tasks of this model from a time on, seconds since 1970. Raises as `result`.
 
-        Returns: None if the host does not list tasks. The list can lack tasks that are still running, and contain
-        some from outside the time.
+        Returns: None if the host does not list tasks. A list can lack tasks that still run, and contain some from
+        outside the time.
         """
         tasks: list[PastTask] = []
         page = ""
@@ -168,8 +170,8 @@ class ServiceClient:
             tasks += found.tasks
             page = found.next_page
             if not page:
-                break
-        return tasks
+                return tasks
+        raise errors.ServerError(f"{self._service()} lists more tasks than can be looked through.")
 
     async def _ask(self, call: Call) -> Answer:
         """Perform a free call; return its answer, whatever its status."""

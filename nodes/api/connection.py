@@ -72,13 +72,15 @@ class Connection:
         is_absolute = "://" in call.path
         if is_absolute and call.with_key and not self._is_own(call.path):
             raise ServerError(f"{self.host.title} named an address on another host. The key is not sent there.")
-        key = {"Authorization": f"{self.dialect.key_scheme} {self.api_key}"} if call.with_key else {}
+        headers = {"Authorization": f"{self.dialect.key_scheme} {self.api_key}"} if call.with_key else {}
+        if call.json is not None:
+            headers["Content-Type"] = "application/json"
         return {
             "method": call.method,
             "url": call.path if is_absolute else self._addresses()[call.at] + call.path,
             "params": call.params,
             "content": None if call.json is None else _encoded(call.json),
-            "headers": {**key, "Content-Type": "application/json", **call.headers},
+            "headers": {**headers, **call.headers},
         }
 
     def trusted(self, task: TaskHandle) -> TaskHandle:

@@ -153,6 +153,20 @@ class Dialect(ABC):
             return [f"{self.host.title} makes no watermark: the video comes without one."]
         return []
 
+    def problems(self, request: VideoRequest) -> list[str]:
+        """Return why this host would refuse the request, beyond the rules of the model: sentences for the user."""
+        return [problem for field, url in request.media().items() if (problem := self._url_problem(field, url))]
+
+    def _url_problem(self, field: str, url: str) -> str:
+        scheme = url.partition(":")[0]
+        if scheme == "data" and self.capabilities.data_uris == "refused":
+            return (
+                f"{field}: {self.host.title} takes no images inside the request. Use an upload node, or a public URL."
+            )
+        if scheme not in ("data", "http", "https", self.host.upload_scheme):
+            return f"{field} is an upload at another host, which {self.host.title} cannot read. Upload the file again."
+        return ""
+
     @abstractmethod
     def poll(self, task: TaskHandle) -> Call:
         """Return the call that queries a task. It must be possible with the id alone: `kept` can be empty."""
@@ -266,7 +280,8 @@ class Dialect(ABC):
 
     def kind(self, status: int, code: str, message: str, *, submitting: bool) -> tuple[Kind, str]:
         """Return what an error is about, and what to do about it, "" for the usual `advice`."""
-        found = self.codes.get(code) or self.codes.get(code.rpartition(".")[0])
+        while not (found := self.codes.get(code)) and "." in code:
+            code = code.rpartition(".")[0]
         if found is None:
             return (errors.ServerError if status >= 500 else self._by_status(status, submitting)), ""
         return found if isinstance(found, tuple) else (found, "")

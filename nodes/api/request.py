@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ..core import limits
 from ..core.addresses import parse_http_url
 from ..core.errors import RequestError
+from ..core.hosts import UPLOAD_SCHEMES
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -122,7 +123,7 @@ def url_problems(field: str, url: str) -> Iterator[str]:
         return
     if " " in url or not url.isprintable():
         yield f"{field}: {shown!r} contains spaces or control characters. Paste a plain http(s) URL."
-    elif parse_http_url(url) is None:
+    elif parse_http_url(url) is None and not url.startswith(UPLOAD_SCHEMES):
         yield (
             f"{field}: {shown!r} is not an http(s) URL. Link an upload node, or paste the URL of a file that the "
             "service can fetch from the internet."

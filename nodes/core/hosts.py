@@ -26,6 +26,7 @@ class Host:
         key_page: where to get a key.
         prices: estimated USD per second of video for each resolution.
         upload_url, list_url: further addresses of the same host that get the key; "" if it has none.
+        upload_scheme: of the URLs that the host's own upload returns, if they are not http(s): nobody else reads them.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Host:
     base_url: str
     upload_url: str = ""
     list_url: str = ""
+    upload_scheme: str = ""
     prices: Mapping[str, float] = field(default_factory=lambda: dict(PRICE_PER_SECOND_USD))
 
     def setting(self, key: str) -> str:
@@ -52,8 +54,10 @@ class Host:
         return {key: url for key, url in found.items() if url}
 
 
+YUAN_PER_USD = 7.0
+"""For estimates only."""
 _IN_YUAN = {"720P": 0.09, "1080P": 0.15}
-"""CNY 0.60 and 1.00, at 7 CNY for a dollar and rounded up to a cent: an estimate that is too low passes the budget."""
+"""CNY 0.60 and 1.00, rounded up to a cent: an estimate that is too low would pass the budget."""
 
 _TABLE = (
     Host(
@@ -77,6 +81,7 @@ _TABLE = (
         "DASHSCOPE_API_KEY",
         "https://modelstudio.console.alibabacloud.com/",
         base_url="https://dashscope-intl.aliyuncs.com",
+        upload_scheme="oss",
     ),
     Host(
         "fal",
@@ -104,6 +109,9 @@ _TABLE = (
         prices={"720P": 0.08, "1080P": 0.12},
     ),
 )
+
+UPLOAD_SCHEMES = tuple(f"{host.upload_scheme}://" for host in _TABLE if host.upload_scheme)
+"""How URLs begin that are valid at one host only."""
 
 HOSTS: Mapping[str, Host] = {host.name: host for host in _TABLE}
 """Every host by its name."""

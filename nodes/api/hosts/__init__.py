@@ -6,13 +6,21 @@ from collections.abc import Mapping
 
 from ...core.hosts import SANDBOX
 from ..dialect import Dialect
+from .dashscope import DashscopeDialect
+from .fal import FalDialect
+from .kie import KieDialect
 from .novita import NovitaDialect, PpioDialect
+from .replicate import ReplicateDialect
 
 DIALECTS: Mapping[str, Dialect] = {
     dialect.name: dialect
     for dialect in (
         NovitaDialect(),
         PpioDialect(),
+        DashscopeDialect(),
+        FalDialect(),
+        ReplicateDialect(),
+        KieDialect(),
     )
 }
 """The dialect of each host, by its name."""

@@ -9,10 +9,26 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from ...core import errors
+from ...core.hosts import YUAN_PER_USD
 from ..dialect import Answer, Call, Dialect, Kind
+from ..inputs import to_inputs
 from ..json_values import Json, in_range, integer, mapping, mappings, number, short
-from ..request import MEDIA_FIELDS, VideoRequest
+from ..request import VideoRequest
 from ..task import Balance, ResultVideo, TaskHandle, TaskResult, TaskState
+
+NAMES = {
+    "prompt": "prompt",
+    "negative_prompt": "negative_prompt",
+    "resolution": "resolution",
+    "duration": "duration",
+    "seed": "seed",
+    "prompt_extend": "prompt_extend",
+    "watermark": "watermark",
+    "image_url": "image_url",
+    "last_frame_url": "last_frame_url",
+    "first_clip_url": "first_clip_url",
+    "driving_audio_url": "driving_audio_url",
+}
 
 RESULT_PATH = "/v3/async/task-result"
 BALANCE_PATH = "/openapi/v1/billing/balance/detail"
@@ -66,7 +82,7 @@ class NovitaDialect(Dialect):
     }
 
     def submit(self, request: VideoRequest) -> Call:
-        return Call("POST", f"/v3/async/{self.model}", json=body(request))
+        return Call("POST", f"/v3/async/{self.model}", json=to_inputs(request, NAMES))
 
     def read_submit(self, answer: Answer) -> TaskHandle:
         data = _unwrapped(self.payload(answer, submitting=True))
@@ -127,20 +143,10 @@ class NovitaDialect(Dialect):
 class PpioDialect(NovitaDialect):
     name = "ppio"
 
-
-def body(request: VideoRequest) -> dict[str, Json]:
-    """Return the flat JSON body. Fields that are not set are left out, never sent as null or ""."""
-    fields: dict[str, Json] = {
-        "prompt": request.prompt or None,
-        "negative_prompt": request.negative_prompt or None,
-        **{field: getattr(request, field) or None for field in MEDIA_FIELDS},
-        "resolution": request.resolution,
-        "duration": request.duration,
-        "seed": request.seed,
-        "prompt_extend": request.prompt_extend,
-        "watermark": request.watermark,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
+    def read_balance(self, answer: Answer) -> Balance:
+        """Read the balance, which is in yuan here, as the prices are."""
+        found = super().read_balance(answer)
+        return Balance(found.available_usd / YUAN_PER_USD, found.outstanding_usd / YUAN_PER_USD)
 
 
 def _video(value: Json) -> ResultVideo | None:

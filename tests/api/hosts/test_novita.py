@@ -7,12 +7,16 @@ from typing import Any
 import pytest
 
 from nodes.api.dialect import Answer
-from nodes.api.hosts.novita import NovitaDialect, body
+from nodes.api.hosts.novita import NovitaDialect
 from nodes.api.request import VideoRequest
 from nodes.api.task import Balance, ResultVideo, TaskHandle, TaskResult, TaskState
 from nodes.core import errors
 
 DIALECT = NovitaDialect()
+
+
+def body(request: VideoRequest) -> Any:
+    return DIALECT.submit(request).json
 
 
 def task(payload: Any, task_id: str) -> TaskResult:
