@@ -7,11 +7,11 @@ COMPAT ?=
 WINDOWS ?=
 WORKERS ?= 2
 
-.PHONY: help demo start test lint format soak bench compat windows setup clean distclean
+.PHONY: help demo start test lint format soak bench compat windows windows-comfyui setup clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
 
 demo:  ## run the example workflow in a real ComfyUI, offline, and print what came out
 	@$(IN_HOST) python -m tests.demo
@@ -43,6 +43,9 @@ compat:  ## the unit tests on each installed Python, with the lowest and newest 
 
 windows:  ## the unit tests on a Windows Python, under wine (WINDOWS=--smoke: without torch; WINDOWS='-- -k lock': chosen ones)
 	@$(PYTHON) -m tests.windows $(WINDOWS)
+
+windows-comfyui:  ## the ComfyUI tests against a ComfyUI on a Windows Python, under wine
+	@$(PYTHON) -m tests.windows --comfyui $(WINDOWS)
 
 setup:  ## only set up ComfyUI, its packages, the tools and Chromium, and print where they are
 	@$(IN_HOST) --browser

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+from pathlib import Path
+
 from comfy_api.latest import ComfyExtension, io
 
+from .comfy.prompt_graph import node_classes
 from .decode_video import Wan27DecodeVideo
 from .image_to_video import Wan27ImageToVideo
 from .panel.routes import register_routes
@@ -11,16 +16,22 @@ from .services import get_process
 from .upload import Wan27UploadAudio, Wan27UploadImage, Wan27UploadVideo
 from .wait_for_video import Wan27WaitForVideo
 
+log = logging.getLogger(__name__)
+
 
 class Wan27Extension(ComfyExtension):
-    """The pack."""
+    """The pack. If another copy of it is loaded already, this one says so and does nothing."""
 
     async def on_load(self) -> None:
         """Start. Only newer cores call this."""
-        _start_once()
+        if _other_copy() is None:
+            _start_once()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Return the six nodes, in the order in which data passes through them."""
+        if other := _other_copy():
+            _step_back(other)
+            return []
         _start_once()
         return [
             Wan27UploadImage,
@@ -30,6 +41,31 @@ class Wan27Extension(ComfyExtension):
             Wan27WaitForVideo,
             Wan27DecodeVideo,
         ]
+
+
+def _other_copy() -> str | None:
+    """Return the folder of the copy of this pack that ComfyUI has loaded already, or None.
+
+    Two would add the same routes, which ends ComfyUI, and fetch each other's tasks.
+    """
+    loaded = node_classes().get(Wan27ImageToVideo.__name__)
+    if loaded is None or loaded is Wan27ImageToVideo:
+        return None
+    path, found, _ = str(getattr(loaded, "__module__", "")).rpartition(".nodes.image_to_video")
+    return path if found else None
+
+
+def _step_back(other: str) -> None:
+    """Report the other copy, and keep ComfyUI from serving the browser part of this one."""
+    folder = Path(__file__).absolute().parents[1]
+    log.warning(
+        "Wan 2.7: this pack is installed twice, in %s and in %s. The first is used. Remove one of them and restart.",
+        other,
+        folder,
+    )
+    served = getattr(sys.modules.get("nodes"), "EXTENSION_WEB_DIRS", {})
+    for name in [name for name, web in served.items() if Path(web) == folder / "web"]:
+        del served[name]
 
 
 def _start_once() -> None:

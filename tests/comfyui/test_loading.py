@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from tests.comfyui import example
 from tests.comfyui.graphs import SMALL, decode, pair, upload_image
 from tests.conftest import Measured
 from tests.host.comfy import PACK, REPO, ComfyUI, Graph
+from tests.host.fixtures import HELPERS
 from tests.media_files import photo, png
 from tests.service import Service
 
@@ -28,6 +30,18 @@ def test_pack_loads_without_a_warning(comfy: ComfyUI) -> None:
         if re.search(r"wan ?2\.?7", line["message"], re.IGNORECASE) or f"custom_nodes/{PACK}/" in line["file"]
     ]
     assert ours == []
+
+
+def test_second_copy_of_the_pack_says_so_and_leaves_the_first_alone(tmp_path: Path) -> None:
+    copy = tmp_path / "zz-wan27-copy"
+    copy.symlink_to(REPO, target_is_directory=True)
+    with ComfyUI(tmp_path / "comfyui", custom_nodes=[HELPERS, copy]) as comfy:
+        (warning,) = [line["message"] for line in comfy.warnings_at_start if "installed twice" in line["message"]]
+        assert f"custom_nodes/{PACK}" in warning and f"custom_nodes/{copy.name}" in warning
+        scripts = [name for name in comfy.get_json("/extensions") if name.endswith("/wan27.js")]
+        assert len(scripts) == 1 and comfy.request("GET", scripts[0]).status_code == 200
+        assert comfy.get_json("/wan27/status")["problem"] is None
+        assert "Wan27ImageToVideo" in comfy.get_json("/object_info/Wan27ImageToVideo")
 
 
 def test_modules_are_loaded_once(comfy: ComfyUI, service: Service) -> None:

@@ -2,9 +2,10 @@
 
     python3 -m tests.compat [3.10 3.13 …] [--smoke] [--lowest | --newest] [-- PYTEST ARGUMENTS]
 
---smoke: only the tests that do not need torch, which is then not downloaded. This program needs the standard library
-only. A Python is found as `python3.X` on PATH or in pyenv's folder; if it is missing, that is reported. The venvs are
-in the cache of tests/host, and the table of results is also written to out/compat.md.
+--smoke: only the tests that do not need torch, which is then not downloaded. --here: only this Python, with the newest
+packages, which are installed into it; for machines of a CI, Windows and macOS included. This program needs the standard
+library only. A Python is found as `python3.X` on PATH or in pyenv's folder; if it is missing, that is reported. The
+venvs are in the cache of tests/host, and the table of results is also written to out/compat.md.
 """
 
 from __future__ import annotations
@@ -51,7 +52,13 @@ def main() -> int:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--lowest", action="store_const", const=["lowest"], dest="ends")
     which.add_argument("--newest", action="store_const", const=["newest"], dest="ends")
+    parser.add_argument("--here", action="store_true", help="only this Python; installs packages into it")
     asked = parser.parse_args(words)
+    if asked.here:
+        venvs.install_here(torch=not asked.smoke)
+        row = run(sys.executable, "{}.{}".format(*sys.version_info[:2]), smoke=asked.smoke, extra=extra)
+        print(f"\n{HEAD}\n{row}")
+        return 1 if row.failed else 0
 
     cache = Cache(cache_root())
     rows: list[Row] = []
@@ -81,7 +88,8 @@ def main() -> int:
 def _try(cache: Cache, found: str, python: str, end: str, smoke: bool, extra: list[str]) -> Row | str:
     """Return the results of one run, or why it could not run."""
     try:
-        return run(venvs.ensure(cache, found, python, end, torch=not smoke), python, smoke=smoke, extra=extra)
+        venv = venvs.ensure(cache, found, python, end, torch=not smoke)
+        return run(str(venv / "bin" / "python"), python, smoke=smoke, extra=extra)
     except SetupError as error:
         return f"Python {python}, {end} packages: {error}"
 
@@ -91,23 +99,24 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
     return words[:cut], words[cut + 1 :]
 
 
-def run(venv: Path, python: str, *, smoke: bool, extra: list[str]) -> Row:
-    """Run the unit tests in `venv`.
+def run(executable: str, python: str, *, smoke: bool, extra: list[str]) -> Row:
+    """Run the unit tests with the Python `executable`.
 
     Raises:
         SetupError: they could not be run at all.
     """
-    left_out = pins.NEEDS_COMFYUI + (pins.NEEDS_TORCH if smoke else ())
+    left_out = pins.NEEDS_COMFYUI + (pins.NEEDS_TORCH if smoke else ()) + (("host",) if sys.platform == "win32" else ())
     with tempfile.TemporaryDirectory(prefix="wan27-compat-") as scratch:
         report = Path(scratch) / "report.xml"
-        command = [venv / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not soak"]
+        command = [executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not soak"]
         # A thread also stops what hangs inside a library; a signal would wait for Python to continue.
         command += ["-o", "timeout_method=thread"]
         command += [f"--ignore=tests/{name}" for name in left_out]
         # pytest keeps the files of the newest three runs; runs side by side would delete those of each other.
         command += [f"--basetemp={scratch}/pytest", f"--junit-xml={report}", *extra]
         env = {name: value for name, value in os.environ.items() if not name.startswith(("WAN27_", "NOVITA_"))}
-        env |= {"PATH": f"{venv / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}", "PYTHONDONTWRITEBYTECODE": "1"}
+        folder = Path(executable).parent
+        env |= {"PATH": f"{folder}{os.pathsep}{env.get('PATH', os.defpath)}", "PYTHONDONTWRITEBYTECODE": "1"}
         for name in ("PYTHONPATH", "PYTHONHOME"):
             env.pop(name, None)
         code = subprocess.run([str(word) for word in command], cwd=pins.REPO, env=env, check=False).returncode
@@ -119,7 +128,7 @@ def run(venv: Path, python: str, *, smoke: bool, extra: list[str]) -> Row:
         int(suite.get("failures", 0)) + int(suite.get("errors", 0)),
         int(suite.get("skipped", 0)),
     )
-    versions = venvs.versions(venv)
+    versions = venvs.versions(executable)
     return Row(python, versions, total - failed - skipped, skipped, failed)
 
 

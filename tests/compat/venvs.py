@@ -89,14 +89,20 @@ def _newest(venv: Path) -> dict[str, str]:
     return {name: found[name] for name in pins.lowest("")}
 
 
-def versions(venv: Path) -> dict[str, str]:
-    """Return the versions that Python really imports in `venv`, for the table."""
+def install_here(*, torch: bool) -> None:
+    """Install what the unit tests need into the Python that runs this."""
+    packages = [*pins.TOOLS, *pins.ALSO_LOWEST, *([pins.TORCH] if torch else []), "-r", pins.REPO / "requirements.txt"]
+    subprocess.run([sys.executable, "-m", "pip", "install", *packages], check=True)
+
+
+def versions(python: str) -> dict[str, str]:
+    """Return the versions that `python` really imports, for the table."""
     code = """
 import importlib.metadata as m, json, sys
 def version(name):
     try: return m.version(name)
     except m.PackageNotFoundError: return "-"
 print(json.dumps({name: version(name) for name in sys.argv[1:]}))"""
-    words = [str(venv / "bin" / "python"), "-c", code, *SHOWN]
+    words = [python, "-c", code, *SHOWN]
     found: dict[str, str] = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
     return found

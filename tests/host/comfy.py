@@ -122,7 +122,7 @@ class ComfyUI:
             (self.base / name).mkdir(parents=True, exist_ok=True)
         for name, target in packs:
             link = self.base / "custom_nodes" / name
-            if not link.is_symlink():
+            if not (link.is_symlink() or link.exists()):
                 link.symlink_to(target, target_is_directory=True)
 
     # --- process ------------------------------------------------------------------------------------------------
@@ -154,8 +154,11 @@ class ComfyUI:
             command += ["--front-end-root", str(self.frontend)]
         _accept_sigint()
         self._log = self.log_path.open("ab")
-        self.process = subprocess.Popen(
-            [*command, *self.arguments],
+        self.process = self._launch([*command, *self.arguments], env)
+
+    def _launch(self, command: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
             cwd=self.base,
             env=env,
             stdin=subprocess.DEVNULL,

@@ -17,19 +17,19 @@ REPO = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The unpacked zip: the folder that is `custom_nodes/wan27-video` in ComfyUI."""
+    """The unpacked zip in `custom_nodes` of a ComfyUI whose folder has a name that some people's have."""
     folder = copy(REPO, tmp_path_factory.mktemp("packing") / "copy", git=True)
     done = comfy_cli.run("node", "pack", cwd=folder, home=tmp_path_factory.mktemp("home"))
     assert done.returncode == 0, done.stdout
-    pack = tmp_path_factory.mktemp("installed") / PACK
+    pack = tmp_path_factory.mktemp("installed") / "My ComfyUI (Jürgen Łukasz 山田 & co)" / "custom_nodes" / PACK
     with zipfile.ZipFile(folder / "node.zip") as packed:
         packed.extractall(pack)
     return pack
 
 
 @pytest.mark.comfyui
-def test_zip_alone_runs_the_demo(installed: Path, tmp_path: Path) -> None:
-    with ComfyUI(tmp_path / "comfyui", pack=installed) as comfy:
+def test_zip_alone_runs_the_demo_in_a_folder_with_spaces_and_other_scripts(installed: Path) -> None:
+    with ComfyUI(installed.parents[1]) as comfy:
         assert demo.run_in(comfy) == []
         nodes = comfy.get_json("/object_info")
         extensions = comfy.get_json("/extensions")

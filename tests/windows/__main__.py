@@ -1,14 +1,16 @@
 """make windows: the unit tests on a Windows CPython, under wine.
 
-    python3 -m tests.windows [3.10 3.12 …] [--smoke] [-- PYTEST ARGUMENTS]
+    python3 -m tests.windows [3.10 3.12 …] [--smoke] [--comfyui] [-- PYTEST ARGUMENTS]
 
---smoke: only the tests that do not need torch, which is then not downloaded. If wine is not available, that is printed
-and is not a failure. This program needs the standard library only, on x86-64 Linux.
+--smoke: only the tests that do not need torch, which is then not downloaded. --comfyui: the tests of tests/comfyui,
+which run on Linux, against a ComfyUI under wine. If wine is not available, that is printed and is not a failure. This
+program needs the standard library only, on x86-64 Linux.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
@@ -16,10 +18,24 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.compat.pins import NEEDS_COMFYUI, NEEDS_TORCH
+from tests.host import provision
 from tests.host.cache import Cache, SetupError, cache_root, say
 from tests.host.s3 import swift
 
-from .wine import PACKAGES, TORCH, UnavailableError, Wine, ensure_python, provide, run, windows_path
+from .wine import (
+    PACKAGES,
+    PROGRAM,
+    PYTHON,
+    REPO,
+    TORCH,
+    UnavailableError,
+    Wine,
+    ensure_portable,
+    ensure_python,
+    provide,
+    run,
+    windows_path,
+)
 
 CLOCKS = (0, 3600, -7200)
 PORTS_VARIABLE = "WINDOWS_S3_PORTS"
@@ -35,10 +51,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.windows")
     parser.add_argument("pythons", nargs="*", default=PYTHONS, metavar="3.X")
     parser.add_argument("--smoke", action="store_true", help="without torch and the tests that need it")
+    parser.add_argument("--comfyui", action="store_true", help="the ComfyUI tests instead of the unit tests")
     asked = parser.parse_args(words[:cut])
     cache, rows, worst = Cache(cache_root()), [], 0
     try:
         wine = provide(cache)
+        if asked.comfyui:
+            return run_comfyui_tests(cache, wine, asked.pythons[0], words[cut + 1 :])
         for version in asked.pythons:
             python = ensure_python(cache, version, PACKAGES if asked.smoke else [*PACKAGES, TORCH])
             code, row = run_tests(wine, python, smoke=asked.smoke, extra=words[cut + 1 :])
@@ -77,6 +96,18 @@ def run_tests(wine: Wine, python: Path, *, smoke: bool, extra: list[str]) -> tup
     failed = count["failures"] + count["errors"]
     summary = f"{count['tests'] - failed - count['skipped']} passed, {count['skipped']} skipped"
     return code, summary + (f", **{failed} failed**" if failed else "")
+
+
+def run_comfyui_tests(cache: Cache, wine: Wine, version: str, extra: list[str]) -> int:
+    """Run the tests of tests/comfyui on Linux; return pytest's exit code."""
+    host = provision.provide(browser=False)
+    python = ensure_portable(cache, version, host.tree)
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.windows.comfyui", "-m", "not soak"]
+    command = [str(host.overlay / "bin" / "python"), *words, *(extra or ["tests/comfyui"])]
+    with tempfile.TemporaryDirectory(prefix="wan27-windows-") as sockets:
+        env = host.environ() | {"WINEPREFIX": str(wine.prefix), "XDG_RUNTIME_DIR": sockets}
+        env |= {PROGRAM: wine.program, PYTHON: windows_path(python / "python.exe")}
+        return subprocess.run(command, cwd=REPO, env=env, check=False).returncode
 
 
 if __name__ == "__main__":

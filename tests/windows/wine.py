@@ -43,6 +43,20 @@ PACKAGES = (
     "websocket-client>=1.8",
     "tomli>=2.0; python_version < '3.11'",
 )
+COMFYUI_PACKAGES = (
+    TORCH,
+    "torchvision==0.28.0",
+    "torchaudio==2.11.0",
+    "numpy==1.26.4",
+    "scipy==1.11.4",  # as numpy: newer ones need crealf
+    "requests",
+    "httpx>=0.27",
+    "av>=15.0",
+    "obstore>=0.6",
+)
+"""Beside ComfyUI's own requirements."""
+PROGRAM, PYTHON = "WINDOWS_WINE", "WINDOWS_PYTHON"
+"""Environment variables of the ComfyUI tests: wine, and the Windows Python that runs ComfyUI."""
 ENVIRONMENT = {
     "WINEDEBUG": "-all",
     "WINEDLLOVERRIDES": "mscoree,mshtml,winedbg.exe=",
@@ -122,20 +136,36 @@ def _installed() -> str | None:
 
 
 def ensure_python(
-    cache: Cache, version: str, packages: Sequence[str], more: Callable[[Path], None] | None = None
+    cache: Cache,
+    version: str,
+    packages: Sequence[str],
+    *,
+    name: str = "windows-python",
+    more: Callable[[Path], None] = lambda folder: None,
 ) -> Path:
     """Return the folder of python.org's embeddable package, which ComfyUI's portable build uses, with packages.
 
-    `more` is called with the folder before it is renamed.
+    `more` is called with the folder at the end of the build.
     """
 
     def build(folder: Path) -> None:
         _unpack_python(cache, folder, version)
         install(cache, folder, version, packages)
-        if more is not None:
-            more(folder)
+        more(folder)
 
-    return cache.ensure(f"windows-python-{version}", [2, *packages], f"Python {version} for Windows", build)
+    return cache.ensure(f"{name}-{version}", [2, *packages], f"Python {version} for Windows", build)
+
+
+def ensure_portable(cache: Cache, version: str, tree: Path) -> Path:
+    """Return the folder of a Python that looks for modules in ComfyUI's folder `tree`, as the portable build's does."""
+
+    def restrict(folder: Path) -> None:
+        number = version.replace(".", "")
+        lines = [windows_path(tree), f"python{number}.zip", ".", "import site"]
+        (folder / f"python{number}._pth").write_text("\n".join(lines) + "\n")
+
+    packages = [*COMFYUI_PACKAGES, "-r", str(tree / "requirements.txt")]
+    return ensure_python(cache, version, packages, name="windows-portable", more=restrict)
 
 
 def _unpack_python(cache: Cache, folder: Path, version: str) -> None:
