@@ -12,9 +12,10 @@ from comfy_api.latest import io
 from .api.request import MEDIA_FIELDS
 from .comfy.node_inputs import literal_problems, literal_value, requests_from_inputs
 from .comfy.node_schema import AUDIO_LIMITS, CATEGORY, CLIP_LIMITS, IMAGE_LIMITS, choice, output
-from .comfy.queue_budget import budget_problem
+from .comfy.queue_budget import budget_problem, certain_costs
 from .comfy.runtime import executing, graph_node_id, report, show_text, until_interrupted
 from .core import limits
+from .core.errors import BudgetError
 from .core.limits import ON_REPEAT
 from .services import Services, get_process
 from .storage.inline import explain_refused_image
@@ -161,7 +162,7 @@ class Wan27ImageToVideo(io.ComfyNode):
             on_repeat=literal_value(on_repeat),
             media={field: literal_value(value) for field, value in media.items()},
         )
-        if not problems and (over := await asyncio.to_thread(_queued_budget_problem)):
+        if not problems and (over := await asyncio.to_thread(_queued_budget_problem) or await _low_balance()):
             problems.append(over)
         return "\n".join(problems) or True
 
@@ -197,6 +198,23 @@ def _queued_budget_problem() -> str | None:
         return None
     prices = settings.current.price_per_second
     return budget_problem(requests, prices=prices, budget=settings.budget, ledger=process.ledger())
+
+
+async def _low_balance() -> str | None:
+    """Return why the account does not hold enough for what is certain to be paid for in the prompt being queued."""
+    process = get_process()
+    settings = process.settings()
+    if settings.in_sandbox or not settings.budget.min_balance_usd:
+        return None
+    requests, prices = process.queued_prompt.certain_requests(), settings.current.price_per_second
+    costs = await asyncio.to_thread(certain_costs, requests, prices=prices, ledger=process.ledger())
+    try:
+        if costs:
+            services = await process.services()
+            await services.check_balance(sum(costs))
+    except BudgetError as error:
+        return str(error)
+    return None
 
 
 def _orders(services: Services, requests: Sequence[tuple[Any, Any]], *, prompt_id: str, node_id: str) -> list[Order]:

@@ -62,6 +62,14 @@ class Services:
             directory=self.settings.path.parent,
         )
 
+    async def check_balance(self, cost: float = 0.0) -> None:
+        """Raise BudgetError if less than [budget] min_balance_usd would be left after this cost, an estimate in USD.
+
+        Asks the service only if that is set, and at most every BALANCE_SECONDS.
+        """
+        if self.settings.budget.min_balance_usd and not self.connection.is_sandbox:
+            await self.runner.check_balance(self.connection, cost)
+
     @property
     def note(self) -> str:
         """Return what nodes show: that nothing can be billed, or which of several hosts was chosen; "" if neither."""

@@ -192,4 +192,10 @@ async def _upload(encoders: Sequence[Encode]) -> list[tuple[str, MediaFile]]:
     process = get_process()
     services = await process.services()
     storage = await asyncio.to_thread(services.make_storage)
-    return await process.uploads.upload(encoders, storage=storage, ledger=services.ledger, note=services.note)
+    return await process.uploads.upload(
+        encoders,
+        storage=storage,
+        ledger=services.ledger,
+        note=services.note,
+        check_balance=services.check_balance,
+    )

@@ -17,6 +17,7 @@ from .comfy.node_schema import CATEGORY, output
 from .comfy.runtime import executing, report, until_interrupted
 from .comfy.wait_status import TaskStatus, WaitStatus
 from .core.errors import RequestError, Wan27Error
+from .ledger.budget import usd
 from .services import Services, get_process
 from .storage.inline import explain_refused_image
 
@@ -61,7 +62,12 @@ class Wan27WaitForVideo(io.ComfyNode):
             outputs=[
                 output(io.Video, "video", "The video as the service made it.", is_list=True),
                 output(io.String, "task_id", "The id of the finished task.", is_list=True, id="task_id_out"),
-                output(io.String, "info", "JSON: state, seed, seconds, size, fps, cost, times and file.", is_list=True),
+                output(
+                    io.String,
+                    "info",
+                    "JSON: state, seed, seconds, size, fps, cost, balance, times and file.",
+                    is_list=True,
+                ),
             ],
         )
 
@@ -103,6 +109,7 @@ class Wan27WaitForVideo(io.ComfyNode):
             every=status.show,
             on_interrupt=partial(_tell_what_continues, status),
         )
+        status.notes += _balance_after(outcomes)
         await status.show()
         may_be_inline = not services.connection.is_sandbox and services.settings.storage.kind in ("auto", "inline")
         with explain_refused_image(may_be_inline):
@@ -158,6 +165,13 @@ def _all_finished(outcomes: Sequence[Finished | BaseException], ids: Sequence[st
     rest = len(ids) - len(failures)
     lines = [f"{len(failures)} of {len(ids)} tasks returned no video; {rest} were saved under output/wan27."]
     raise Wan27Error("\n".join(lines + [f"{task_id}: {outcome}" for task_id, outcome in failures]))
+
+
+def _balance_after(outcomes: Sequence[Finished | BaseException]) -> list[str]:
+    """Return a line with the balance after the last of these videos, if the service reported one."""
+    infos = [outcome.info for outcome in outcomes if not isinstance(outcome, BaseException)]
+    balances = [info["balance_usd"] for info in infos if "balance_usd" in info]
+    return [f"Balance: {usd(min(balances))}"] if balances else []
 
 
 def _preview(path: Path, output_dir: Path) -> ui.SavedResult:

@@ -41,7 +41,7 @@ POINTS: dict[str, Point] = {
     "intent committed": Point("ledger.ledger", "Ledger", "claim", "after", "intent", 0),
     "before the mark": Point("ledger.ledger", "Ledger", "begin_post", "before", "intent", 0),
     "marked, not sent": Point("ledger.ledger", "Ledger", "begin_post", "after", "intent", 0),
-    "answer not read": Point("api.client", "ServiceClient", "_json", "before", "intent", 1),
+    "answer not read": Point("api.hosts.novita", "NovitaDialect", "read_submit", "before", "intent", 1),
     "answer not stored": Point("ledger.ledger", "Ledger", "record_task", "before", "intent", 1),
     "task stored": Point("ledger.ledger", "Ledger", "record_task", "after", "submitted", 1),
     "before the first poll": Point("api.client", "ServiceClient", "result", "before", "submitted", 1),

@@ -95,6 +95,11 @@ class Connection:
     def _is_own(self, url: str) -> bool:
         return _origin(url) in {_origin(own) for own in self._addresses().values()}
 
+    @property
+    def reports_balance(self) -> bool:
+        """Whether the service tells the balance of the account. The sandbox has none."""
+        return not self.is_sandbox and self.dialect.balance() is not None
+
     def estimate(self, request: VideoRequest, clip_seconds: float | None = None) -> Estimate:
         """Return the estimated cost of a request. `clip_seconds`: length of its clip, if it is known."""
         clip = bool(request.first_clip_url)

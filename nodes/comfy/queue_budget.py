@@ -85,19 +85,26 @@ def budget_problem(
     """
     _, spent_today = ledger.spent()
 
-    def problem(requests: Sequence[Mapping[str, Any]]) -> str | None:
-        costs = [_certain_cost(r, prices, ledger) for r in certainly_different(requests)]
+    def problem(costs: Sequence[float]) -> str | None:
         try:
             check_budget(sum(costs), budget=budget, spent_today=spent_today, videos=len(costs))
         except BudgetError as error:
             return str(error)
         return None
 
-    if problem(requests) is None:
+    if problem([_certain_cost(r, prices, ledger) for r in certainly_different(requests)]) is None:
         return None
-    # A video that was submitted before costs nothing, and the budget must never lock it out.
+    return problem(certain_costs(requests, prices=prices, ledger=ledger))
+
+
+def certain_costs(requests: Iterable[Mapping[str, Any]], *, prices: Mapping[str, float], ledger: Ledger) -> list[float]:
+    """Return the estimates of the videos that are certain to be paid for.
+
+    A video that was submitted before costs nothing, and no limit must ever lock it out.
+    """
     known = ledger.known_requests()
-    return problem([r for r in requests if _submits_again(r) or not any(may_match(r, k) for k in known)])
+    new = [r for r in requests if _submits_again(r) or not any(may_match(r, k) for k in known)]
+    return [_certain_cost(r, prices, ledger) for r in certainly_different(new)]
 
 
 def _certain_cost(request: Mapping[str, Any], prices: Mapping[str, float], ledger: Ledger) -> float:

@@ -50,15 +50,23 @@ class UploadPipeline:
         self._warned: set[str] = set()
 
     async def upload(
-        self, encoders: Sequence[Encode], *, storage: Storage, ledger: Ledger, note: str = ""
+        self,
+        encoders: Sequence[Encode],
+        *,
+        storage: Storage,
+        ledger: Ledger,
+        note: str = "",
+        check_balance: Callable[[], Awaitable[None]] | None = None,
     ) -> list[tuple[str, MediaFile]]:
         """Create a file with each encoder, then store all; return URL and file of each, in order.
 
         Every file is created and checked before any is sent. As many encoders run at the same time as there are cores.
-        The ledger remembers what was uploaded. `note` is shown on the node before everything else.
+        The ledger remembers what was uploaded. `note` is shown on the node before everything else. `check_balance` is
+        called before a file is sent that no request in the ledger has: a request with it will have to be paid for.
 
         Raises:
             MediaError: from an encoder; nothing was sent.
+            BudgetError: from `check_balance`; nothing was sent.
             StorageError: from the storage.
         """
         prompt_id, node_id = executing()
@@ -66,6 +74,8 @@ class UploadPipeline:
             cores = asyncio.Semaphore(os.cpu_count() or 1)
             files = await _gather([_encode(encode, directory, cores) for encode in encoders])
             self._report(files, storage, note, node_id)
+            if check_balance is not None and await asyncio.to_thread(_any_is_new, files, ledger):
+                await until_interrupted(check_balance())
             uploads = await self._send_all(files, storage, ledger, ProgressBar(node_id))
         expiries = [upload.expires_at for upload in uploads if upload.expires_at is not None]
         self._cache.add_check(
@@ -132,6 +142,12 @@ class UploadPipeline:
         size = sum(file.size for file in files) / 1_000_000
         summary = f"{len(files)} {files[0].kind}{'s' if len(files) > 1 else ''}, {size:.1f} MB"
         show_text("\n".join(filter(None, [note, privacy, *changes, summary])), node_id=node_id)
+
+
+def _any_is_new(files: Sequence[MediaFile], ledger: Ledger) -> bool:
+    """Return whether a file is certain to make a new request: no request that has or will have a video contains it."""
+    known = {value for request in ledger.known_requests() for value in request.values() if isinstance(value, str)}
+    return not all(f"sha256:{file.content}" in known or f"sha256:{file.sha256}" in known for file in files)
 
 
 def _key(node_id: str) -> str:

@@ -89,15 +89,15 @@ def _left_text(seconds: float) -> str:
 
 
 class WaitStatus:
-    """The node's text and progress bar, for all its tasks together, with `note` below them. Sends only what changed."""
+    """The node's text and progress bar for all its tasks together, with `notes` below them. Sends only what changed."""
 
     def __init__(self, tasks: list[TaskStatus], *, node_id: str, note: str) -> None:
-        self.tasks, self.node_id, self._note = tasks, node_id, note
+        self.tasks, self.node_id, self.notes = tasks, node_id, [note]
         self._bar, self._shown_text, self._permille = ProgressBar(node_id), "", 0
 
     async def show(self) -> None:
         """Show the current status on the node."""
-        text = "\n".join(filter(None, [*(task.text for task in self.tasks), self._note]))
+        text = "\n".join(filter(None, [*(task.text for task in self.tasks), *self.notes]))
         if text != self._shown_text:
             self._shown_text = text
             show_text(text, node_id=self.node_id)

@@ -52,10 +52,17 @@ class Polling:
 
 @dataclass(frozen=True)
 class Budget:
-    """Section [budget]: the highest estimated cost of one queued prompt and of one day, in USD."""
+    """Section [budget], in USD.
+
+    Attributes:
+        per_run_usd: highest estimated cost of one queued prompt.
+        per_day_usd: highest estimated cost of one day.
+        min_balance_usd: what must stay in the account; 0 sends without looking at the balance.
+    """
 
     per_run_usd: float = 10.0
     per_day_usd: float = 50.0
+    min_balance_usd: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -124,6 +131,7 @@ def load_settings(user_dir: Path, environ: Mapping[str, str]) -> Settings:
         budget=Budget(
             reader.number("budget.per_run_usd", Budget.per_run_usd),
             reader.number("budget.per_day_usd", Budget.per_day_usd),
+            reader.number("budget.min_balance_usd", Budget.min_balance_usd),
         ),
         warnings=tuple(reader.unknown()),
     )

@@ -1,14 +1,16 @@
 """SQLite record of every paid task and every upload, on disk before any money is spent."""
 
-from .balances import BalanceReading
-from .ledger import Ledger, OnChange, UnresolvedRequestsError
+from .balances import BalanceReading, KnownBalance
+from .ledger import BalanceRequiredError, Ledger, OnChange, UnresolvedRequestsError
 from .records import RUNNING_STATES, FinishedRun, State, TaskRecord
 from .uploads import Upload
 
 __all__ = [
     "RUNNING_STATES",
     "BalanceReading",
+    "BalanceRequiredError",
     "FinishedRun",
+    "KnownBalance",
     "Ledger",
     "OnChange",
     "State",

@@ -7,7 +7,8 @@ from datetime import datetime
 from ..config import Budget
 from ..core.errors import BudgetError
 
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
+"""USD. Sums of prices are not exact."""
 
 _ADVICE = (
     "Raise {setting} under [budget] in config.toml, or make fewer or shorter videos, or choose 720P. "
@@ -21,13 +22,13 @@ def check(cost: float, *, budget: Budget, spent_in_run: float = 0.0, spent_today
     if cost <= 0:
         return
     what = f"{videos} new video{'s' if videos != 1 else ''} would cost about {usd(cost)}"
-    if spent_in_run + cost > budget.per_run_usd + _ROUNDING:
+    if spent_in_run + cost > budget.per_run_usd + ROUNDING:
         already = f" and this run has already used {usd(spent_in_run)}" if spent_in_run > 0 else ""
         raise BudgetError(
             f"Over the budget of one run: {what}{already}; the limit is {usd(budget.per_run_usd)}. "
             "Nothing was sent. " + _ADVICE.format(setting="per_run_usd")
         )
-    if spent_today + cost > budget.per_day_usd + _ROUNDING:
+    if spent_today + cost > budget.per_day_usd + ROUNDING:
         raise BudgetError(
             f"Over the budget of the day: {what}, {usd(spent_today)} were used today; the limit is "
             f"{usd(budget.per_day_usd)}. Nothing was sent. " + _ADVICE.format(setting="per_day_usd")

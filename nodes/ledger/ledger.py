@@ -28,7 +28,7 @@ from ..config import Budget
 from ..core.errors import LedgerError
 from ..core.process_lock import ProcessLock
 from . import budget as budgets
-from .balances import Balances
+from .balances import Balances, KnownBalance, check_balance
 from .database import Database
 from .records import INSERT_RECORD, UNFINISHED_STATES, FinishedRun, State, TaskRecord, from_row, storable, to_row
 from .recovery_log import RecoveryLog
@@ -70,6 +70,10 @@ class UnresolvedRequestsError(Exception):
     def __init__(self, records: dict[int, TaskRecord]) -> None:
         super().__init__()
         self.records = records
+
+
+class BalanceRequiredError(Exception):
+    """Records are new, and [budget] min_balance_usd asks for the balance; nothing was reserved."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,12 @@ class Ledger:
     # Reserving ------------------------------------------------------------------------------------------------------
 
     def claim(
-        self, wanted: Sequence[TaskRecord], *, reuse: Sequence[bool], budget: Budget | None
+        self,
+        wanted: Sequence[TaskRecord],
+        *,
+        reuse: Sequence[bool],
+        budget: Budget | None,
+        balance: KnownBalance | None = None,
     ) -> list[tuple[TaskRecord, bool]]:
         """Return for each wanted record the one to continue with, and whether it is a new intent of this process.
 
@@ -131,9 +140,11 @@ class Ledger:
             reuse: for each whether any record of the same request will do. If not, only one that the same node has in
                 the same prompt will: the first one for the first of several equal records, the second for the second.
             budget: None for no limit.
+            balance: of the account, None if it was not asked for yet. Only new records need it.
 
         Raises:
             UnresolvedRequestsError: the state of a matching record is `unknown`; nothing was reserved.
+            BalanceRequiredError: claim again with the balance; nothing was reserved.
             BudgetError: the new records together would exceed the budget; nothing was reserved.
         """
         self.recover([each for record in wanted for each in (record.fingerprint, record.file_fingerprint)])
@@ -146,6 +157,7 @@ class Ledger:
             if unknown:
                 raise UnresolvedRequestsError(unknown)
             spent = self.spent(wanted[0].run_id) if wanted else (0.0, 0.0)
+            reserved = 0.0 if balance is None else self.balances.reserved(balance)
             made: dict[str, TaskRecord] = {}
             claimed: list[tuple[TaskRecord, bool]] = []
             for one, again, record in zip(wanted, reuse, found, strict=True):
@@ -157,6 +169,10 @@ class Ledger:
             if budget is not None and costs:
                 run, day = spent
                 budgets.check(sum(costs), budget=budget, spent_in_run=run, spent_today=day, videos=len(costs))
+                if budget.min_balance_usd:
+                    if balance is None:
+                        raise BalanceRequiredError
+                    check_balance(sum(costs), balance=balance, reserved=reserved, budget=budget)
             return claimed
 
     def _reusable(self, db: sqlite3.Connection, wanted: TaskRecord, changed: set[int]) -> TaskRecord | None:
@@ -229,6 +245,10 @@ class Ledger:
             run = db.execute(total + "run_id = ?", (run_id,)).fetchone()[0]
             day = db.execute(total + "created_at >= ?", (budgets.day_start(self.now()),)).fetchone()[0]
         return float(run), float(day)
+
+    def check_balance(self, cost: float, balance: KnownBalance, budget: Budget) -> None:
+        """Raise BudgetError if a cost in USD would leave less than min_balance_usd. For what is not reserved yet."""
+        check_balance(cost, balance=balance, reserved=self.balances.reserved(balance), budget=budget)
 
     # The POST -------------------------------------------------------------------------------------------------------
 

@@ -17,10 +17,16 @@ GET /wan27/status
      "hosts": [{"name", "title", "key_page": where to get a key, "key": as above}, …],
      "storage": text, "prices": {"720P": USD per second, "1080P": …},
      "budget": {"per_run_usd": …, "per_day_usd": …}, "spent_today_usd": …, "tasks": number of tasks in the ledger,
+     "reports_balance": whether GET /wan27/balance has an answer,
      "limits": {"prompt_chars": …, "negative_prompt_chars": …, "duration_seconds": [low, high],
                 "clip_billed_seconds": [low, high]}}
 GET /wan27/balance
-    {"available_usd": …, "outstanding_usd": …}. Asks the service at most every 10 seconds. 409 in the sandbox.
+    {"problem": null, or a sentence if the service does not tell the balance; then nothing else follows,
+     "available_usd": …, "outstanding_usd": …,
+     "compared": {"since": seconds since 1970, "estimated_usd": of the videos requested since then,
+                  "fell_by_usd": by how much the balance is lower than then; negative: higher} or null if it was not
+                  known before}
+    Asks the service at most every 10 seconds. 409 in the sandbox.
 GET /wan27/tasks?group=all|running|saved|failed&text=…&limit=1-200&before=…
     {"tasks": [task, …] newest first, "total": number of matches, "before": for the next page, null at the end}
     task: {"id": row number, "task_id": text or null, "state": "intent|submitted|succeeded|saved|failed|unknown|missing"
@@ -63,16 +69,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from ..config import Settings, check_key, remove_key, store_key
-from ..core.addresses import direct_mounts
 from ..core.errors import LedgerError, SettingsError, Wan27Error
 from ..core.hosts import HOSTS
 from ..core.redaction import redact_locations
@@ -85,7 +88,7 @@ from .access import Handler, is_local, json_response, problem, read_route, write
 from .events import Announcer, SendEvent
 from .thumbnails import FOLDER as THUMBNAIL_FOLDER
 from .thumbnails import Thumbnails
-from .views import GROUPS, key_view, limits_view, status_view, task_view
+from .views import GROUPS, balance_view, key_view, limits_view, status_view, task_view
 
 if TYPE_CHECKING:
     from ..ledger import TaskRecord
@@ -93,8 +96,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STATUS_EVENT = "wan27.status"
-BALANCE_SECONDS = 10.0
-"""How long the answer of the service to a balance request is reused."""
 FETCH_SECONDS = 2.0
 """How long a fetch gets to fail at once, so that the user sees the reason."""
 FETCH_TIMEOUT_SECONDS = 3600.0
@@ -138,7 +139,6 @@ class Panel:
         self._process = process
         self.announcer = Announcer(send, self._tasks_event, loop)
         self._send = send
-        self._balance: tuple[float, str, dict[str, Any]] | None = None
         self._fetching: set[asyncio.Task[Any]] = set()
         self._thumbnails = Thumbnails()
 
@@ -161,7 +161,8 @@ class Panel:
     async def _get_status(self, request: web.Request) -> web.StreamResponse:
         def read() -> dict[str, Any]:
             settings = self._process.settings()
-            return status_view(settings, **self._totals(), local=local)
+            reports = not settings.in_sandbox and self._process.connection_for(settings).reports_balance
+            return status_view(settings, **self._totals(), local=local, reports_balance=reports)
 
         local = is_local(request)
         try:
@@ -172,24 +173,15 @@ class Panel:
         return json_response(view)
 
     async def _get_balance(self, request: web.Request) -> web.StreamResponse:
-        import httpx
-
-        from ..api.client import ServiceClient
-
-        settings = self._process.settings()
-        if settings.in_sandbox:
+        if self._process.settings().in_sandbox:
             return problem("The sandbox has no account: nothing is billed there.", status=409)
-        account = f"{settings.current.base_url} {hash(settings.current.api_key)}"
-        known = self._balance
-        if known is None or known[1] != account or time.monotonic() - known[0] > BALANCE_SECONDS:
-            mounts = await asyncio.to_thread(direct_mounts, urlsplit(settings.current.base_url).hostname)
-            async with httpx.AsyncClient(mounts=mounts) as http:
-                found = await ServiceClient(self._process.connection_for(settings), http).balance()
-            if found is None:
-                return problem(f"{settings.current.host.title} does not report a balance.", status=409)
-            view = {"available_usd": found.available_usd, "outstanding_usd": found.outstanding_usd}
-            self._balance = known = (time.monotonic(), account, view)
-        return json_response(known[2])
+        services = await self._process.services()
+        try:
+            found = await services.runner.balance(services.connection)
+        except Wan27Error as error:
+            return json_response({"problem": self._message(error)})
+        compared = await asyncio.to_thread(services.ledger.balances.compare_today, found)
+        return json_response(balance_view(found, compared))
 
     async def _get_tasks(self, request: web.Request) -> web.StreamResponse:
         group, before = request.query.get("group", "all"), request.query.get("before")

@@ -16,7 +16,8 @@ from .thumbnails import video_file
 
 if TYPE_CHECKING:
     from ..config import Settings
-    from ..ledger import State, TaskRecord
+    from ..ledger import BalanceReading, State, TaskRecord
+    from ..ledger.balances import Comparison
     from ..runner.models import Progress
 
 GROUPS: Mapping[str, tuple[State, ...]] = {
@@ -89,7 +90,9 @@ def _file_view(file: str) -> dict[str, str]:
     return {"filename": name, "subfolder": subfolder, "type": "output"}
 
 
-def status_view(settings: Settings, *, spent_today: float, tasks: int, local: bool) -> dict[str, Any]:
+def status_view(
+    settings: Settings, *, spent_today: float, tasks: int, local: bool, reports_balance: bool
+) -> dict[str, Any]:
     """Return connection, prices, budget and limits. `local`: the browser runs on this machine and may enter a key."""
     host, name = urlsplit(settings.current.base_url).hostname, settings.current.host.name
     return {
@@ -118,7 +121,19 @@ def status_view(settings: Settings, *, spent_today: float, tasks: int, local: bo
         "budget": {"per_run_usd": settings.budget.per_run_usd, "per_day_usd": settings.budget.per_day_usd},
         "spent_today_usd": spent_today,
         "tasks": tasks,
+        "reports_balance": reports_balance,
         "limits": limits_view(),
+    }
+
+
+def balance_view(reading: BalanceReading, compared: Comparison | None) -> dict[str, Any]:
+    """Return the balance, and its change beside the estimates."""
+    change = None if compared is None else {name: round(value, 6) for name, value in vars(compared).items()}
+    return {
+        "problem": None,
+        "available_usd": reading.available_usd,
+        "outstanding_usd": reading.outstanding_usd,
+        "compared": change,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from ..api.task import ResultVideo, TaskResult, TaskState
 from ..core.backoff import Backoff, jitter
 from ..core.errors import DownloadError, LedgerError, TaskFailedError, TaskNotFoundError, WaitTimeoutError, Wan27Error
 from ..core.limits import RESULT_BYTES
-from ..ledger import Ledger, TaskRecord
+from ..ledger import BalanceReading, KnownBalance, Ledger, TaskRecord
 from . import messages
+from .balance import BalanceReader
 from .models import Finished, Progress, service_of
 from .output_files import FOLDER, describe_video, finished, free_name, is_changed, saved_file
 from .polling import Poller, TrackedTask, seconds
@@ -31,16 +33,25 @@ EMPTY_ANSWERS = 3
 DOWNLOADS_AT_ONCE = 4
 WATCHED_SECONDS = 60.0
 """The end of a task that was found unfinished this recently is known well enough to learn from it."""
+BALANCE_WAIT_SECONDS = 1.0
+"""The balance is asked for while the video is downloaded. This is how long a shorter download waits for the answer."""
 
 
 class ResultFetcher:
     """Waits for tasks and fetches their videos into ComfyUI's output folder. The ledger records each step."""
 
     def __init__(
-        self, ledger: Ledger, http: httpx.AsyncClient, output_dir: Path, poller: Poller, *, backoff: Backoff
+        self,
+        ledger: Ledger,
+        http: httpx.AsyncClient,
+        output_dir: Path,
+        poller: Poller,
+        balances: BalanceReader,
+        *,
+        backoff: Backoff,
     ) -> None:
         self._ledger, self._http, self._output_dir, self._poller = ledger, http, output_dir, poller
-        self._backoff = backoff
+        self._balances, self._backoff = balances, backoff
         self._downloads = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
 
     async def run(self, task: TrackedTask) -> None:
@@ -177,6 +188,8 @@ class ResultFetcher:
 
     async def _save(self, task: TrackedTask, record: TaskRecord) -> Finished:
         """Download the video of a record with a link, and mark it saved once it is on disk for good."""
+        asking = self._balances.ask(task.connection) if task.connection.reports_balance else None
+        asked_at = time.monotonic()
         name = await asyncio.to_thread(free_name, record, self._output_dir)
         dest = self._output_dir / name
         note = ""
@@ -201,7 +214,9 @@ class ResultFetcher:
             )
             saved = await asyncio.to_thread(self._record_saved, record, dest, size)
         log.info("Wan 2.7: task %s saved as %s%s", task.task_id, saved.file, note and f": {note}")
-        return finished(saved, self._output_dir)
+        left = asked_at + BALANCE_WAIT_SECONDS - time.monotonic()
+        balance = None if asking is None else await _answer_of(asking, left)
+        return finished(saved, self._output_dir, balance=balance)
 
     def _remove_leftovers_of(self, dest: Path) -> None:
         remove_leftovers(dest.parent, self._ledger.process_lock.is_held_by, of=dest.name, older_than_seconds=0.0)
@@ -215,3 +230,12 @@ class ResultFetcher:
         saved = replace(record, file=name, file_size=size, file_sha256=sha256, video=describe_video(path))
         self._ledger.record_saved(saved)
         return self._ledger.get(record.id)
+
+
+async def _answer_of(asking: asyncio.Task[KnownBalance], seconds: float) -> BalanceReading | None:
+    """Return the balance if the answer is here in time. Whatever goes wrong with it, the video is saved already."""
+    await asyncio.wait({asking}, timeout=max(0.0, seconds))
+    if not asking.done() or asking.cancelled() or asking.exception() is not None:
+        return None
+    found = asking.result()
+    return found if isinstance(found, BalanceReading) else None

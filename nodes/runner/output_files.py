@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..ledger import TaskRecord
+from ..ledger import BalanceReading, TaskRecord
 from .models import Finished
 
 log = logging.getLogger(__name__)
@@ -76,8 +76,8 @@ def describe_video(path: Path) -> dict[str, Any]:
         return {}
 
 
-def finished(record: TaskRecord, output_dir: Path) -> Finished:
-    """Return what Wait for Video outputs for a saved task."""
+def finished(record: TaskRecord, output_dir: Path, *, balance: BalanceReading | None = None) -> Finished:
+    """Return what Wait for Video outputs for a saved task, with the balance after it if that is known."""
     info = {
         "task_id": record.task_id,
         "state": record.state,
@@ -96,6 +96,8 @@ def finished(record: TaskRecord, output_dir: Path) -> Finished:
         "file": record.file,
         "sha256": record.file_sha256,
     }
+    if balance is not None:
+        info["balance_usd"] = round(balance.available_usd, 4)
     return Finished(output_dir / (record.file or ""), info)
 
 

@@ -26,8 +26,9 @@ from ..core.backoff import Backoff
 from ..core.errors import SettingsError, WaitTimeoutError, Wan27Error
 from ..core.event_loop import BackgroundLoop, result_of
 from ..core.redaction import suppress_url_logs
-from ..ledger import Ledger
+from ..ledger import BalanceReading, Ledger
 from . import messages
+from .balance import BALANCE_SECONDS, BalanceReader
 from .fetching import ResultFetcher
 from .models import Finished, OnProgress, Order, Progress, Submitted
 from .polling import Poller, TrackedTask
@@ -89,10 +90,12 @@ class Runner:
             ) from error
         self._ledger = ledger
         self._poller = Poller(self._http, polling, backoff=free, now=ledger.now)
+        self._balances = BalanceReader(self._http, ledger, now=ledger.now)
         self._tracker = Tracker(
             ledger,
             Sender(ledger, self._client_for, not_delivered=not_delivered, clock=clock),
-            ResultFetcher(ledger, self._http, output_dir, self._poller, backoff=free),
+            ResultFetcher(ledger, self._http, output_dir, self._poller, self._balances, backoff=free),
+            self._balances,
             budget,
             connection_for=connection_for,
             on_progress=on_progress,
@@ -158,6 +161,22 @@ class Runner:
         finally:
             task.waiting.remove(on_update)
 
+    async def balance(self, connection: Connection, *, max_age_seconds: float = BALANCE_SECONDS) -> BalanceReading:
+        """Return the account's balance, at most this old. From any event loop.
+
+        Raises:
+            RequestError: the service does not report it.
+            NotDeliveredError, ServiceError: it cannot be read now.
+        """
+        return await result_of(self._call(self._read_balance, connection, max_age_seconds))
+
+    async def check_balance(self, connection: Connection, cost: float) -> None:
+        """Raise BudgetError if a cost would leave less in the account than the budget allows. From any event loop."""
+        await result_of(self._call(self._tracker.check_balance, connection, cost))
+
+    async def _read_balance(self, connection: Connection, max_age_seconds: float) -> BalanceReading:
+        return await self._balances.read(connection, max_age_seconds=max_age_seconds)
+
     async def _track(self, task_id: str, connection: Connection) -> TrackedTask:
         return self._tracker.track(task_id, connection)
 
@@ -177,6 +196,7 @@ class Runner:
 
     async def _close(self, timeout: float) -> None:
         await self._tracker.close(timeout)
+        await self._balances.close()
         await self._http.aclose()
         await self._submit_http.aclose()
 

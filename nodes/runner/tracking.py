@@ -13,8 +13,9 @@ from ..config import Budget
 from ..core.errors import LedgerError, OutcomeUnknownError, WaitTimeoutError, Wan27Error
 from ..core.event_loop import result_of
 from ..core.limits import TASK_QUERY_HOURS
-from ..ledger import Ledger, TaskRecord, UnresolvedRequestsError
+from ..ledger import BalanceRequiredError, KnownBalance, Ledger, TaskRecord, UnresolvedRequestsError
 from . import messages
+from .balance import BALANCE_SECONDS, BalanceReader
 from .fetching import ResultFetcher
 from .fingerprint import fingerprint, stored_request
 from .models import OnProgress, Order, Submitted, service_of
@@ -43,6 +44,7 @@ class Tracker:
         ledger: Ledger,
         sender: Sender,
         fetcher: ResultFetcher,
+        balances: BalanceReader,
         budget: Budget,
         *,
         connection_for: ConnectionFor | None,
@@ -50,7 +52,7 @@ class Tracker:
         scan_seconds: float,
     ) -> None:
         self.budget = budget
-        self._ledger, self._sender, self._fetcher = ledger, sender, fetcher
+        self._ledger, self._sender, self._fetcher, self._balances = ledger, sender, fetcher, balances
         self._connection_for, self._on_progress = connection_for, on_progress
         self._scanner = StalledTaskScanner(ledger, self._is_tracked, self._resume, scan_seconds)
         self._reserving = asyncio.Lock()
@@ -97,7 +99,7 @@ class Tracker:
         async with self._reserving:
             if self._closing:
                 raise _closing_error()
-            claimed = await self._reserve(orders, joined)
+            claimed = await self._reserve_with_balance(orders, joined)
             for order, (record, is_new) in zip(orders, claimed, strict=True):
                 if is_new:
                     self._send(Submission(record, order))
@@ -107,8 +109,23 @@ class Tracker:
                     joined[record.id] = submission
             return claimed
 
-    async def _reserve(self, orders: Sequence[Order], joined: dict[int, Submission]) -> list[tuple[TaskRecord, bool]]:
-        reserving = asyncio.ensure_future(asyncio.to_thread(self._reserve_blocking, orders))
+    async def _reserve_with_balance(
+        self, orders: Sequence[Order], joined: dict[int, Submission]
+    ) -> list[tuple[TaskRecord, bool]]:
+        """Reserve; ask the service for the balance only if something is new and the budget needs it."""
+        connection = orders[0].connection
+        if connection.reports_balance and not self._balances.was_read(connection):
+            self._balances.ask(connection)  # before the first video: what the day's change is measured from
+        try:
+            return await self._reserve(orders, joined, None)
+        except BalanceRequiredError:
+            balance = await self._balances.try_read(connection, max_age_seconds=BALANCE_SECONDS)
+        return await self._reserve(orders, joined, balance)
+
+    async def _reserve(
+        self, orders: Sequence[Order], joined: dict[int, Submission], balance: KnownBalance | None
+    ) -> list[tuple[TaskRecord, bool]]:
+        reserving = asyncio.ensure_future(asyncio.to_thread(self._reserve_blocking, orders, balance))
         try:
             claimed = await asyncio.shield(reserving)
         except asyncio.CancelledError:
@@ -133,11 +150,12 @@ class Tracker:
             if is_new:
                 self._sender.withdraw(record.id)
 
-    def _reserve_blocking(self, orders: Sequence[Order]) -> list[tuple[TaskRecord, bool]]:
+    def _reserve_blocking(self, orders: Sequence[Order], balance: KnownBalance | None) -> list[tuple[TaskRecord, bool]]:
         for index, order in enumerate(orders):
             self._check(order, index, len(orders))
         records = [_record_of(order, self._ledger) for order in orders]
-        return self._ledger.claim(records, reuse=[order.on_repeat == "reuse" for order in orders], budget=self.budget)
+        reuse = [order.on_repeat == "reuse" for order in orders]
+        return self._ledger.claim(records, reuse=reuse, budget=self.budget, balance=balance)
 
     def _check(self, order: Order, index: int, total: int) -> None:
         try:
@@ -198,6 +216,11 @@ class Tracker:
 
     def _is_abandoned(self, record: TaskRecord) -> bool:
         return record.owner == self._ledger.process_lock.token and record.id not in self._submissions
+
+    async def check_balance(self, connection: Connection, cost: float) -> None:
+        """Raise BudgetError if a cost would leave less in the account than min_balance_usd."""
+        balance = await self._balances.try_read(connection, max_age_seconds=BALANCE_SECONDS)
+        await asyncio.to_thread(self._ledger.check_balance, cost, balance, self.budget)
 
     # Tracking -------------------------------------------------------------------------------------------------------
 

@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 
-from nodes.comfy.queue_budget import budget_problem, certainly_different, may_match, requests_of_known_cost
+from nodes.comfy.queue_budget import (
+    budget_problem,
+    certain_costs,
+    certainly_different,
+    may_match,
+    requests_of_known_cost,
+)
 from nodes.config import Budget
 from nodes.ledger import Ledger, Upload
+from tests.ledger.helpers import claimed, wanted
 
 LINK = ["3", 0]
 
@@ -99,4 +106,17 @@ def test_budget_problem_counts_of_a_clip_what_is_certain(media: dict[str, Any], 
 
     assert problem(cost) is None
     assert f"about ${cost:.2f}" in str(problem(cost - 0.01))
+    ledger.close()
+
+
+def test_certain_costs_leave_out_what_may_have_been_paid_for(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite3")
+    stored = {"prompt": "p", "resolution": "720P", "duration": 5, "image_url": "sha256:00"}
+    claimed(ledger, wanted(request=stored))
+
+    def costs(*requests: dict[str, Any]) -> list[float]:
+        return certain_costs([node(**one)["inputs"] for one in requests], prices={"720P": 0.1}, ledger=ledger)
+
+    assert costs({}, {"image_url": LINK}) == []
+    assert costs({"seed": 1}, {"duration": 6}, {"on_repeat": "submit_again"}) == [0.5, 0.6, 0.5]
     ledger.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 import threading
@@ -16,10 +17,11 @@ import pytest
 from nodes.comfy import upload_pipeline
 from nodes.comfy.node_cache import NodeCache
 from nodes.comfy.upload_pipeline import Encode, UploadPipeline
-from nodes.core.errors import StorageError
+from nodes.core.errors import BudgetError, StorageError
 from nodes.ledger import Ledger
 from nodes.media.files import MediaError, MediaFile, describe, new_path
 from nodes.storage import StoredUrl
+from tests.ledger.helpers import claimed, wanted
 
 HOUR = 3600
 
@@ -57,12 +59,20 @@ class Node:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger, self.storage = ledger, MemoryStorage()
         self.shown: list[str] = []
+        self.is_poor, self.balance_checks = False, 0
         self.prompt_id = ""
         self.hours_later = 0.0
         self.pipeline = UploadPipeline(NodeCache(), clock=lambda: time.time() + self.hours_later * HOUR)
 
+    async def check_balance(self) -> None:
+        self.balance_checks += 1
+        if self.is_poor:
+            raise BudgetError("The balance is too low.")
+
     async def upload(self, *encoders: Encode, note: str = "") -> list[str]:
-        uploaded = await self.pipeline.upload(encoders, storage=self.storage, ledger=self.ledger, note=note)
+        uploaded = await self.pipeline.upload(
+            encoders, storage=self.storage, ledger=self.ledger, note=note, check_balance=self.check_balance
+        )
         return [url for url, _ in uploaded]
 
     def run(self, *encoders: Encode, note: str = "") -> list[str]:
@@ -154,6 +164,24 @@ def test_upload_raises_the_error_of_the_storage(node: Node, storage: MemoryStora
     storage.error = StorageError("the bucket is gone")
     with pytest.raises(StorageError, match="bucket"):
         node.run(maker(b"a"), maker(b"b"))
+
+
+def test_upload_sends_nothing_new_if_the_balance_is_too_low(node: Node, storage: MemoryStorage) -> None:
+    node.is_poor = True
+    with pytest.raises(BudgetError, match="too low"):
+        node.run(maker(b"a"), maker(b"b"))
+    assert storage.kept == []
+    assert node.balance_checks == 1, "once for the batch"
+
+
+def test_upload_of_a_video_that_was_paid_for_does_not_need_the_balance(node: Node, storage: MemoryStorage) -> None:
+    """Its URL has expired, and a finished video must never be locked out by a low balance."""
+    content = hashlib.sha256(b"a").hexdigest()
+    claimed(node.ledger, wanted(request={"image_url": f"sha256:{content}"}))
+    node.is_poor = True
+
+    assert len(node.run(maker(b"a"))) == 1
+    assert (storage.kept, node.balance_checks) == ([b"a"], 0)
 
 
 def test_upload_sends_the_same_content_once(node: Node, storage: MemoryStorage) -> None:

@@ -27,6 +27,12 @@ def allow(comfy: ComfyUI, *, run: float, day: float) -> None:
     changed.replace(folder / "config.toml")
 
 
+def keep(comfy: ComfyUI, *, balance: float) -> None:
+    allow(comfy, run=100, day=100)
+    with (comfy.base / "user" / "__wan27" / "config.toml").open("a") as config:
+        config.write(f"min_balance_usd = {balance}\n")
+
+
 def graph_of(comfy: ComfyUI, *, seeds: list[int], duration: int = 2) -> tuple[Graph, list[str]]:
     graph = Graph()
     image = upload_image(graph, comfy.upload("budget.png", png(photo(320, 320, seed=40))))
@@ -78,3 +84,40 @@ def test_budget_holds_from_queueing_to_the_last_cent(thrifty: ComfyUI, service: 
         submit(graph, image_url=("2", 0), seed=seed, resolution="720P", duration=2)
     assert thrifty.run(graph).error is None
     assert len(service.posts()) == 4
+
+
+def test_min_balance_refuses_before_the_first_upload(thrifty: ComfyUI, service: Service) -> None:
+    """Each step builds on the first, which leaves $9.80 in the account."""
+    service.credit_usd, service.usd_per_task = 10.0, 0.2
+    keep(thrifty, balance=9.8)
+    graph, _ = graph_of(thrifty, seeds=[1])
+    run = thrifty.run(graph)
+    assert run.error is None
+    uploads = service.count["upload"]
+
+    # What is certain is refused when it is queued …
+    more, _ = graph_of(thrifty, seeds=[2])
+    with pytest.raises(RejectedError) as refusal:
+        thrifty.queue(more)
+    assert all(word in str(refusal.value) for word in ("balance is too low", "$9.80", "$0.20", "min_balance_usd"))
+
+    # … and a new image, if only the run shows what its video costs, before it is uploaded.
+    keep(thrifty, balance=9.9)
+    linked = Graph()
+    length = linked.add("PrimitiveInt", value=2)
+    image = upload_image(linked, thrifty.upload("new.png", png(photo(320, 320, seed=41))))
+    pair(linked, image_url=(image, 0), seed=3, resolution="720P", duration=(length, 0))
+    run = thrifty.run(linked)
+    assert run.error
+    assert run.error.node == image
+    assert "balance is too low" in run.error.message
+    assert service.count["upload"] == uploads
+    assert len(service.posts()) == 1
+
+    # A video that was paid for is collected with any balance, also if the service cannot be asked for it.
+    service.faults({"at": "balance", "kind": "unavailable", "count": None})
+    thrifty.restart()
+    assert thrifty.run(graph).error is None
+    with pytest.raises(RejectedError, match=r"cannot be read.*min_balance_usd to 0"):
+        thrifty.queue(more)
+    assert len(service.posts()) == 1

@@ -22,7 +22,7 @@ def test_load_settings_without_a_file_uses_the_sandbox(tmp_path: Path) -> None:
     assert settings.hosts["novita"].base_url == "https://api.novita.ai"
     assert dict(settings.hosts["novita"].price_per_second) == {"720P": 0.10, "1080P": 0.15}
     assert (settings.polling.first_seconds, settings.polling.longest_seconds) == (2.0, 15.0)
-    assert (settings.budget.per_run_usd, settings.budget.per_day_usd) == (10.0, 50.0)
+    assert (settings.budget.per_run_usd, settings.budget.per_day_usd, settings.budget.min_balance_usd) == (10, 50, 0)
     assert not (tmp_path / "config.toml").exists()
 
 
@@ -44,13 +44,14 @@ def test_load_settings_reads_a_file_with_everything(tmp_path: Path) -> None:
         first_seconds = 1
         [budget]
         per_day_usd = 0
+        min_balance_usd = 5
         """,
     )
     assert not settings.in_sandbox
     assert (settings.hosts["novita"].api_key, settings.hosts["novita"].base_url) == ("sk-1", "https://proxy.example")
     assert settings.hosts["novita"].price_per_second["1080P"] == 1.0
     assert settings.storage.options["http"]["headers"]["Authorization"] == "Bearer up"
-    assert settings.budget.per_day_usd == 0.0
+    assert (settings.budget.per_day_usd, settings.budget.min_balance_usd) == (0.0, 5.0)
     assert settings.warnings == ()
 
 

@@ -1,4 +1,4 @@
-"""The change of the balance beside the estimates of the same time."""
+"""What must stay in the account, and the change of the balance beside the estimates of the same time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from nodes.ledger import BalanceReading, Ledger
-from nodes.ledger.balances import KEEP_SECONDS
+from nodes.config import Budget
+from nodes.core.errors import BudgetError, NotDeliveredError
+from nodes.ledger import BalanceReading, BalanceRequiredError, Ledger
+from nodes.ledger.balances import KEEP_SECONDS, check_balance
 from tests.ledger.helpers import claimed, wanted
 
 SERVICE = "novita https://x"
@@ -81,3 +83,68 @@ def test_readings_are_forgotten_after_a_month(day: Day) -> None:
     later = day.read(9.0, hours=KEEP_SECONDS / HOUR + 1)
 
     assert day.ledger.balances.compare_today(later) is None
+
+
+KEEP_5 = Budget(min_balance_usd=5.0)
+
+
+def reading(usd: float) -> BalanceReading:
+    return BalanceReading(SERVICE, "mine", usd, 0.0, NOON)
+
+
+@pytest.mark.parametrize(
+    ("available", "reserved", "cost", "problem"),
+    [
+        (6.0, 0.0, 1.0, ""),
+        (6.0, 0.0, 1.01, "new videos would cost about $1.01"),
+        (6.0, 0.6, 0.5, "$0.60 of it are reserved for videos that are being made"),
+        (5.3, 0.0, 0.1 + 0.2, ""),
+        (5.0, 0.0, 0.0, ""),
+        (4.99, 0.0, 0.0, "$4.99 are available, and min_balance_usd under [budget] in config.toml is $5.00"),
+        (-1.0, 0.0, 0.0, "Add credit to the account"),
+    ],
+)
+def test_check_balance_names_balance_limit_and_way_out(
+    available: float, reserved: float, cost: float, problem: str
+) -> None:
+    def check() -> None:
+        check_balance(cost, balance=reading(available), reserved=reserved, budget=KEEP_5)
+
+    if not problem:
+        check()
+        return
+    with pytest.raises(BudgetError) as caught:
+        check()
+    text = str(caught.value)
+    assert problem in text
+    assert all(word in text for word in ("$5.00", "min_balance_usd (0: do not look", "Nothing was sent"))
+
+
+def test_check_balance_refuses_if_it_cannot_be_read() -> None:
+    with pytest.raises(BudgetError, match=r"cannot be read: The service is down\. .*nothing was sent.*to 0"):
+        check_balance(0.0, balance=NotDeliveredError("The service is down."), budget=KEEP_5)
+
+
+def test_claim_asks_for_the_balance_only_for_something_new(day: Day) -> None:
+    budget = Budget(min_balance_usd=5.0)
+    with pytest.raises(BalanceRequiredError):
+        claimed(day.ledger, wanted("a"), budget=budget)
+    claimed(day.ledger, wanted("a"), budget=Budget())
+
+    assert not claimed(day.ledger, wanted("a"), budget=budget)[0].is_new
+    assert claimed(day.ledger, wanted("free", counted=False), budget=budget)[0].is_new
+
+
+def test_claim_subtracts_what_a_reading_does_not_contain(day: Day) -> None:
+    """A reading of 10 minutes ago, 1 USD for a running task, and 1 USD for each new one."""
+    claimed(day.ledger, wanted("running"))
+    latest = day.read(7.5, hours=0.1)
+    day.now += 600
+
+    def claim(name: str) -> None:
+        day.ledger.claim([wanted(name)], reuse=[True], budget=KEEP_5, balance=latest)
+
+    claim("first")
+    with pytest.raises(BudgetError, match=r"\$2\.00 of it are reserved"):
+        claim("second")
+    assert day.ledger.page().total == 2

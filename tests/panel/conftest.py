@@ -18,7 +18,10 @@ from nodes.config import Budget
 from nodes.ledger import Ledger, TaskRecord
 from nodes.panel.routes import Panel
 from nodes.services import Process
+from tests.fixtures import service
 from tests.media_files import write_clip
+
+__all__ = ["service"]
 
 KEY = "sk-very-secret-0123456789"
 SIGNED = "https://bucket.example/result.mp4?signature=0123456789abcdef"
@@ -75,11 +78,11 @@ class Host:
     def write(self, method: str, path: str, body: Any = None) -> httpx.Response:
         return self.ask(method, path, headers=self.own_page, content=json.dumps(body or {}))
 
-    def task(self, prompt: str, *, connection: str = "novita", estimate: float = 0.5) -> int:
+    def task(self, prompt: str, *, connection: str = "novita", service: str = "", estimate: float = 0.5) -> int:
         wanted = TaskRecord(
             fingerprint=prompt,
             file_fingerprint=prompt,
-            service=connection,
+            service=service or connection,
             connection=connection,
             base_url="https://api.example",
             request={"prompt": prompt, "duration": 5, "resolution": "720P"},

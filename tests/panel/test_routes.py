@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
 from nodes.core.errors import DownloadError
+from nodes.ledger import BalanceReading
+from nodes.runner.balance import account_of
+from nodes.runner.models import service_of
 from tests.panel.conftest import KEY, SIGNED, Host
+from tests.service import Service, at
 from tests.systems import is_private
 
 
@@ -183,3 +189,34 @@ def test_balance_is_refused_in_the_sandbox(host: Host) -> None:
 
     assert answer.status_code == 409
     assert "sandbox" in answer.json()["error"].lower()
+
+
+@pytest.fixture
+def paying(host: Host, service: Service) -> Host:
+    """With a key of a service that has taken $0.30 for a video that is estimated at $0.50."""
+    config = f'[novita]\napi_key = "{KEY}"\nbase_url = "{service.url}"\n'
+    (host.user / "config.toml").write_text(config)
+    service.credit_usd = 19.7
+    connection = host.process.connection_for(host.process.settings())
+    before = BalanceReading(service_of(connection), account_of(connection), 20.0, 0.0, time.time() - 60)
+    host.ledger.balances.add(before)
+    host.task("a video", service=service_of(connection))
+    return host
+
+
+def test_balance_stands_beside_the_estimates(paying: Host, service: Service) -> None:
+    for _ in range(2):
+        found = paying.get("/wan27/balance")
+        assert (found["problem"], found["available_usd"], found["outstanding_usd"]) == (None, 19.7, 0.0)
+        assert found["compared"] == {"since": ANY, "estimated_usd": 0.5, "fell_by_usd": 0.3}
+    assert service.count["balance"] == 1
+    assert paying.get("/wan27/status")["reports_balance"] is True
+
+
+def test_balance_that_cannot_be_read_is_a_problem_without_the_key(paying: Host, service: Service) -> None:
+    service.faults(*at("balance", "unauthorized", count=None))
+    found = paying.get("/wan27/balance")
+
+    assert set(found) == {"problem"}
+    assert "INVALID_API_KEY" in found["problem"]
+    assert KEY not in found["problem"]

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from nodes.sandbox.fetch import UPLOAD_PATH, decode_data_uri, upload_token
 from nodes.sandbox.responses import ResponseError
-from nodes.sandbox.routes.service import RESULT_PATH, SUBMIT_PATH
+from nodes.sandbox.routes.service import BALANCE_PATH, RESULT_PATH, SUBMIT_PATH
 from nodes.sandbox.rules import MEDIA, parse_body
 from nodes.sandbox.store import Store
 from tests.service.faults import Fault, Faults
@@ -40,10 +40,12 @@ class FaultInjection:
         self._posts: list[dict[str, Any]] = []
         self._videos = VideoSender()
         self.count: Counter[str] = Counter()
-        """Requests that arrived, by place: submit, result, download, upload."""
+        """Requests that arrived, by place: submit, result, download, upload, balance."""
         self.download_headers: list[dict[str, str]] = []
         self.signatures: set[str] = set()
         """The signatures of all links to videos that were opened. No log may contain them."""
+        self.credit_usd, self.usd_per_task = 100.0, 0.0
+        """What the account held at first, and what each accepted task takes from it."""
         self.arrived = threading.Event()
         """Set when a POST has arrived and its task was made."""
         self.answer = threading.Event()
@@ -82,6 +84,7 @@ class FaultInjection:
     def reset(self) -> None:
         """Forget the posts and the faults, and open the gates."""
         self._posts.clear()
+        self.credit_usd, self.usd_per_task = 100.0, 0.0
         self.faults()
         for gate in self._gates:
             gate.set()
@@ -94,6 +97,7 @@ class FaultInjection:
             ("result", "GET", RESULT_PATH, self._result),
             ("download", "GET", "/result/", self._download),
             ("upload", "PUT", UPLOAD_PATH, self._upload),
+            ("balance", "GET", BALANCE_PATH, self._balance),
         ):
             if request.method == method and request.path.startswith(path):
                 self.count[place] += 1
@@ -160,6 +164,17 @@ class FaultInjection:
         answer = await handler(request)
         if fault is not None and fault.kind == "slow":
             await asyncio.sleep(fault.values["seconds"])
+        return answer
+
+    async def _balance(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        fault = self._faults.pick("balance")
+        if fault is not None and fault.kind == "slow":
+            await asyncio.sleep(fault.values["seconds"])
+        answer = None if fault is None else _error_answer(fault, "GET_BALANCE_FAILED")
+        if answer is None:
+            answer = await handler(request)  # refuses a wrong key
+            usd = self.credit_usd - self.usd_per_task * len(self.accepted())
+            answer = web.json_response({**_json_of(answer), "availableBalance": str(round(usd * 10_000))})
         return answer
 
     async def _download(self, request: web.Request, handler: Handler) -> web.StreamResponse:

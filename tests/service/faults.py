@@ -7,12 +7,12 @@
     )
 
 The list replaces the one before. A request gets the first fault of its place that hits; each has:
-    at            the place: submit, task, result, download, upload
+    at            the place: submit, task, result, download, upload, balance
     kind          see below
     count         how often it hits (default 1; with a probability: no limit); None: no limit
     skip          matching requests that pass before it begins (default 0)
     probability   0..1, of hitting; `seed` (default 0) makes the choice repeatable
-    prompt        only for tasks whose prompt contains this text (not for upload)
+    prompt        only for tasks whose prompt contains this text (not for upload and balance)
 and the values of its kind (the defaults are in brackets):
 
 submit    ok            works
@@ -47,6 +47,7 @@ download  cut           the connection is closed after bytes (None: a random num
           garbage       200 with bytes that are not an mp4
           page          200 with a web page
 upload    server_error  500;  unavailable: 503;  slow: the answer comes after seconds (5)
+balance   server_error, unavailable, slow, unauthorized: as above
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
         "page": {},
     },
     "upload": {"server_error": {}, "unavailable": {}, "slow": {"seconds": 5.0}},
+    "balance": {"server_error": {}, "unavailable": {}, "slow": {"seconds": 5.0}, "unauthorized": {}},
 }
 """Every kind of fault by its place, with the defaults of its values."""
 

@@ -1,7 +1,7 @@
 // The header of the tab: connection, storage, key, balance, today's spending, and the guide to real videos.
 
 import { h, setText } from "./dom.js";
-import { money, t } from "./i18n.js";
+import { moment, money, t } from "./i18n.js";
 import { server } from "./server.js";
 import { refreshStatus, store, watch } from "./store.js";
 
@@ -12,9 +12,12 @@ export class Header {
   constructor(ui) {
     this.ui = ui;
     this.element = h("div", { class: "wan27-top" });
-    this.stop = watch((kind) => {
+    this.stop = watch((kind, data) => {
       if (kind === "status") this.show();
-      if (kind === "tasks") this.showSpending();
+      if (kind === "tasks") {
+        this.showSpending();
+        if (data.tasks.some((task) => task.state === "saved")) this.askBalance();
+      }
     });
     this.show();
     refreshStatus();
@@ -43,10 +46,13 @@ export class Header {
     const row = (name, ...values) => list.append(h("dt", {}, name), h("dd", {}, ...values));
     row(t("storage"), status.storage === "auto" ? t("storageAuto") : status.storage);
     row(t("key"), ...this.keyParts(key));
-    if (!connection.sandbox) row(t("balance"), this.balancePart());
+    this.balance = null;
+    if (status.reports_balance) row(t("balance"), this.balancePart());
     row(t("spending"), this.spendingPart());
+    this.compared = status.reports_balance ? h("div", { class: "wan27-note wan27-compared", hidden: true }) : null;
     this.keySpot = h("div", {});
-    return [h("p", { class: "wan27-where" }, badge, line), list, this.keySpot];
+    if (status.reports_balance) this.askBalance();
+    return [h("p", { class: "wan27-where" }, badge, line), list, this.compared, this.keySpot].filter(Boolean);
   }
 
   keyParts(key) {
@@ -64,20 +70,28 @@ export class Header {
   }
 
   balancePart() {
-    const message = h("span", { role: "status" });
+    this.balance = h("span", { role: "status" });
     const button = h("button", { type: "button", class: "wan27-link" }, t("balanceAsk"));
-    button.addEventListener("click", async () => {
-      button.disabled = true;
-      try {
-        const { available_usd: available, outstanding_usd: outstanding } = await server.balance();
-        const shown = { available: money(available), outstanding: money(outstanding) };
-        setText(message, `${t(outstanding ? "balanceOwed" : "balanceIs", shown)} `);
-      } catch (error) {
-        setText(message, `${error.message || t("trouble")} `);
-      }
-      button.disabled = false;
-    });
-    return h("span", {}, message, button);
+    button.addEventListener("click", () => this.askBalance());
+    return h("span", {}, this.balance, button);
+  }
+
+  /** The tab asks when it is opened and after each saved video; the server answers from its memory if that was just now. */
+  async askBalance() {
+    const { balance, compared } = this; // those of now: a new status replaces them
+    if (!balance) return;
+    try {
+      const answer = await server.balance();
+      if (answer.problem) throw new Error(answer.problem);
+      const { available_usd: available, outstanding_usd: outstanding } = answer;
+      const shown = { available: money(available), outstanding: money(outstanding) };
+      setText(balance, `${t(outstanding ? "balanceOwed" : "balanceIs", shown)} `);
+      setText(compared, comparison(answer.compared));
+      compared.hidden = !compared.textContent;
+    } catch (error) {
+      compared.hidden = true;
+      setText(balance, `${error.message || t("trouble")} `);
+    }
   }
 
   spendingPart() {
@@ -166,4 +180,13 @@ export class Header {
   destroy() {
     this.stop();
   }
+}
+
+/** Return the estimates beside the change of the balance, "" if there is nothing to compare. */
+function comparison(compared) {
+  if (!compared) return "";
+  const { since, estimated_usd: estimated, fell_by_usd: fell } = compared;
+  if (!estimated && !fell) return "";
+  const values = { since: moment(since), estimated: money(estimated), change: money(Math.abs(fell)) };
+  return t(fell < 0 ? "comparedRose" : "comparedFell", values);
 }

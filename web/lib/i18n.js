@@ -24,6 +24,8 @@ const EN = {
   balanceAsk: "Check",
   balanceIs: "${available} available",
   balanceOwed: "${available} available, ${outstanding} outstanding",
+  comparedFell: "Since {since}: estimates ${estimated}, the balance fell by ${change}. A comparison, not a bill.",
+  comparedRose: "Since {since}: estimates ${estimated}, the balance rose by ${change}. A comparison, not a bill.",
   spending: "Spent today (estimate)",
   spendingOf: "${spent} of ${limit}",
   spendingBar: "Share of today's budget that is used",
@@ -140,6 +142,8 @@ const ZH = {
   balanceAsk: "查询",
   balanceIs: "可用 ${available}",
   balanceOwed: "可用 ${available}，未结 ${outstanding}",
+  comparedFell: "自 {since} 起：估算 ${estimated}，余额减少 ${change}。仅供对照，并非账单。",
+  comparedRose: "自 {since} 起：估算 ${estimated}，余额增加 ${change}。仅供对照，并非账单。",
   spending: "今日花费（估算）",
   spendingOf: "${spent} / ${limit}",
   spendingBar: "今日预算已用比例",
@@ -254,6 +258,14 @@ export function t(name, values = {}) {
 export function money(usd) {
   if (usd >= 1000) return usd.toFixed(0);
   return usd.toFixed(Math.abs(usd * 100 - Math.round(usd * 100)) > 0.05 ? 3 : 2);
+}
+
+/** Format a time, in seconds since 1970: the hour if it is of today, else the day too. */
+export function moment(seconds) {
+  const at = new Date(seconds * 1000);
+  const today = at.toDateString() === new Date().toDateString();
+  const time = { hour: "2-digit", minute: "2-digit" };
+  return at.toLocaleString(locale(), today ? time : { month: "short", day: "numeric", ...time });
 }
 
 export function ago(seconds) {

@@ -18,6 +18,7 @@ from ..tasks import Tasks
 
 SUBMIT_PATH = "/v3/async/wan2.7-i2v"
 RESULT_PATH = "/v3/async/task-result"
+BALANCE_PATH = "/openapi/v1/billing/balance/detail"
 _BAD_KEYS = {"bad-key": 401, "bad-key-403": 403}
 _POOR_KEYS = {"no-balance": 400, "no-balance-403": 403}
 
@@ -34,7 +35,7 @@ class Service:
         return [
             web.post(SUBMIT_PATH, self.submit),
             web.get(RESULT_PATH, self.result),
-            web.get("/openapi/v1/billing/balance/detail", self.balance),
+            web.get(BALANCE_PATH, self.balance),
         ]
 
     async def submit(self, request: web.Request) -> web.Response:

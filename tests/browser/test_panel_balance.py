@@ -1,0 +1,46 @@
+"""The balance in the tab and on Wait for Video, beside the estimates, in both frontends."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.panel import Panel, panel_in
+from tests.host.comfy import ComfyUI
+from tests.service import Service
+
+
+@pytest.fixture
+def panel(browser: Browser, frontend_comfy: ComfyUI, service: Service) -> Iterator[Panel]:
+    with panel_in(browser, frontend_comfy) as made:
+        yield made
+
+
+def test_panel_shows_the_balance_after_each_video_beside_the_estimates(panel: Panel, service: Service) -> None:
+    """The service takes $0.35 for a video that is estimated at $0.75."""
+    service.credit_usd, service.usd_per_task = 50.0, 0.35
+    service.faults({"at": "download", "kind": "slow"})  # long enough for the answer, on a busy machine too
+    prompt = f"A kite {secrets.token_hex(4)}"
+    panel.load_example(prompt, secrets.randbelow(2**31))
+    panel.open()
+    shown, compared = panel.tab.locator(".wan27-dl"), panel.tab.locator(".wan27-compared")
+    expect(shown).to_contain_text("$50.00 available")
+
+    panel.run()
+
+    panel.state(prompt, "saved")
+    expect(shown).to_contain_text("$49.65 available")
+    expect(compared).to_contain_text(re.compile(r"estimates \$\d+\.\d+, the balance (fell|rose) by"))
+    expect(compared).to_contain_text("A comparison, not a bill.")
+    expect(panel.page.get_by_text("Balance: $49.65").first).to_be_attached()
+    assert panel.serious_findings() == []
+
+    service.faults({"at": "balance", "kind": "unauthorized", "count": None})
+    panel.load(**{"Comfy.Locale": "zh"})
+    panel.open()
+    expect(shown).to_contain_text("INVALID_API_KEY")
+    expect(compared).to_be_hidden()
