@@ -18,9 +18,7 @@ from tests.service import Service, at
 KEEP_5 = Budget(per_run_usd=1000, per_day_usd=1000, min_balance_usd=5.0)
 
 
-def test_balance_after_a_video_is_in_its_info(
-    house: House, service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_balance_after_a_video_is_in_its_info(house: House, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetching, "BALANCE_WAIT_SECONDS", 30.0)  # this machine may be busy
     service.credit_usd, service.usd_per_task = 20.0, 0.35
     [finished] = house.run()
