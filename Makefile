@@ -35,7 +35,7 @@ format:  ## sort the imports and format the code with ruff
 soak:  ## the long fault and kill tests
 	@$(IN_HOST) python -m pytest -m soak $(PYTEST_ARGS)
 
-bench:  ## measure decoding and encoding
+bench:  ## measure decoding, encoding and the ledger
 	@$(IN_HOST) python -m tests.bench
 
 compat:  ## the unit tests on each installed Python, with the lowest and newest packages (COMPAT='3.10 --lowest' for a part of it)

@@ -130,6 +130,7 @@ class Ledger:
         reuse: Sequence[bool],
         budget: Budget | None,
         balance: KnownBalance | None = None,
+        elsewhere: Sequence[Sequence[str]] | None = None,
     ) -> list[tuple[TaskRecord, bool]]:
         """Return for each wanted record the one to continue with, and whether it is a new intent of this process.
 
@@ -141,18 +142,23 @@ class Ledger:
                 the same prompt will: the first one for the first of several equal records, the second for the second.
             budget: None for no limit.
             balance: of the account, None if it was not asked for yet. Only new records need it.
+            elsewhere: for each the fingerprints, of either kind, of the same request at other services.
 
         Raises:
             UnresolvedRequestsError: the state of a matching record is `unknown`; nothing was reserved.
             BalanceRequiredError: claim again with the balance; nothing was reserved.
             BudgetError: the new records together would exceed the budget; nothing was reserved.
         """
-        self.recover([each for record in wanted for each in (record.fingerprint, record.file_fingerprint)])
+        equal = [
+            [record.fingerprint, record.file_fingerprint, *others]
+            for record, others in zip(wanted, elsewhere or [()] * len(wanted), strict=True)
+        ]
+        self.recover([each for fingerprints in equal for each in fingerprints])
         with self._changing() as (db, changed):
             found: list[TaskRecord | None] = []
             taken: list[int] = []
-            for one, again in zip(wanted, reuse, strict=True):
-                found.append(self._reusable(db, one, changed) if again else self._of_same_run(one, taken))
+            for one, same, again in zip(wanted, equal, reuse, strict=True):
+                found.append(self._reusable(db, one, same, changed) if again else self._of_same_run(one, same, taken))
             unknown = {i: record for i, record in enumerate(found) if record is not None and record.state == "unknown"}
             if unknown:
                 raise UnresolvedRequestsError(unknown)
@@ -175,28 +181,39 @@ class Ledger:
                     check_balance(sum(costs), balance=balance, reserved=reserved, budget=budget)
             return claimed
 
-    def _reusable(self, db: sqlite3.Connection, wanted: TaskRecord, changed: set[int]) -> TaskRecord | None:
+    def _reusable(
+        self, db: sqlite3.Connection, wanted: TaskRecord, equal: Sequence[str], changed: set[int]
+    ) -> TaskRecord | None:
         """Return the newest equal record that has or will have a video, else an unknown one; ignore failed ones."""
         record = self._first(
-            "SELECT * FROM tasks WHERE (fingerprint = ? OR file_fingerprint = ?) AND state != 'failed' "
+            "WITH equal AS (SELECT value FROM json_each(:equal)) "
+            "SELECT * FROM tasks WHERE (fingerprint IN equal OR file_fingerprint IN equal) AND state != 'failed' "
             "ORDER BY state = 'unknown', id DESC LIMIT 1",
-            (wanted.fingerprint, wanted.file_fingerprint),
+            {"equal": json.dumps(equal)},
         )
         # Records of the ledger's first version identify media by their files only. Now that the content is known, keep
         # it, so that the record is also found when the next encoder makes other files of the same media.
-        if record is not None and record.fingerprint == record.file_fingerprint != wanted.fingerprint:
+        is_old = record is not None and record.fingerprint == record.file_fingerprint != wanted.fingerprint
+        if record is not None and is_old and record.service == wanted.service:
             db.execute("UPDATE tasks SET fingerprint = ? WHERE id = ?", (wanted.fingerprint, record.id))
             changed.add(record.id)
         return record
 
-    def _of_same_run(self, wanted: TaskRecord, taken: list[int]) -> TaskRecord | None:
+    def _of_same_run(self, wanted: TaskRecord, equal: Sequence[str], taken: list[int]) -> TaskRecord | None:
         """Take the oldest equal record of this node in this prompt that is not taken yet; ignore failed ones."""
         if not wanted.prompt_id or not wanted.node_id:
             return None
         record = self._first(
-            "SELECT * FROM tasks WHERE (fingerprint = ? OR file_fingerprint = ?) AND prompt_id = ? AND node_id = ? "
-            "AND state != 'failed' AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT 1",
-            (wanted.fingerprint, wanted.file_fingerprint, wanted.prompt_id, wanted.node_id, json.dumps(taken)),
+            "WITH equal AS (SELECT value FROM json_each(:equal)) "
+            "SELECT * FROM tasks WHERE (fingerprint IN equal OR file_fingerprint IN equal) "
+            "AND prompt_id = :prompt_id AND node_id = :node_id AND state != 'failed' "
+            "AND id NOT IN (SELECT value FROM json_each(:taken)) ORDER BY id LIMIT 1",
+            {
+                "equal": json.dumps(equal),
+                "prompt_id": wanted.prompt_id,
+                "node_id": wanted.node_id,
+                "taken": json.dumps(taken),
+            },
         )
         if record is not None:
             taken.append(record.id)
@@ -376,6 +393,11 @@ class Ledger:
         with self.database.reading() as db:
             return [json.loads(row[0]) for row in db.execute(sql)]
 
+    def billing_services(self) -> list[str]:
+        """Return all services that tasks were submitted to, but the sandbox."""
+        with self.database.reading() as db:
+            return [row[0] for row in db.execute("SELECT DISTINCT service FROM tasks WHERE connection != 'sandbox'")]
+
     def finished_runs(self, service: str) -> list[FinishedRun]:
         """Return how long the latest finished tasks of a service took, newest first."""
         sql = (
@@ -409,7 +431,7 @@ class Ledger:
         with self.database.reading() as db:
             return [from_row(row) for row in db.execute(sql, values)]
 
-    def _first(self, sql: str, values: Sequence[object]) -> TaskRecord | None:
+    def _first(self, sql: str, values: Sequence[object] | Mapping[str, object]) -> TaskRecord | None:
         return next(iter(self._select(sql, values)), None)
 
     # Writing --------------------------------------------------------------------------------------------------------

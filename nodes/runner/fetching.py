@@ -81,7 +81,7 @@ class ResultFetcher:
         if record.state == "saved" and await asyncio.to_thread(saved_file, record, self._output_dir) is not None:
             return finished(record, self._output_dir)
         if record.service != service:
-            raise LedgerError(messages.other_connection(task.task_id, record.connection, task.connection.name))
+            raise LedgerError(messages.other_connection(record, task.connection.name))
         if record.state == "failed":
             reason = messages.task_failed(task.task_id, record.reason)
             raise TaskFailedError(reason)

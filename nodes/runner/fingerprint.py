@@ -19,32 +19,36 @@ MediaOf = Callable[[str], "str | None"]
 the kind of fingerprint: the hash of the decoded content, or that of the file."""
 
 
-def fingerprint(order: Order, media_of: MediaOf) -> str:
+def fingerprint(order: Order, media_of: MediaOf, *, service: str | None = None) -> str:
     """Return a SHA-256 that equal requests to the same service share.
 
     Equal means: the same text and values, and the same media, wherever they were uploaded to. A media file that was not
     uploaded from here is identified by its bytes if they are in the request, else by its URL. on_repeat, prompt_id and
     node_id do not count.
+
+    Args:
+        service: instead of the order's, to find the same request at another service.
     """
-    canonical = {"service": service_of(order.connection), **_values(order.request, _media(order, media_of))}
+    service = service_of(order.connection) if service is None else service
+    canonical = {"service": service, **_values(order.request, _media(order.request, media_of))}
     return _digest(json.dumps(canonical, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode())
 
 
-def stored_request(order: Order, media_of: MediaOf) -> dict[str, Any]:
+def stored_request(request: VideoRequest, media_of: MediaOf) -> dict[str, Any]:
     """Return the request for the ledger: media by content, and if that is unknown by a URL without its query.
 
     Whoever has a signed URL can read the file, so the query, which contains the signature, is never stored.
     """
     content = {
         field: value if value.startswith("sha256:") else f"{_without_query(value[4:])}#{_digest(value.encode())[:16]}"
-        for field, value in _media(order, media_of).items()
+        for field, value in _media(request, media_of).items()
     }
-    return _values(order.request, content)
+    return _values(request, content)
 
 
-def _media(order: Order, media_of: MediaOf) -> dict[str, str]:
+def _media(request: VideoRequest, media_of: MediaOf) -> dict[str, str]:
     """Return for each media field "sha256:…", or "url:…" if the content is unknown."""
-    return {field: _content(url, media_of) for field, url in order.request.media().items()}
+    return {field: _content(url, media_of) for field, url in request.media().items()}
 
 
 def _content(url: str, media_of: MediaOf) -> str:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Mapping
 
 from ..core.errors import E, reworded
+from ..core.hosts import HOSTS
 from ..ledger import TaskRecord
 from ..ledger.budget import usd
-from .models import Order
+from .models import Order, service_of
 
 
 def unresolved(records: Mapping[int, TaskRecord], total: int, *, submit_again: bool) -> str:
@@ -47,11 +48,13 @@ def answer_lost(reason: str) -> str:
     )
 
 
-def reused(order: Order) -> str:
-    """The task of the order exists already."""
+def reused(order: Order, record: TaskRecord) -> str:
+    """The task of the order exists already, perhaps at another host."""
+    host = HOSTS.get(record.connection)
+    there = f" at {host.title}" if host is not None and record.service != service_of(order.connection) else ""
     if order.on_repeat == "submit_again":
-        return "already submitted in this run; queue again to make another"
-    return "already submitted; on_repeat submit_again makes another"
+        return f"already submitted{there} in this run; queue again to make another"
+    return f"already submitted{there}; on_repeat submit_again makes another"
 
 
 def cost(order: Order, estimate: float | None) -> str:
@@ -135,11 +138,17 @@ def not_submitted_here(said: str) -> str:
     )
 
 
-def other_connection(task_id: str, connection: str, current: str) -> str:
-    """The task belongs to a connection that is not set."""
+def other_connection(record: TaskRecord, current: str) -> str:
+    """The task belongs to a connection that the settings have no key or another address for."""
+    host = HOSTS.get(record.connection)
+    how = (
+        "Change connection in config.toml back"
+        if host is None
+        else f"Set {host.setting('api_key')}, and base_url there to {record.base_url},"
+    )
     return (
-        f"Task {task_id} belongs to {connection}, and the settings say {current}. Change connection in config.toml "
-        "back to collect its video."
+        f"Task {record.task_id} belongs to {record.connection}, and the settings say {current}. {how} to collect its "
+        "video."
     )
 
 

@@ -31,7 +31,7 @@ from . import messages
 from .balance import BALANCE_SECONDS, BalanceReader
 from .fetching import ResultFetcher
 from .models import Finished, OnProgress, Order, Progress, Submitted
-from .polling import Poller, TrackedTask
+from .polling import Poller
 from .stalled_tasks import SCAN_SECONDS
 from .submission import Sender
 from .tracking import ConnectionFor, Tracker
@@ -139,7 +139,7 @@ class Runner:
 
         Args:
             task_id: of any task of the account, whether this ledger knows it or not.
-            connection: the one that is set.
+            connection: the current one. A task that the ledger knows from another is fetched there.
             on_update: receives the progress, on the runner's thread.
             timeout_seconds: None waits for ever.
 
@@ -149,7 +149,7 @@ class Runner:
             TaskFailedError, DownloadError, ServiceError, LedgerError: see there.
         """
         task_id = check_task_id(task_id)
-        task = await result_of(self._call(self._track, task_id, connection))
+        task = await result_of(self._call(self._tracker.find_and_track, task_id, connection))
         task.waiting.append(on_update)
         if task.latest is not None:
             on_update(task.latest)
@@ -176,9 +176,6 @@ class Runner:
 
     async def _read_balance(self, connection: Connection, max_age_seconds: float) -> BalanceReading:
         return await self._balances.read(connection, max_age_seconds=max_age_seconds)
-
-    async def _track(self, task_id: str, connection: Connection) -> TrackedTask:
-        return self._tracker.track(task_id, connection)
 
     def resume_unfinished(self) -> None:
         """Continue with what was left unfinished, in the background. Returns at once; errors go to the log."""

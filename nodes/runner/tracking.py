@@ -153,9 +153,15 @@ class Tracker:
     def _reserve_blocking(self, orders: Sequence[Order], balance: KnownBalance | None) -> list[tuple[TaskRecord, bool]]:
         for index, order in enumerate(orders):
             self._check(order, index, len(orders))
-        records = [_record_of(order, self._ledger) for order in orders]
-        reuse = [order.on_repeat == "reuse" for order in orders]
-        return self._ledger.claim(records, reuse=reuse, budget=self.budget, balance=balance)
+        services = self._ledger.billing_services()
+        wanted = [_wanted(order, self._ledger, services) for order in orders]
+        return self._ledger.claim(
+            [record for record, _ in wanted],
+            reuse=[order.on_repeat == "reuse" for order in orders],
+            budget=self.budget,
+            balance=balance,
+            elsewhere=[fingerprints for _, fingerprints in wanted],
+        )
 
     def _check(self, order: Order, index: int, total: int) -> None:
         try:
@@ -181,11 +187,11 @@ class Tracker:
         while not (found := await self._with_task_id(order, record, joined)):
             [(record, is_new)] = await self._reserve_and_send([order], joined)
         task_id = found.task_id or ""
-        if found.state != "saved":
-            self.track(task_id, order.connection)
+        if found.state != "saved" and (connection := await self._connection_of(found, order.connection)):
+            self.track(task_id, connection)
         if is_new:
             return Submitted(task_id, found.estimate or 0.0, reused=False, note=messages.cost(order, found.estimate))
-        return Submitted(task_id, 0.0, reused=True, note=messages.reused(order))
+        return Submitted(task_id, 0.0, reused=True, note=messages.reused(order, found))
 
     async def _with_task_id(self, order: Order, record: TaskRecord, joined: dict[int, Submission]) -> TaskRecord | None:
         """Return the record once it has a task id, None if the request has to be claimed again."""
@@ -224,6 +230,25 @@ class Tracker:
 
     # Tracking -------------------------------------------------------------------------------------------------------
 
+    async def find_and_track(self, task_id: str, current: Connection) -> TrackedTask:
+        """Track a task at the host that the ledger knows it from, otherwise at the current connection."""
+        record = await asyncio.to_thread(self._ledger.find, task_id, service_of(current))
+        found = None if record is None else await self._connection_of(record, current)
+        return self.track(task_id, found or current)
+
+    async def _connection_of(self, record: TaskRecord, current: Connection | None) -> Connection | None:
+        """Return the connection that a task belongs to, None if the settings do not name it (any more)."""
+        if current is not None and record.service == service_of(current):
+            return current
+        if self._connection_for is None:
+            return None
+        try:
+            found = await asyncio.to_thread(self._connection_for, record.connection, record.base_url)
+        except Exception as error:
+            log.warning("Wan 2.7: task %s cannot be asked for: %s", record.task_id, error)
+            return None
+        return found if found is not None and service_of(found) == record.service else None
+
     def track(self, task_id: str, connection: Connection) -> TrackedTask:
         """Return the task; starts to track it unless that is being done already."""
         key = (service_of(connection), task_id)
@@ -256,14 +281,10 @@ class Tracker:
 
     async def _resume(self, record: TaskRecord) -> None:
         """Continue with a task that is not tracked, if its connection is still the one that is set."""
-        if self._connection_for is None or not record.task_id:
+        if not record.task_id:
             return
-        try:
-            connection = await asyncio.to_thread(self._connection_for, record.connection, record.base_url)
-        except Exception as error:
-            log.warning("Wan 2.7: task %s is not resumed: %s", record.task_id, error)
-            return
-        if connection is not None and service_of(connection) == record.service:
+        connection = await self._connection_of(record, None)
+        if connection is not None:
             log.info("Wan 2.7: resuming task %s", record.task_id)
             self.track(record.task_id, connection)
 
@@ -305,23 +326,29 @@ def _closing_error() -> WaitTimeoutError:
     return WaitTimeoutError("ComfyUI is shutting down; nothing was sent.")
 
 
-def _record_of(order: Order, ledger: Ledger) -> TaskRecord:
-    """Return the record that the ledger is asked for. May block."""
+def _wanted(order: Order, ledger: Ledger, services: Sequence[str]) -> tuple[TaskRecord, list[str]]:
+    """Return the record that the ledger is asked for, and the fingerprints of its request at other services.
+
+    A request to the sandbox is found at the sandbox only, and others never there. May block.
+    """
     uploads = {url: upload for url in order.request.media().values() if (upload := ledger.uploads.by_url(url))}
     contents = {url: upload.content for url, upload in uploads.items()}
     files = {url: upload.sha256 for url, upload in uploads.items()}
     clip = uploads.get(order.request.first_clip_url or "")
     connection = order.connection
-    return TaskRecord(
+    others = [] if connection.is_sandbox else [each for each in services if each != service_of(connection)]
+    elsewhere = [fingerprint(order, media.get, service=each) for each in others for media in (contents, files)]
+    record = TaskRecord(
         fingerprint=fingerprint(order, contents.get),
         file_fingerprint=fingerprint(order, files.get),
         service=service_of(connection),
         connection=connection.name,
         base_url=connection.base_url,
-        request=stored_request(order, contents.get),
+        request=stored_request(order.request, contents.get),
         estimate=connection.estimate(order.request, None if clip is None else clip.seconds).high,
         counted=not connection.is_sandbox,
         run_id=order.prompt_id,
         prompt_id=order.prompt_id,
         node_id=order.node_id,
     )
+    return record, elsewhere

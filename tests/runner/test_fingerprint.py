@@ -77,11 +77,13 @@ def test_fingerprint_ignores_the_port_of_the_sandbox() -> None:
 
 
 def test_stored_request_contains_no_signature_and_no_image() -> None:
-    stored = stored_request(order(), UPLOADS.get)
+    stored = stored_request(order().request, UPLOADS.get)
     assert stored["image_url"] == f"sha256:{SHA}"
-    unknown = stored_request(order(image_url="https://user:pw@host/a.png?X-Amz-Signature=secret#x"), UPLOADS.get)
+    unknown = stored_request(
+        order(image_url="https://user:pw@host/a.png?X-Amz-Signature=secret#x").request, UPLOADS.get
+    )
     assert unknown["image_url"].startswith("https://host/a.png#")
-    inline = stored_request(order(image_url="data:image/png;base64," + "A" * 4000), UPLOADS.get)
+    inline = stored_request(order(image_url="data:image/png;base64," + "A" * 4000).request, UPLOADS.get)
     assert len(json.dumps(inline)) < 1000
     assert not any("secret" in str(request) or "pw@" in str(request) for request in (stored, unknown, inline))
 
@@ -94,3 +96,8 @@ def test_fingerprint_of_a_data_uri_is_that_of_its_upload_if_known() -> None:
 @pytest.mark.parametrize("uri", ["data:image/png;base64,***", "data:image/png;base64", "data:,x%20y"])
 def test_fingerprint_of_a_broken_data_uri_exists(uri: str) -> None:
     assert of(order(image_url=uri)) != of(order())
+
+
+def test_fingerprint_at_another_service_is_that_of_an_order_there() -> None:
+    elsewhere = order(Connection("fal", "https://queue.fal.run", "key"))
+    assert fingerprint(order(), UPLOADS.get, service="fal https://queue.fal.run") == of(elsewhere) != of(order())
