@@ -86,6 +86,8 @@ class DashScope(StandIn):
         super().reset()
         self.zone = timezone.utc
         """Of the times in the list, which the documentation does not name."""
+        self.list_in_milliseconds = False
+        """Whether the times in the list are milliseconds since 1970, instead of text."""
         self.upload_host = ""
         """What the policy names instead of the host for uploads."""
         self._policies: dict[str, dict[str, Any]] = {}
@@ -223,7 +225,8 @@ class DashScope(StandIn):
     def _row(self, task: Task) -> dict[str, Any]:
         self.look(task)
         times = {"gmt_create": task.made_at, "start_time": task.made_at, "end_time": task.ended_at}
-        shown = {name: self._time(at) for name, at in times.items() if at is not None}
+        form = (lambda at: round(at * 1000)) if self.list_in_milliseconds else self._time
+        shown = {name: form(at) for name, at in times.items() if at is not None}
         return {"task_id": task.id, "status": _STATES[task.state], "model_name": MODEL, **shown}
 
     def _time(self, seconds: float) -> str:

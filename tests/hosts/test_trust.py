@@ -11,7 +11,7 @@ from tests.hosts.dashscope import DashScope
 from tests.hosts.fal import Fal
 from tests.hosts.fixtures import host, only, running
 from tests.hosts.kie import Kie
-from tests.hosts.pack import Pack, media_bytes, pack
+from tests.hosts.pack import Pack, media_bytes, pack, submit
 from tests.hosts.replicate import Replicate
 from tests.hosts.stand_in import StandIn, Task
 from tests.hosts.test_conformance import REFUSALS, check_delivered
@@ -84,3 +84,19 @@ def test_kie_errors_are_understood_with_their_http_status_too(pack: Pack, host: 
     with pytest.raises(REFUSALS[status]):
         pack.run()
     assert pack.states() == ["failed"]
+
+
+@only("replicate")
+def test_replicate_result_that_vanished_is_not_asked_for_again_and_again(pack: Pack, host: Replicate) -> None:
+    """Replicate removes input and output after an hour."""
+    host.hold = "running"
+    task_id = submit(pack).task_id
+    pack.stop()
+    host.hold = ""
+    for _ in range(3):
+        host.look(host.task())
+    host.ahead = 2 * 3600
+    pack.start()
+    with pytest.raises(errors.TaskNotFoundError, match="submit_again"):
+        asyncio.run(pack.wait(task_id))
+    assert host.count["submit"] == 1

@@ -77,8 +77,9 @@ class FalDialect(Dialect):
             said = payload.get("error")
             if not said:
                 return outcome
-            reason = ": ".join(filter(None, (text(payload.get("error_type")), short(said, 500))))
-            return TaskResult(task.task_id, TaskState.FAILED, reason)
+            kind = text(payload.get("error_type"))
+            reason = ": ".join(filter(None, (kind, short(said, 500))))
+            return TaskResult(task.task_id, TaskState.FAILED, reason, canceled=kind == "client_cancelled")
         if not status:
             raise errors.ServerError(f"The service's answer for task {task.task_id} has no status: {short(payload)}.")
         return TaskResult(task.task_id, TaskState.QUEUED if status == "IN_QUEUE" else TaskState.PROCESSING)

@@ -67,11 +67,16 @@ class ReplicateDialect(Dialect):
             raise errors.ServerError(f"The service's answer for task {task.task_id} has no status: {short(payload)}.")
         state, output = _STATES.get(status, TaskState.PROCESSING), payload.get("output")
         urls = filter(None, map(text, output if isinstance(output, list) else [output]))
+        video = next(map(ResultVideo, urls), None)
+        if state is TaskState.SUCCEEDED and video is None and payload.get("data_removed") is True:
+            raise errors.TaskNotFoundError(
+                f"The service removed the result of task {task.task_id}: it keeps results for an hour.", status=404
+            )
         return TaskResult(
             task_id=task.task_id,
             state=state,
             reason=short(payload.get("error") or status, 500) if state is TaskState.FAILED else "",
-            video=next(map(ResultVideo, urls), None),
+            video=video,
             canceled=status in ("canceled", "aborted"),
         )
 
