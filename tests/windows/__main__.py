@@ -103,6 +103,7 @@ def run_comfyui_tests(cache: Cache, wine: Wine, version: str, extra: list[str]) 
     host = provision.provide(browser=False)
     python = ensure_portable(cache, version, host.tree)
     words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.windows.comfyui", "-m", "not soak"]
+    words += ["-o", "timeout=1800"]
     command = [str(host.overlay / "bin" / "python"), *words, *(extra or ["tests/comfyui"])]
     with tempfile.TemporaryDirectory(prefix="wan27-windows-") as sockets:
         env = host.environ() | {"WINEPREFIX": str(wine.prefix), "XDG_RUNTIME_DIR": sockets}

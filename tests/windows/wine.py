@@ -61,7 +61,6 @@ ENVIRONMENT = {
     "WINEDEBUG": "-all",
     "WINEDLLOVERRIDES": "mscoree,mshtml,winedbg.exe=",
     "KMP_AFFINITY": "disabled",  # torch's OpenMP asks for the layout of the processors, which wine does not know
-    "PYTHONDONTWRITEBYTECODE": "1",
 }
 
 
@@ -85,7 +84,9 @@ class Wine:
                 of one program are not seen by the others.
         """
         env = {name: value for name, value in env.items() if not name.startswith(("WAN27_", "NOVITA_", "PYTHON"))}
-        return {**env, **ENVIRONMENT, "WINEPREFIX": str(self.prefix), "XDG_RUNTIME_DIR": sockets}
+        env |= {**ENVIRONMENT, "WINEPREFIX": str(self.prefix), "XDG_RUNTIME_DIR": sockets}
+        # Without bytecode each of the many processes would compile everything it imports.
+        return env | {"PYTHONPYCACHEPREFIX": windows_path(self.prefix / "bytecode")}
 
 
 # --- set up -------------------------------------------------------------------------------------------------------
