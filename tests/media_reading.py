@@ -34,6 +34,14 @@ def times_of(path: Path) -> list[float]:
         return [float(frame.time) for frame in container.decode(video=0)]
 
 
+def shown_at(path: Path, fps: Fraction, count: int) -> list[int]:
+    """Return which frame is seen at each of `count` moments of a constant rate: each from its own time, rounded, on."""
+    with av.open(str(path)) as container:
+        times = [frame.pts * frame.time_base for frame in container.decode(video=0)]
+    firsts = [int((time - times[0]) * fps + Fraction(1, 2)) for time in times]
+    return [max(index for index, first in enumerate(firsts) if first <= moment) for moment in range(count)]
+
+
 def reference_audio(path: Path) -> np.ndarray:
     """Return all samples of the first audio stream as the decoder gives them, [C,T] for planar formats."""
     with av.open(str(path)) as container:

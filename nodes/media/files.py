@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike
@@ -124,6 +124,11 @@ def check_cancelled(cancelled: Cancelled | None) -> None:
     """Raise MediaCancelled if the callback says that the work was interrupted."""
     if cancelled is not None and cancelled():
         raise MediaCancelled
+
+
+def sentences(parts: Iterable[str]) -> tuple[str, ...]:
+    """Return each text as a sentence."""
+    return tuple(f"{part[0].upper()}{part[1:]}." for part in parts)
 
 
 def megabytes(size: int) -> str:

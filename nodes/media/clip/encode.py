@@ -178,6 +178,7 @@ def _encode(clip: TensorClip | FileClip, job: _Job) -> MediaFile:
     seconds = float(clip.frames / clip.fps)
     if clip.cut_off > _CLOCK:
         job.notes.append(f"Clip cut to its last {seconds:.4g} s; the video continues from the end.")
+    job.notes.extend(clip.notes)
     crf = _BEST_CRF
     while True:
         path = new_path(job.directory, "mp4")

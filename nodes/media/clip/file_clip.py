@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..files import MediaError
+from ..video.frame_clock import FramePacer
 from ..video.video_input import Damage, open_video
 from .audio_converter import AudioConverter
 from .inspect import FileFacts
@@ -33,18 +34,21 @@ class FileClip:
         size: width and height, upright, with square pixels.
         audio_format: sample rate and channels (1 or 2), or None.
         cut_off: seconds before the clip that are left out.
+        notes: one sentence for each other difference from the file.
         damage: one sentence on what could not be read, "" for nothing. Known when `read` has finished.
     """
 
     def __init__(self, facts: FileFacts, content: str, least: int, most: int) -> None:
-        self._source, self._timeline = facts.source, facts.timeline
+        self._source, self._clock = facts.source, facts.clock
         self.size, self.rotation, self.fps = facts.size, facts.rotation, facts.fps
-        self.audio_format, self.content = facts.audio, content
-        self.frames = max(min(round(facts.seconds * facts.fps), most), least)
-        seconds = self.frames / self.fps
-        self._start = max(facts.start, facts.end - seconds)
-        self._end = self._start + seconds
-        self.cut_off = self._start - facts.start
+        self.audio_format, self.content, self.notes = facts.audio, content, facts.notes
+        first = self._clock.index_from(facts.start)
+        stop = self._clock.index_from(facts.end) if facts.end < self._clock.timeline.end else self._clock.count
+        self.frames = max(min(stop - first, most), least)
+        self._first = max(first, stop - self.frames)
+        self._start = self._clock.time(self._first)
+        self._end = self._start + self.frames / self.fps
+        self.cut_off = (self._first - first) / self.fps
         self.damage = ""
         self._gain: np.float32 | None = None
 
@@ -54,14 +58,13 @@ class FileClip:
         Decoding begins at the frame that is seen at the start. Frames are repeated or left out to keep the rate
         constant. Raises MediaError if no frame can be decoded at the end.
         """
-        pacer = FramePacer(self._start, self.fps, self.frames)
+        pacer = FramePacer(self._clock, self._first, self._first + self.frames)
         track = self._track(audio)
         gain = self._find_gain(audio)
-        begin = self._timeline.shown_at(self._start)
-        with open_video(self._source, timeline=self._timeline, threads=_THREADS) as video:
-            for frame, time in video.read(begin, audio=track is not None):
+        with open_video(self._source, clock=self._clock, threads=_THREADS) as video:
+            for frame, time in video.read(self._begin, audio=track is not None):
                 if time is not None:
-                    yield from pacer.add(frame, time, self._timeline.shown_until(time))
+                    yield from (shown for shown, _ in pacer.add(frame, time))
                     if pacer.full:
                         video.stop("video")
                 elif track is not None:
@@ -70,9 +73,14 @@ class FileClip:
                         video.stop("audio")
             self.damage = self._lost_inside(video.damage)
         self._check_end(pacer)
-        yield from pacer.finish()
+        yield from (shown for shown, _ in pacer.finish(fill=True))
         if track is not None:
             yield from (part * gain for part in track.finish())
+
+    @property
+    def _begin(self) -> Fraction | None:
+        """When the frame that is seen at the start appeared; None to read the file from its beginning."""
+        return self._clock.frame_in(self._first) if self._first else None
 
     def _track(self, audio: tuple[int, int] | None) -> AudioConverter | None:
         return AudioConverter(audio, self._start, int(self.frames * audio[0] / self.fps)) if audio else None
@@ -86,8 +94,8 @@ class FileClip:
         if self._gain is None:
             track = self._track(audio)
             if track is not None:
-                with open_video(self._source, timeline=self._timeline) as video:
-                    for frame, _ in video.read(self._timeline.shown_at(self._start), video=False):
+                with open_video(self._source, clock=self._clock) as video:
+                    for frame, _ in video.read(self._begin, video=False):
                         deque(track.add(frame), 0)
                         if track.full:
                             video.stop("audio")
@@ -113,51 +121,6 @@ class FileClip:
             return
         raise MediaError(
             f"The last {float(missing):.3g} s of the clip cannot be decoded: the file is damaged from "
-            f"{float(until - self._timeline.start):.4g} s on, and the video goes on from the clip's end. Trim it to "
+            f"{float(until - self._clock.start):.4g} s on, and the video goes on from the clip's end. Trim it to "
             "end before that, or make it again."
         )
-
-
-class FramePacer:
-    """Puts frames into the slots of one frame rate: each slot shows the frame that is seen at its time.
-
-    `start` is the time of the first slot, in seconds on the frames' clock. `shown_until` is when the last frame that
-    was taken is replaced, None before the first frame.
-    """
-
-    def __init__(self, start: Fraction, fps: Fraction, count: int) -> None:
-        self._start, self._fps, self._count = start, fps, count
-        self._next = 0
-        self._current: VideoFrame | None = None
-        self._beyond = 0
-        self.shown_until: Fraction | None = None
-
-    @property
-    def full(self) -> bool:
-        """Whether all slots are filled."""
-        return self._next >= self._count
-
-    def add(self, frame: VideoFrame, time: Fraction, until: Fraction) -> Iterator[VideoFrame]:
-        """Take the next frame, seen from `time` to `until`. Yield the one before it for each slot up to `time`.
-
-        A first frame that is late fills the slots before it too. A frame after the end may have a damaged time: only a
-        second one ends the clip.
-        """
-        slot = round((time - self._start) * self._fps)
-        self._beyond = self._beyond + 1 if slot >= self._count else 0
-        if self._beyond and self._current is not None:
-            if self._beyond > 1:
-                yield from self.finish()
-            return
-        if self._current is not None:
-            yield from self._fill(slot)
-        self._current, self.shown_until = frame, max(self.shown_until or until, until)
-
-    def finish(self) -> Iterator[VideoFrame]:
-        """Yield the last frame for each slot that is left."""
-        yield from self._fill(self._count)
-
-    def _fill(self, slot: int) -> Iterator[VideoFrame]:
-        while self._current is not None and self._next < min(slot, self._count):
-            self._next += 1
-            yield self._current

@@ -6,22 +6,20 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ..files import MediaError, Source
+from ..files import MediaError, Source, sentences
 from ..video.container import is_mp4, rotation_of, size_of
-from ..video.timeline import Timeline
+from ..video.frame_clock import FrameClock
 from ..video.video_input import VideoInput, open_video
 from .tags import tags_of
 
 if TYPE_CHECKING:
-    from av import AudioStream, VideoFrame, VideoStream
+    from av import VideoFrame, VideoStream
     from av.container import InputContainer
 
 _CODECS = ("h264", "hevc")
 """The service names containers only. Every player reads these two codecs in them; other codecs are encoded again."""
 _FOREIGN_BRANDS = ("3g", "m4a", "m4b", "f4v", "mjp2", "avif", "heic", "mif1")
 """Relatives of mp4 that call themselves something else."""
-_MAX_FPS = 120
-"""A file that claims more does not know its rate; 30 is used."""
 _ONE_THREAD = ("SLICE", 1)
 """For one frame, others take longer to start."""
 
@@ -31,22 +29,23 @@ class FileFacts:
     """What is known of a file without decoding more than its first frame.
 
     Attributes:
+        clock: the constant rate of an encoded clip, and when the file's frames are shown.
         size: upright, with square pixels.
-        start, end: of the part to use, in seconds on the file's clock.
+        start, end: of the part to use, in seconds of the file.
         shortest, longest: the lengths that readers may report for the file. Some go by the video, some also by the
             audio, some by the header.
         audio: sample rate and channels (1 or 2), or None.
         tags: names of the tags that must not be sent.
         reasons_to_encode: why the file cannot be sent as it is, limits aside.
+        notes: one sentence for each difference that an encoded clip has.
     """
 
     source: Source
-    timeline: Timeline
+    clock: FrameClock
     extension: str
     byte_size: int
     size: tuple[int, int]
     rotation: int
-    fps: Fraction
     start: Fraction
     end: Fraction
     shortest: Fraction
@@ -54,6 +53,12 @@ class FileFacts:
     audio: tuple[int, int] | None
     tags: tuple[str, ...]
     reasons_to_encode: list[str]
+    notes: tuple[str, ...]
+
+    @property
+    def fps(self) -> Fraction:
+        """Frame rate of an encoded clip. Containers have no place for the long fractions that some files have."""
+        return self.clock.rate.limit_denominator(10_000)
 
     @property
     def seconds(self) -> Fraction:
@@ -72,28 +77,27 @@ def inspect_file(source: Source, trim: tuple[float, float]) -> FileFacts:
         codec = _codec(stream)
         if codec not in _CODECS:
             reasons.append(f"its video is {codec}, only H.264 and HEVC are sure to be read")
-        video.rate = fps = _plausible_fps(stream.average_rate or stream.guessed_rate)
         said = Fraction(container.duration or 0, 1_000_000)
         video_said = stream.duration * stream.time_base if stream.duration and stream.time_base else None
-        audio, tags = _audio_format(video.audio), tags_of(container)
+        tags = tags_of(container)
         first, start = _first_frame(video)
         size, rotation, square = _upright_size(first, stream)
         if not square:
             reasons.append("its pixels are not square")
-        timeline = video.timeline
-    end = timeline.end
+        clock, audio = video.clock.played(), _audio_format(video)
+        notes = (*clock.notes, *video.audio_notes(whole=trim[0] <= 0))
+    end = clock.timeline.end
     if trim != (0.0, 0.0):
         reasons.append("it is a part of its file")
         start, end = _trimmed(start, end, trim)
         said, video_said = end - start, None
     return FileFacts(
         source=source,
-        timeline=timeline,
+        clock=clock,
         extension=extension or "mp4",
         byte_size=size_of(source),
         size=size,
         rotation=rotation,
-        fps=fps,
         start=start,
         end=end,
         shortest=min(video_said or end - start, end - start),
@@ -101,12 +105,8 @@ def inspect_file(source: Source, trim: tuple[float, float]) -> FileFacts:
         audio=audio,
         tags=tuple(tags),
         reasons_to_encode=reasons,
+        notes=sentences(notes),
     )
-
-
-def _plausible_fps(fps: Fraction | float | None) -> Fraction:
-    rate = Fraction(fps or 0).limit_denominator(10_000)
-    return rate if 0 < rate <= _MAX_FPS else Fraction(30)
 
 
 def _trimmed(start: Fraction, end: Fraction, trim: tuple[float, float]) -> tuple[Fraction, Fraction]:
@@ -122,10 +122,16 @@ def _codec(stream: VideoStream) -> str:
     return str(getattr(context.codec, "canonical_name", context.name))
 
 
-def _audio_format(stream: AudioStream | None) -> tuple[int, int] | None:
-    if stream is None or not stream.codec_context.channels:
+def _audio_format(video: VideoInput) -> tuple[int, int] | None:
+    """Return sample rate and channels of the audio. If the header does not say them, its first frame does."""
+    stream = video.audio
+    if stream is None:
         return None
-    return int(stream.sample_rate), min(int(stream.codec_context.channels), 2)
+    if stream.sample_rate and stream.codec_context.channels:
+        return int(stream.sample_rate), min(int(stream.codec_context.channels), 2)
+    for frame, _ in video.read(video=False):
+        return int(frame.sample_rate), min(len(frame.layout.channels), 2)
+    return None
 
 
 def _extension(container: InputContainer) -> str:

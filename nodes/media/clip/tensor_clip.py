@@ -11,8 +11,9 @@ import numpy as np
 
 from ..audio.waveform import mix_down, parts, resample, to_float, without_clipping
 from ..content_hash import ContentHash
-from ..files import MediaError
+from ..files import MediaError, sentences
 from ..image.pixels import plane_of, to_rgb8
+from ..video.frame_clock import played_rate
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 class TensorClip:
     """The last `frames` of an IMAGE batch and their AUDIO, with the attributes of `FileClip`.
+
+    Frames are repeated or left out if players may not take their rate.
 
     Raises MediaError for an empty or misshapen batch.
     """
@@ -39,8 +42,13 @@ class TensorClip:
         self.fps = Fraction(components.frame_rate).limit_denominator(10_000)
         if self.fps <= 0:
             raise MediaError(f"The video's frame rate is {components.frame_rate}; more than 0 is needed.")
-        self._images, self._audio = images, components.audio
-        self.frames, height, width = (int(n) for n in images.shape[:3])
+        given = self.fps
+        self.fps, notes = played_rate(given)
+        self.notes = sentences(notes)
+        self._repeats = max(1, int(self.fps / given))
+        self._images, self._audio = images[:: max(1, int(given / self.fps))], components.audio
+        self.frames = self._total = int(self._images.shape[0]) * self._repeats
+        height, width = (int(n) for n in images.shape[1:3])
         self.size = width, height
         self.audio_format: tuple[int, int] | None = None
         if self._audio is not None:
@@ -58,7 +66,7 @@ class TensorClip:
 
         Frames that an earlier, abandoned call hashed are not hashed again.
         """
-        first = int(self._images.shape[0]) - self.frames
+        first = self._total - self.frames
         if self._hash is None:
             self._hash = ContentHash("clip")
             self._hash.update_fields(self.fps, self.frames)
@@ -67,7 +75,7 @@ class TensorClip:
         with ThreadPoolExecutor(1) as hashing:
             pending = None
             for index in range(self.frames):
-                frame, pixels = self._frame(first + index)
+                frame, pixels = self._frame((first + index) // self._repeats)
                 if pending is not None:
                     pending.result()
                 if index == self._hashed:

@@ -30,10 +30,8 @@ _UNASKED = 8 << 20
 class AudioTrack:
     """Takes audio frames in order, returns float32 [C,T]. Not thread-safe.
 
-    If audio begins after the window's start, silence before it keeps it in step with the frames. Audio from before the
-    start is cut off if a start or an end was asked for. A file that is returned whole keeps it, sample for sample what
-    ffmpeg and ComfyUI core return: encoders leave up to 0.1 s of priming there, and if frames begin later than that,
-    the window begins with the audio.
+    The first sample is heard when the window starts: audio from before that is cut off, and silence stands before audio
+    that begins later.
 
     Args:
         plan: says where the audio starts and ends. If no end was asked for, no timestamp leaves a gap after the frames.
@@ -49,7 +47,6 @@ class AudioTrack:
         # from the first and last packets.
         self._stop = _stop_of(stream) if is_mp4(stream.container) else None
         self._start, end = plan.window.start, plan.audio_end
-        self._keeps_lead = plan.window.whole and end is None
         self._clock = AudioClock(self._start, end, plan.frames_end if end is None else None)
         self._ask = ask
         self._held = 0  # bytes in chunks
@@ -76,19 +73,14 @@ class AudioTrack:
         if int(frame.sample_rate) != self.rate:
             self.changed_rate = True
             return True
-        last = self._clock.next
         first = self._clock.place(frame, self.rate)
         if first is None:
             return False
-        if last is not None and last < min(first, 0):
-            # Only the time tells the priming before such a gap from audio. Silence there would make the rest late.
-            moved = min(first, 0) - last
-            self._chunks = [(at + moved, kept) for at, kept in self._chunks]
         samples = to_float(frame)
         self._clock.next = first + samples.shape[1]
         if (length := self._length()) is not None:
             samples = samples[:, : length - first]
-        if not self._keeps_lead and first < 0:
+        if first < 0:
             samples, first = samples[:, -first:], 0
         if samples.shape[1]:
             self._chunks.append((first, samples))
@@ -102,17 +94,15 @@ class AudioTrack:
         """Return everything that was kept; None without audio."""
         if not self._chunks:
             return None
-        offset = min(0, self._chunks[0][0])
-        total = self._total(offset)
+        total = self._total()
         if total <= 0:
             return None
         self._ask(self.channels * total * 4)
         out: Samples = np.zeros((self.channels, total), np.float32)
         for first, samples in self._chunks:
-            at = first - offset
-            if 0 <= at < total:
-                part = samples[: self.channels, : total - at]
-                out[: part.shape[0], at : at + part.shape[1]] = part
+            if first < total:
+                part = samples[: self.channels, : total - first]
+                out[: part.shape[0], first : first + part.shape[1]] = part
         return out
 
     def _length(self) -> int | None:
@@ -120,13 +110,13 @@ class AudioTrack:
         end = self._clock.end
         return None if end is None else samples_in(end - self._start, self.rate)
 
-    def _total(self, offset: int) -> int:
+    def _total(self) -> int:
         last, samples = self._chunks[-1]
-        total: int = last + samples.shape[1] - offset
+        total: int = last + samples.shape[1]
         if (length := self._length()) is not None:
-            total = min(total, length - offset)
+            total = min(total, length)
         if self._stop is not None:
-            excess = total - (samples_in(self._stop - self._start, self.rate) - offset)
+            excess = total - samples_in(self._stop - self._start, self.rate)
             if 0 < excess <= _TAIL:
                 total -= excess
         return total

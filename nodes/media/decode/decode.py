@@ -20,7 +20,7 @@ from .audio_track import SILENCE_CHANNELS, SILENCE_RATE, AudioTrack, silence
 from .frames import FrameCollector, limited_size
 from .memory import WORKING_BYTES, check_memory, frame_bytes, working_bytes
 from .options import Decoded, DecodeOptions, Progress
-from .plan import Plan, make_plan
+from .plan import Plan, make_plan, paced
 
 __all__ = ["DecodeOptions", "Decoded", "decode"]
 
@@ -52,6 +52,9 @@ def decode(
     options.check()
     with _turn(cancelled), open_video(source, cancelled=cancelled) as video:
         plan = make_plan(video, options)
+        audio_notes = video.audio_notes(whole=plan.window.whole) if options.want_audio else []
+        for note in (*plan.clock.notes, *audio_notes):
+            video.damage.warn(note)
         guard = _MemoryGuard(video, options, plan, memory_limit)
         guard.check(*guard.size)
         frames = FrameCollector(video, options, plan, guard.check, on_progress)
@@ -77,20 +80,20 @@ def _read(
     video: VideoInput, options: DecodeOptions, plan: Plan, frames: FrameCollector, guard: _MemoryGuard
 ) -> AudioTrack | None:
     """Read frames and audio: in one pass, or in two if they are not needed from the same place on."""
-    begin = None if plan.window.whole else plan.window.start
-    exact = video.audio_is_exact(begin)
+    exact = video.audio_is_exact(plan.begin)
     together = exact and options.want_images
     audio = video.audio if options.want_audio else None
     track = AudioTrack(audio, plan, guard.check_audio) if audio is not None else None
     if track is not None and together:
         track.end_at(plan.window.end)  # until the frames show which is the last
     elif track is not None:
-        for frame, _ in video.read(begin if exact else None, video=False):
+        for frame, _ in video.read(plan.begin if exact else None, video=False):
             if not track.add(frame):
                 video.stop("audio")
     if options.want_images or options.want_last_frame:
         only = None if options.want_images else plan.last
-        for frame, time in video.read(begin, audio=together and track is not None, only=only):
+        read = video.read(plan.begin, audio=together and track is not None, only=only)
+        for frame, time in paced(video, plan, read) if options.want_images else read:
             if time is not None:
                 if not frames.add(frame, time):
                     video.stop("video")
@@ -139,10 +142,12 @@ class _MemoryGuard:
 
 def _audio_bytes(video: VideoInput, options: DecodeOptions, plan: Plan) -> int:
     rate, channels = SILENCE_RATE, SILENCE_CHANNELS
-    seconds = float(plan.frames * options.every_nth / video.rate)
+    slots = min(plan.frames * options.every_nth, plan.clock.count - plan.slots.start)
+    seconds = float(slots / plan.clock.rate)
     audio = video.audio
     if audio is not None:
-        rate, channels = audio.sample_rate, audio.codec_context.channels
+        if audio.sample_rate:
+            rate, channels = audio.sample_rate, audio.codec_context.channels
         if plan.audio_end is None and video.timeline.complete and audio.duration and audio.time_base:
             seconds = max(seconds, float(audio.duration * audio.time_base) - options.start_time)
     # The decoder's pieces, and the one waveform made of them. A header can claim years: that is refused only if the

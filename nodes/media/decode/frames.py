@@ -70,11 +70,13 @@ class FrameCollector:
     def add(self, frame: VideoFrame, time: Fraction) -> bool:
         """Take the next frame. Return whether more are wanted."""
         options = self._options
-        if self._plan.window.after(time):
-            return False
         if not options.want_images:
+            if self._latest is not None and time > self._plan.last:
+                return False
             self._latest = frame
             return time < self._plan.last
+        if self._plan.window.after(time):
+            return False
         self._inside += 1
         if (self._inside - 1) % options.every_nth:
             return True

@@ -7,15 +7,16 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..files import MediaError
+from ..video.frame_clock import FrameClock, FramePacer
 from ..video.timeline import OVERTAKEN, TOLERANCE
 from ..video.video_input import VideoInput
 from .options import DecodeOptions
 
 if TYPE_CHECKING:
-    from av import AudioStream
+    from collections.abc import Iterator
 
-_PRIMING = Fraction(1, 10)
-"""Audio that begins this much before the first frame is an encoder's priming, not a sign that the video starts late."""
+    from ..video.video_input import TimedFrame
+
 _REORDER = 4 * OVERTAKEN
 """Packets after which nothing comes that belongs before them: two fields a frame, and twice that."""
 
@@ -24,7 +25,7 @@ _REORDER = 4 * OVERTAKEN
 class Window:
     """Seconds on the file's own clock, from `start` to just before `end`, or to the end of the file if `end` is None.
 
-    `whole`: no start was asked for, so audio is kept from its first sample on.
+    `whole`: no start was asked for.
     """
 
     start: Fraction
@@ -49,17 +50,44 @@ class Plan:
     """What the packets of a file promise for a window, found without decoding.
 
     Attributes:
+        clock: what the frames are counted by.
+        slots: of the clock, from the first to the last that is returned.
         frames: how many will be returned, every_nth and max_frames counted in.
-        last: time of the last of them.
+        begin: time of the file's frame that the first of them shows; None to read from the beginning.
+        last: time of the file's frame that the last of them shows.
         frames_end: when the last frame that was found ends.
         audio_end: of the window, or of the last frame that max_frames lets through. None for the end of the file.
     """
 
     window: Window
+    clock: FrameClock
+    slots: range
     frames: int
+    begin: Fraction | None
     last: Fraction
     frames_end: Fraction
     audio_end: Fraction | None
+
+
+def paced(video: VideoInput, plan: Plan, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
+    """Yield frames and audio, each frame as often and at the times that the clock shows it.
+
+    Frames of a constant rate pass as they are.
+    """
+    if plan.clock.constant:
+        yield from frames
+        return
+    pacer = FramePacer(plan.clock, plan.slots.start, plan.slots.stop)
+    for frame, time in frames:
+        if time is None:
+            yield frame, None
+            continue
+        for shown, slot in pacer.add(frame, time):
+            yield shown, plan.clock.time(slot)
+        if pacer.full:
+            video.stop("video")
+    for shown, slot in pacer.finish(fill=False):
+        yield shown, plan.clock.time(slot)
 
 
 def make_plan(video: VideoInput, options: DecodeOptions) -> Plan:
@@ -67,38 +95,34 @@ def make_plan(video: VideoInput, options: DecodeOptions) -> Plan:
 
     Raises MediaError for a file without frames, or an empty window.
     """
-    audio = video.audio if options.want_audio else None
     base = Fraction(video.video.time_base or 1)
-    enough = _ScanLimit(base, audio, options) if options.max_frames or options.duration else None
-    timeline = video.read_timeline(enough)
-    window = _window(timeline.start, audio, options)
-    first = 0 if window.whole else timeline.index_from(window.start)
-    stop = len(timeline.ticks) if window.end is None else timeline.index_from(window.end)
+    enough = _ScanLimit(base, options) if options.max_frames or options.duration else None
+    clock = video.read_clock(enough)
+    window = _window(clock.start, options)
+    first = 0 if window.whole else clock.index_from(window.start)
+    stop = clock.count if window.end is None else min(clock.count, clock.index_from(window.end))
     chosen = range(first, stop, options.every_nth)
     if options.max_frames:
         chosen = chosen[: options.max_frames]
     if not chosen:
         # What core or another node has trimmed away at the start is not a part of the video for the user.
-        final = float(timeline.time(-1) - timeline.start) - options.trimmed
+        final = float(clock.time(clock.count - 1) - clock.start) - options.trimmed
         raise MediaError(
             f"{video.name} has no frame between start_time {options.start_time - options.trimmed:g} s and the end of "
             f"duration: its last frame is at {final:.3f} s. Use a smaller start_time, or 0, and a longer duration, "
             "or 0."
         )
-    last = timeline.time(chosen[-1])
     cut = len(chosen) == options.max_frames
-    audio_end = window.end_by(last + options.every_nth / video.rate) if cut else window.end
-    return Plan(window, len(chosen), last, timeline.time(-1) + 1 / video.rate, audio_end)
+    audio_end = window.end_by(clock.time(chosen[-1]) + options.every_nth / clock.rate) if cut else window.end
+    begin = None if window.whole else window.start if clock.constant else clock.frame_in(first)
+    last = clock.frame_in(chosen[-1])
+    slots = range(first, chosen[-1] + 1)
+    return Plan(window, clock, slots, len(chosen), begin, last, clock.end, audio_end)
 
 
-def _window(first: Fraction, audio: AudioStream | None, options: DecodeOptions) -> Window:
-    """Return the window on the file's clock, whose zero is the first frame, or audio from well before it."""
-    zero = first
-    if audio is not None and audio.start_time is not None and audio.time_base is not None:
-        heard = audio.start_time * audio.time_base
-        if heard < zero - _PRIMING:
-            zero = heard
-    start = zero + Fraction(options.start_time).limit_denominator(1_000_000)
+def _window(first: Fraction, options: DecodeOptions) -> Window:
+    """Return the window on the file's clock, counted from its first frame."""
+    start = first + Fraction(options.start_time).limit_denominator(1_000_000)
     duration = Fraction(options.duration).limit_denominator(1_000_000)
     return Window(start, start + duration if duration else None, whole=not options.start_time)
 
@@ -106,8 +130,8 @@ def _window(first: Fraction, audio: AudioStream | None, options: DecodeOptions) 
 class _ScanLimit:
     """Tells when the packets seen so far say all about the window: the rest of a long file is not read then."""
 
-    def __init__(self, base: Fraction, audio: AudioStream | None, options: DecodeOptions) -> None:
-        self._base, self._audio, self._options = base, audio, options
+    def __init__(self, base: Fraction, options: DecodeOptions) -> None:
+        self._base, self._options = base, options
         self._frames = options.max_frames * options.every_nth
         self._window: Window | None = None
         self._seen = self._inside = self._after = 0
@@ -116,7 +140,7 @@ class _ScanLimit:
         """Look at those of `ticks`, the times of all packets so far, that are new."""
         if len(ticks) < _REORDER:
             return False
-        self._window = self._window or _window(min(ticks) * self._base, self._audio, self._options)
+        self._window = self._window or _window(min(ticks) * self._base, self._options)
         for tick in ticks[self._seen :]:
             if self._window.after(tick * self._base):
                 self._after += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -27,6 +27,10 @@ FFmpeg open other files and addresses of its author's choice. FLV is left out be
 crashes if such a list is given."""
 MAX_PIXELS, MAX_SIDE = 1 << 27, 1 << 15
 """A decoder must not allocate more for one frame, whatever the stream says (16384 × 8192)."""
+MAX_RATE = 960
+"""Frames per second that high-speed cameras write. A higher rate is a mistake, such as a time base taken for a rate."""
+FALLBACK_RATE = Fraction(30)
+"""Frames per second of a file that names no rate."""
 _PROGRAM_STREAMS_SINCE = (62, 0, 0)
 """The libavformat of FFmpeg 8. That of FFmpeg 7 crashes if a program stream is opened with any options."""
 _OPTIONS = {"format_whitelist": CONTAINERS, "max_pixels": str(MAX_PIXELS)}
@@ -91,14 +95,29 @@ def video_stream(container: InputContainer, name: str) -> VideoStream:
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
-    """Return the first audio stream that says its rate."""
-    return next((s for s in container.streams.audio if s.codec_context is not None and s.sample_rate), None)
+    """Return the first audio stream that there is a decoder for.
+
+    In a transport stream it can begin later than FFmpeg looks when it opens the file. Its rate is unknown then, so a
+    stream that says its rate comes first.
+    """
+    streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    return next((stream for stream in streams if stream.sample_rate), streams[0] if streams else None)
+
+
+def declared_rates(stream: VideoStream) -> tuple[Fraction, ...]:
+    """Return the frame rates that the file names, without impossible ones: the average first, as ComfyUI takes it."""
+    rates: dict[Fraction, None] = {}
+    for name in ("average_rate", "guessed_rate", "base_rate"):
+        with suppress(ZeroDivisionError):  # PyAV's answer to 0/0
+            rate = getattr(stream, name)
+            if rate and 0 < rate <= MAX_RATE:
+                rates[Fraction(rate)] = None
+    return tuple(rates)
 
 
 def frame_rate(stream: VideoStream) -> Fraction:
-    """Return the average rate as ComfyUI core takes it, else the best guess; 1 if nothing is known."""
-    rate = stream.average_rate or stream.guessed_rate or stream.base_rate
-    return Fraction(rate) if rate and rate > 0 else Fraction(1)
+    """Return the best of the rates that the file names."""
+    return next(iter(declared_rates(stream)), FALLBACK_RATE)
 
 
 def rotation_of(frame: VideoFrame) -> int:

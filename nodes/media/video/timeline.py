@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ..files import Cancelled, MediaError, check_cancelled
-from .container import plain
+from .container import is_mp4, plain
 
 if TYPE_CHECKING:
     from av import AudioFrame, Packet, VideoStream
@@ -84,21 +84,13 @@ class Timeline:
 
     def key_before(self, time: Fraction) -> Fraction | None:
         """Return the time of the last key frame at or before `time`, None for the first one of the file."""
-        index = self._last(self.keys, time)
+        index = bisect_right(self.keys, math.floor((time + TOLERANCE) / self.base)) - 1
         return self.keys[index] * self.base if index > 0 else None
 
-    def shown_at(self, time: Fraction) -> Fraction | None:
-        """Return when the frame that is seen at `time` appeared, None for the first one of the file."""
-        index = self._last(self.ticks, time)
-        return self.time(index) if index > 0 else None
-
-    def shown_until(self, time: Fraction) -> Fraction:
-        """Return when the frame that appears at `time` is replaced by the next one."""
-        following = self._last(self.ticks, time) + 1
-        return self.time(following) if following < len(self.ticks) else self.end
-
-    def _last(self, ticks: list[int], time: Fraction) -> int:
-        return bisect_right(ticks, math.floor((time + TOLERANCE) / self.base)) - 1
+    def without_times(self, rate: Fraction) -> Timeline:
+        """Return the timeline of the same frames, one after the other at a rate."""
+        count = len(self.ticks)
+        return Timeline(1 / rate, list(range(count)), [], count / rate, self.packets, self.complete, counted=True)
 
 
 def read_timeline(
@@ -135,7 +127,8 @@ def read_timeline(
         return Timeline(1 / rate, ticks, [], end, scan.packets, complete, counted=True)
     counted = scan.set_back or container.format.name == "avi"
     keys = [] if counted else sorted(scan.keys)
-    ticks, end = sorted(scan.shown(video)), max(scan.ends) * base
+    ticks = sorted(scan.shown(video))
+    end = scan.end(ticks, in_order_of_decoding=is_mp4(container)) * base
     return Timeline(base, ticks, keys, end, scan.packets, complete, counted=counted)
 
 
@@ -146,6 +139,7 @@ class _PacketScan:
     Attributes:
         length: ticks that a frame is shown if its packet does not say.
         set_back: the clock was set back on the way, as in files that were joined.
+        total, longest: durations of all frames together, and of the one that is shown longest.
         head: the first packets, as long as the file may begin with frames that cannot be decoded.
     """
 
@@ -153,6 +147,8 @@ class _PacketScan:
     ticks: list[int] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
     ends: deque[int] = field(default_factory=lambda: deque(maxlen=_LAST_PACKETS))
+    total: int = 0
+    longest: int = 0
     packets: int = 0
     set_back: bool = False
     head: list[Packet[Any]] = field(default_factory=list)
@@ -177,7 +173,10 @@ class _PacketScan:
         if packet.is_discard:
             return False
         self.ticks.append(tick)
-        self.ends.append(tick + (packet.duration or self.length))
+        length = packet.duration or self.length
+        self.ends.append(tick + length)
+        self.total += length
+        self.longest = max(self.longest, length)
         if len(self.head) < 2 * OVERTAKEN:
             self.head.append(packet)
         if packet.is_keyframe:
@@ -198,11 +197,21 @@ class _PacketScan:
             return [tick for tick in self.ticks if tick >= first]
         return [tick for tick in self.ticks if tick > key] + [key]
 
+    def end(self, ticks: list[int], *, in_order_of_decoding: bool) -> int:
+        """Return when the last frame ends.
+
+        The packets of some containers have the duration that the frame at their place in the order of decoding is shown
+        for. Only their sum is right then.
+        """
+        last = self.total - (ticks[-1] - ticks[0])
+        return ticks[-1] + last if in_order_of_decoding and 0 < last <= self.longest else max(self.ends)
+
     def _is_set_back(self, packet: Packet[Any]) -> bool:
-        """Return whether both clocks go back, and by more than frames overtake each other."""
+        """Return whether both clocks go back: at a key frame, or by more than frames overtake each other."""
         if packet.dts is None or self._decoded is None or packet.dts >= self._decoded or packet.pts is None:
             return False
-        return packet.pts + self._shift < self._highest - OVERTAKEN * self.length
+        back = self._highest - packet.pts - self._shift
+        return back > (0 if packet.is_keyframe else OVERTAKEN * self.length)
 
 
 def _first_decoded(video: VideoStream, packets: list[Packet[Any]]) -> int | None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ...core.channel_layout import usual_order
 from ..audio.waveform import reordered
 from ..files import Cancelled, Source, check_cancelled
-from .container import audio_stream, frame_rate, is_mp4, name_of, opened, plain, video_stream
+from .container import audio_stream, declared_rates, frame_rate, is_mp4, name_of, opened, plain, video_stream
+from .frame_clock import FrameClock, find_clock, settled_rate
 from .matroska import is_cut_off
 from .timeline import TOLERANCE, PacketError, Timeline, packets_of, read_timeline
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _MISSED = Fraction(1, 100)
 """A seek that lands this much too late has missed its key frame."""
+_PRIMING = Fraction(1, 10)
+"""Audio that begins this much before the first frame may be an encoder's priming, which nobody misses."""
 _PREROLL = Fraction(1, 10)
 """Audio is decoded from this much earlier: its first frames after a seek lack what they overlap with."""
 _FURTHER_BACK_SECONDS = 20
@@ -47,7 +50,7 @@ def open_video(source: Source, **options: Any) -> Iterator[VideoInput]:
 class VideoInput:
     """An open video file. Raises MediaError if it has no video stream, or an impossible one.
 
-    Use `read_timeline` once, or give the timeline of an earlier reading, then `read` as often as needed.
+    Use `read_clock` once, or give the clock of an earlier reading, then `read` as often as needed.
 
     Args:
         threads: type and number of the decoder's threads; None for what suits the size of the frames.
@@ -56,7 +59,7 @@ class VideoInput:
         video, audio: its streams. audio is None without one.
         channels: where each channel of the usual order is in the file's own, or () if that is the usual one. `read`
             yields audio in the usual order.
-        rate: frames per second, as the file says; may be set before the timeline is read.
+        rate: frames per second: of `clock`, or as the file says before that is known.
         place: how far decoding has come, for a message: after which frame of the file, from 0; by time if frames are
             skipped.
         wanted: "video", "audio" or both, while `read` runs.
@@ -67,7 +70,7 @@ class VideoInput:
         source: Source,
         container: InputContainer,
         *,
-        timeline: Timeline | None = None,
+        clock: FrameClock | None = None,
         threads: tuple[str, int] | None = None,
         cancelled: Cancelled | None = None,
     ) -> None:
@@ -77,25 +80,52 @@ class VideoInput:
         self.video = video_stream(container, self.name)
         self.audio = audio_stream(container)
         self.channels = usual_order(self.audio) if self.audio is not None else ()
-        self.rate = frame_rate(self.video)
+        self.rate = frame_rate(self.video) if clock is None else clock.rate
         size = self.video.codec_context
         self._threads = threads or threads_for(size.width * size.height)
-        self._timeline = timeline
+        self._clock = clock
         self._unread = True
         self.wanted: set[str] = set()
         self.damage = Damage(self.name)
 
     @property
+    def clock(self) -> FrameClock:
+        """The constant rate that frames are put to."""
+        return self._clock or self.read_clock()
+
+    @property
     def timeline(self) -> Timeline:
         """When the frames are shown."""
-        return self._timeline or self.read_timeline()
+        return self.clock.timeline
 
-    def read_timeline(self, enough: Callable[[list[int]], bool] | None = None) -> Timeline:
+    def read_clock(self, enough: Callable[[list[int]], bool] | None = None) -> FrameClock:
+        """Read the times of the packets, and find the clock: of the whole file, or until `enough` and the rate is sure.
+
+        Args:
+            enough: gets the times of the frames so far, in ticks, and says whether the rest need not be read.
+        """
         self._unread = False
-        self._timeline = read_timeline(
-            self.container, self.video, self.rate, self.name, enough=enough, cancelled=self._cancelled
+        rates = declared_rates(self.video)
+        rate: Fraction | None = None
+        looked_at = 0
+
+        def settled(ticks: list[int]) -> bool:
+            nonlocal rate, looked_at
+            if enough is None or not enough(ticks) or len(ticks) < 2 * looked_at:
+                return False
+            looked_at = len(ticks)
+            rate = settled_rate(self.video, ticks, rates)
+            return rate is not None
+
+        timeline = read_timeline(
+            self.container, self.video, self.rate, self.name, enough=settled, cancelled=self._cancelled
         )
-        return self._timeline
+        if timeline.complete or rate is None:
+            self._clock = find_clock(timeline, rates)
+        else:
+            self._clock = FrameClock(timeline, rate, constant=True)
+        self.rate = self._clock.rate
+        return self._clock
 
     def stop(self, kind: str) -> None:
         """Read no more "video" or "audio". Called while `read` runs."""
@@ -149,6 +179,23 @@ class VideoInput:
             with opened(self._source) as container:
                 again = _Pass(self, container, (self._threads[0], 1), begin=begin, after=after)
                 yield from again.frames()
+
+    def audio_notes(self, *, whole: bool) -> list[str]:
+        """Return what of the audio cannot be returned, as parts of sentences.
+
+        Args:
+            whole: reading begins with the first frame; audio from before that is left out without anybody asking.
+        """
+        notes = []
+        tracks = self.container.streams.audio
+        if tracks and tracks[0].codec_context is None:
+            other = "another track is used" if self.audio is not None else "there is no other track"
+            notes.append(f"its audio track cannot be read: FFmpeg has no decoder for it here; {other}")
+        if whole and self.audio is not None and self.audio.start_time is not None and self.audio.time_base is not None:
+            early = self.clock.start - self.audio.start_time * self.audio.time_base
+            if early > _PRIMING:
+                notes.append(f"its audio begins {float(early):.2f} s before the first frame; that part is left out")
+        return notes
 
     def audio_is_exact(self, begin: Fraction | None) -> bool:
         """Return whether audio that is read from a time on is in its place to the sample.
