@@ -227,7 +227,7 @@ class _Times:
         gaps = gaps[gaps > 0]
         if not len(gaps):
             return None
-        median = float(np.median(gaps))
+        median = int(np.sort(gaps)[(len(gaps) - 1) // 2])
         near = gaps[np.abs(gaps - median) <= max(_NEAR * median, 1)]
         gap = Fraction(int(near.sum()), len(near)) * self._base
         if 1 / gap > _FASTEST:

@@ -76,6 +76,7 @@ VARIABLE = {
         [],
         Fraction(24000, 1001),
     ),
+    "two rates in turn": ([at + step for at in range(0, 4800, 240) for step in (0, 40)], [Fraction(8)], 25),
     "slides": ([0, 3000, 7000, 9000, 15000], [Fraction(30)], 10),
     "slides, the last one short": ([0, 20000, 40000], [Fraction(30)], 10),
     "3 a second": ([0, 333, 667, 1000, 5000, 5333, 5667], [], 12),
