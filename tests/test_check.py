@@ -16,6 +16,8 @@ from aiohttp import web
 from nodes.check import Report, find_user_dir, run_check
 from nodes.config import load_settings
 from nodes.core.errors import SettingsError
+from nodes.core.hosts import HOSTS
+from tests.hosts.fixtures import STAND_INS
 from tests.storage.servers import Host, running
 
 REPO = Path(__file__).resolve().parents[1]
@@ -102,6 +104,18 @@ def test_check_key_names_what_is_wrong(
     assert not finding.ok and text in finding.text and setting in finding.setting
 
 
+@pytest.mark.parametrize("name", list(STAND_INS))
+def test_check_key_of_every_host(name: str, tmp_path: Path) -> None:
+    host = HOSTS[name]
+    with STAND_INS[name]() as stand_in:
+        good = asyncio.run(run_check(load_settings(tmp_path, stand_in.environment()))).findings[0]
+        wrong = {**stand_in.environment(), host.key_variable: "sk-another-0123456789"}
+        bad = asyncio.run(run_check(load_settings(tmp_path, wrong))).findings[0]
+        assert stand_in.at("submit") == []
+    assert good.ok and f"The key for {host.title} is valid." in good.text
+    assert not bad.ok and host.setting("api_key") in bad.setting and "sk-another" not in bad.text
+
+
 def test_check_key_that_is_wrong(tmp_path: Path) -> None:
     finding = check(tmp_path, key="sk-another").findings[0]
     assert not finding.ok and "NOVITA_API_KEY" in finding.setting and "sk-another" not in finding.text
@@ -176,7 +190,12 @@ def test_check_without_a_key_reports_the_sandbox(tmp_path: Path) -> None:
 def run_command(
     folder: Path, *arguments: str, start: Sequence[str] = ("-m", "nodes.check"), **environ: str
 ) -> subprocess.CompletedProcess[str]:
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("WAN27_", "NOVITA_", "AWS_"))}
+    ours = {host.key_variable for host in HOSTS.values()}
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ours and not name.startswith(("WAN27_", "AWS_"))
+    }
     return subprocess.run(
         [sys.executable, *start, *arguments],
         cwd=folder,

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from nodes.core.hosts import HOSTS
 from nodes.ledger import TaskRecord
 from nodes.services import Process
 
 
 @pytest.fixture
 def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Process:
-    for name in ("NOVITA_API_KEY", "WAN27_CONNECTION", "WAN27_NOVITA_BASE_URL", "WAN27_BUDGET_PER_DAY_USD"):
+    for name in ("WAN27_CONNECTION", "WAN27_NOVITA_BASE_URL", "WAN27_BUDGET_PER_DAY_USD"):
         monkeypatch.delenv(name, raising=False)
+    for host in HOSTS.values():
+        monkeypatch.delenv(host.key_variable, raising=False)
     return Process(tmp_path / "user", tmp_path / "output")
 
 
@@ -41,3 +44,38 @@ def test_ledger_is_created_once_and_reports_changes(process: Process) -> None:
 def test_resume_unfinished_creates_no_ledger(process: Process) -> None:
     process.resume_unfinished()
     assert not process.user_dir.exists()
+
+
+@pytest.mark.parametrize("name", list(HOSTS))
+def test_one_key_is_enough_for_a_connection(name: str, process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = HOSTS[name]
+    monkeypatch.setenv(host.key_variable, "sk-a-key-0123456789")
+    connection = process.connection_for(process.settings())
+    assert (connection.name, connection.base_url, connection.api_key) == (name, host.base_url, "sk-a-key-0123456789")
+    assert (connection.upload_url, connection.list_url) == (host.upload_url, host.list_url)
+    assert connection.prices == host.prices
+    assert process.connection_identity() == f"{name} {host.base_url}"
+
+
+def test_task_belongs_to_its_own_host_whichever_is_current(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIE_API_KEY", "sk-of-kie-0123456789")
+    monkeypatch.setenv("FAL_KEY", "sk-of-fal-0123456789")
+    assert process.connection_for(process.settings()).name == "fal"
+    found = process.connection_named("kie", "https://API.kie.ai/")
+    assert found is not None and (found.name, found.api_key) == ("kie", "sk-of-kie-0123456789")
+    assert process.connection_named("kie", "https://relay.example") is None
+    assert process.connection_named("novita", "https://api.novita.ai") is None
+    assert process.connection_named("sandbox", "http://127.0.0.1:1") is None
+    assert process.connection_named("elsewhere", "https://h.example") is None
+    monkeypatch.setenv("WAN27_CONNECTION", "sandbox")
+    found = process.connection_named("kie", "https://api.kie.ai")
+    assert found is not None and found.api_key == "sk-of-kie-0123456789"
+
+
+def test_settings_are_read_again_when_the_key_of_any_host_changes(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert process.settings().in_sandbox
+    for host in HOSTS.values():
+        monkeypatch.setenv(host.key_variable, "sk-a-key-0123456789")
+        assert host.name in process.settings().keyed

@@ -105,6 +105,17 @@ class Settings:
         )
 
 
+class MissingKeyError(SettingsError):
+    """The host that `connection` names has no key."""
+
+    def __init__(self, host: Host, path: Path) -> None:
+        super().__init__(
+            f'connection = "{host.name}" needs a key. Set api_key under [{host.name}] in {path}, or '
+            f'{host.key_variable}. connection = "sandbox" works without one.'
+        )
+        self.host = host
+
+
 def load_settings(user_dir: Path, environ: Mapping[str, str]) -> Settings:
     """Read config.toml in `user_dir`, which need not exist, and the environment.
 
@@ -116,10 +127,7 @@ def load_settings(user_dir: Path, environ: Mapping[str, str]) -> Settings:
     connection = reader.choice("connection", CONNECTIONS, Settings.connection)
     hosts = {host.name: _read_host(reader, host) for host in HOSTS.values()}
     if connection in hosts and not hosts[connection].api_key:
-        raise SettingsError(
-            f'connection = "{connection}" needs a key. Set api_key under [{connection}] in {path}, or '
-            f'{HOSTS[connection].key_variable}. connection = "sandbox" works without one.'
-        )
+        raise MissingKeyError(HOSTS[connection], path)
     longest = reader.number("polling.longest_seconds", Polling.longest_seconds, low=0.05)
     first = reader.number("polling.first_seconds", Polling.first_seconds, low=0.05)
     return Settings(

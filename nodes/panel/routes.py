@@ -75,7 +75,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from ..config import Settings, check_key, remove_key, store_key
+from ..config import MissingKeyError, Settings, check_key, remove_key, store_key
 from ..core.errors import LedgerError, SettingsError, Wan27Error
 from ..core.hosts import HOSTS
 from ..core.redaction import redact_locations
@@ -227,10 +227,11 @@ class Panel:
         if row is None or not row.task_id:
             return problem("This task has no id, so the service cannot be asked for it.", status=409)
         found = await self._process.services()
+        own = await asyncio.to_thread(self._process.connection_named, row.connection, row.base_url)
         waiting = asyncio.ensure_future(
             found.runner.wait(
                 row.task_id,
-                connection=found.connection,
+                connection=own or found.connection,
                 on_update=lambda progress: None,
                 timeout_seconds=FETCH_TIMEOUT_SECONDS,
             )
@@ -266,7 +267,9 @@ class Panel:
         if named is None:
             try:
                 return self._process.settings().current.host.name
-            except SettingsError:  # such as a connection without its key
+            except MissingKeyError as error:
+                return error.host.name
+            except SettingsError:
                 return next(iter(HOSTS))
         if named not in HOSTS:
             raise SettingsError(f"host is {named!r}; it must be one of {', '.join(HOSTS)}.")

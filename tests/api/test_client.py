@@ -41,7 +41,7 @@ class _Server:
                 outer.seen.append((self.command, self.path, dict(self.headers), body))
                 outer.answer(self, body)
 
-            do_GET = do_POST = _any  # noqa: N815 - the names of the standard library
+            do_GET = do_POST = do_PUT = _any  # noqa: N815 - the names of the standard library
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -80,10 +80,12 @@ def server() -> Iterator[_Server]:
     running.close()
 
 
-def call(base_url: str, method: str, *args: Any, key: str = "k-123", transport: Any = None) -> Any:
+def call(
+    base_url: str, method: str, *args: Any, key: str = "k-123", transport: Any = None, host: str = "novita"
+) -> Any:
     async def run() -> Any:
         async with httpx.AsyncClient(transport=transport, trust_env=False) as http:
-            client = ServiceClient(Connection("novita", base_url, key), http)
+            client = ServiceClient(Connection(host, base_url, key, list_url=base_url), http)
             return await getattr(client, method)(*args)
 
     return asyncio.run(run())
@@ -238,3 +240,95 @@ def test_result_survives_half_a_character_and_endless_nesting(server: _Server) -
     server.answer = reply(200, b"[" * 100_000 + b"]" * 100_000)
     with pytest.raises(errors.ServerError):
         call(server.url, "result", TASK)
+
+
+def test_submit_keeps_only_urls_on_the_host_that_was_submitted_to(server: _Server) -> None:
+    own = f"{server.url}/fal-ai/wan/requests/r-1"
+    answer = {"request_id": "r-1", "status_url": f"{own}/status", "response_url": "https://evil.example/x"}
+    server.answer = reply(200, answer)
+    assert call(server.url, "submit", REQUEST, host="fal") == TaskHandle("r-1", {"status_url": f"{own}/status"})
+
+
+def test_result_asks_twice_where_one_answer_is_not_enough(server: _Server) -> None:
+    def answer(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        video = {"video": {"url": "https://v3.fal.media/v.mp4"}, "seed": 3}
+        reply(200, {"status": "COMPLETED"} if handler.path.endswith("/status") else video)(handler, body)
+
+    server.answer = answer
+    kept = {"response_url": "https://evil.example/x"}
+    result = call(server.url, "result", TaskHandle("r-1", kept), host="fal")
+    assert (result.state.value, result.seed) == ("succeeded", 3)
+    assert [path for _, path, _, _ in server.seen] == ["/fal-ai/wan/requests/r-1/status", "/fal-ai/wan/requests/r-1"]
+    assert all(headers["Authorization"] == "Key k-123" for _, _, headers, _ in server.seen)
+
+
+def test_cancel_sends_one_call_and_raises_what_the_host_says(server: _Server) -> None:
+    server.answer = reply(202, {"status": "CANCELLATION_REQUESTED"})
+    assert call(server.url, "cancel", TASK, host="fal") is None
+    assert [(method, path) for method, path, _, _ in server.seen] == [("PUT", "/fal-ai/wan/requests/t/cancel")]
+    server.answer = reply(400, {"status": "ALREADY_COMPLETED"})
+    with pytest.raises(errors.ServiceError):
+        call(server.url, "cancel", TASK, host="fal")
+    with pytest.raises(errors.ServiceError, match="Kie cannot cancel"):
+        call(server.url, "cancel", TASK, host="kie")
+
+
+def test_balance_is_none_if_the_host_reports_none(server: _Server) -> None:
+    assert call(server.url, "balance", host="replicate") is None
+    assert server.seen == []
+
+
+def test_check_key_of_a_host_without_a_balance(server: _Server) -> None:
+    server.answer = reply(200, {"type": "user", "username": "u"})
+    assert call(server.url, "check_key", host="replicate") is None
+    assert [path for _, path, _, _ in server.seen] == ["/v1/account"]
+    server.answer = reply(401, {"title": "Unauthenticated"})
+    with pytest.raises(errors.AuthenticationError, match="REPLICATE_API_TOKEN"):
+        call(server.url, "check_key", host="replicate")
+
+
+def test_check_key_accepts_a_key_that_may_not_see_the_balance(server: _Server) -> None:
+    def answer(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        refused = handler.path.startswith("/v1/account/billing")
+        reply(403 if refused else 200, {"detail": "admins only"} if refused else {"items": []})(handler, body)
+
+    server.answer = answer
+    assert call(server.url, "check_key", host="fal") is None
+
+
+def test_past_tasks_follow_the_pages(server: _Server) -> None:
+    def answer(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        last = "cursor=more" in handler.path
+        item = {"request_id": "second" if last else "first", "json_input": {"prompt": "p"}}
+        reply(200, {"items": [item], "next_cursor": None if last else "more"})(handler, body)
+
+    server.answer = answer
+    found = call(server.url, "past_tasks", 0.0, 1.0, host="fal")
+    assert [task.handle.task_id for task in found] == ["first", "second"]
+    assert call(server.url, "past_tasks", 0.0, 1.0, host="kie") is None
+
+
+def test_past_tasks_without_end_are_an_error_and_not_a_part_of_the_list(server: _Server) -> None:
+    server.answer = reply(200, {"items": [], "next_cursor": "again"})
+    with pytest.raises(errors.ServerError, match="more tasks than"):
+        call(server.url, "past_tasks", 0.0, 1.0, host="fal")
+
+
+def test_submit_refused_inside_a_200_was_not_accepted(server: _Server) -> None:
+    server.answer = reply(200, {"code": 402, "msg": "Insufficient credits"})
+    with pytest.raises(errors.BalanceError):
+        call(server.url, "submit", REQUEST, host="kie")
+    server.answer = reply(200, {"code": 501, "msg": "failed"})
+    with pytest.raises(errors.OutcomeUnknownError):
+        call(server.url, "submit", REQUEST, host="kie")
+
+
+@pytest.mark.parametrize("host", ["novita", "dashscope", "fal", "replicate", "kie"])
+def test_errors_of_every_host_do_not_repeat_its_key(server: _Server, host: str) -> None:
+    said = f"Bearer {KEY} at https://h.example/a?sig=signed"
+    shape = {"code": 401, "msg": said, "message": said, "detail": said, "title": said, "reason": said}
+    server.answer = reply(401, shape)
+    for method, args in (("submit", [REQUEST]), ("result", [TASK]), ("check_key", [])):
+        with pytest.raises(errors.AuthenticationError) as caught:
+            call(server.url, method, *args, key=KEY, host=host)
+        assert KEY not in str(caught.value) and "signed" not in str(caught.value)

@@ -19,6 +19,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 
+from nodes.core.hosts import HOSTS
 from tests.host.cache import Cache, SetupError, cache_root, say
 
 from . import pins, venvs
@@ -114,7 +115,8 @@ def run(executable: str, python: str, *, smoke: bool, extra: list[str]) -> Row:
         command += [f"--ignore=tests/{name}" for name in left_out]
         # pytest keeps the files of the newest three runs; runs side by side would delete those of each other.
         command += [f"--basetemp={scratch}/pytest", f"--junit-xml={report}", *extra]
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("WAN27_", "NOVITA_"))}
+        keys = {host.key_variable for host in HOSTS.values()}
+        env = {name: value for name, value in os.environ.items() if name not in keys and not name.startswith("WAN27_")}
         folder = Path(executable).parent
         env |= {"PATH": f"{folder}{os.pathsep}{env.get('PATH', os.defpath)}", "PYTHONDONTWRITEBYTECODE": "1"}
         for name in ("PYTHONPATH", "PYTHONHOME"):

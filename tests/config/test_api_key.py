@@ -6,6 +6,7 @@ import pytest
 
 from nodes.config import load_settings, remove_key, store_key
 from nodes.core.errors import SettingsError
+from nodes.core.hosts import HOSTS
 from tests.systems import is_private
 
 KEY = "sk-0123456789abcdef"
@@ -118,3 +119,15 @@ def test_store_key_keeps_quotes_and_backslashes(tmp_path: Path) -> None:
     store_key(tmp_path, "novita", odd)
 
     assert load_settings(tmp_path, {}).hosts["novita"].api_key == odd
+
+
+@pytest.mark.parametrize("host", list(HOSTS))
+def test_store_key_of_every_host_and_of_no_other(host: str, tmp_path: Path) -> None:
+    for other in HOSTS:
+        store_key(tmp_path, other, f"sk-of-{other}-0123")
+    store_key(tmp_path, host, KEY)
+    keys = {name: load_settings(tmp_path, {}).hosts[name].api_key for name in HOSTS}
+    assert keys == {name: KEY if name == host else f"sk-of-{name}-0123" for name in HOSTS}
+    remove_key(tmp_path, host)
+    assert load_settings(tmp_path, {}).hosts[host].api_key == ""
+    assert len(load_settings(tmp_path, {}).keyed) == len(HOSTS) - 1

@@ -8,6 +8,7 @@ import pytest
 
 from nodes.config import Settings, load_settings, store_key
 from nodes.core.errors import SettingsError
+from nodes.core.hosts import AUTO_ORDER, HOSTS
 
 
 def load(tmp_path: Path, text: str = "", **environ: str) -> Settings:
@@ -93,6 +94,9 @@ def test_environment_wins_over_the_file(tmp_path: Path) -> None:
         ('connection = "vendor"', {}, "connection in"),
         ("connection = 7", {}, "one of auto, novita, ppio"),
         ('connection = "novita"', {}, "needs a key"),
+        ('connection = "fal"\n[novita]\napi_key = "k"', {}, "FAL_KEY"),
+        ("", {"FAL_KEY": "two words"}, "FAL_KEY contains characters"),
+        ("", {"WAN27_KIE_PRICE_PER_SECOND_1080P": "-1"}, "WAN27_KIE_PRICE_PER_SECOND_1080P"),
         ("[novita]\napi_key = 5", {}, "novita.api_key"),
         ('[novita]\napi_key = "two words"', {}, "no API key has"),
         ("[polling]\nfirst_seconds = 0", {}, "polling.first_seconds"),
@@ -156,3 +160,43 @@ def test_load_settings_that_cannot_be_read_says_why_without_repeating_the_path(t
     with pytest.raises(SettingsError) as caught:
         load_settings(tmp_path, {})
     assert str(caught.value).count("config.toml") == 1
+
+
+@pytest.mark.parametrize("name", list(HOSTS))
+def test_host_has_a_section_and_variables_of_its_own(name: str, tmp_path: Path) -> None:
+    host = HOSTS[name]
+    default = load(tmp_path).hosts[name]
+    assert {key: getattr(default, key) for key in host.addresses} == host.addresses
+    assert (default.host, default.api_key, default.price_per_second) == (host, "", host.prices)
+    sections = "".join(f'{key} = "https://{key}.example/"\n' for key in host.addresses)
+    text = f'[{name}]\napi_key = "k-file"\nprice_per_second = {{ 720P = 0.5 }}\n{sections}'
+    settings = load(tmp_path, text)
+    found = settings.hosts[name]
+    assert settings.warnings == ()
+    assert (found.api_key, found.price_per_second["720P"]) == ("k-file", 0.5)
+    assert {key: getattr(found, key) for key in host.addresses} == {
+        key: f"https://{key}.example" for key in host.addresses
+    }
+    variables = {f"WAN27_{name.upper()}_{key.upper()}": "https://env.example" for key in host.addresses}
+    found = load(tmp_path, "", **variables, **{host.key_variable: "k-env"}).hosts[name]
+    assert (found.api_key, found.base_url) == ("k-env", "https://env.example")
+
+
+def test_auto_uses_the_only_key_and_prefers_hosts_with_uploads(tmp_path: Path) -> None:
+    assert set(AUTO_ORDER) == set(HOSTS)
+    environ: dict[str, str] = {}
+    for name in reversed(AUTO_ORDER):
+        environ[HOSTS[name].key_variable] = "k"
+        settings = load(tmp_path, **environ)
+        assert settings.current.host.name == name
+        assert not settings.in_sandbox
+        assert bool(settings.choice_note) == (len(environ) > 1)
+
+
+def test_choice_between_several_keys_is_told_and_ends_with_the_setting(tmp_path: Path) -> None:
+    environ = {"FAL_KEY": "k", "NOVITA_API_KEY": "k"}
+    note = load(tmp_path, **environ).choice_note
+    assert "fal and Novita AI" in note and "requests go to fal" in note and 'connection = "novita"' in note
+    chosen = load(tmp_path, 'connection = "novita"', **environ)
+    assert (chosen.current.host.name, chosen.choice_note) == ("novita", "")
+    assert load(tmp_path, WAN27_CONNECTION="sandbox", **environ).choice_note == ""

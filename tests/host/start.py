@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from nodes.core.hosts import HOSTS
+
 from .cache import cache_root
 from .comfy import ComfyUI, ComfyUIError
 
@@ -13,7 +15,8 @@ def main() -> int:
     """Run until Ctrl-C. The pack's own environment variables (a key, a connection) are passed on."""
     base = cache_root() / "start"
     port = int(os.environ.get("PORT", "8188"))
-    passed_on = {name: value for name, value in os.environ.items() if name.startswith(("WAN27_", "NOVITA_"))}
+    keys = {host.key_variable for host in HOSTS.values()}
+    passed_on = {name: value for name, value in os.environ.items() if name in keys or name.startswith("WAN27_")}
     comfy = ComfyUI(base, env=passed_on, port=port, on_screen=True)
     print(f"Starting ComfyUI; its files are kept in {base}", flush=True)
     try:

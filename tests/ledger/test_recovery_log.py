@@ -22,12 +22,13 @@ def test_recovery_log_keeps_a_task_id_beside_a_locked_ledger(path: Path) -> None
     ledger.begin_post(mine.record.id)
     with sqlite3.connect(path, isolation_level=None) as holder:
         holder.execute("BEGIN EXCLUSIVE")
-        ledger.record_task(mine.record.id, "paid-for")
+        ledger.record_task(mine.record.id, "paid-for", {"status_url": "https://h.example/status"})
         holder.execute("ROLLBACK")
     ledger.close()  # and ComfyUI ends, before anything else happened
     later = Ledger(path)
     [found] = claimed(later)
     assert (found.is_new, found.record.state, found.record.task_id) == (False, "submitted", "paid-for")
+    assert later.get(found.record.id).handle == {"status_url": "https://h.example/status"}
     later.close()
 
 
@@ -64,3 +65,15 @@ def test_recovery_log_is_written_without_the_lock_if_another_process_hangs(
     with locked(tmp_path / "rescue.lock"):
         RecoveryLog(tmp_path / "rescue.jsonl").append(7, "paid-for", {}, 1.5)
     assert list(RecoveryLog(tmp_path / "rescue.jsonl").replay()) == [(7, "paid-for", {}, 1.5)]
+
+
+def test_recovery_log_of_an_earlier_version_is_read(path: Path) -> None:
+    ledger = Ledger(path)
+    [mine] = claimed(ledger)
+    ledger.begin_post(mine.record.id)
+    line = f'{{"row": {mine.record.id}, "task_id": "paid-for", "at": {ledger.now() + 1}}}\n'
+    path.with_name("ledger-rescue.jsonl").write_text(line + "not JSON\n", encoding="utf-8")
+    ledger.recover()
+    found = ledger.get(mine.record.id)
+    assert (found.task_id, dict(found.handle)) == ("paid-for", {})
+    ledger.close()

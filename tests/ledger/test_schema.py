@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import sqlite3
 from pathlib import Path
 
-from nodes.ledger import Ledger, Upload
+import pytest
+
+from nodes.ledger import Ledger, TaskRecord, Upload
 from nodes.ledger.database import Database
 from nodes.ledger.schema import MIGRATIONS
 from nodes.runner.fingerprint import fingerprint
@@ -80,3 +83,59 @@ def test_version_1_finds_its_tasks_with_todays_encoder_and_the_next(house: House
 
     assert (today.task_id, later.task_id) == ("paid-for", "paid-for")
     assert service.posts() == []
+
+
+OLD = Path(__file__).parent / "old"
+"""Files that the first two versions wrote: one task in each state, and one upload."""
+
+
+def rows(path: Path, table: str) -> list[tuple[object, ...]]:
+    with sqlite3.connect(path) as db:
+        return db.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_old_file_is_continued_and_keeps_every_value(version: int, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(gzip.decompress((OLD / f"version{version}.sqlite3.gz").read_bytes()))
+    before = {table: rows(path, table) for table in ("tasks", "uploads")}
+    ledger = Ledger(path)
+
+    records = {record.task_id or record.fingerprint: record for record in ledger.page().records}
+    upload = ledger.uploads.by_url("https://bucket.example/a.png?signature=x")
+
+    states = {name: record.state for name, record in records.items()}
+    assert states == {
+        "task-saved": "saved",
+        "task-submitted": "submitted",
+        "task-succeeded": "succeeded",
+        "task-failed": "failed",
+        "unknown": "unknown",
+        "intent": "intent",
+    }
+    assert all(dict(record.handle) == {} for record in records.values())
+    saved = records["task-saved"]
+    assert (saved.file, saved.video, saved.seed, saved.request["prompt"]) == (
+        "wan27/a.mp4",
+        {"seconds": 5.0},
+        7,
+        "waves saved",
+    )
+    assert upload is not None and upload.sha256 == "f" * 64
+    for table, old in before.items():
+        assert [row[: len(values)] for row, values in zip(rows(path, table), old, strict=True)] == old
+    ledger.close()
+    assert rows(path.with_name(f"ledger.version{version}.sqlite3"), "tasks") == before["tasks"]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_old_file_takes_new_tasks_with_what_their_host_wants_to_be_kept(version: int, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(gzip.decompress((OLD / f"version{version}.sqlite3.gz").read_bytes()))
+    ledger = Ledger(path)
+    task = TaskRecord("fal https://x", "fal", "https://x", "new", "file new", counted=True)
+    [(record, is_new)] = ledger.claim([task], reuse=[True], budget=None)
+    ledger.begin_post(record.id)
+    ledger.record_task(record.id, "r-1", {"status_url": "https://x/status"})
+    assert is_new and ledger.get(record.id).handle == {"status_url": "https://x/status"}
+    ledger.close()

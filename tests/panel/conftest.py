@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from nodes.config import Budget
+from nodes.core.hosts import HOSTS
 from nodes.ledger import Ledger, TaskRecord
 from nodes.panel.routes import Panel
 from nodes.services import Process
@@ -112,7 +113,7 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    for name in ("NOVITA_API_KEY", "WAN27_CONNECTION", "WAN27_NOVITA_BASE_URL"):
+    for name in ("WAN27_CONNECTION", "WAN27_NOVITA_BASE_URL", *(each.key_variable for each in HOSTS.values())):
         monkeypatch.delenv(name, raising=False)
     made = Host(tmp_path)
     yield made

@@ -10,6 +10,7 @@ from unittest.mock import ANY
 import pytest
 
 from nodes.core.errors import DownloadError
+from nodes.core.hosts import HOSTS
 from nodes.ledger import BalanceReading
 from nodes.runner.balance import account_of
 from nodes.runner.models import service_of
@@ -152,6 +153,58 @@ def test_key_of_the_environment_cannot_be_changed(host: Host, monkeypatch: pytes
     assert "NOVITA_API_KEY" in put.json()["error"]
     assert key["source"] == "environment"
     assert not key["can_change"]
+
+
+def test_key_of_a_named_host_is_stored_in_its_section(host: Host) -> None:
+    answer = host.write("PUT", "/wan27/key", {"key": KEY, "host": "kie"})
+    status = host.get("/wan27/status")
+
+    assert (answer.json()["variable"], answer.json()["last4"]) == ("KIE_API_KEY", KEY[-4:])
+    assert (status["connection"]["name"], status["connection"]["host"]) == ("kie", "api.kie.ai")
+    assert status["key"]["variable"] == "KIE_API_KEY"
+    assert status["prices"] == {"720P": 0.08, "1080P": 0.12}
+    present = {each["name"]: each["key"]["present"] for each in status["hosts"]}
+    assert present == {name: name == "kie" for name in HOSTS}
+
+    host.write("DELETE", "/wan27/key", {"host": "kie"})
+
+    assert host.get("/wan27/status")["connection"]["name"] == "sandbox"
+
+
+def test_key_of_an_unknown_host_is_refused(host: Host) -> None:
+    answer = host.write("PUT", "/wan27/key", {"key": KEY, "host": "../elsewhere"})
+
+    assert answer.status_code == 409
+    assert "one of novita, ppio" in answer.json()["error"]
+    assert not (host.user / "config.toml").exists()
+
+
+def test_key_without_a_name_is_that_of_the_host_that_misses_one(host: Host) -> None:
+    (host.user / "config.toml").write_text('connection = "replicate"\n')
+    assert host.get("/wan27/status")["key"]["variable"] == "REPLICATE_API_TOKEN"
+
+    host.write("PUT", "/wan27/key", {"key": KEY})
+
+    assert host.get("/wan27/status")["connection"]["name"] == "replicate"
+
+
+def test_status_says_which_of_several_hosts_was_chosen(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAL_KEY", KEY)
+    assert host.get("/wan27/status")["connection"]["note"] is None
+    monkeypatch.setenv("NOVITA_API_KEY", KEY)
+
+    connection = host.get("/wan27/status")["connection"]
+
+    assert connection["name"] == "fal" and 'connection = "novita"' in connection["note"]
+
+
+def test_balance_of_a_host_that_reports_none_is_a_sentence(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLICATE_API_TOKEN", KEY)
+
+    answer = host.ask("GET", "/wan27/balance")
+
+    assert answer.status_code == 409
+    assert "Replicate" in answer.json()["error"]
 
 
 @pytest.fixture
