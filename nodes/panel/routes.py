@@ -227,11 +227,10 @@ class Panel:
         if row is None or not row.task_id:
             return problem("This task has no id, so the service cannot be asked for it.", status=409)
         found = await self._process.services()
-        own = await asyncio.to_thread(self._process.connection_named, row.connection, row.base_url)
         waiting = asyncio.ensure_future(
             found.runner.wait(
                 row.task_id,
-                connection=own or found.connection,
+                connection=found.connection,
                 on_update=lambda progress: None,
                 timeout_seconds=FETCH_TIMEOUT_SECONDS,
             )

@@ -198,15 +198,6 @@ def test_status_says_which_of_several_hosts_was_chosen(host: Host, monkeypatch: 
     assert connection["name"] == "fal" and 'connection = "novita"' in connection["note"]
 
 
-def test_balance_of_a_host_that_reports_none_is_a_sentence(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REPLICATE_API_TOKEN", KEY)
-
-    answer = host.ask("GET", "/wan27/balance")
-
-    assert answer.status_code == 409
-    assert "Replicate" in answer.json()["error"]
-
-
 @pytest.fixture
 def fetching(host: Host, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The task ids that the runner was asked to wait for; task-2 cannot be fetched."""
