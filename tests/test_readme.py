@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from nodes.config import load_settings
+from nodes.core.hosts import HOSTS
 
 REPO = Path(__file__).resolve().parents[1]
 README = (REPO / "README.md").read_text(encoding="utf-8")
@@ -114,6 +115,14 @@ def test_readme_settings_show_the_defaults(tmp_path: Path) -> None:
         default.polling,
         default.budget,
     )
+
+
+def test_readme_hosts_are_those_of_the_table() -> None:
+    rows = re.findall(r"^\| \[(.+?)\]\((.+?)\).*? \| `(\w+)` \| `(\w+)` \| ([\d.]+) / ([\d.]+)", README, re.MULTILINE)
+    assert rows == [
+        (host.title, host.key_page, host.name, host.key_variable, *(f"{price:.2f}" for price in host.prices.values()))
+        for host in HOSTS.values()
+    ]
 
 
 def test_readme_links_and_images_exist() -> None:

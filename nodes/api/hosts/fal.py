@@ -193,8 +193,8 @@ def _detail(problems: list[Mapping[str, Json]]) -> str:
     """Return what is wrong with which inputs, in one line."""
     lines = []
     for problem in problems:
-        where = problem.get("loc")
-        path = ".".join(str(part) for part in where if part != "body") if isinstance(where, list) else ""
+        location = problem.get("loc")
+        path = ".".join(str(part) for part in location if part != "body") if isinstance(location, list) else ""
         lines.append(": ".join(filter(None, (path, text(problem.get("msg"))))))
     return short("; ".join(filter(None, lines)), 500)
 
