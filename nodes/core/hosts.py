@@ -26,7 +26,7 @@ class Host:
         key_page: where to get a key.
         prices: estimated USD per second of video for each resolution.
         upload_url, list_url: further addresses of the same host that get the key; "" if it has none.
-        upload_scheme: of the URLs that the host's own upload returns, if they are not http(s): no other host reads them.
+        upload_scheme: of the URLs of the host's own upload, if they are not http(s). No other host reads them.
     """
 
     name: str
