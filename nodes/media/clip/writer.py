@@ -11,6 +11,7 @@ from ..audio.waveform import frame_of
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
+    from av.container import OutputContainer
 
     from ..audio.waveform import Samples
 
@@ -27,6 +28,29 @@ def aac_rate(rate: int) -> int:
     return rate if rate in _AAC_RATES else _AAC_RATES[0]
 
 
+class AacTrack:
+    """An AAC stream of a file that is being written. `audio`: sample rate and channels (1 or 2)."""
+
+    def __init__(self, container: OutputContainer, audio: tuple[int, int]) -> None:
+        self._rate, channels = audio
+        self._samples = 0
+        self._stream = container.add_stream("aac", rate=self._rate)
+        self._stream.layout = "mono" if channels == 1 else "stereo"
+        self._stream.bit_rate = _AAC_BITRATE[channels]
+
+    def encode(self, samples: Samples) -> list[Packet[Any]]:
+        """Return the packets that the next samples, float32 [channels, T], complete."""
+        if samples.shape[1] == 0:
+            return []
+        frame = frame_of(samples, self._rate, self._samples)
+        self._samples += samples.shape[1]
+        return self._stream.encode(frame)
+
+    def finish(self) -> list[Packet[Any]]:
+        """Return the last packets."""
+        return self._stream.encode(None)
+
+
 class ClipWriter:
     """Writer of one mp4 with the index in front. Frames are yuv420p of one even size at a constant rate.
 
@@ -41,7 +65,7 @@ class ClipWriter:
         import av
 
         self.bytes_written = 0
-        self._frames = self._samples = 0
+        self._frames = 0
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
         self._video = self._container.add_stream("libx264", rate=fps, options={**_X264, "crf": str(crf)})
         self._video.width, self._video.height = size
@@ -50,12 +74,7 @@ class ClipWriter:
         self._time_base = self._video.time_base = context.time_base = 1 / fps
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _LIMITED
-        self._audio = None
-        if audio is not None:
-            self._rate, channels = audio
-            self._audio = self._container.add_stream("aac", rate=self._rate)
-            self._audio.layout = "mono" if channels == 1 else "stereo"
-            self._audio.bit_rate = _AAC_BITRATE[channels]
+        self._audio = AacTrack(self._container, audio) if audio is not None else None
 
     def __enter__(self) -> ClipWriter:
         return self
@@ -65,7 +84,7 @@ class ClipWriter:
             if kind is None:
                 self._mux(self._video.encode(None))
                 if self._audio is not None:
-                    self._mux(self._audio.encode(None))
+                    self._mux(self._audio.finish())
         finally:
             self._container.close()
 
@@ -81,9 +100,8 @@ class ClipWriter:
 
     def write_audio(self, samples: Samples) -> None:
         """Write the next samples, float32 [channels, T]."""
-        if self._audio is not None and samples.shape[1]:
-            self._mux(self._audio.encode(frame_of(samples, self._rate, self._samples)))
-            self._samples += samples.shape[1]
+        if self._audio is not None:
+            self._mux(self._audio.encode(samples))
 
     def _mux(self, packets: Iterable[Packet[Any]]) -> None:
         for packet in packets:
