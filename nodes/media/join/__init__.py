@@ -1,0 +1,1 @@
+"""Joining of shots to one mp4: frames copied if all shots are alike, otherwise encoded once."""
