@@ -11,6 +11,7 @@ from comfy_api.latest import ComfyExtension, io
 from .comfy.prompt_graph import node_classes
 from .decode_video import Wan27DecodeVideo
 from .image_to_video import Wan27ImageToVideo
+from .join_videos import Wan27JoinVideos
 from .panel.routes import register_routes
 from .services import get_process
 from .upload import Wan27UploadAudio, Wan27UploadImage, Wan27UploadVideo
@@ -28,7 +29,7 @@ class Wan27Extension(ComfyExtension):
             _start_once()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        """Return the six nodes, in the order in which data passes through them."""
+        """Return the nodes, in the order in which data passes through them."""
         if other := _other_copy():
             _step_back(other)
             return []
@@ -40,6 +41,7 @@ class Wan27Extension(ComfyExtension):
             Wan27ImageToVideo,
             Wan27WaitForVideo,
             Wan27DecodeVideo,
+            Wan27JoinVideos,
         ]
 
 

@@ -41,6 +41,15 @@ def output_dir() -> Path:
     return Path(folder_paths.get_output_directory())
 
 
+def temp_dir() -> Path:
+    """Return ComfyUI's folder for files that only this run of ComfyUI needs."""
+    import folder_paths
+
+    path = Path(folder_paths.get_temp_directory())
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def prompt_server() -> Any:
     """Return ComfyUI's server, or None outside ComfyUI."""
     try:

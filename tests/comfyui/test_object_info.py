@@ -14,6 +14,7 @@ NODES = {
     "Wan27ImageToVideo",
     "Wan27WaitForVideo",
     "Wan27DecodeVideo",
+    "Wan27JoinVideos",
 }
 
 
