@@ -71,24 +71,29 @@ def test_blueprints_run(ready: Frontend, service: Service, request: pytest.Fixtu
         prompts[blueprint.name] = sent_prompt(ready.page.evaluate(TO_PROMPT), known)
     for name, prompt in prompts.items():
         run_blueprint(ready, name, prompt)
-    assert len(service.posts()) == len(prompts)
+    assert len(service.posts()) == sum(len(_all(prompt, "Wan27ImageToVideo")) for prompt in prompts.values())
     assert "\n".join(ready.complaints()) == ""
 
 
 def run_blueprint(frontend: Frontend, name: str, prompt: Prompt) -> None:
     """Run what the frontend queues for a blueprint; its values are those of the blueprint."""
-    inputs = prompt[_only(prompt, "Wan27ImageToVideo")]["inputs"]
-    assert inputs["resolution"] == "720P", name
-    inputs["prompt"] = name  # not a request of another test, which would not be sent again
-    inputs["duration"] = SECONDS + (CLIP_SECONDS if inputs["first_clip_url"] else 0)
+    for number, node in enumerate(_all(prompt, "Wan27ImageToVideo")):
+        inputs = prompt[node]["inputs"]
+        assert inputs["resolution"] == "720P", name
+        inputs["prompt"] = f"{name} {number}"  # not a request of another test, which would not be sent again
+        inputs["duration"] = SECONDS + (CLIP_SECONDS if inputs["first_clip_url"] else 0)
     run = frontend.comfy.run(prompt)
     (mp4,) = run.files(_only(prompt, "SaveVideo"))
     assert play(mp4).frames > 0, name
     assert len(run.files(_only(prompt, "PreviewImage"))) == 1, name
 
 
+def _all(prompt: Prompt, class_type: str) -> list[str]:
+    return [node for node, entry in prompt.items() if entry["class_type"] == class_type]
+
+
 def _only(prompt: Prompt, class_type: str) -> str:
-    (found,) = [node for node, entry in prompt.items() if entry["class_type"] == class_type]
+    (found,) = _all(prompt, class_type)
     return found
 
 

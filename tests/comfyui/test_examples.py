@@ -81,12 +81,23 @@ def test_example_continue_a_clip(comfy: ComfyUI, service: Service) -> None:
     assert float(run.outputs[node]["text"][0]) == pytest.approx(CLIP_SECONDS, abs=0.1)
 
 
-def test_example_three_shots_follow_on_each_other(comfy: ComfyUI, service: Service) -> None:
-    run = comfy.run(quick("three_shots"))
-    assert len(mp4s(run)) == 3
+@pytest.mark.parametrize(
+    ("name", "prompts"),
+    [("three_shots", workflows.SHOTS), ("storyboard_to_film", workflows.STORYBOARD)],
+    ids=["three_shots", "storyboard_to_film"],
+)
+def test_example_shots_follow_on_each_other_and_become_one_film(
+    name: str, prompts: tuple[str, ...], comfy: ComfyUI, service: Service
+) -> None:
+    run = comfy.run(quick(name))
     sent = posts(service)
-    assert [post["body"]["prompt"] for post in sent] == list(workflows.SHOTS)
-    assert len({post["body"]["image_url"] for post in sent}) == 3
+    assert [post["body"]["prompt"] for post in sent] == list(prompts)
+    assert len({post["body"]["image_url"] for post in sent}) == len(prompts)
+    (film,) = mp4s(run)
+    played = play(film)
+    # The sandbox starts a shot on the very frame that it is given, so each shot after the first repeats one.
+    assert played.frames == round(SECONDS * played.fps) * len(prompts) - (len(prompts) - 1)
+    assert played.audio_seconds == pytest.approx(played.frames / played.fps, abs=1 / played.fps)
 
 
 def test_example_batch_to_parallel_shots(comfy: ComfyUI, service: Service) -> None:

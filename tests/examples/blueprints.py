@@ -11,7 +11,7 @@ from typing import Any
 
 from .kinds import kinds
 from .sheet import NAMESPACE, Link, Node, Sheet, Socket, saved_nodes
-from .workflows import DECODE, SUBMIT, UPLOAD, WAIT
+from .workflows import DECODE, JOIN, SHOTS, SUBMIT, UPLOAD, WAIT
 
 INPUT_NODE, OUTPUT_NODE = -10, -20
 ROOT_ID = 1
@@ -21,11 +21,15 @@ EXPOSED_WIDGETS = ("prompt", "negative_prompt", "resolution", "duration", "seed"
 
 @dataclass(frozen=True)
 class Exposed:
-    """An input of the subgraph: its name outside, and the input inside that it stands for."""
+    """An input of the subgraph: its name outside, and the input inside that it stands for, of one or more nodes."""
 
     name: str
-    node: Node
+    nodes: tuple[Node, ...]
     input: str
+
+    @property
+    def node(self) -> Node:
+        return self.nodes[0]
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class Blueprint:
         links = self.sheet.links()
         for slot, exposed in enumerate(self.inputs):
             target, each = exposed.node.kind.input(exposed.input)
-            links.append(Link(len(links) + 1, INPUT_NODE, slot, exposed.node.id, target, each.type))
+            for node in exposed.nodes:
+                links.append(Link(len(links) + 1, INPUT_NODE, slot, node.id, target, each.type))
         for slot, (_, socket) in enumerate(self.outputs):
             origin, output = socket.node.kind.output(socket.name)
             links.append(Link(len(links) + 1, socket.node.id, origin, OUTPUT_NODE, slot, output.type))
@@ -167,12 +172,40 @@ def blueprint(name: str, description: str, *media: Upload, duration: int = 5) ->
     task = sheet.add("Wan27ImageToVideo", (330, 40), SUBMIT, **values, **urls)
     video = sheet.add("Wan27WaitForVideo", (780, 40), WAIT, task_id=task["task_id"])
     decoded = sheet.add("Wan27DecodeVideo", (1180, 40), DECODE, video=video["video"])
-    inputs = [Exposed(name, node, input_) for (name, _, input_, _), node in zip(media, uploads, strict=True)]
-    inputs += [Exposed(name, task, name) for name in EXPOSED_WIDGETS]
+    inputs = [Exposed(name, (node,), input_) for (name, _, input_, _), node in zip(media, uploads, strict=True)]
+    inputs += [Exposed(name, (task,), name) for name in EXPOSED_WIDGETS]
     outputs = [("video", video["video"])]
     outputs += [(name, decoded[name]) for name in ("images", "audio", "fps", "frame_count", "last_frame")]
     outputs += [("task_id", video["task_id"])]
     return Blueprint(name, description, sheet, tuple(inputs), tuple(outputs))
+
+
+def film() -> Blueprint:
+    """Return three shots in a row as one node."""
+    name = "Wan 2.7 Three Shots to Film"
+    sheet = Sheet(name)
+    inputs: list[Exposed] = []
+    tasks: list[Node] = []
+    videos: list[Socket] = []
+    frame: Socket | None = None
+    for number, prompt in enumerate(SHOTS, 1):
+        x = 1250 * (number - 1)
+        url = sheet.add("Wan27UploadImage", (x, 40), UPLOAD, **({"image": frame} if frame else {}))
+        if frame is None:
+            inputs.append(Exposed("image", (url,), "image"))
+        values = {"prompt": prompt, "resolution": "720P", "duration": 5, "seed": 41 + number}
+        task = sheet.add("Wan27ImageToVideo", (x + 330, 40), SUBMIT, image_url=url["url"], **values)
+        inputs.append(Exposed(f"prompt_{number}", (task,), "prompt"))
+        tasks.append(task)
+        videos.append(sheet.add("Wan27WaitForVideo", (x + 780, 40), WAIT, task_id=task["task_id"])["video"])
+        frame = sheet.add("Wan27DecodeVideo", (x + 780, 660), DECODE, video=videos[-1])["last_frame"]
+    inputs += [Exposed(each, tuple(tasks), each) for each in ("resolution", "duration")]
+    sockets = {f"video_{number}": video for number, video in enumerate(videos, 1)}
+    joined = sheet.add("Wan27JoinVideos", (3800, 40), JOIN, seam="drop_repeated", **sockets)
+    assert frame is not None
+    outputs = (("video", joined["video"]), ("last_frame", frame), ("info", joined["info"]))
+    text = "Three shots, each starting on the last frame of the one before, joined to one film. Billed by the second."
+    return Blueprint(name, text, sheet, tuple(inputs), outputs)
 
 
 def blueprints() -> list[Blueprint]:
@@ -196,6 +229,7 @@ def blueprints() -> list[Blueprint]:
             CLIP,
             duration=12,
         ),
+        film(),
     ]
 
 

@@ -20,7 +20,7 @@ CORE = Path(__file__).with_name("core_nodes.json")
 CORE_TYPES = (
     *("CheckpointLoaderSimple", "CLIPTextEncode", "EmptyLatentImage", "KSampler", "VAEDecode"),
     *("LoadImage", "LoadVideo", "ImageBatch", "ImageFromBatch", "ImageSharpen", "CreateVideo"),
-    *("SaveVideo", "PreviewAny", "PreviewAudio", "PreviewImage"),
+    *("SaveVideo", "PreviewAny", "PreviewAudio", "PreviewImage", "PrimitiveStringMultiline", "RegexExtract"),
 )
 WIDGETS = {"STRING", "INT", "FLOAT", "BOOLEAN", "COMBO"}
 
@@ -85,7 +85,7 @@ def _kind(entry: dict[str, Any]) -> Kind:
 
 def learn(object_info: dict[str, Any]) -> str:
     """Return core_nodes.json: the nodes of CORE_TYPES in the snapshot's format, without models and files."""
-    entries = {name: snapshot.node(object_info[name]) for name in CORE_TYPES}
+    entries = {name: snapshot.node(object_info[name]) for name in sorted(CORE_TYPES)}
     for entry in entries.values():
         for each in entry["inputs"]:
             if isinstance(each["type"], list):  # how core's older nodes declare COMBO

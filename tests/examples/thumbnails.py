@@ -69,6 +69,11 @@ def three_shots() -> Image.Image:
     return _row(*(_shot(7 + number, (112, 200), hue=170 + 35 * number) for number in range(3)))
 
 
+def storyboard_to_film() -> Image.Image:
+    shots = _column([_shot(22 + number, (112, 62), hue=20 + 35 * number) for number in range(4)])
+    return _row(shots, _play(_shot(25, (260, 200), hue=125)))
+
+
 def batch_to_parallel_shots() -> Image.Image:
     sources = ((3, 0), (6, 90), (9, 200))
     before = [_shot(seed, (140, 96), hue=hue) for seed, hue in sources]
@@ -94,6 +99,7 @@ THUMBNAILS: tuple[Callable[[], Image.Image], ...] = (
     first_and_last_frame,
     continue_a_clip,
     three_shots,
+    storyboard_to_film,
     batch_to_parallel_shots,
     local_model_to_video,
     resume_a_task,

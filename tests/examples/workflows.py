@@ -5,7 +5,7 @@ The input folder of a new user contains example.png and nothing else, so every i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .sheet import GOLD, Node, Sheet, Socket
@@ -17,6 +17,7 @@ CHECKPOINT = "sd_xl_base_1.0.safetensors"
 FREE = "Without a key, all of this runs in the **sandbox**: offline, for free, with a stand-in video of the right size."
 
 LOAD, UPLOAD, SUBMIT, WAIT, DECODE = (300, 330), (280, 110), (400, 600), (340, 560), (300, 280)
+JOIN = (310, 340)
 SAVE, SEE, VALUE = (320, 340), (320, 300), (280, 110)
 
 
@@ -24,7 +25,7 @@ def load_image(sheet: Sheet, pos: tuple[int, int], title: str = "First frame") -
     return sheet.add("LoadImage", pos, LOAD, title=title, image=IMAGE)
 
 
-def submit(sheet: Sheet, pos: tuple[int, int], prompt: str, **inputs: Any) -> Node:
+def submit(sheet: Sheet, pos: tuple[int, int], prompt: str | Socket, **inputs: Any) -> Node:
     given: dict[str, Any] = {"resolution": "720P", "duration": 5, "seed": 42, **inputs}
     return sheet.add("Wan27ImageToVideo", pos, SUBMIT, prompt=prompt, **given)
 
@@ -117,30 +118,100 @@ SHOTS = (
 )
 
 
+def _shots(sheet: Sheet, frame: Socket, prompts: Sequence[str | Socket], left: int) -> list[Socket]:
+    """Add a shot for each prompt, each starting on the last frame of the one before. Return their videos."""
+    videos: list[Socket] = []
+    for number, prompt in enumerate(prompts):
+        x, top = left + number * 1210, 40
+        url = upload(sheet, (x, top), frame)
+        task = submit(sheet, (x, top + 170), prompt, image_url=url["url"], seed=42 + number)
+        video = wait(sheet, (x + 430, top), task)
+        videos.append(video["video"])
+        sheet.group(f"Shot {number + 1}", (x - 20, -40), (1190, 880), GOLD)
+        if number + 1 < len(prompts):
+            decoded = sheet.add("Wan27DecodeVideo", (x + 810, top), DECODE, video=video["video"])
+            frame = decoded["last_frame"]
+            sheet.add("PreviewImage", (x + 810, top + 340), SEE, title=f"Last frame of shot {number + 1}", images=frame)
+    return videos
+
+
+def _film(sheet: Sheet, pos: tuple[int, int], videos: Sequence[Socket], name: str) -> None:
+    """Join the shots and save them as one film."""
+    sockets = {f"video_{number}": video for number, video in enumerate(videos, 1)}
+    film = sheet.add("Wan27JoinVideos", pos, JOIN, seam="drop_repeated", **sockets)
+    save(sheet, (pos[0] + 350, pos[1]), film["video"], name)
+
+
 def three_shots() -> Sheet:
     sheet = Sheet("three_shots")
     frame = load_image(sheet, (40, 40))["IMAGE"]
-    for number, prompt in enumerate(SHOTS):
-        left, top = 370 + number * 1210, 40
-        url = upload(sheet, (left, top), frame)
-        task = submit(sheet, (left, top + 170), prompt, image_url=url["url"], seed=42 + number)
-        video = wait(sheet, (left + 430, top), task)
-        save(sheet, (left + 430, top + 600), video["video"], f"wan27_shot_{number + 1}")
-        decoded = sheet.add("Wan27DecodeVideo", (left + 810, top), DECODE, video=video["video"])
-        frame = decoded["last_frame"]
-        sheet.add("PreviewImage", (left + 810, top + 340), SEE, title=f"Last frame of shot {number + 1}", images=frame)
-        sheet.group(f"Shot {number + 1}", (left - 20, -40), (1190, 1040), GOLD)
+    videos = _shots(sheet, frame, SHOTS, 370)
+    _film(sheet, (3630, 40), videos, "wan27_film")
     sheet.note(
         (40, -280),
         (1080, 210),
         f"""
-## Wan 2.7: each shot starts on the last frame of the one before
+## Wan 2.7: three shots become a film, each starting on the last frame of the one before
 
 Three paid videos, one after the other. **Decode Video** with only `last_frame` linked decodes no more than the
-end of each file.
+end of each file. **Join Videos** makes one mp4 of them; `drop_repeated` leaves out the frame that both shots have.
 
 - If you change the prompt or the seed of shot 2, only shots 2 and 3 are paid for again; shot 1 stays.
 - To keep the quality up over many shots, put a detailer or an upscaler between `last_frame` and **Upload Image**.
+- If the colors jump at a seam, set `match_colors`. With `crossfade_seconds` the shots blend into each other.
+
+{FREE}
+""",
+    )
+    return sheet
+
+
+STORYBOARD = (
+    "A wide view of a lake in the evening, the camera moves forward slowly.",
+    "The camera glides low over the water, small waves catch the light.",
+    "The camera rises along the hills on the far shore.",
+    "Above the hills the sky opens, the last sunlight fades.",
+)
+
+
+def storyboard() -> Sheet:
+    sheet = Sheet("storyboard_to_film")
+    frame = load_image(sheet, (40, 40))["IMAGE"]
+    text = sheet.add(
+        "PrimitiveStringMultiline",
+        (40, 430),
+        (620, 220),
+        title="Storyboard: one prompt a line",
+        value="\n".join(STORYBOARD),
+    )
+    lines = [
+        sheet.add(
+            "RegexExtract",
+            (370, 690 + 260 * number),
+            (290, 210),
+            title=f"Line {number + 1}",
+            string=text["STRING"],
+            # The text after so many line ends, up to the next one.
+            regex_pattern=rf"\A(?:[^\n]*\n){{{number}}}([^\n]+)",
+            mode="First Group",
+        )["STRING"]
+        for number in range(len(STORYBOARD))
+    ]
+    videos = _shots(sheet, frame, lines, 720)
+    _film(sheet, (5190, 40), videos, "wan27_storyboard")
+    sheet.group("Storyboard", (20, -40), (660, 1800))
+    sheet.note(
+        (40, -330),
+        (1080, 260),
+        f"""
+## Wan 2.7: a storyboard and one image become a film
+
+1. Choose the first image, and write one prompt on each line of the storyboard: four lines, four shots.
+2. Run once. Each shot starts on the last frame of the one before, and **Join Videos** makes one film of them.
+3. If something stops it - a crash, an interrupt, a shot that fails - run it again: finished shots are found and not
+   paid for again, and it goes on with the shot that it stopped at.
+
+For more shots, copy a line, a shot, and link its video to the next socket of **Join Videos** (up to eight).
 
 {FREE}
 """,
@@ -310,6 +381,7 @@ EXAMPLES: tuple[Callable[[], Sheet], ...] = (
     first_and_last_frame,
     continue_a_clip,
     three_shots,
+    storyboard,
     batch_to_shots,
     local_model,
     resume,
