@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .comfy.node_inputs import literal_choice_problems
+from .comfy.node_inputs import literal_choice_problems, literal_value
 from .comfy.node_schema import CATEGORY, choice, output
 from .comfy.runtime import Job, executing, in_thread, report, temp_dir
 from .core.limits import choice_problems
@@ -82,7 +82,8 @@ class Wan27JoinVideos(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, seam: Any = None, match_colors: Any = None) -> bool | str:
         """Check the choices, which ComfyUI does not."""
-        return " ".join(literal_choice_problems(seam=(seam, SEAMS), match_colors=(match_colors, MATCH_COLORS))) or True
+        choices = {"seam": (literal_value(seam), SEAMS), "match_colors": (literal_value(match_colors), MATCH_COLORS)}
+        return " ".join(literal_choice_problems(**choices)) or True
 
     @classmethod
     def fingerprint_inputs(cls, **_: Any) -> Any:
