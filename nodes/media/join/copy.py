@@ -34,10 +34,10 @@ def why_not_copied(shots: Sequence[Shot]) -> str:
             return f"shot {number} is not a file"
         if facts.reasons_to_encode:
             return f"shot {number}: {facts.reasons_to_encode[0]}"
-        timeline = facts.timeline
+        timeline = facts.clock.timeline
         if timeline.counted or timeline.packets != len(timeline.ticks) or timeline.ticks[0] not in timeline.keys:
             return f"shot {number} does not begin with a key frame, or hides frames"
-        if len({later - earlier for earlier, later in pairwise(timeline.ticks)}) > 1:
+        if not facts.clock.constant or len({later - earlier for earlier, later in pairwise(timeline.ticks)}) > 1:
             return f"shot {number} has a variable frame rate"
         with opened(facts.source) as container:
             kind = _kind(video_stream(container, f"Shot {number}"), shot)
@@ -108,7 +108,7 @@ def copy_shots(
 
 def _count(shot: Shot) -> int:
     assert shot.facts is not None
-    return len(shot.facts.timeline.ticks)
+    return len(shot.facts.clock.timeline.ticks)
 
 
 def _add_stream(container: OutputContainer, shot: Shot, files: ExitStack) -> VideoStream:
@@ -129,7 +129,7 @@ def _packets(shot: Shot, stream: VideoStream, start: Fraction) -> Iterator[Packe
     assert facts is not None
     with opened(facts.source) as container:
         source = video_stream(container, "The shot")
-        shift = round(start / Fraction(source.time_base or 1)) - facts.timeline.ticks[0]
+        shift = round(start / Fraction(source.time_base or 1)) - facts.clock.timeline.ticks[0]
         for packet in container.demux(source):
             if packet.size == 0 or packet.pts is None:
                 continue

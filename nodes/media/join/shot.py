@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..clip.audio_converter import AudioConverter
-from ..clip.file_clip import FileClip, FramePacer
+from ..clip.file_clip import FileClip
 from ..clip.inspect import FileFacts, inspect_file
 from ..clip.shape import Shaper
 from ..clip.tensor_clip import TensorClip
 from ..image.pixels import plane_of
+from ..video.frame_clock import FrameClock, FramePacer
+from ..video.timeline import Timeline
 from ..video.video_input import open_video
 from ..video.video_object import file_of, trim_window
 
@@ -68,7 +70,7 @@ class Shot:
 
     def frames_at(self, fps: Fraction) -> int:
         """Return how many frames the shot has at a rate."""
-        return max(1, round(self.seconds * fps))
+        return self._file_clip(fps).frames if self._tensors is None else self._tensor_clock(self._tensors, fps).count
 
     def read(self, form: FilmForm) -> Generator[VideoFrame | Samples, None, None]:
         """Yield frames (yuv420p) and samples in the form of the film. A repeated frame is the same object."""
@@ -86,35 +88,46 @@ class Shot:
                 yield shaped
 
     def read_audio(self, audio: tuple[int, int]) -> Iterator[Samples]:
-        """Yield the samples alone. Only for a shot with a file."""
+        """Yield the samples alone. Only for a shot that is a whole file."""
         facts = self.facts
         if facts is None or self.audio is None:
             return
         track = AudioConverter(audio, facts.start, int(facts.seconds * audio[0]))
-        with open_video(facts.source, timeline=facts.timeline) as video:
-            for frame, _ in video.read(facts.timeline.shown_at(facts.start), video=False):
+        with open_video(facts.source, clock=facts.clock) as video:
+            for frame, _ in video.read(video=False):
                 yield from track.add(frame)
                 if track.full:
                     video.stop("audio")
         yield from track.finish()
 
     def _parts(self, fps: Fraction, audio: tuple[int, int] | None) -> Iterator[VideoFrame | Samples]:
-        if self.facts is not None:
-            clip = FileClip(replace(self.facts, fps=fps), "", 1, _UNLIMITED)
+        if self._tensors is None:
+            clip = self._file_clip(fps)
             yield from clip.read(audio)
             self.damage = clip.damage
             return
-        tensors = self._tensors
-        assert tensors is not None
-        pacer = FramePacer(Fraction(0), fps, self.frames_at(fps))
+        clock = self._tensor_clock(self._tensors, fps)
+        pacer = FramePacer(clock, 0, clock.count)
         number = 0
-        for part in tensors.read(audio):
+        for part in self._tensors.read(audio):
             if isinstance(part, np.ndarray):
                 yield part
             else:
-                yield from pacer.add(part, number / tensors.fps, (number + 1) / tensors.fps)
+                yield from (frame for frame, _ in pacer.add(part, clock.timeline.time(number)))
                 number += 1
-        yield from pacer.finish()
+        yield from (frame for frame, _ in pacer.finish(fill=True))
+
+    def _file_clip(self, fps: Fraction) -> FileClip:
+        assert self.facts is not None
+        facts = self.facts
+        if fps != facts.fps:
+            facts = replace(facts, clock=FrameClock(facts.clock.timeline, fps, constant=False))
+        return FileClip(facts, "", 1, _UNLIMITED)
+
+    def _tensor_clock(self, clip: TensorClip, fps: Fraction) -> FrameClock:
+        ticks = list(range(clip.frames))
+        timeline = Timeline(1 / clip.fps, ticks, [], clip.frames / clip.fps, clip.frames, complete=True, counted=False)
+        return FrameClock(timeline, fps, constant=fps == clip.fps)
 
 
 class _Fitter:
