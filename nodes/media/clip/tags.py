@@ -1,4 +1,4 @@
-"""What an mp4 or mov may tell of people, places, paths and prompts, and its removal without touching what is played.
+"""What an mp4 or mov may reveal about people, places, paths and prompts, and its removal; what is played stays.
 
 ComfyUI's Save Video writes the whole graph into the file, phones write where they were, editors a name or a path. Such
 parts are overwritten with zeros. The size of every box stays, so frames, audio, times and index stay where and what
@@ -44,13 +44,13 @@ _COMPRESSOR = (42, 74)
 """Where a video sample entry has the name of the encoder."""
 _MAX_DEPTH = 8
 _PROGRAM = re.compile(
-    rb"(VideoHandler|SoundHandler|DataHandler|Core Media (Video|Audio|Data Handler)|Lavf[\d.]+|Lavc[\d.]+ [\w-]+|"
+    rb"(VideoHandler|SoundHandler|DataHandler|Core Media (Video|Audio|Data Handler)|Lavf[\d.]*|Lavc[\d.]* [\w-]+|"
     rb"AVC Coding|HEVC Coding|H\.264|HEVC)?"
 )
 """Names that FFmpeg and phones write into nearly every file. They are not worth a copy."""
 _OF_FFMPEG = re.compile(
-    rb".{4}meta\0{4}.{4}hdlr\0{8}mdirappl\0{9}.{4}ilst.{4}\xa9too.{4}data\0{3}\x01\0{4}Lavf[\d.]+|"
-    rb".{4}\xa9swr.{4}Lavf[\d.]+",
+    rb".{4}meta\0{4}.{4}hdlr\0{8}mdirappl\0{9}.{4}ilst(.{4}\xa9too.{4}data\0{3}\x01\0{4}Lavf[\d.]*)?|"
+    rb".{4}\xa9swr.{4}Lavf[\d.]*",
     re.DOTALL,
 )
 """The content of a udta box in which FFmpeg names itself and nothing else."""
