@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
@@ -112,18 +111,10 @@ def _or_blocked(value: Any, name: str) -> Any:
 def _decode(job: Job, video: Any, options: DecodeOptions) -> Decoded:
     from .media.decode.decode import decode
     from .media.decode.tensors import decode_tensors
-    from .media.video.video_object import file_of, trim_window
+    from .media.video.video_object import file_of, tensors_of, trim_window
 
     source = file_of(video)
     if source is not None:
         options = options.inside(*trim_window(video))
         return decode(source, options, cancelled=job.cancelled, on_progress=job.progress)
-    components = video.get_components()
-    return decode_tensors(
-        components.images,
-        components.audio,
-        Fraction(components.frame_rate),
-        options,
-        cancelled=job.cancelled,
-        on_progress=job.progress,
-    )
+    return decode_tensors(*tensors_of(video), options, cancelled=job.cancelled, on_progress=job.progress)

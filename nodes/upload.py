@@ -12,6 +12,7 @@ from comfy_api.latest import io
 
 from .comfy.node_inputs import literal_choice_problems
 from .comfy.node_schema import AUDIO_LIMITS, CATEGORY, CLIP_LIMITS, IMAGE_LIMITS, choice, on_limit_choice, output
+from .comfy.runtime import executing, report
 from .core import limits
 from .core.limits import AUDIO_FORMATS, IMAGE_FORMATS, ON_LIMIT, choice_problems
 from .media.files import MediaError, MediaFile
@@ -20,6 +21,12 @@ from .services import get_process
 if TYPE_CHECKING:
     from .comfy.runtime import Job
     from .comfy.upload_pipeline import Encode
+
+
+_NO_AUDIO = (
+    "There is no audio: the video that it should come from is silent. url is empty, and Image to Video treats that as "
+    "not linked."
+)
 
 
 class _UploadNode(io.ComfyNode):
@@ -70,10 +77,10 @@ class Wan27UploadImage(_UploadNode):
     async def execute(cls, image: Any, on_limit: Any = ON_LIMIT[0], format: Any = IMAGE_FORMATS[0]) -> io.NodeOutput:
         """Encode all images, then upload them."""
         from .media.image.encode import encode_image
+        from .media.image.pixels import check_batch
 
         _require_choices(on_limit=(on_limit, ON_LIMIT), format=(format, IMAGE_FORMATS))
-        if len(image) == 0:
-            raise MediaError("The image is an empty batch: it contains no image. Look at the node that made it.")
+        check_batch(image)
         encode = partial(encode_image, bounds=limits.IMAGE, format=format, on_limit=on_limit)
         return io.NodeOutput(await _upload_batch(partial(encode, item, index=i) for i, item in enumerate(image)))
 
@@ -89,7 +96,7 @@ class Wan27UploadAudio(_UploadNode):
             category=CATEGORY,
             description=(
                 "Uploads the audio that drives lip sync and motion and outputs its URL. A batch gives one URL for each "
-                "item. The same audio is uploaded only once."
+                "item. The same audio is uploaded only once. If a silent video delivers no audio, url is empty."
             ),
             inputs=[
                 io.Audio.Input("audio", tooltip=f"{AUDIO_LIMITS} More than two channels are mixed down."),
@@ -113,6 +120,9 @@ class Wan27UploadAudio(_UploadNode):
         from .media.audio.waveform import audio_count
 
         _require_choices(on_limit=(on_limit, ON_LIMIT), format=(format, AUDIO_FORMATS))
+        if audio is None:  # core's Get Video Components delivers this for a silent video
+            report([_NO_AUDIO], node_id=executing()[1])
+            return io.NodeOutput([""])
         encode = partial(encode_audio, audio, limits.AUDIO, format=format, on_limit=on_limit)
         return io.NodeOutput(await _upload_batch(partial(encode, index=i) for i in range(audio_count(audio))))
 

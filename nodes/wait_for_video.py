@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,7 +149,7 @@ def _timeouts(values: Sequence[float], count: int) -> list[float]:
     """
     low, high = TIMEOUT_MINUTES
     for value in values:
-        if not low <= value <= high:
+        if not isinstance(value, Real) or not low <= value <= high:
             raise RequestError(f"timeout_minutes is {value!r}; it must be from {low:g} to {high:g}.")
     return [float(values[min(index, len(values) - 1)]) for index in range(count)]
 

@@ -120,6 +120,8 @@ def url_problems(field: str, url: str) -> Iterator[str]:
             yield f"{field}: only images can be sent as a data URI, in base64; this one starts with {url[:32]!r}."
         elif field not in ("image_url", "last_frame_url"):
             yield f"{field}: only images can be sent as a data URI. Use an upload node, or a public URL."
+        elif not url.isascii() or not url.isprintable():
+            yield f"{field}: the data URI contains characters that base64 does not have. Copy it again."
         return
     if " " in url or not url.isprintable():
         yield f"{field}: {shown!r} contains spaces or control characters. Paste a plain http(s) URL."

@@ -75,8 +75,8 @@ def _checked_request(item: Mapping[str, Any]) -> tuple[VideoRequest, Any]:
         resolution=item["resolution"],
         duration=_as_int(item["duration"]),
         seed=_as_int(item["seed"]),
-        prompt_extend=bool(item["prompt_extend"]),
-        watermark=bool(item["watermark"]),
+        prompt_extend=_as_bool("prompt_extend", item["prompt_extend"]),
+        watermark=_as_bool("watermark", item["watermark"]),
         **{field: as_text(item.get(field)) or None for field in MEDIA_FIELDS},
     )
     request.check()
@@ -89,6 +89,12 @@ def _checked_request(item: Mapping[str, Any]) -> tuple[VideoRequest, Any]:
 def _as_int(value: Any) -> Any:
     """Convert the integers of numpy, which math nodes output. Anything else is left to the check of the request."""
     return int(value) if isinstance(value, Integral) else value
+
+
+def _as_bool(name: str, value: Any) -> bool:
+    if not isinstance(value, (bool, Integral)) and type(value).__name__ not in ("bool", "bool_"):  # numpy's, too
+        raise RequestError(f"{name} is {value!r}; it must be true or false.")
+    return bool(value)
 
 
 def as_text(value: Any) -> str:

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Cancelled = Callable[[], bool]
 """Polled during long work. Once it returns True, the work stops with MediaCancelled."""
@@ -118,6 +121,15 @@ def sha256_of(source: Source, cancelled: Cancelled | None = None) -> str:
             check_cancelled(cancelled)
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def check_readable(tensor: Tensor, *, name: str) -> None:
+    """Raise MediaError for a tensor whose values cannot be read one after the other, or are complex."""
+    import torch
+
+    if tensor.layout != torch.strided or tensor.device.type == "meta" or tensor.is_quantized or tensor.is_complex():
+        kind = "quantized" if tensor.is_quantized else f"{tensor.layout} of {tensor.dtype} on {tensor.device}"
+        raise MediaError(f"{name} is a tensor that cannot be read ({kind}). Look at the node that made it.")
 
 
 def check_cancelled(cancelled: Cancelled | None) -> None:

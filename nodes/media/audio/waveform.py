@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..files import MediaError
+from ..files import MediaError, check_readable
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     Samples = NDArray[np.float32]
 
+_MAX_RATE = 1_000_000
+"""Nothing records more samples in a second."""
 _MANY_PLANES = 8
 _HALF = 0.5**0.5
 _LAYOUTS = {3: "LRC", 4: "LRCC", 5: "LRClr", 6: "LRC-lr", 7: "LRC-Clr", 8: "LRC-lrlr"}
@@ -39,12 +41,17 @@ def parts(audio: Mapping[str, Any]) -> tuple[torch.Tensor, int]:
     import torch
 
     waveform = audio.get("waveform") if isinstance(audio, Mapping) else None
-    rate = audio.get("sample_rate") if isinstance(audio, Mapping) else None
+    rate: Any = audio.get("sample_rate") if isinstance(audio, Mapping) else None
     if not isinstance(waveform, torch.Tensor) or waveform.dim() not in (2, 3):
         raise MediaError("The audio is not a ComfyUI AUDIO: a waveform of batch × channels × samples is needed.")
-    if rate is None or int(rate) <= 0:
-        raise MediaError(f"The audio's sample rate is {rate!r}; samples per second, above 0, are needed.")
-    return (waveform if waveform.dim() == 3 else waveform.unsqueeze(0)), int(rate)
+    check_readable(waveform, name="The audio")
+    try:
+        samples_per_second = int(rate)
+    except (TypeError, ValueError, OverflowError):
+        samples_per_second = 0
+    if not 0 < samples_per_second <= _MAX_RATE:
+        raise MediaError(f"The audio's sample rate is {rate!r}; it must be from 1 to {_MAX_RATE} samples per second.")
+    return (waveform if waveform.dim() == 3 else waveform.unsqueeze(0)), samples_per_second
 
 
 def to_float(waveform: torch.Tensor, *, name: str) -> Samples:
@@ -119,8 +126,9 @@ def resample(samples: Samples, rate: int, new_rate: int) -> Samples:
     blocks = [part.to_ndarray() for part in (*resampler.resample(frame), *resampler.resample(None))]
     length = round(samples.shape[1] * new_rate / rate)
     resampled: Samples = np.zeros((samples.shape[0], length), np.float32)
-    joined = np.concatenate(blocks, axis=1)[:, :length]
-    resampled[:, : joined.shape[1]] = joined
+    if blocks:  # none is made of a few samples
+        joined = np.concatenate(blocks, axis=1)[:, :length]
+        resampled[:, : joined.shape[1]] = joined
     return resampled
 
 

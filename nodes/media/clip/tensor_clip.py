@@ -14,6 +14,7 @@ from ..content_hash import ContentHash
 from ..files import MediaError, sentences
 from ..image.pixels import plane_of, to_rgb8
 from ..video.frame_clock import played_rate
+from ..video.video_object import tensors_of
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -33,20 +34,16 @@ class TensorClip:
     rotation, damage = 0, ""
 
     def __init__(self, video: Any) -> None:
-        components = video.get_components()
-        images = components.images
-        if images is None or images.dim() != 4:
-            raise MediaError("The video has no frames of the shape batch × height × width × channels.")
-        if 0 in images.shape:
-            raise MediaError("The video holds no frames. Look at the node that made it.")
-        self.fps = Fraction(components.frame_rate).limit_denominator(10_000)
-        if self.fps <= 0:
-            raise MediaError(f"The video's frame rate is {components.frame_rate}; more than 0 is needed.")
-        given = self.fps
+        images, self._audio, exact = tensors_of(video)
+        given = exact.limit_denominator(10_000)
+        if given <= 0:
+            raise MediaError(
+                f"The video's frame rate is {float(exact):g}; at least 0.0001 frames per second are needed."
+            )
         self.fps, notes = played_rate(given)
         self.notes = sentences(notes)
         self._repeats = max(1, int(self.fps / given))
-        self._images, self._audio = images[:: max(1, int(given / self.fps))], components.audio
+        self._images = images[:: max(1, int(given / self.fps))]
         self.frames = self._total = int(self._images.shape[0]) * self._repeats
         height, width = (int(n) for n in images.shape[1:3])
         self.size = width, height

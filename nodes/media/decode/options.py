@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from ..files import MediaError
@@ -41,12 +42,25 @@ class DecodeOptions:
     want_last_frame: bool = True
     trimmed: float = 0.0
 
+    def __post_init__(self) -> None:
+        # Math nodes output numbers of numpy. What is not a number is left to `check`.
+        for name in ("start_time", "duration", "every_nth", "max_frames", "max_side"):
+            value = getattr(self, name)
+            if isinstance(value, Integral):
+                object.__setattr__(self, name, int(value))
+            elif isinstance(value, Real):
+                object.__setattr__(self, name, float(value))
+
     def check(self) -> None:
         """Raise MediaError for the first value that makes no sense."""
-        for name, low in (("start_time", 0), ("duration", 0), ("every_nth", 1), ("max_frames", 0), ("max_side", 0)):
+        for name, low in (("start_time", 0), ("duration", 0)):
             value = getattr(self, name)
-            if not math.isfinite(value) or value < low:
-                raise MediaError(f"{name} is {value}; it must be a number of at least {low}.")
+            if not isinstance(value, Real) or not math.isfinite(value) or value < low:
+                raise MediaError(f"{name} is {value!r}; it must be a number of at least {low}.")
+        for name, low in (("every_nth", 1), ("max_frames", 0), ("max_side", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < low:
+                raise MediaError(f"{name} is {value!r}; it must be a whole number of at least {low}.")
 
     def inside(self, start: float, length: float) -> DecodeOptions:
         """Return the same window on a video that shows only `length` seconds (0: the rest) of a file from `start` on.

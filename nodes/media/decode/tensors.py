@@ -143,6 +143,7 @@ def _cut(audio: dict[str, Any] | None, start: Fraction, end: Fraction | None, se
     import torch
 
     if audio is None:
+        check_memory(name=_NAME, audio_bytes=int(seconds * SILENCE_RATE) * SILENCE_CHANNELS * 4, working=0)
         return {"waveform": torch.from_numpy(silence(seconds))[None], "sample_rate": SILENCE_RATE}
     waveform, rate = parts(audio)
     part = waveform[..., samples_in(start, rate) : None if end is None else samples_in(end, rate)]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...core.limits import ClipBounds, ImageBounds, within_aspect
-from ..files import MediaError
+from ..files import MediaError, check_readable
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 
 _SLAB_VALUES = 1 << 18
 """Values converted at a time. 1 MiB of float32 stays in the cache of a core: 3 times faster than whole frames."""
+
+
+def check_batch(image: Any) -> None:
+    """Raise MediaError for what is not an IMAGE of at least one image."""
+    import torch
+
+    if image is None:
+        raise MediaError("image is None: the node linked to it delivered no image. Look at that node.")
+    if not isinstance(image, torch.Tensor) or image.dim() != 4:
+        found = "×".join(map(str, image.shape)) if isinstance(image, torch.Tensor) else type(image).__name__
+        raise MediaError(f"image is not an IMAGE but {found}; batch × height × width × channels is needed.")
+    check_readable(image, name="image")
+    if len(image) == 0:
+        raise MediaError("The image is an empty batch: it contains no image. Look at the node that made it.")
 
 
 def to_rgb8(image: torch.Tensor, *, name: str, out: NDArray[np.uint8] | None = None) -> tuple[NDArray[np.uint8], bool]:
