@@ -55,6 +55,11 @@ def test_requests_count_a_prompt_without_the_white_space_around_it() -> None:
         requests_from_inputs(inputs(prompt=["p" * (most + 1)]))
 
 
+def test_requests_treat_an_empty_url_as_not_linked_for_each_item() -> None:
+    found = requests_from_inputs(inputs(image_url=[URL, URL], driving_audio_url=[URL, ""]))
+    assert [request.driving_audio_url for request, _ in found] == [URL, None]
+
+
 def test_requests_accept_integers_of_numpy() -> None:
     [(request, _)] = requests_from_inputs(inputs(duration=[np.int64(4)], seed=[np.int32(9)]))
     request.check()
@@ -71,6 +76,18 @@ def test_requests_accept_integers_of_numpy() -> None:
         ({"image_url": [""]}, "neither is set"),
         ({"image_url": ["a.png"]}, "is not an http(s) URL"),
         ({"image_url": [""], "driving_audio_url": [URL]}, "only driving_audio_url is set"),
+        ({"image_url": [None]}, "neither is set"),
+        ({"image_url": [{"samples": 1}]}, "Paste a plain http(s) URL"),
+        ({"image_url": ["https://host.example/\ud83d.png"]}, "control characters"),
+        ({"image_url": ["data:image/png;base64,\ud83d"]}, "characters that base64 does not have"),
+        ({"resolution": [None]}, "resolution is None"),
+        ({"on_repeat": [None]}, "on_repeat is None"),
+        ({"duration": [None]}, "duration is None"),
+        ({"duration": [float("nan")]}, "duration is nan"),
+        ({"seed": ["1"]}, "seed is '1'"),
+        ({"watermark": ["no"]}, "watermark is 'no'; it must be true or false"),
+        ({"prompt_extend": [np.zeros(3)]}, "prompt_extend is array([0., 0., 0.])"),
+        ({"prompt": ["half an emoji: \ud83d"]}, "Character 16 of prompt is '\\ud83d'"),
     ],
 )
 def test_requests_refuse_values_that_are_not_allowed(changes: dict[str, list[Any]], said: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.comfyui.graphs import SMALL, keep, pair, upload_image, upload_video, wait
+from tests.comfyui.graphs import SMALL, decode, keep, kept, pair, upload_image, upload_video, wait
 from tests.host.comfy import ComfyUI, Graph, RejectedError
-from tests.media_files import audio_mp4_bytes
+from tests.media_files import audio_mp4_bytes, write_clip
 from tests.service import Service
 
 IMAGE = "https://example.com/first.png"
@@ -123,3 +124,73 @@ def test_decode_refuses_a_file_without_video(comfy: ComfyUI) -> None:
     assert run.error
     assert run.error.node == node
     assert "no video" in run.error.message
+
+
+ODD_INPUTS: dict[str, dict[str, Any]] = {
+    "Wan27UploadImage": {"image": None, "on_limit": "fit", "format": "auto"},
+    "Wan27UploadVideo": {"video": None, "on_limit": "fit"},
+    "Wan27DecodeVideo": {"video": None, "start_time": 0, "duration": 0, "every_nth": 1, "max_frames": 0, "max_side": 0},
+}
+
+
+@pytest.mark.parametrize("node_id", ODD_INPUTS)
+def test_nodes_say_that_none_arrived(node_id: str, comfy: ComfyUI, service: Service) -> None:
+    graph = Graph()
+    odd = graph.add("TestOddValue", kind="none", file="")
+    inputs = {name: (odd, 0) if value is None else value for name, value in ODD_INPUTS[node_id].items()}
+    node = graph.add(node_id, **inputs)
+    keep(graph, (node, 0))
+
+    run = comfy.run(graph)
+
+    assert run.error
+    assert run.error.node == node
+    assert "is None: the node linked to it delivered no" in run.error.message
+    assert service.posts() == []
+
+
+def test_wait_says_that_none_arrived(comfy: ComfyUI, service: Service) -> None:
+    graph = Graph()
+    node = wait(graph, (graph.add("TestOddValue", kind="none", file=""), 0))
+
+    run = comfy.run(graph)
+
+    assert run.error
+    assert run.error.node == node
+    assert "task_id" in run.error.message or "task id" in run.error.message
+    assert service.posts() == []
+
+
+def test_nodes_read_a_video_that_can_only_save_itself(comfy: ComfyUI, service: Service, tmp_path: Path) -> None:
+    name = comfy.upload("other-pack.mp4", write_clip(tmp_path / "clip.mp4", frames=60).read_bytes())
+    graph = Graph()
+    video = graph.add("TestOddValue", kind="video", file=name)
+    upload = graph.add("Wan27UploadVideo", video=(video, 0), on_limit="error")
+    seconds = keep(graph, (upload, 1))
+    decoded = decode(graph, (video, 0))
+
+    run = comfy.run(graph)
+
+    assert run.error is None, run.error
+    assert kept(run, seconds) == [2.0]
+    assert kept(run, decoded.count) == [60]
+
+
+def test_upload_audio_of_a_silent_video_leaves_the_audio_out(comfy: ComfyUI, service: Service, tmp_path: Path) -> None:
+    name = comfy.upload("silent.mp4", write_clip(tmp_path / "clip.mp4", frames=60).read_bytes())
+    graph = Graph()
+    video = graph.add("LoadVideo", file=name)
+    parts = graph.add("GetVideoComponents", video=(video, 0))
+    image = upload_image(graph, (graph.add("ImageFromBatch", image=(parts, 0), batch_index=0, length=1), 0))
+    audio = graph.add("Wan27UploadAudio", audio=(parts, 1), on_limit="error", format="auto")
+    url = keep(graph, (audio, 0))
+    pair(graph, image_url=(image, 0), driving_audio_url=(audio, 0), **SMALL)
+
+    run = comfy.run(graph)
+
+    assert run.error is None, run.error
+    assert kept(run, url) == [""]
+    assert any("url is empty" in text for text in run.texts_of(audio))
+    [post] = service.posts()
+    assert "image_url" in str(post["body"])
+    assert "driving_audio_url" not in str(post["body"])

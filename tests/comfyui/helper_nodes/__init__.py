@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,35 @@ class OddImage(io.ComfyNode):
         if kind == "nan":
             image[0, 7, 11, 1] = float("nan")
         return io.NodeOutput(image)
+
+
+class SavesItself:
+    """A VIDEO of another pack, with two methods of core's and nothing else."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def get_dimensions(self) -> tuple[int, int]:
+        return 320, 240
+
+    def save_to(self, path: str) -> None:
+        shutil.copy(self._path, path)
+
+
+class OddValue(io.ComfyNode):
+    """None, or a VIDEO that can only save itself, for any socket."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TestOddValue",
+            inputs=[io.Combo.Input("kind", options=["none", "video"]), io.String.Input("file", default="")],
+            outputs=[io.AnyType.Output()],
+        )
+
+    @classmethod
+    def execute(cls, kind: str, file: str) -> io.NodeOutput:
+        return io.NodeOutput(None if kind == "none" else SavesItself(folder_paths.get_annotated_filepath(file)))
 
 
 class Keep(io.ComfyNode):
@@ -156,7 +186,7 @@ class SubmitLoop(io.ComfyNode):
 
 class Helpers(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [OddImage, Keep, LoadedFiles, RequestLate, SubmitLoop]
+        return [OddImage, OddValue, Keep, LoadedFiles, RequestLate, SubmitLoop]
 
 
 async def comfy_entrypoint() -> Helpers:

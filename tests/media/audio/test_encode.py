@@ -156,6 +156,13 @@ def test_encode_audio_refuses_nan_and_infinity(value: float, encode, tmp_path: P
         ({"waveform": torch.zeros(16_000), "sample_rate": 8_000}, "not a ComfyUI AUDIO"),
         ({"waveform": torch.zeros(1, 1, 16_000)}, "sample rate is None"),
         ({"waveform": torch.zeros(1, 1, 16_000), "sample_rate": 0}, "sample rate is 0"),
+        ({"waveform": torch.zeros(1, 1, 16_000), "sample_rate": "high"}, "sample rate is 'high'"),
+        ({"waveform": torch.zeros(1, 1, 16_000), "sample_rate": float("nan")}, "sample rate is nan"),
+        ({"waveform": torch.zeros(1, 1, 16_000), "sample_rate": 10**9}, "sample rate is 1000000000"),
+        ({"waveform": np.zeros((1, 1, 16_000)), "sample_rate": 8_000}, "not a ComfyUI AUDIO"),
+        ({"waveform": torch.zeros(1, 1, 1, 16_000), "sample_rate": 8_000}, "not a ComfyUI AUDIO"),
+        ({"waveform": torch.zeros(1, 1, 16_000).to_sparse(), "sample_rate": 8_000}, "cannot be read"),
+        ({"waveform": torch.zeros(1, 1, 16_000, dtype=torch.complex64), "sample_rate": 8_000}, "complex"),
         ({"waveform": torch.zeros(1, 0, 16_000), "sample_rate": 8_000}, "no channel"),
         ({"waveform": torch.zeros(1, 1, 0), "sample_rate": 8_000}, "lasts 0 s"),
         ({"waveform": torch.zeros(1, 1, 16_000, dtype=torch.bool), "sample_rate": 8_000}, "bool"),
@@ -164,6 +171,12 @@ def test_encode_audio_refuses_nan_and_infinity(value: float, encode, tmp_path: P
 def test_encode_audio_refuses_what_is_not_an_audio(audio: Any, words: str, encode) -> None:
     with pytest.raises(MediaError, match=words):
         encode(audio)
+
+
+@pytest.mark.parametrize(("rate", "samples"), [(7, 20), (1_000_000, 2_000_000)])
+def test_encode_audio_takes_rates_that_no_format_has(rate: int, samples: int, encode) -> None:
+    file = encode({"waveform": torch.zeros(1, 1, samples), "sample_rate": rate})
+    assert 2 <= inspect_media(file.path, "driving_audio_url").seconds < 3
 
 
 def test_encode_audio_takes_each_item_of_a_batch(encode) -> None:

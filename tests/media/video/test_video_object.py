@@ -94,7 +94,9 @@ def test_tensors_of_refuses_what_is_not_frames(images: Any, rate: Any, words: st
         tensors_of(VideoFromComponents(images, rate))
 
 
-@pytest.mark.parametrize("rate", [np.float32(10), np.int64(10), torch.tensor(10.0), 10], ids=["float32", "int64", "tensor", "int"])
+@pytest.mark.parametrize(
+    "rate", [np.float32(10), np.int64(10), torch.tensor(10.0), 10], ids=["float32", "int64", "tensor", "int"]
+)
 def test_tensors_of_takes_numbers_of_any_kind(rate: Any) -> None:
     assert tensors_of(VideoFromComponents(FRAMES, rate)).rate == 10
 
