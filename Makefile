@@ -32,7 +32,7 @@ format:  ## sort the imports and format the code with ruff
 	@$(IN_HOST) python -m ruff check --fix .
 	@$(IN_HOST) python -m ruff format .
 
-soak:  ## the long fault and kill tests
+soak:  ## the long fault, kill and fuzz tests
 	@$(IN_HOST) python -m pytest -m soak $(PYTEST_ARGS)
 
 bench:  ## measure decoding, encoding and the ledger
