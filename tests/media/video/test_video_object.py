@@ -101,16 +101,7 @@ def test_tensors_of_takes_numbers_of_any_kind(rate: Any) -> None:
     assert tensors_of(VideoFromComponents(FRAMES, rate)).rate == 10
 
 
-@pytest.mark.parametrize(
-    ("rate", "seconds", "grey"), [(0.25, 8, [0, 0.5]), (0.05, 10, [0.5]), (0.0001, 10, [0.5])], ids=str
-)
-def test_encode_clip_repeats_images_that_are_shown_for_long(
-    rate: float, seconds: float, grey: list[float], tmp_path: Path
-) -> None:
+def test_encode_clip_of_images_that_are_shown_for_hours_is_inside_the_limits(tmp_path: Path) -> None:
     images = torch.stack([torch.full((240, 240, 3), value) for value in (0.0, 0.5)])
-    file = encode_clip(VideoFromComponents(images, rate), limits.CLIP, directory=tmp_path)
-    found = reread(file.path)
-    assert found.seconds == pytest.approx(seconds, abs=0.01)
-    assert file.seconds == pytest.approx(seconds)
-    assert 1 <= found.fps < 2
-    assert sorted({round(value / 255, 1) for value in found.greys}) == grey
+    file = encode_clip(VideoFromComponents(images, 0.0001), limits.CLIP, directory=tmp_path)
+    assert reread(file.path).seconds == pytest.approx(10, abs=0.01)
