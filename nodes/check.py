@@ -31,6 +31,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from .api.client import ServiceClient
+from .api.connection import Connection
 from .api.task import Balance
 from .config import FILE_NAME, Settings, load_settings
 from .core.addresses import direct_mounts, is_loopback, is_private_host
@@ -38,7 +39,7 @@ from .core.errors import AuthenticationError, NotDeliveredError, SettingsError, 
 from .core.redaction import suppress_url_logs
 from .media.files import MediaFile, describe
 from .services import connection_to
-from .storage import StoredUrl, make_storage
+from .storage import StoredUrl, kind_in_use, make_storage
 
 FETCH_TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=10.0)
 
@@ -118,12 +119,19 @@ async def _check_storage(settings: Settings) -> Finding:
     kind, options = settings.storage.kind, settings.storage.options
     section = f"[storage.{kind}] in config.toml" if kind in options else "kind under [storage]"
     try:
-        storage = make_storage(kind, options, sandbox_url=None, directory=settings.path.parent)
-        if storage.name == "inline":
-            return _inline(kind)
+        connection = connection_to(settings.current)
+        used = kind_in_use(kind, connection)
+        storage = make_storage(kind, options, connection=connection, directory=settings.path.parent)
+        if used == "inline":
+            return _inline(kind, storage.privacy_notice)
+        if used == "host" and not connection.api_key:
+            title = connection.host.title
+            return Finding("storage", True, f"No storage is set: with a key, files are uploaded to {title} itself.")
         with TemporaryDirectory(prefix="wan27-check-", ignore_cleanup_errors=True) as folder:
             file = await asyncio.to_thread(_test_image, Path(folder))
             stored = await storage.put(file)
+            if used == "host":
+                return _host_upload(connection, storage.privacy_notice)
             # A test service on this machine can fetch from this machine; the real one cannot.
             local = settings.in_sandbox or is_loopback(urlsplit(settings.current.base_url).hostname)
             with suppress_url_logs():
@@ -138,9 +146,16 @@ async def _check_storage(settings: Settings) -> Finding:
     return Finding("storage", True, f"{text} {storage.privacy_notice}".strip())
 
 
-def _inline(kind: str) -> Finding:
+def _host_upload(connection: Connection, privacy_notice: str) -> Finding:
+    """The link is not opened: some hosts give it to nobody but the model."""
+    hours = (connection.dialect.capabilities.upload_seconds or 0) / 3600
+    text = f"{connection.host.title} took a file itself, and keeps it for {hours:g} hours. {privacy_notice}"
+    return Finding("storage", True, text.strip())
+
+
+def _inline(kind: str, privacy_notice: str) -> Finding:
     chosen = "No storage is set" if kind == "auto" else 'storage.kind is "inline"'
-    text = "images are sent inside the request, which the service does not document; audio and video cannot be sent."
+    text = f"audio and video cannot be sent. {privacy_notice}"
     advice = 'For audio and video set kind under [storage] in config.toml: see "Storage" in the README.'
     return Finding("storage", True, f"{chosen}: {text}", advice)
 

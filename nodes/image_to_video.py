@@ -177,7 +177,7 @@ class Wan27ImageToVideo(io.ComfyNode):
             _orders, services, requests, prompt_id=prompt_id, node_id=graph_node_id(node_id)
         )
         inline = any(url.startswith("data:") for request, _ in requests for url in request.media().values())
-        with explain_refused_image(inline):
+        with explain_refused_image(inline, services.connection.host.title):
             submitted = await until_interrupted(
                 services.runner.submit_batch(orders),
                 on_interrupt=partial(_tell_what_continues, len(orders), node_id),

@@ -53,14 +53,15 @@ class Services:
         """Create the storage, which only uploads need. May block. Raises StorageError, naming the setting to change."""
         from .storage import make_storage
 
-        connection, wanted = self.connection, self.settings.storage
-        in_sandbox = connection.is_sandbox or (wanted.kind == "sandbox" and connection.on_loopback)
-        return make_storage(
-            wanted.kind,
-            wanted.options,
-            sandbox_url=connection.base_url if in_sandbox else None,
-            directory=self.settings.path.parent,
-        )
+        wanted, folder = self.settings.storage, self.settings.path.parent
+        return make_storage(wanted.kind, wanted.options, connection=self.connection, directory=folder)
+
+    @property
+    def sends_inline(self) -> bool:
+        """Whether images of the upload nodes go inside the request."""
+        from .storage import kind_in_use
+
+        return kind_in_use(self.settings.storage.kind, self.connection) == "inline"
 
     async def check_balance(self, cost: float = 0.0) -> None:
         """Raise BudgetError if less than [budget] min_balance_usd would be left after this cost, an estimate in USD.
@@ -115,7 +116,10 @@ class Process:
     def connection_identity(self) -> str:
         """Return a text that tells the current connection from others. Starts nothing. For `fingerprint_inputs`."""
         settings = self.settings()
-        return SANDBOX if settings.in_sandbox else f"{settings.current.host.name} {settings.current.base_url}"
+        if settings.in_sandbox:
+            return SANDBOX
+        connection = connection_to(settings.current)
+        return f"{connection.name} {connection.base_url} {connection.account}"
 
     async def services(self) -> Services:
         """Return the services for the current settings. Starts the sandbox if requests go there.

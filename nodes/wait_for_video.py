@@ -112,8 +112,7 @@ class Wan27WaitForVideo(io.ComfyNode):
         )
         status.notes += _balance_after(outcomes)
         await status.show()
-        may_be_inline = not services.connection.is_sandbox and services.settings.storage.kind in ("auto", "inline")
-        with explain_refused_image(may_be_inline):
+        with explain_refused_image(services.sends_inline, services.connection.host.title):
             finished = _all_finished(outcomes, ids)
         paths = [item.path for item in finished]
         process.node_cache.add_check(

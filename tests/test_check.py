@@ -138,7 +138,7 @@ def elsewhere(url: str) -> str:
         (elsewhere, Host(), "cannot be reached from here", "public_url"),
         (lambda url: put_and_get(url).replace("/f/{name}", "/g/{name}", 1), Host(), "answers 404", "public_url"),
         (lambda url: '[storage]\nkind = "s3"\n', Host(), "bucket under [storage.s3]", "[storage.s3]"),
-        (lambda url: '[storage]\nkind = "sandbox"\n', Host(), "cannot fetch", "kind under [storage]"),
+        (lambda url: '[storage]\nkind = "sandbox"\n', Host(), "The sandbox refused the file", "kind under [storage]"),
     ],
 )
 def test_check_storage_names_what_is_wrong(

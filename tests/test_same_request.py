@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from nodes.api.connection import Connection
 from nodes.comfy.node_cache import NodeCache
 from nodes.comfy.upload_pipeline import UploadPipeline
 from nodes.core import limits
@@ -141,7 +142,7 @@ def test_same_media_from_another_encoder_are_the_same_request(
 
 
 def test_same_image_inside_the_request_is_the_same_request(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
-    pack.storage = InlineStorage()
+    pack.storage = InlineStorage(Connection("novita", "https://api.novita.ai", "key"))
     before = pack.task("image_url", partial(image, pixels()))
     other_encoders(monkeypatch)
     assert pack.task("image_url", partial(image, pixels())) == before

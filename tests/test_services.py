@@ -25,7 +25,10 @@ def test_settings_are_read_again_only_after_a_change(process: Process, monkeypat
     assert process.settings() is first
     assert process.connection_identity() == "sandbox"
     monkeypatch.setenv("NOVITA_API_KEY", "sk-a-key-0123456789")
-    assert process.connection_identity() == "novita https://api.novita.ai"
+    one = process.connection_identity()
+    assert one.startswith("novita https://api.novita.ai ") and "sk-a-key" not in one
+    monkeypatch.setenv("NOVITA_API_KEY", "sk-of-another-account")
+    assert process.connection_identity() != one, "some hosts bind an upload to the account"
     process.user_dir.mkdir()
     (process.user_dir / "config.toml").write_text('connection = "sandbox"\n')
     assert process.connection_identity() == "sandbox"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,6 +52,11 @@ class Connection:
     def dialect(self) -> Dialect:
         """How the host is spoken."""
         return dialect_of(self.name)
+
+    @property
+    def account(self) -> str:
+        """A short hash that tells accounts apart: enough for that, too little to find a key with."""
+        return hashlib.sha256(f"{self.name} {self.base_url} {self.api_key}".encode()).hexdigest()[:12]
 
     @property
     def is_sandbox(self) -> bool:

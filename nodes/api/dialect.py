@@ -93,6 +93,7 @@ class Capabilities:
             others, "undocumented" and unknown, or "refused".
         upload_seconds: how long a file lives that was uploaded to the host; None if it takes no uploads.
         upload_bytes: the largest file that it takes, None if no limit is known.
+        public_uploads: whether everyone who has the URL of an upload can read it.
         shared_ticket: whether one answer to `prepare_upload` is good for several files.
         cancels: which tasks can be canceled: none (""), those that are "queued" still, or "running" ones too. A queued
             task was not billed yet. A running one may be.
@@ -105,6 +106,7 @@ class Capabilities:
     data_uris: Literal["documented", "works", "undocumented", "refused"] = "undocumented"
     upload_seconds: float | None = None
     upload_bytes: int | None = None
+    public_uploads: bool = False
     shared_ticket: bool = False
     cancels: Literal["", "queued", "running"] = ""
     watermark: bool = True

@@ -21,7 +21,7 @@ from typing import IO
 
 import httpx
 
-from ..core.addresses import Resolve, check_url, prefer_https, resolve
+from ..core.addresses import Resolve, at_address, check_url, prefer_https, resolve
 from ..core.backoff import Backoff, jitter, retry_after_seconds
 from ..core.disk import flush_to_disk, replace
 from ..core.errors import DownloadError
@@ -176,20 +176,20 @@ class _Download:
 
         The connection is not kept: the pool knows it by the address, under which other names may be served.
         """
-        host = url.netloc.decode("ascii")
-        headers = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close", "Host": host}
+        url, host, extensions = at_address(url, address)
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close", **host}
         if self.received:
             headers["Range"] = f"bytes={self.received}-"
             if self.validator:
                 headers["If-Range"] = self.validator
         return self.http.stream(
             "GET",
-            url if address is None else url.copy_with(host=address),
+            url,
             headers=headers,
             auth=_WithoutSecrets(),
             timeout=_TIMEOUT,
             follow_redirects=False,
-            extensions=None if address is None else {"sni_hostname": url.host},
+            extensions=extensions,
         )
 
     async def _receive(self, response: httpx.Response) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -74,14 +74,17 @@ def prefer_https(url: httpx.URL, *, allow_loopback: bool) -> httpx.URL:
     return url.copy_with(scheme="https", port=None if url.port in (None, 80) else url.port)
 
 
-async def check_url(url: httpx.URL, *, allow_loopback: bool, resolve: Resolve = resolve) -> list[str]:
-    """Return the addresses that a result may be downloaded from, or refuse its URL.
+async def check_url(
+    url: httpx.URL, *, allow_loopback: bool, resolve: Resolve = resolve, what: str = "to the video"
+) -> list[str]:
+    """Return the addresses behind a URL that the service has named, or refuse it.
 
     The caller has to connect to one of these addresses instead of the name, which may resolve to another one later.
     They are in order of preference; there are none if a proxy will resolve the name.
 
     Args:
         allow_loopback: whether to allow http and this machine; True only if base_url is on loopback itself.
+        what: the link is for; named in the error.
 
     Raises:
         DownloadError: the URL is not https, contains a login, or has no public address.
@@ -90,10 +93,10 @@ async def check_url(url: httpx.URL, *, allow_loopback: bool, resolve: Resolve = 
     host, https = url.host, url.scheme == "https"
     if not host or not (https or (url.scheme == "http" and allow_loopback)):
         raise DownloadError(
-            f"The service returned a {url.scheme or 'broken'} link to the video. For safety, only https is fetched."
+            f"The service returned a {url.scheme or 'broken'} link {what}. For safety, only https is used."
         )
     if url.userinfo:
-        raise DownloadError("The service returned a link to the video that contains a login. It is not fetched.")
+        raise DownloadError(f"The service returned a link {what} that contains a login. It is not used.")
     literal = _literal(host)
     if literal is None and https and _uses_proxy(url):
         if is_loopback(host) or host.endswith(".localhost"):
@@ -104,6 +107,17 @@ async def check_url(url: httpx.URL, *, allow_loopback: bool, resolve: Resolve = 
     if not allowed:
         raise _refusal(host)
     return allowed
+
+
+def at_address(url: httpx.URL, address: str | None) -> tuple[httpx.URL, dict[str, str], dict[str, Any] | None]:
+    """Return URL, headers and httpx's extensions that connect to a checked address under the host's name.
+
+    Without an address the URL stays as it is, for a proxy to resolve.
+    """
+    host = {"Host": url.netloc.decode("ascii")}
+    if address is None:
+        return url, host, None
+    return url.copy_with(host=address), host, {"sni_hostname": url.host}
 
 
 def direct_mounts(host: str | None) -> dict[str, None]:
@@ -153,5 +167,5 @@ def _refusal(host: str) -> DownloadError:
     shown = host if len(host) <= 80 else host[:77] + "..."
     return DownloadError(
         f"The service returned a link to {shown}, which is on this machine or in a private network. For your safety "
-        "such links are not fetched."
+        "such links are not used."
     )

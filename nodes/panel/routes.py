@@ -15,7 +15,7 @@ GET /wan27/status
              "last4": text or null, "can_change": bool: whether PUT and DELETE /wan27/key are open to this browser}:
              that of the host that requests go to; in the sandbox, of the first one,
      "hosts": [{"name", "title", "key_page": where to get a key, "key": as above}, …],
-     "storage": text, "prices": {"720P": USD per second, "1080P": …},
+     "storage": a kind, or "host" for the host's own upload, "prices": {"720P": USD per second, "1080P": …},
      "budget": {"per_run_usd": …, "per_day_usd": …}, "spent_today_usd": …, "tasks": number of tasks in the ledger,
      "reports_balance": whether GET /wan27/balance has an answer,
      "limits": {"prompt_chars": …, "negative_prompt_chars": …, "duration_seconds": [low, high],
@@ -161,8 +161,8 @@ class Panel:
     async def _get_status(self, request: web.Request) -> web.StreamResponse:
         def read() -> dict[str, Any]:
             settings = self._process.settings()
-            reports = not settings.in_sandbox and self._process.connection_for(settings).reports_balance
-            return status_view(settings, **self._totals(), local=local, reports_balance=reports)
+            connection = None if settings.in_sandbox else self._process.connection_for(settings)
+            return status_view(settings, connection, **self._totals(), local=local)
 
         local = is_local(request)
         try:

@@ -12,9 +12,11 @@ from ..core import limits
 from ..core.hosts import HOSTS, SANDBOX
 from ..core.redaction import redact_locations
 from ..ledger import RUNNING_STATES
+from ..storage import kind_in_use
 from .thumbnails import video_file
 
 if TYPE_CHECKING:
+    from ..api.connection import Connection
     from ..config import Settings
     from ..ledger import BalanceReading, State, TaskRecord
     from ..ledger.balances import Comparison
@@ -91,9 +93,12 @@ def _file_view(file: str) -> dict[str, str]:
 
 
 def status_view(
-    settings: Settings, *, spent_today: float, tasks: int, local: bool, reports_balance: bool
+    settings: Settings, connection: Connection | None, *, spent_today: float, tasks: int, local: bool
 ) -> dict[str, Any]:
-    """Return connection, prices, budget and limits. `local`: the browser runs on this machine and may enter a key."""
+    """Return connection, prices, budget and limits.
+
+    `connection` is None in the sandbox. `local`: the browser runs on this machine and may enter a key.
+    """
     host, name = urlsplit(settings.current.base_url).hostname, settings.current.host.name
     return {
         "problem": None,
@@ -116,12 +121,12 @@ def status_view(
             }
             for each in HOSTS.values()
         ],
-        "storage": "sandbox" if settings.in_sandbox else settings.storage.kind,
+        "storage": SANDBOX if connection is None else kind_in_use(settings.storage.kind, connection),
         "prices": dict(settings.current.price_per_second),
         "budget": {"per_run_usd": settings.budget.per_run_usd, "per_day_usd": settings.budget.per_day_usd},
         "spent_today_usd": spent_today,
         "tasks": tasks,
-        "reports_balance": reports_balance,
+        "reports_balance": connection is not None and connection.reports_balance,
         "limits": limits_view(),
     }
 

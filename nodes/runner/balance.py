@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable
 
@@ -53,7 +52,7 @@ class BalanceReader:
 
     async def try_read(self, connection: Connection, *, max_age_seconds: float = 0.0) -> KnownBalance:
         """Return the balance, or why it cannot be read."""
-        account = account_of(connection)
+        account = connection.account
         if account in self._latest and account not in self._asking:
             came, known = self._latest[account]
             oldest = max_age_seconds if isinstance(known, BalanceReading) else min(max_age_seconds, FAILURE_SECONDS)
@@ -63,7 +62,7 @@ class BalanceReader:
 
     def ask(self, connection: Connection) -> asyncio.Task[KnownBalance]:
         """Ask the service in the background, or join the question that is on its way."""
-        account = account_of(connection)
+        account = connection.account
         if account not in self._asking:
             asking = self._asking[account] = asyncio.ensure_future(self._ask(connection, account, self._now()))
             asking.add_done_callback(lambda _: self._asking.pop(account, None))
@@ -71,7 +70,7 @@ class BalanceReader:
 
     def was_read(self, connection: Connection) -> bool:
         """Return whether the account was asked since this process started."""
-        return account_of(connection) in self._latest
+        return connection.account in self._latest
 
     async def close(self) -> None:
         """Drop the questions that are on their way."""
@@ -103,8 +102,3 @@ class BalanceReader:
             await asyncio.to_thread(self._ledger.balances.add, reading)
         except LedgerError as error:  # only the comparison of the day needs it
             log.info("Wan 2.7: the balance could not be recorded: %s", error)
-
-
-def account_of(connection: Connection) -> str:
-    """Return a short hash that tells accounts apart: enough for that, too little to find a key with."""
-    return hashlib.sha256(f"{service_of(connection)} {connection.api_key}".encode()).hexdigest()[:12]

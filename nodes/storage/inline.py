@@ -1,4 +1,4 @@
-"""Images inside the request itself, as data URIs. Needs no storage, but the service does not document it."""
+"""Images inside the request itself, as data URIs. Needs no storage, but not every host documents it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,24 @@ import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..api.connection import Connection
+from ..api.hosts import DIALECTS
 from ..core.errors import MediaRefusedError, ServiceError, StorageError, TaskFailedError, Wan27Error, reworded
 from ..media.files import MediaFile
 from .base import Progress, StoredUrl
 
-_HELP = """The service accepts URLs only, so {what} needs a storage. Choose one under [storage] in config.toml:
+_HELP = """{title} accepts URLs only, so {what} needs a storage. Choose one under [storage] in config.toml:
   kind = "s3"       any S3-compatible bucket (AWS, R2, B2, MinIO, OSS), private, with signed links
   kind = "http"     any server that takes a PUT or a form POST, or one of the presets
   kind = "comfyui"  this ComfyUI itself, if it can be reached from the internet
+or a host that takes uploads itself ({hosts}), with connection and a key of that host,
 or paste a public URL into the {field} input. See "Storage" in the README."""
+
+_HOW_SURE = {
+    "documented": "the host documents this",
+    "works": "the host does not document this, but others use it",
+    "undocumented": "the host does not document this",
+}
 
 _WHAT = {
     "image": ("this image", "image_url"),
@@ -31,14 +40,25 @@ _NOT_FETCHED = ("Unable to download", "InvalidURL", "InvalidParameter.DataInspec
 
 
 class InlineStorage:
-    """Turns images into data URIs. Refuses audio and video, and lists the storages to choose from."""
+    """Turns images into data URIs. Refuses audio and video, and lists the storages to choose from.
+
+    Raises StorageError if the host of the connection takes no images inside the request.
+    """
 
     name = "inline"
-    privacy_notice = "No storage is set: the image is sent inside the request (the service does not document this)."
+
+    def __init__(self, connection: Connection) -> None:
+        self._title, how = connection.host.title, connection.dialect.capabilities.data_uris
+        if how == "refused":
+            raise StorageError(
+                f'storage.kind = "inline" does not work with {self._title}, which takes no images inside the request. '
+                'Set kind = "auto" or another kind under [storage] in config.toml: see "Storage" in the README.'
+            )
+        self.privacy_notice = f"No storage is used: the image is sent inside the request ({_HOW_SURE[how]})."
 
     async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
         if file.kind != "image":
-            raise StorageError(_storage_help(file.kind))
+            raise StorageError(_storage_help(file.kind, self._title))
         data = await asyncio.to_thread(file.path.read_bytes)
         encoded = base64.b64encode(data).decode("ascii")
         if on_progress is not None:
@@ -47,14 +67,17 @@ class InlineStorage:
 
 
 @contextmanager
-def explain_refused_image(inline: bool) -> Iterator[None]:
-    """List the storages in an error that an image may have caused, if it was (or probably was) sent `inline`."""
+def explain_refused_image(inline: bool, title: str) -> Iterator[None]:
+    """List the storages in an error that an image may have caused, if it was (or probably was) sent `inline`.
+
+    `title`: of the host that refused it.
+    """
     try:
         yield
     except Wan27Error as error:
         if not (inline and _may_be_the_image(error)):
             raise
-        advice = f"The image was sent inside the request. {_storage_help('image')}"
+        advice = f"The image was sent inside the request. {_storage_help('image', title)}"
         raise reworded(error, f"{error}\n{advice}") from error
 
 
@@ -67,6 +90,7 @@ def _may_be_the_image(error: Wan27Error) -> bool:
     return type(error) in (TaskFailedError, Wan27Error) and any(text in str(error) for text in _NOT_FETCHED)
 
 
-def _storage_help(kind: str) -> str:
+def _storage_help(kind: str, title: str) -> str:
     what, field = _WHAT[kind]
-    return _HELP.format(what=what, field=field)
+    uploading = [name for name, dialect in DIALECTS.items() if dialect.capabilities.upload_seconds]
+    return _HELP.format(title=title, what=what, field=field, hosts=", ".join(uploading))

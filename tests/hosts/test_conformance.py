@@ -78,9 +78,11 @@ def test_fields_that_are_not_set_are_not_sent(pack: Pack, host: StandIn) -> None
 
 def test_video_from_one_image_takes_few_requests(pack: Pack, host: StandIn, measured: Measured) -> None:
     asyncio.run(pack.video("image_url"))
-    polls = host.count["result"]
-    measured(f"{host.name}: {len(host.seen)} requests for one video from one image, {polls} of them polls")
-    assert len(host.seen) - polls <= 5
+    polls, balances = host.count["result"], host.count["balance"]
+    parts = f"{polls} of them polls and {balances} for the balance"
+    measured(f"{host.name}: {len(host.seen)} requests for one video from one image, {parts}")
+    assert len(host.seen) - polls - balances <= 5
+    assert balances <= 2
 
 
 # --- states ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ BELOW = {
     "media": {"core"},
     "sandbox": {"core"},
     "ledger": {"core", "config"},
-    "storage": {"core", "config", "ledger", "media"},
+    "storage": {"core", "api", "config", "ledger", "media"},
     "runner": {"core", "api", "config", "ledger", "media", "storage"},
     "comfy": {"core", "api", "config", "ledger", "media", "runner", "storage"},
     "services": {"core", "api", "config", "ledger", "media", "runner", "sandbox", "storage", "comfy"},

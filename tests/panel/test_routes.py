@@ -12,7 +12,6 @@ import pytest
 from nodes.core.errors import DownloadError
 from nodes.core.hosts import HOSTS
 from nodes.ledger import BalanceReading
-from nodes.runner.balance import account_of
 from nodes.runner.models import service_of
 from tests.panel.conftest import KEY, SIGNED, Host
 from tests.service import Service, at
@@ -242,7 +241,7 @@ def paying(host: Host, service: Service) -> Host:
     (host.user / "config.toml").write_text(config)
     service.credit_usd = 19.7
     connection = host.process.connection_for(host.process.settings())
-    before = BalanceReading(service_of(connection), account_of(connection), 20.0, 0.0, time.time() - 60)
+    before = BalanceReading(service_of(connection), connection.account, 20.0, 0.0, time.time() - 60)
     host.ledger.balances.add(before)
     host.task("a video", service=service_of(connection))
     return host

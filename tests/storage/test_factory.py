@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nodes.api.connection import Connection
 from nodes.config import load_settings
 from nodes.core.errors import StorageError
 from nodes.storage import Storage, make_storage
@@ -17,12 +18,16 @@ S3 = {
 }
 
 
-def make(tmp_path: Path, text: str = "", sandbox_url: str | None = None, **environ: str) -> Storage:
+NOVITA = Connection("novita", "https://api.novita.ai", "key")
+SANDBOX = Connection("sandbox", "http://127.0.0.1:1", "sandbox")
+
+
+def make(tmp_path: Path, text: str = "", connection: Connection = NOVITA, **environ: str) -> Storage:
     (tmp_path / "config.toml").write_text(text)
     settings = load_settings(tmp_path, environ)
     assert settings.warnings == ()
     wanted = settings.storage
-    return make_storage(wanted.kind, wanted.options, sandbox_url=sandbox_url, directory=tmp_path)
+    return make_storage(wanted.kind, wanted.options, connection=connection, directory=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +56,7 @@ def test_make_storage_returns_the_kind_set(text: str, environ: dict[str, str], n
 
 
 def test_make_storage_with_the_sandbox_stores_there(tmp_path: Path) -> None:
-    storage = make(tmp_path, '[storage]\nkind = "s3"', sandbox_url="http://127.0.0.1:1")
+    storage = make(tmp_path, '[storage]\nkind = "s3"', SANDBOX)
     assert storage.name == "sandbox http://127.0.0.1:1"
 
 

@@ -8,30 +8,33 @@ from pathlib import Path
 
 import pytest
 
+from nodes.api.connection import Connection
 from nodes.core import errors
 from nodes.core.errors import StorageError
 from nodes.storage.inline import InlineStorage, explain_refused_image
 from tests.media_files import media_file
+
+NOVITA = Connection("novita", "https://api.novita.ai", "key")
 
 
 @pytest.mark.parametrize(("name", "mime"), [("a.png", "image/png"), ("a.jpg", "image/jpeg"), ("a.webp", "image/webp")])
 def test_inline_put_turns_an_image_into_a_data_uri(name: str, mime: str, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     file = media_file(tmp_path, name)
-    stored = asyncio.run(InlineStorage().put(file, on_progress=lambda done, total: told.append((done, total))))
+    stored = asyncio.run(InlineStorage(NOVITA).put(file, on_progress=lambda done, total: told.append((done, total))))
     head, _, data = stored.url.partition(",")
     assert head == f"data:{mime};base64" and base64.b64decode(data) == file.path.read_bytes()
     assert stored.expires_at is None and told == [(file.size, file.size)]
-    assert "does not document" in InlineStorage().privacy_notice
+    assert "does not document" in InlineStorage(NOVITA).privacy_notice
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.mp4"])
 def test_inline_put_refuses_audio_and_video_and_lists_the_storages(name: str, tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
-        asyncio.run(InlineStorage().put(media_file(tmp_path, name)))
+        asyncio.run(InlineStorage(NOVITA).put(media_file(tmp_path, name)))
     said = str(caught.value)
-    assert len(said.splitlines()) == 5
-    for text in ('"s3"', '"http"', '"comfyui"', "README", "config.toml"):
+    assert len(said.splitlines()) == 6
+    for text in ("Novita AI", "dashscope, fal, replicate, kie", '"s3"', '"http"', '"comfyui"', "README", "config.toml"):
         assert text in said
 
 
@@ -58,7 +61,7 @@ FETCH = "InvalidParameter.DataInspection: Unable to download the media resource"
 def test_explain_refused_image_lists_the_storages(error: errors.Wan27Error, gets_it: bool) -> None:
     said = str(error)
     for inline in (False, True):
-        with pytest.raises(type(error)) as caught, explain_refused_image(inline):
+        with pytest.raises(type(error)) as caught, explain_refused_image(inline, "Novita AI"):
             raise error
         raised = caught.value
         assert str(error) == said, "others may hold the original"

@@ -44,7 +44,7 @@ export class Header {
     const line = connection.sandbox ? t("sandboxLine") : t("billedLine", { host: connection.host });
     const list = h("dl", { class: "wan27-dl" });
     const row = (name, ...values) => list.append(h("dt", {}, name), h("dd", {}, ...values));
-    row(t("storage"), status.storage === "auto" ? t("storageAuto") : status.storage);
+    row(t("storage"), { host: t("storageHost"), inline: t("storageInline") }[status.storage] ?? status.storage);
     row(t("key"), ...this.keyParts(key));
     this.balance = null;
     if (status.reports_balance) row(t("balance"), this.balancePart());

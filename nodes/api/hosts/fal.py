@@ -45,6 +45,7 @@ class FalDialect(Dialect):
     capabilities = Capabilities(
         data_uris="works",
         upload_seconds=UPLOAD_SECONDS,
+        public_uploads=True,
         cancels="queued",
         watermark=False,
     )

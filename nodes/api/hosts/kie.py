@@ -47,7 +47,7 @@ _GENERATION_FAILED = 501
 class KieDialect(Dialect):
     name = "kie"
     model = "wan/2-7-image-to-video"
-    capabilities = Capabilities(data_uris="refused", upload_seconds=24 * 3600)
+    capabilities = Capabilities(data_uris="refused", upload_seconds=24 * 3600, public_uploads=True)
 
     def submit(self, request: VideoRequest) -> Call:
         body = {"model": self.model, "input": to_inputs(request, NAMES, resolution=str.lower)}
