@@ -57,7 +57,7 @@ def test_one_key_is_enough_for_a_connection(name: str, process: Process, monkeyp
     assert (connection.name, connection.base_url, connection.api_key) == (name, host.base_url, "sk-a-key-0123456789")
     assert (connection.upload_url, connection.list_url) == (host.upload_url, host.list_url)
     assert connection.prices == host.prices
-    assert process.connection_identity() == f"{name} {host.base_url}"
+    assert process.connection_identity() == f"{name} {host.base_url} {connection.account}"
 
 
 def test_task_belongs_to_its_own_host_whichever_is_current(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
