@@ -41,6 +41,8 @@ PACK = "wan27-video"  # the folder the pack has in custom_nodes
 START_SECONDS = 240
 """Enough for a cold disk and a busy machine; 12 s is usual."""
 
+FIRST_PORT = 20_000
+
 _NOT_INHERITED = re.compile(r"^(WAN27_|COMFYUI_|HF_|NOVITA_|PPIO_|DASHSCOPE_|FAL_|REPLICATE_|KIE_)")
 """Environment variables that reach a ComfyUI under test only if the test sets them."""
 _OFFLINE = {
@@ -59,7 +61,7 @@ def free_port() -> int:
     range, so that nothing takes the port before it is used.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    first = 20_000 + 1000 * (worker % 12)
+    first = FIRST_PORT + 1000 * (worker % 12)
     for port in random.sample(range(first, first + 1000), 1000):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))

@@ -61,17 +61,33 @@ def _translated(word: str) -> str:
 def _here(value: Any) -> Any:
     """Return JSON from ComfyUI with its paths as this side knows them."""
     if isinstance(value, str):
-        return value[2:].replace("\\", "/") if re.match(r"[Zz]:[\\/]", value) else value
+        return _plain(value) if re.match(r"[Zz]:[\\/]", value) else value
     if isinstance(value, list):
         return [_here(each) for each in value]
     if isinstance(value, dict):
-        return {name: _here(each) for name, each in value.items()}
+        return {_here(name): _here(each) for name, each in value.items()}
     return value
 
 
-if PROGRAM in os.environ:
+def _plain(text: str) -> str:
+    """Return a text, such as a log, with the paths in it as this side knows them."""
+    return re.sub(r"[Zz]:(?=[\\/])", "", text).replace("\\", "/")
+
+
+def _use_wine() -> None:
     comfy.START_SECONDS = 900  # the first start compiles everything
-    _event, _get_json = Run._event, ComfyUI.get_json
-    ComfyUI._launch = _launch  # type: ignore[method-assign]
-    ComfyUI.get_json = lambda self, path: _here(_get_json(self, path))  # type: ignore[method-assign]
-    Run._event = lambda self, message: _event(self, _here(message))  # type: ignore[method-assign]
+    comfy.FIRST_PORT = 31_000  # such a start is slow: no other ComfyUI should take the port meanwhile
+    event, get_json, log, warnings = Run._event, ComfyUI.get_json, ComfyUI.log, ComfyUI._warnings
+    replaced: dict[str, Any] = {
+        "_launch": _launch,
+        "get_json": lambda self, path: _here(get_json(self, path)),
+        "log": property(lambda self: _plain(log.__get__(self))),
+        "_warnings": lambda self: [{name: _plain(text) for name, text in line.items()} for line in warnings(self)],
+    }
+    for name, replacement in replaced.items():
+        setattr(ComfyUI, name, replacement)
+    Run._event = lambda self, message: event(self, _here(message))  # type: ignore[method-assign]
+
+
+if PROGRAM in os.environ:
+    _use_wine()
