@@ -16,9 +16,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.comfyui.graphs import SMALL, Pair, pair, upload_image
+from tests.comfyui.graphs import SECONDS, SMALL, Pair, pair, upload_image
 from tests.conftest import Measured
 from tests.crash_points import IN_DOUBT, POINTS
+from tests.demo import play
+from tests.examples import workflows
 from tests.host.comfy import ComfyUI, Graph, Run
 from tests.host.fixtures import HELPERS, connected
 from tests.media_files import photo, png
@@ -327,6 +329,27 @@ MATTER_MOST = ["polling", "answer not stored", "downloading"]
 @pytest.mark.parametrize("moment", MATTER_MOST)
 def test_kill_at_the_moments_that_matter_most(moment: str, shop: ComfyUI, bank: Service, measured: Measured) -> None:
     measured(f"kill -9 {moment}: {kill_and_collect(shop, bank, moment, seed=200 + MATTER_MOST.index(moment))}")
+
+
+def test_storyboard_killed_at_a_shot_goes_on_there(shop: ComfyUI, bank: Service) -> None:
+    shop.upload(workflows.IMAGE, png(photo(320, 320, seed=2)))
+    prompt = workflows.storyboard().prompt()
+    for entry in prompt.values():
+        if entry["class_type"] == "Wan27ImageToVideo":
+            entry["inputs"] |= {**SMALL, "seed": entry["inputs"]["seed"] + 900}
+    waits = [node for node, entry in prompt.items() if entry["class_type"] == "Wan27WaitForVideo"]
+    shop.queue(prompt).wait_for(lambda run: bool(run.texts_of(waits[2])))
+    shop.kill()
+    assert len(bank.posts()) == 3
+    shop.start()
+
+    run = shop.run(prompt)
+
+    assert run.error is None, run.error
+    assert len(bank.posts()) == len(bank.accepted()) == 4
+    [film] = [run.files(node) for node, entry in prompt.items() if entry["class_type"] == "SaveVideo"]
+    played = play(film[0])
+    assert played.frames == round(SECONDS * played.fps) * 4 - 3
 
 
 RANDOM = random.Random(20)
