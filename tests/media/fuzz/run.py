@@ -69,8 +69,10 @@ def summary(results: Sequence[Result]) -> str:
     )
 
 
-def fuzz(seed: int, numbers: Sequence[int], *, processes: int = 2, keep: Path | None = None) -> list[Result]:
-    """Damage and read one file for each number. The same seed and number make the same file.
+def fuzz(
+    intact: Sequence[Path], seed: int, numbers: Sequence[int], *, processes: int = 2, keep: Path | None = None
+) -> list[Result]:
+    """Damage and read one file for each number. The same seed and number make the same file of the same intact ones.
 
     Args:
         keep: folder for copies of the files that did not end well.
@@ -80,7 +82,7 @@ def fuzz(seed: int, numbers: Sequence[int], *, processes: int = 2, keep: Path | 
         waiting.put(number)
     with TemporaryDirectory(prefix="wan27-fuzz-") as name, ThreadPoolExecutor(processes) as pool:
         folder = Path(name)
-        corpus = [(path.name, path.read_bytes()) for path in write_corpus(folder)]
+        corpus = [(path.name, path.read_bytes()) for path in intact]
 
         def work(index: int) -> None:
             for path in _damaged_files(corpus, seed, waiting, folder / str(index)):
@@ -204,11 +206,15 @@ if __name__ == "__main__":
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="folder for the files that did not end well")
     options = parser.parse_args()
-    found = fuzz(
-        options.seed,
-        range(options.first, options.first + options.files),
-        processes=options.processes,
-        keep=options.keep,
-    )
+    if options.keep is not None:
+        options.keep.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="wan27-fuzz-") as corpus_folder:
+        found = fuzz(
+            write_corpus(Path(corpus_folder)),
+            options.seed,
+            range(options.first, options.first + options.files),
+            processes=options.processes,
+            keep=options.keep,
+        )
     print(f"seed {options.seed}: {summary(found)}")
     sys.exit(any(result.problem for result in found))

@@ -14,13 +14,18 @@ from tests.media.fuzz.run import Child, fuzz, summary
 from tests.media.fuzz.worker import CRASH
 
 SEED = 13
-FILES, SOAK_FILES = 40, 2000
+FILES, SOAK_FILES = 30, 2000
 
 
-def test_fuzz_child_reads_every_intact_file_and_its_crash_is_noticed(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+def test_fuzz_child_reads_every_intact_file_and_its_crash_is_noticed(corpus: list[Path], tmp_path: Path) -> None:
     child = Child(tmp_path)
     try:
-        for path in write_corpus(tmp_path):
+        for path in corpus:
             result = child.read(path)
             sendable = path.suffix in (".mp4", ".mov")
             assert result.problem == "", f"{path.name}: {result.text}"
@@ -30,18 +35,20 @@ def test_fuzz_child_reads_every_intact_file_and_its_crash_is_noticed(tmp_path: P
         child.end()
 
 
-def test_fuzz_a_few_files(measured: Measured) -> None:
-    check(SEED, FILES, measured)
+def test_fuzz_a_few_files(corpus: list[Path], measured: Measured) -> None:
+    check(corpus, SEED, FILES, 1, measured)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
-def test_fuzz_two_thousand_files(measured: Measured) -> None:
+def test_fuzz_two_thousand_files(corpus: list[Path], measured: Measured) -> None:
     """A new seed each time, or WAN27_FUZZ_SEED."""
-    check(int(os.environ.get("WAN27_FUZZ_SEED") or SystemRandom().randrange(1_000_000)), SOAK_FILES, measured)
+    seed = int(os.environ.get("WAN27_FUZZ_SEED") or SystemRandom().randrange(1_000_000))
+    print(f"fuzz, seed {seed}", flush=True)
+    check(corpus, seed, SOAK_FILES, 2, measured)
 
 
-def check(seed: int, files: int, measured: Measured) -> None:
-    results = fuzz(seed, range(files))
+def check(corpus: list[Path], seed: int, files: int, processes: int, measured: Measured) -> None:
+    results = fuzz(corpus, seed, range(files), processes=processes)
     measured(f"fuzz, seed {seed}: {summary(results)}")
     assert [f"{result.file}: {result.problem} {result.text}" for result in results if result.problem] == []
