@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from nodes.config import load_settings
+from nodes.config.settings import CONNECTIONS
 from nodes.core.hosts import HOSTS
 
 REPO = Path(__file__).resolve().parents[1]
@@ -123,6 +124,8 @@ def test_readme_hosts_are_those_of_the_table() -> None:
         (host.title, host.key_page, host.name, host.key_variable, *(f"{price:.2f}" for price in host.prices.values()))
         for host in HOSTS.values()
     ]
+    (settings,) = [block for block in fenced("toml") if "[polling]" in block]
+    assert f"# {' | '.join(CONNECTIONS)}\n" in settings
 
 
 def test_readme_links_and_images_exist() -> None:

@@ -72,26 +72,29 @@ class Connection:
         """Return a call as the arguments of httpx's `request` or `stream`.
 
         Raises:
-            ServerError: the call would send the key to a URL that is not on an address of this connection.
+            ServerError: the call is to a URL that is not on an address of this connection and would get the key, or to
+                something that is not a URL.
             ValueError: its JSON cannot be encoded.
         """
-        is_absolute = "://" in call.path
-        if is_absolute and call.with_key and not self._is_own(call.path):
+        is_path = call.path.startswith("/")
+        if not is_path and parse_http_url(call.path) is None:
+            raise ServerError(f"{self.host.title} named an address that is not an http(s) URL.")
+        if not is_path and call.with_key and not self._is_own(call.path):
             raise ServerError(f"{self.host.title} named an address on another host. The key is not sent there.")
         headers = {"Authorization": f"{self.dialect.key_scheme} {self.api_key}"} if call.with_key else {}
         if call.json is not None:
             headers["Content-Type"] = "application/json"
         return {
             "method": call.method,
-            "url": call.path if is_absolute else self._addresses()[call.at] + call.path,
+            "url": self._addresses()[call.at] + call.path if is_path else call.path,
             "params": call.params,
             "content": None if call.json is None else _encoded(call.json),
             "headers": {**headers, **call.headers},
         }
 
     def trusted(self, task: TaskHandle) -> TaskHandle:
-        """Return a handle without the URLs that are not on an address of this connection: they would get the key."""
-        kept = {name: url for name, url in task.kept.items() if "://" not in url or self._is_own(url)}
+        """Return a handle without the URLs that are not on the host of base_url: they would get the key."""
+        kept = {name: url for name, url in task.kept.items() if _origin(url) == _origin(self.base_url)}
         return TaskHandle(task.task_id, kept)
 
     def _addresses(self) -> dict[str, str]:

@@ -21,7 +21,7 @@ class TaskHandle:
     without it.
 
     Attributes:
-        kept: text by name, such as the URLs that fal answers to a submit. Never shown.
+        kept: URLs by name, such as those that fal answers to a submit. Never shown.
     """
 
     task_id: str

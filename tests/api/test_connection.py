@@ -94,15 +94,27 @@ FOREIGN = [
 @pytest.mark.parametrize("url", OWN)
 def test_url_on_an_own_address_gets_the_key(url: str) -> None:
     assert FAL.arguments(Call("GET", url))["headers"]["Authorization"] == "Key id:secret"
-    assert FAL.trusted(TaskHandle("r", {"status_url": url})).kept == {"status_url": url}
+
+
+@pytest.mark.parametrize("url", [*OWN, "x", "/x", ".evil.example/x", "@evil.example/x", "https:/evil.example", ""])
+def test_handle_keeps_only_urls_on_the_host_that_was_submitted_to(url: str) -> None:
+    is_kept = "queue.fal.run" in url.lower()
+    assert FAL.trusted(TaskHandle("r", {"status_url": url})).kept == ({"status_url": url} if is_kept else {})
+
+
+@pytest.mark.parametrize("path", [".evil.example/x", "@evil.example/x", "https:/evil.example", "ftp://h.example/x", ""])
+def test_call_to_what_is_not_a_url_is_refused(path: str) -> None:
+    for with_key in (True, False):
+        with pytest.raises(ServerError, match="not an http"):
+            FAL.arguments(Call("GET", path, with_key=with_key))
 
 
 @pytest.mark.parametrize("url", FOREIGN)
 def test_url_anywhere_else_never_gets_the_key(url: str) -> None:
-    with pytest.raises(ServerError, match="another host"):
+    with pytest.raises(ServerError, match=r"another host|not an http"):
         FAL.arguments(Call("GET", url))
-    assert FAL.trusted(TaskHandle("r", {"status_url": url, "note": "x"})) == TaskHandle("r", {"note": "x"})
-    assert "Authorization" not in FAL.arguments(Call("PUT", url, with_key=False))["headers"]
+    own = "https://queue.fal.run/x"
+    assert FAL.trusted(TaskHandle("r", {"status_url": url, "own": own})) == TaskHandle("r", {"own": own})
 
 
 def test_connection_repr_has_no_key() -> None:
