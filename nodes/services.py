@@ -19,7 +19,7 @@ from .api.connection import Connection
 from .comfy import runtime
 from .comfy.node_cache import NodeCache
 from .comfy.queue_budget import QueuedPrompt
-from .comfy.upload_pipeline import UploadPipeline
+from .comfy.upload_pipeline import UploadPipeline, remove_leftovers
 from .config import FILE_NAME, HostSettings, Settings, load_settings
 from .core.hosts import HOSTS, SANDBOX
 
@@ -160,9 +160,13 @@ class Process:
             return self._ledger
 
     def resume_unfinished(self) -> None:
-        """Resume tasks whose videos were not fetched yet. Runs in the background; failures only show in the log."""
+        """Resume tasks whose videos were not fetched yet, and delete the images that a crash left in the temporary folder.
+
+        Runs in the background; failures only show in the log.
+        """
 
         def resume() -> None:
+            remove_leftovers()
             try:
                 if (self.user_dir / _LEDGER).exists():
                     self._configured_runner(self.settings()).resume_unfinished()

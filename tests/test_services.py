@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,21 @@ def test_ledger_is_created_once_and_reports_changes(process: Process) -> None:
 def test_resume_unfinished_creates_no_ledger(process: Process) -> None:
     process.resume_unfinished()
     assert not process.user_dir.exists()
+
+
+def test_resume_unfinished_deletes_the_images_of_a_crash(
+    process: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    old = tmp_path / "wan27-upload-old"
+    old.mkdir()
+    (old / "private.png").touch()
+    os.utime(old, (1, 1))
+    process.resume_unfinished()
+    end = time.monotonic() + 30
+    while old.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not old.exists()
 
 
 @pytest.mark.parametrize("name", list(HOSTS))

@@ -312,7 +312,7 @@ def _rename(part: Path, dest: Path) -> None:
         descriptor = os.open(dest.parent, os.O_RDONLY)
         try:
             with contextlib.suppress(OSError):  # some network file systems cannot do this
-                os.fsync(descriptor)
+                flush_to_disk(descriptor)
         finally:
             os.close(descriptor)
 
