@@ -160,7 +160,7 @@ class Process:
             return self._ledger
 
     def resume_unfinished(self) -> None:
-        """Resume tasks whose videos were not fetched yet, and delete the images that a crash left in the temporary folder.
+        """Resume tasks whose videos were not fetched yet, and delete the temporary files of uploads that a crash left.
 
         Runs in the background; failures only show in the log.
         """
