@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,gif,apng,ogg,asf,mxf,nut,ivf,wtv,rm,"
-    "h264,hevc,obu,av1,m4v,mjpeg,yuv4mpegpipe,dv,webp_pipe,mp3,wav,flac,aac"
+    "h264,hevc,obu,av1,m4v,mjpeg,yuv4mpegpipe,dv,webp_pipe,webp_anim,mp3,wav,flac,aac"
 )
 """Containers that hold their own frames. Playlists (hls, concat, dash, sdp, image2 …) are left out: such a file makes
 FFmpeg open other files and addresses of its author's choice. FLV is left out because the demuxer of FFmpeg 7 (PyAV 14)
@@ -173,6 +173,13 @@ def _check_size(stream: VideoStream, name: str) -> None:
     if context is None:
         raise MediaError(f"{name} has a codec that this FFmpeg cannot read. Convert it to H.264 first.")
     width, height = context.width, context.height
+    if not width and stream.container.format.name == "webp_pipe":
+        import av
+
+        raise MediaError(
+            f"{name} is an animated WebP, which PyAV {av.__version__} cannot read. Update PyAV to 19 or newer, or save the "
+            "animation as mp4 or GIF."
+        )
     if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
         raise MediaError(
             f"{name} declares frames of {width}×{height}; at most {MAX_PIXELS // 10**6} million pixels and "

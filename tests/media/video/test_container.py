@@ -7,9 +7,11 @@ from pathlib import Path
 
 import av
 import pytest
+from PIL import Image
 
+from nodes.media.decode.decode import decode
 from nodes.media.files import MediaError
-from nodes.media.video.container import opened
+from nodes.media.video.container import opened, video_stream
 from tests.media_files import Clip, write
 
 _DECODE_ALL = """
@@ -53,3 +55,14 @@ def test_opened_refuses_a_program_stream_that_would_crash_ffmpeg_7(
     monkeypatch.setattr(av, "library_versions", {**av.library_versions, "libavformat": (61, 7, 100)})
     with pytest.raises(MediaError, match=r"a\.mpg is an MPEG program stream.*FFmpeg 8"), opened(path):
         pass
+
+
+def test_video_stream_reads_an_animated_webp_or_says_what_could(tmp_path: Path) -> None:
+    path = tmp_path / "loop.webp"
+    frames = [Image.new("RGB", (64, 48), (40 * index, 0, 0)) for index in range(4)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
+    if av.library_versions["libavformat"] < (63, 0, 0):
+        with opened(path) as container, pytest.raises(MediaError, match=r"animated WebP.*Update PyAV"):
+            video_stream(container, path.name)
+    else:
+        assert decode(path).frame_count == 4
