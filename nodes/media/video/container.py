@@ -177,8 +177,8 @@ def _check_size(stream: VideoStream, name: str) -> None:
         import av
 
         raise MediaError(
-            f"{name} is an animated WebP, which PyAV {av.__version__} cannot read. Update PyAV to 19 or newer, or save the "
-            "animation as mp4 or GIF."
+            f"{name} is an animated WebP, which PyAV {av.__version__} cannot read. Update PyAV to 19 or newer, or "
+            "save the animation as mp4 or GIF."
         )
     if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
         raise MediaError(
