@@ -12,7 +12,7 @@ import pytest
 
 from nodes.comfy.node_cache import NodeCache
 from nodes.comfy.upload_pipeline import UploadPipeline
-from nodes.config import load_settings
+from nodes.config import Settings, load_settings
 from nodes.media.files import describe
 from nodes.runner.models import Finished, Order, Submitted
 from nodes.runner.runner import Runner
@@ -35,6 +35,17 @@ def media_bytes(name: str) -> bytes:
     return MAKERS[name][1]()
 
 
+class _Process(Process):
+    """A process with settings of its own, instead of those in the environment of the tests."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        super().__init__(folder / "user", folder / "output")
+        self._loaded = load_settings(self.user_dir, environ)
+
+    def settings(self) -> Settings:
+        return self._loaded
+
+
 class Pack(House):
     """The pack connected to a stand-in. Both have the clock of the stand-in."""
 
@@ -42,13 +53,14 @@ class Pack(House):
 
     def __init__(self, folder: Path, host: StandIn, settings: Mapping[str, str] | None = None) -> None:
         self.host = host
-        self.settings = load_settings(folder / "user", {**host.environment(), **(settings or {})})
+        self.process = _Process(folder, {**host.environment(), **(settings or {})})
+        self.settings = self.process.settings()
         self.uploads = UploadPipeline(NodeCache(), clock=host.now)
-        connection = Process(folder / "user", folder / "output").connection_for(self.settings)
+        connection = self.process.connection_for(self.settings)
         super().__init__(folder, host, connection)  # type: ignore[arg-type]
 
     def start(self, **options: Any) -> Runner:
-        return super().start(wall_clock=self.host.now, **options)
+        return super().start(wall_clock=self.host.now, connection_for=self.process.connection_named, **options)
 
     @property
     def services(self) -> Services:

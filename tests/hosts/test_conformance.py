@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from nodes.core import errors
 from nodes.runner.models import Progress
 from tests.conftest import Measured
-from tests.hosts.fixtures import LISTING, UPLOADING, host, only, running
+from tests.hosts.fixtures import LISTING, STAND_INS, UPLOADING, host, only, running
 from tests.hosts.pack import Pack, media_bytes, pack, submit
 from tests.hosts.stand_in import CONTINUATION, FRAMES, MEDIA, StandIn
 from tests.runner.conftest import soon
@@ -263,6 +264,45 @@ def test_cut_download_is_continued(pack: Pack, host: StandIn) -> None:
     pack.run()
     check_delivered(pack, host)
     assert all("authorization" not in seen.headers for seen in host.at("download"))
+
+
+# --- another host ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other(pack: Pack, host: StandIn, tmp_path: Path) -> Iterator[Pack]:
+    """The same ComfyUI later, with a key for another host too, and a setting that says so."""
+    with STAND_INS["kie" if host.name == "fal" else "fal"]() as there:
+        settings = {**host.environment(), "WAN27_CONNECTION": there.name}
+        made = Pack(tmp_path, there, settings)
+        yield made
+        made.close()
+        assert there.mistakes == []
+
+
+def test_reuse_finds_a_video_that_another_host_made(pack: Pack, host: StandIn, other: Pack) -> None:
+    asyncio.run(pack.video("image_url"))
+    pack.stop()
+    finished = asyncio.run(other.video("image_url"))
+    assert finished.path.read_bytes() == host.video(host.task().id)
+    assert (host.count["submit"], other.host.count["submit"]) == (1, 0)
+
+
+def test_reuse_waits_for_a_task_at_the_host_that_has_it(pack: Pack, host: StandIn, other: Pack) -> None:
+    host.hold = "running"
+    submit(pack)
+    pack.stop()
+    host.hold = ""
+    again = submit(other)
+    assert again.reused
+    assert pack.connection.host.title in again.note
+    assert asyncio.run(other.wait(again.task_id)).path.read_bytes() == host.video(host.task().id)
+    assert other.host.count["submit"] == 0
+
+
+def test_upload_of_one_host_is_not_used_at_another(pack: Pack, host: StandIn, other: Pack) -> None:
+    here = asyncio.run(pack.upload("image_url"))
+    assert asyncio.run(other.upload("image_url")) != here
 
 
 # --- lost answers ---------------------------------------------------------------------------------------------------
