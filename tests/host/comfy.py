@@ -21,6 +21,8 @@ from typing import Any, BinaryIO
 
 import httpx
 
+from nodes.core.hosts import HOSTS
+
 from .prompt import RUN_SECONDS, ComfyUIError, Graph, NodeError, Prompt, RejectedError, Run
 
 __all__ = [
@@ -43,7 +45,7 @@ START_SECONDS = 240
 
 FIRST_PORT = 20_000
 
-_NOT_INHERITED = re.compile(r"^(WAN27_|COMFYUI_|HF_|NOVITA_|PPIO_|DASHSCOPE_|FAL_|REPLICATE_|KIE_)")
+_NOT_INHERITED = re.compile(rf"WAN27_|COMFYUI_|HF_|(?:{'|'.join(host.key_variable for host in HOSTS.values())})$")
 """Environment variables that reach a ComfyUI under test only if the test sets them."""
 _OFFLINE = {
     "HF_HUB_OFFLINE": "1",

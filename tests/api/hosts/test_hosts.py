@@ -1,4 +1,4 @@
-"""What every dialect has to do alike, and the one table of how each field is sent."""
+"""What every dialect has to do alike."""
 
 from __future__ import annotations
 
@@ -13,112 +13,27 @@ from nodes.api.retry import Delivery, judge
 from nodes.api.task import TaskHandle
 from nodes.core import errors
 from nodes.core.hosts import AUTO_ORDER, HOSTS, SANDBOX
+from tests.hosts.fixtures import STAND_INS
+from tests.hosts.stand_in import CONTINUATION, FRAMES
 
 NAMES = tuple(HOSTS)
-
-VALUES: dict[str, Any] = {
-    "prompt": "p",
-    "negative_prompt": "n",
-    "resolution": "720P",
-    "duration": 7,
-    "seed": 0,
-    "prompt_extend": False,
-    "watermark": True,
-    "image_url": "https://h.example/i.png",
-    "last_frame_url": "https://h.example/l.png",
-    "first_clip_url": "https://h.example/c.mp4",
-    "driving_audio_url": "https://h.example/a.mp3",
-}
-"""A value for every field. No legal request has all of them."""
-
-REPLICATE = {
-    "prompt": "p",
-    "negative_prompt": "n",
-    "resolution": "720p",
-    "duration": 7,
-    "seed": 0,
-    "enable_prompt_expansion": False,
-    "first_frame": VALUES["image_url"],
-    "last_frame": VALUES["last_frame_url"],
-    "first_clip": VALUES["first_clip_url"],
-    "audio": VALUES["driving_audio_url"],
-}
-
-SENT: dict[str, tuple[str, dict[str, Any]]] = {
-    "novita": ("/v3/async/wan2.7-i2v", VALUES),
-    "ppio": ("/v3/async/wan2.7-i2v", VALUES),
-    "dashscope": (
-        "/api/v1/services/aigc/video-generation/video-synthesis",
-        {
-            "model": "wan2.7-i2v",
-            "input": {
-                "prompt": "p",
-                "negative_prompt": "n",
-                "media": [
-                    {"type": "first_frame", "url": VALUES["image_url"]},
-                    {"type": "last_frame", "url": VALUES["last_frame_url"]},
-                    {"type": "first_clip", "url": VALUES["first_clip_url"]},
-                    {"type": "driving_audio", "url": VALUES["driving_audio_url"]},
-                ],
-            },
-            "parameters": {
-                "resolution": "720P",
-                "duration": 7,
-                "seed": 0,
-                "prompt_extend": False,
-                "watermark": True,
-            },
-        },
-    ),
-    "fal": (
-        "/fal-ai/wan/v2.7/image-to-video",
-        {
-            "prompt": "p",
-            "negative_prompt": "n",
-            "resolution": "720p",
-            "duration": 7,
-            "seed": 0,
-            "enable_prompt_expansion": False,
-            "image_url": VALUES["image_url"],
-            "end_image_url": VALUES["last_frame_url"],
-            "video_url": VALUES["first_clip_url"],
-            "audio_url": VALUES["driving_audio_url"],
-        },
-    ),
-    "replicate": ("/v1/models/wan-video/wan-2.7-i2v/predictions", {"input": REPLICATE}),
-    "kie": (
-        "/api/v1/jobs/createTask",
-        {
-            "model": "wan/2-7-image-to-video",
-            "input": {
-                "prompt": "p",
-                "negative_prompt": "n",
-                "resolution": "720p",
-                "duration": 7,
-                "seed": 0,
-                "prompt_extend": False,
-                "watermark": True,
-                "first_frame_url": VALUES["image_url"],
-                "last_frame_url": VALUES["last_frame_url"],
-                "first_clip_url": VALUES["first_clip_url"],
-                "driving_audio_url": VALUES["driving_audio_url"],
-            },
-        },
-    ),
-}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_submit_sends_every_field_as_the_host_documents_it(name: str) -> None:
-    path, body = SENT[name]
-    call = DIALECTS[name].submit(VideoRequest(**VALUES))
-    assert (call.method, call.path, call.at, call.with_key, call.params) == ("POST", path, "base_url", True, None)
-    assert call.json == body
+    """The stand-ins have the bodies as they are documented, and the conformance suite compares what arrives."""
+    made = STAND_INS[name]()
+    (route,) = (route for route in made.routes() if route.place == "submit")
+    for values, body in ((FRAMES, made.frames), (CONTINUATION, made.continuation)):
+        call = DIALECTS[name].submit(VideoRequest(**values))
+        where = (call.method, call.path, call.at, call.with_key, call.params)
+        assert where == (route.method, route.path, "base_url", True, None)
+        assert call.json == body
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_submit_leaves_out_what_is_not_set(name: str) -> None:
-    request = VideoRequest(image_url=VALUES["image_url"], prompt="", seed=None)
+    request = VideoRequest(image_url="https://h.example/i.png", prompt="", seed=None)
     text = repr(DIALECTS[name].submit(request).json)
     assert "None" not in text and "''" not in text
     assert "seed" not in text and "negative" not in text and "audio" not in text
