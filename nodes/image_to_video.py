@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .api.request import MEDIA_FIELDS
+from .api.hosts import dialect_of
+from .api.request import MEDIA_FIELDS, VideoRequest
 from .comfy.node_inputs import literal_problems, literal_value, requests_from_inputs
 from .comfy.node_schema import AUDIO_LIMITS, CATEGORY, CLIP_LIMITS, IMAGE_LIMITS, choice, output
 from .comfy.queue_budget import budget_problem, certain_costs
 from .comfy.runtime import executing, graph_node_id, report, show_text, until_interrupted
 from .core import limits
-from .core.errors import BudgetError
+from .core.errors import BudgetError, RequestError
+from .core.hosts import SANDBOX
 from .core.limits import ON_REPEAT
 from .services import Services, get_process
 from .storage.inline import explain_refused_image
 
 if TYPE_CHECKING:
+    from .ledger import Ledger
     from .runner.models import Order
 
 _URL_TOOLTIPS = {
@@ -109,7 +112,9 @@ class Wan27ImageToVideo(io.ComfyNode):
                     tooltip="Let a language model of the service rewrite short prompts. Often better, a little slower.",
                 ),
                 io.Boolean.Input(
-                    "watermark", default=False, tooltip="Put the service's mark in the bottom right corner."
+                    "watermark",
+                    default=False,
+                    tooltip="Put the service's mark in the bottom right corner, if it has one.",
                 ),
                 choice(
                     "on_repeat",
@@ -162,6 +167,7 @@ class Wan27ImageToVideo(io.ComfyNode):
             on_repeat=literal_value(on_repeat),
             media={field: literal_value(value) for field, value in media.items()},
         )
+        problems = problems or await asyncio.to_thread(_host_problems, media)
         if not problems and (over := await asyncio.to_thread(_queued_budget_problem) or await _low_balance()):
             problems.append(over)
         return "\n".join(problems) or True
@@ -187,6 +193,16 @@ class Wan27ImageToVideo(io.ComfyNode):
         lines = [f"{item.task_id}{' (reused)' if item.reused else ''} {item.note}".strip() for item in submitted]
         show_text("\n".join(filter(None, [services.note, *lines])), node_id=node_id)
         return io.NodeOutput(ids, [item.estimated_cost for item in submitted])
+
+
+def _host_problems(media: Mapping[str, Any]) -> list[str]:
+    """Return why the host that is set would refuse literal URLs."""
+    process = get_process()
+    settings = process.settings()
+    given = {field: value for field, url in media.items() if (value := literal_value(url))}
+    dialect = dialect_of(SANDBOX if settings.in_sandbox else settings.current.host.name)
+    audio = given.get("driving_audio_url")
+    return dialect.problems(VideoRequest(**given), audio_seconds=_seconds(process.ledger(), audio) if audio else None)
 
 
 def _queued_budget_problem() -> str | None:
@@ -218,15 +234,26 @@ async def _low_balance() -> str | None:
 
 
 def _orders(services: Services, requests: Sequence[tuple[Any, Any]], *, prompt_id: str, node_id: str) -> list[Order]:
-    """Return the orders; raise RequestError if a clip uploaded from here is not shorter than the duration."""
+    """Return the orders.
+
+    Raises RequestError if a clip uploaded from here is not shorter than the duration, or if the host would refuse one.
+    """
     from .runner.models import Order
 
     orders = []
     for request, on_repeat in requests:
-        clip = services.ledger.uploads.by_url(request.first_clip_url) if request.first_clip_url else None
-        request.check(clip_seconds=None if clip is None else clip.seconds)
+        request.check(clip_seconds=_seconds(services.ledger, request.first_clip_url))
+        audio_seconds = _seconds(services.ledger, request.driving_audio_url)
+        if problems := services.connection.dialect.problems(request, audio_seconds=audio_seconds):
+            raise RequestError("\n".join(problems))
         orders.append(Order(request, services.connection, on_repeat, prompt_id=prompt_id, node_id=node_id))
     return orders
+
+
+def _seconds(ledger: Ledger, url: str | None) -> float | None:
+    """Return the length of a media file that was uploaded from here, None if it is not known."""
+    upload = ledger.uploads.by_url(url) if url else None
+    return None if upload is None else upload.seconds
 
 
 def _any_failed(services: Services, task_ids: Sequence[str]) -> bool:

@@ -101,7 +101,8 @@ class Wan27UploadAudio(_UploadNode):
             inputs=[
                 io.Audio.Input("audio", tooltip=f"{AUDIO_LIMITS} More than two channels are mixed down."),
                 on_limit_choice(
-                    f"cut at {limits.AUDIO.max_seconds:g} s with a short fade and compress as far as the limits require"
+                    f"cut at {limits.AUDIO.max_seconds:g} s with a short fade and compress as far as the limits "
+                    "require; add silence if the host needs longer audio"
                 ),
                 choice("format", AUDIO_FORMATS, "auto: WAV, lossless, if it fits; otherwise MP3. mp3: 320 kbit/s."),
             ],
@@ -116,14 +117,16 @@ class Wan27UploadAudio(_UploadNode):
     @classmethod
     async def execute(cls, audio: Any, on_limit: Any = ON_LIMIT[0], format: Any = AUDIO_FORMATS[0]) -> io.NodeOutput:
         """Encode all audio of the batch, then upload it."""
-        from .media.audio.encode import encode_audio
+        from .media.audio.encode import HostMinimum, encode_audio
         from .media.audio.waveform import audio_count
 
         _require_choices(on_limit=(on_limit, ON_LIMIT), format=(format, AUDIO_FORMATS))
         if audio is None:  # core's Get Video Components delivers this for a silent video
             report([_NO_AUDIO], node_id=executing()[1])
             return io.NodeOutput([""])
-        encode = partial(encode_audio, audio, limits.AUDIO, format=format, on_limit=on_limit)
+        dialect = (await get_process().services()).connection.dialect
+        least = HostMinimum(dialect.capabilities.min_audio_seconds, dialect.host.title)
+        encode = partial(encode_audio, audio, limits.AUDIO, format=format, on_limit=on_limit, least=least)
         return io.NodeOutput(await _upload_batch(partial(encode, index=i) for i in range(audio_count(audio))))
 
 

@@ -155,9 +155,19 @@ class Dialect(ABC):
             return [f"{self.host.title} makes no watermark: the video comes without one."]
         return []
 
-    def problems(self, request: VideoRequest) -> list[str]:
-        """Return why this host would refuse the request, beyond the rules of the model: sentences for the user."""
-        return [problem for field, url in request.media().items() if (problem := self._url_problem(field, url))]
+    def problems(self, request: VideoRequest, *, audio_seconds: float | None = None) -> list[str]:
+        """Return why this host would refuse the request, beyond the rules of the model: sentences for the user.
+
+        `audio_seconds`: length of the driving audio, if it is known.
+        """
+        found = [self._url_problem(field, url) for field, url in request.media().items()]
+        least = self.capabilities.min_audio_seconds
+        if request.driving_audio_url and audio_seconds is not None and audio_seconds < least:
+            found.append(
+                f"driving_audio_url: the audio lasts {audio_seconds:.2f} s, and {self.host.title} needs at least "
+                f"{least:g} s. Send it through Wan 2.7 Upload Audio with on_limit fit, which adds silence at its end."
+            )
+        return [problem for problem in found if problem]
 
     def _url_problem(self, field: str, url: str) -> str:
         scheme = url.partition(":")[0]

@@ -190,7 +190,8 @@ class Tracker:
         if found.state != "saved" and (connection := await self._connection_of(found, order.connection)):
             self.track(task_id, connection)
         if is_new:
-            return Submitted(task_id, found.estimate or 0.0, reused=False, note=messages.cost(order, found.estimate))
+            notes = [messages.cost(order, found.estimate), *order.connection.dialect.left_out(order.request)]
+            return Submitted(task_id, found.estimate or 0.0, reused=False, note=" ".join(filter(None, notes)))
         return Submitted(task_id, 0.0, reused=True, note=messages.reused(order, found))
 
     async def _with_task_id(self, order: Order, record: TaskRecord, joined: dict[int, Submission]) -> TaskRecord | None:

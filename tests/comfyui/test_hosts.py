@@ -84,3 +84,28 @@ def test_host_continues_a_clip(traveller: ComfyUI, host: StandIn) -> None:
     assert made_by(host, *run.files(made.wait))
     assert kept(run, frames.count) == [8]
     assert host.task().media["first_clip_url"]
+
+
+@pytest.mark.parametrize("host", ["replicate"], indirect=True)
+def test_audio_that_is_too_short_for_the_host_is_refused_or_padded(traveller: ComfyUI, host: StandIn) -> None:
+    # Of their own: the stand-in has forgotten what other tests uploaded, and the pack has not.
+    first = traveller.upload("speaker.png", png(photo(320, 240, seed=3)))
+    voice = traveller.upload("short.wav", wav_bytes(2.5))
+
+    def graph_of(on_limit: str) -> tuple[Graph, str, str]:
+        graph = Graph()
+        audio = upload_audio(graph, voice, on_limit=on_limit)
+        media = {"image_url": (upload_image(graph, first), 0), "driving_audio_url": (audio, 0)}
+        return graph, audio, pair(graph, seed=90, duration=5, resolution="720P", watermark=True, **media).wait
+
+    graph, audio, _ = graph_of("error")
+    run = traveller.run(graph)
+    assert run.error and run.error.node == audio
+    assert "lasts 2.5 s; at least 3 s at Replicate are needed" in run.error.message
+    assert host.accepted() == []
+
+    graph, _, wait = graph_of("fit")
+    assert made_by(host, *traveller.run(graph).files(wait))
+    padded = host.task().media["driving_audio_url"]
+    assert padded and len(padded) == len(wav_bytes(3.0))
+    assert "watermark" not in host.task().body["input"]

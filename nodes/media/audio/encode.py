@@ -27,6 +27,17 @@ _WAV_SMALLER = (96_000, 48_000, 44_100, 32_000, 24_000, 16_000)
 _FADE_SECONDS = 0.03
 
 
+@dataclass(frozen=True)
+class HostMinimum:
+    """The shortest audio that a host takes, if that is longer than the model's. `title`: how to name the host."""
+
+    seconds: float
+    title: str
+
+    def __str__(self) -> str:
+        return f"at least {self.seconds:g} s at {self.title}"
+
+
 @dataclass
 class _Job:
     """Audio on its way to a file. samples: float32 [C, T] with one or two channels. strict: refuse, do not fit."""
@@ -37,6 +48,7 @@ class _Job:
     bounds: AudioBounds
     strict: bool
     cancelled: Cancelled | None
+    least: HostMinimum | None = None
     notes: list[str] = field(default_factory=list)
 
     def note(self, text: str) -> None:
@@ -45,6 +57,13 @@ class _Job:
     def cut(self, length: int) -> None:
         """Keep the first `length` samples, with a fade at their end."""
         self.samples = fade_out(self.samples[:, :length], round(_FADE_SECONDS * self.rate))
+
+    def pad(self) -> None:
+        """Add silence until the audio is as long as the host needs it."""
+        missing = 0 if self.least is None else math.ceil(self.least.seconds * self.rate) - int(self.samples.shape[1])
+        if self.least is not None and missing > 0:
+            self.samples = np.pad(self.samples, ((0, 0), (0, missing)))
+            self.note(f"{missing / self.rate:.2f} s of silence added at the end, as {self.least} are needed.")
 
     def wav_size(self, rate: int) -> int:
         """Return the size in bytes of a WAV at another rate."""
@@ -60,6 +79,7 @@ def encode_audio(
     format: AudioFormat = "auto",
     on_limit: OnLimit = "fit",
     index: int = 0,
+    least: HostMinimum | None = None,
     cancelled: Cancelled | None = None,
 ) -> MediaFile:
     """Write one item of an AUDIO as 16-bit WAV or as MP3, mono or stereo, inside `bounds`.
@@ -70,6 +90,8 @@ def encode_audio(
         audio: {"waveform": [B, C, T], "sample_rate": samples per second}, any dtype and device, full scale -1..1.
         format: auto writes a WAV if it fits into the size.
         on_limit: fit cuts audio that is too long, with a short fade, and says so in `notes`; error refuses.
+        least: fit adds silence to audio that is inside `bounds` but too short for the host. It does not change what the
+            audio is identified by.
 
     Raises:
         MediaError: also for fit if the audio is too short, holds NaN or has a wrong shape.
@@ -78,9 +100,12 @@ def encode_audio(
     waveform, rate = parts(audio)
     length = int(waveform.shape[2])
     kept = to_float(waveform[index, :, : _kept_length(length, rate, bounds, strict, name)], name=name)
+    least = least if least is not None and least.seconds > bounds.min_seconds else None
+    if strict:
+        _check_least(length, rate, least, name)
     content = ContentHash("sound")
     content.update_samples(kept, rate)
-    job = _Job(mix_down(kept), rate, name, bounds, strict, cancelled)
+    job = _Job(mix_down(kept), rate, name, bounds, strict, cancelled, least)
     if kept.shape[0] > 2:
         job.note(f"{kept.shape[0]} channels mixed down to stereo.")
     if kept.shape[1] < length:
@@ -92,6 +117,7 @@ def encode_audio(
     if new_rate != rate:
         job.note(f"sample rate changed from {rate} to {new_rate} Hz.")
         job.samples, job.rate = resample(job.samples, rate, new_rate), new_rate
+    job.pad()
     check_cancelled(cancelled)
     job.samples, peak = without_clipping(job.samples)
     if peak > 1:
@@ -105,6 +131,14 @@ def encode_audio(
         raise
     seconds = float(job.samples.shape[1] / job.rate)
     return describe(path, content=content.hexdigest(), seconds=seconds, notes=tuple(job.notes))
+
+
+def _check_least(length: int, rate: int, least: HostMinimum | None, name: str) -> None:
+    if least is not None and length < least.seconds * rate:
+        raise MediaError(
+            f"{name} lasts {_seconds(length, rate)}; {least} are needed. Set on_limit to fit, which adds silence at "
+            "its end, or take a longer one."
+        )
 
 
 def _kept_length(length: int, rate: int, bounds: AudioBounds, strict: bool, name: str) -> int:

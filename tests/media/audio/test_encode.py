@@ -12,7 +12,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from nodes.core import limits
-from nodes.media.audio.encode import encode_audio
+from nodes.media.audio.encode import HostMinimum, encode_audio
 from nodes.media.files import MediaCancelled, MediaError, MediaFile
 from nodes.sandbox.inspect import inspect_media
 from tests.media.comfyui_inputs import tone
@@ -327,3 +327,47 @@ def test_encode_audio_interrupted_leaves_nothing(format: str, encode, tmp_path: 
     with pytest.raises(MediaCancelled):
         encode(noise(4 * 48_000, 48_000), format=format, cancelled=lambda: True if format == "wav" else next(asked))
     assert list(tmp_path.iterdir()) == []
+
+
+# A host that needs longer audio than the model
+
+THREE = HostMinimum(3.0, "Some Host")
+
+
+@pytest.mark.parametrize("format", ["wav", "mp3"])
+@pytest.mark.parametrize(("samples", "rate"), [(20_000, 8_000), (2 * 44_100, 44_100), (15_000, 6_000)])
+def test_encode_audio_adds_silence_until_it_is_as_long_as_the_host_needs(
+    samples: int, rate: int, format: str, encode
+) -> None:
+    file = encode(noise(samples, rate), format=format, least=THREE)
+    played, played_rate = read(file)
+    assert file.seconds is not None and 3.0 <= file.seconds < 3.001
+    assert played.shape[1] >= 3 * played_rate
+    seconds = samples / rate
+    assert np.abs(played[:, : int(seconds * played_rate)]).max() > 0.1
+    assert np.abs(played[:, int((seconds + 0.1) * played_rate) :]).max() < 0.01
+    assert any("of silence added at the end, as at least 3 s at Some Host are needed" in note for note in file.notes)
+
+
+def test_encode_audio_with_added_silence_is_the_same_audio(encode) -> None:
+    """A request that was paid for at a host without this rule is found again."""
+    audio = noise(20_000)
+    assert encode(audio, least=THREE).content == encode(audio).content
+
+
+@pytest.mark.parametrize("least", [None, HostMinimum(2.0, "Some Host"), HostMinimum(1.0, "Some Host")])
+def test_encode_audio_that_is_long_enough_is_left_as_it_is(least: HostMinimum | None, encode) -> None:
+    file = encode(noise(16_000), least=least)
+    assert (file.seconds, file.notes) == (2.0, ())
+
+
+def test_encode_audio_on_limit_error_refuses_what_is_too_short_for_the_host(encode) -> None:
+    with pytest.raises(MediaError, match=r"lasts 2\.5 s; at least 3 s at Some Host are needed.*on_limit to fit"):
+        encode(noise(20_000), least=THREE, on_limit="error")
+    assert encode(noise(24_000), least=THREE, on_limit="error").seconds == 3.0
+
+
+@pytest.mark.parametrize("on_limit", ["fit", "error"])
+def test_encode_audio_below_the_models_own_limit_is_refused_at_every_host(on_limit: str, encode) -> None:
+    with pytest.raises(MediaError, match=r"at least 2 s are needed\. Add silence"):
+        encode(noise(15_999), least=THREE, on_limit=on_limit)
