@@ -153,6 +153,8 @@ def _as_it_is(facts: FileFacts, directory: Path) -> MediaFile:
     """
     file_at = partial(describe, extension=facts.extension, seconds=float(facts.seconds))
     private = find_private(facts.source)
+    if facts.tags and not private:  # FFmpeg has found them somewhere else
+        raise MediaError(names_of((), facts.tags))
     if isinstance(facts.source, Path) and not private:
         return file_at(facts.source)
     path = new_path(directory, facts.extension)

@@ -277,6 +277,25 @@ def test_encode_clip_writes_no_tags_when_it_encodes(encode, tmp_path: Path) -> N
     assert SECRET.encode() not in file.path.read_bytes()
 
 
+def test_encode_clip_encodes_a_clip_whose_tags_are_not_found(
+    encode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_clip(tmp_path / "clip.mp4", options=AS_CORE, tags=GRAPH)
+    monkeypatch.setattr(clip_encode, "find_private", lambda source: [])
+    file = encode(FileVideo(str(path)))
+    assert SECRET.encode() not in file.path.read_bytes()
+
+
+def test_encode_clip_writes_no_names_or_boxes_of_the_source_when_it_encodes(encode, tmp_path: Path) -> None:
+    data = write_clip(tmp_path / "plain.mp4", frames=90, options=AS_CORE, tags=GRAPH).read_bytes()
+    data = data.replace(b"VideoHandler", SECRET.encode()[:12])
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(with_box(data, LEVELS["trak"], b"uuid", XMP + SECRET.encode()))
+    sent = encode(FileVideo(str(path), (0.5, 2.2))).path.read_bytes()
+    assert SECRET.encode()[:12] not in sent
+    assert b"uuid" not in sent and b"prompt" not in sent
+
+
 def test_encode_clip_encodes_a_clip_whose_tags_cannot_be_removed(
     encode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
