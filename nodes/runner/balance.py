@@ -10,7 +10,7 @@ import httpx
 
 from ..api.client import ServiceClient
 from ..api.connection import Connection
-from ..core.errors import LedgerError, RequestError, ServerError, Wan27Error
+from ..core.errors import AuthenticationError, LedgerError, RequestError, ServerError, Wan27Error, reworded
 from ..ledger import BalanceReading, KnownBalance, Ledger
 from .models import service_of
 
@@ -85,6 +85,11 @@ class BalanceReader:
             balance = await asyncio.wait_for(ServiceClient(connection, self._http).balance(), ANSWER_SECONDS)
         except asyncio.TimeoutError:
             found = ServerError(f"The service did not tell the balance within {ANSWER_SECONDS:g} s.")
+        except AuthenticationError as error:
+            # Only some hosts tell the balance to every key; where it is not the check of a key, the key may be fine.
+            is_key_check = connection.dialect.key_check() == connection.dialect.balance()
+            hint = "" if is_key_check else f" {connection.host.title} tells the balance only to some kinds of keys."
+            found = reworded(error, f"{error}{hint}")
         except Wan27Error as error:
             found = error
         else:

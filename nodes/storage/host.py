@@ -78,10 +78,11 @@ class HostStorage:
         try:
             url = await self._upload(named, file, on_progress)
             self._check_stored(url)
+            return StoredUrl(url, uploaded_at + (self._dialect.capabilities.upload_seconds or 0.0))
         except Wan27Error as error:
             said = self._redactor().redact(str(error))
-            raise StorageError(f"{self._host.title} did not take the file. {said} {_OTHERWISE}") from None
-        return StoredUrl(url, uploaded_at + (self._dialect.capabilities.upload_seconds or 0.0))
+        # Outside of the block: a chained exception could hold what the host said before it was redacted.
+        raise StorageError(f"{self._host.title} did not take the file. {said} {_OTHERWISE}")
 
     def _check_size(self, file: MediaFile) -> None:
         most = self._dialect.capabilities.upload_bytes

@@ -9,8 +9,11 @@ import pytest
 
 from nodes.api.hosts import DIALECTS
 from nodes.api.request import VideoRequest
+from nodes.config import Budget
 from nodes.core import errors, limits
 from nodes.ledger import Upload
+from nodes.runner import fetching
+from tests.hosts.fal import Fal
 from tests.hosts.fixtures import host, only, running
 from tests.hosts.pack import Pack, media_bytes, pack, submit
 from tests.hosts.stand_in import StandIn
@@ -72,3 +75,32 @@ def test_image_inside_the_request_is_refused_before_it_is_sent(pack: Pack, host:
     with pytest.raises(errors.RequestError, match="takes no images inside the request"):
         pack.run(pack.order(image_url="data:image/png;base64,AAAA"))
     assert host.seen == [] or {seen.place for seen in host.seen} == {"balance"}
+
+
+@only("fal")
+def test_balance_that_this_key_may_not_read_is_left_out(pack: Pack, host: Fal) -> None:
+    host.balance_needs_admin = True
+    [finished] = pack.run()
+    assert "balance_usd" not in finished.info
+    with pytest.raises(errors.AuthenticationError, match="fal tells the balance only to some kinds of keys"):
+        asyncio.run(pack.runner.balance(pack.connection))
+
+
+@only("novita", "ppio", "fal", "kie")
+def test_balance_is_shown_after_a_video_where_the_host_tells_it(
+    pack: Pack, host: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "BALANCE_WAIT_SECONDS", 30.0)  # this machine may be busy
+    [finished] = pack.run()
+    assert finished.info["balance_usd"] > 0
+
+
+@only("dashscope", "replicate")
+def test_min_balance_refuses_where_the_host_does_not_tell_the_balance(pack: Pack, host: StandIn) -> None:
+    pack.start(budget=Budget(min_balance_usd=5.0))
+    with pytest.raises(errors.BudgetError, match=r"does not report the balance.*min_balance_usd to 0"):
+        pack.run()
+    assert host.count["submit"] == 0
+    pack.start(budget=Budget())
+    [finished] = pack.run()
+    assert "balance_usd" not in finished.info
