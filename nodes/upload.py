@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 _NO_AUDIO = (
-    "There is no audio: the video that it should come from is silent. url is empty, and Image to Video treats that as "
+    "No audio arrived: the video that it should come from is silent. url is empty, and Image to Video treats that as "
     "not linked."
 )
 
