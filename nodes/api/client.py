@@ -99,7 +99,8 @@ class ServiceClient:
         except errors.ServiceError as error:
             if error.status is not None and 400 <= error.status < 500:
                 raise
-            what = "The request was accepted, but its task id is missing." if answer.ok else _NO_TASK_KNOWN
+            accepted = 200 <= self._dialect.status(answer) < 300
+            what = "The request was accepted, but its task id is missing." if accepted else _NO_TASK_KNOWN
             raise errors.OutcomeUnknownError(f"{what} {error}") from error
 
     async def result(self, task: TaskHandle) -> TaskResult:

@@ -319,7 +319,7 @@ def test_submit_refused_inside_a_200_was_not_accepted(server: _Server) -> None:
     with pytest.raises(errors.BalanceError):
         call(server.url, "submit", REQUEST, host="kie")
     server.answer = reply(200, {"code": 501, "msg": "failed"})
-    with pytest.raises(errors.OutcomeUnknownError):
+    with pytest.raises(errors.OutcomeUnknownError, match="unknown whether a task was created"):
         call(server.url, "submit", REQUEST, host="kie")
 
 
