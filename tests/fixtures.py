@@ -16,11 +16,13 @@ from nodes.config import Budget, Polling
 from nodes.core.backoff import Backoff
 from nodes.core.limits import OnRepeat
 from nodes.ledger import Ledger
+from nodes.runner.lost_answers import Looks
 from nodes.runner.models import Finished, Order, Progress, Submitted
 from nodes.runner.runner import Runner
 from tests.service import Service
 
 PLENTY = Budget(per_run_usd=1000, per_day_usd=1000)
+QUICK_LOOKS = Looks((0.02, 0.05, 0.1), (0.1, 0.2, 0.4, 0.8))
 QUICK = Backoff(first_seconds=0.02, longest_seconds=0.05, budget_seconds=20.0)
 
 
@@ -61,6 +63,7 @@ class House:
             connection_for=options.pop("connection_for", lambda name, base_url: self.connection),
             not_delivered=options.pop("not_delivered", QUICK),
             free=QUICK,
+            looks=options.pop("looks", QUICK_LOOKS),
             **options,
         )
         self.runners.append(self.runner)

@@ -89,13 +89,14 @@ class PastTask:
     """A task in a host's own list.
 
     Attributes:
-        created_at: seconds since 1970, or None if the host does not say it in a form that can be trusted.
+        times: when it was created, in seconds since 1970: each possible reading of a time whose zone the host does not
+            name. Empty if the host does not say it.
         inputs: the request in our own names and values (`VideoRequest`), without what was not sent. None if the list
             does not contain it: then query the task, and compare `TaskResult.prompt`.
     """
 
     handle: TaskHandle
-    created_at: float | None = None
+    times: tuple[float, ...] = ()
     inputs: Mapping[str, Any] | None = field(default=None, repr=False)
 
 

@@ -19,7 +19,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -311,6 +311,52 @@ class Ledger:
         change = "state = 'failed', counted = 0, reason = :reason"
         self._update(record_id, change, f"{_OWN_INTENT} AND post_started_at IS NULL", required=False, reason=reason)
 
+    def adopt_lost(
+        self,
+        record_id: int,
+        candidates: Mapping[str, Mapping[str, str]],
+        *,
+        fits: Callable[[TaskRecord, str], bool],
+        certain: Container[str],
+    ) -> list[str]:
+        """Give an unknown record its task, if exactly one candidate fits it and can be no other record's.
+
+        The ledger decides in one transaction, so that no other process can adopt or record the same task meanwhile.
+
+        Args:
+            candidates: what the host wants to be kept of each, by task id.
+            fits: whether a record can have led to a candidate.
+            certain: the candidates of which enough is known to adopt them.
+
+        Returns: the ids of the candidates that fit the record, and belong to no other.
+        """
+        with self._changing() as (db, changed):
+            known = self.known_task_ids(list(candidates))
+            # Its POST may have created the candidate just as well: also while its answer is still on the way.
+            open_ones = self._select(
+                "SELECT * FROM tasks WHERE task_id IS NULL AND post_started_at IS NOT NULL "
+                "AND state IN ('intent', 'unknown')"
+            )
+            record = next((one for one in open_ones if one.id == record_id and one.state == "unknown"), None)
+            if record is None:
+                return []
+            rivals = [one for one in open_ones if one.id != record_id and one.connection == record.connection]
+            fitting = [task_id for task_id in candidates if task_id not in known and fits(record, task_id)]
+            is_only = len(fitting) == 1 and fitting[0] in certain
+            if is_only and not any(fits(rival, fitting[0]) for rival in rivals):
+                db.execute(
+                    "UPDATE tasks SET state = 'submitted', task_id = :task_id, handle = :handle, owner = :me, "
+                    "submitted_at = post_started_at, reason = '' WHERE id = :id",
+                    {
+                        "id": record_id,
+                        "task_id": fitting[0],
+                        "handle": json.dumps(dict(candidates[fitting[0]])),
+                        "me": self.process_lock.token,
+                    },
+                )
+                changed.add(record_id)
+            return fitting
+
     def abandon(self, record_id: int) -> None:
         """Settle an intent that this process no longer works on: `failed` if it was not sent, else `unknown`."""
         self._update(record_id, _SETTLED, _OWN_INTENT, required=False, reason=ABANDONED)
@@ -386,6 +432,17 @@ class Ledger:
         """Return the record of a task, at this service before any other."""
         sql = "SELECT * FROM tasks WHERE task_id = ? ORDER BY service = ? DESC, id DESC LIMIT 1"
         return self._first(sql, (task_id, service))
+
+    def known_task_ids(self, task_ids: Sequence[str]) -> set[str]:
+        """Return those of the task ids that the ledger has, at whatever service."""
+        sql = "SELECT DISTINCT task_id FROM tasks WHERE task_id IN (SELECT value FROM json_each(?))"
+        with self.database.reading() as db:
+            return {row[0] for row in db.execute(sql, (json.dumps(list(task_ids)),))}
+
+    def unknown(self, max_age_seconds: float) -> list[TaskRecord]:
+        """Return the records whose outcome is unknown, oldest first."""
+        sql = "SELECT * FROM tasks WHERE state = 'unknown' AND created_at > ? ORDER BY id"
+        return self._select(sql, (self.now() - max_age_seconds,))
 
     def known_requests(self) -> list[Mapping[str, Any]]:
         """Return the requests that have or will have a video, as stored: unset fields left out, media by content."""

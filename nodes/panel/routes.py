@@ -33,7 +33,7 @@ GET /wan27/tasks?group=all|running|saved|failed&text=…&limit=1-200&before=…
            (missing: saved, but the file was deleted), "group": "running|saved|failed", "progress": progress or null,
            "reason": text, "prompt": at most 400 characters, "resolution", "duration": seconds requested, "seed",
            "sandbox": bool, "estimated_cost": USD or null, "continues_clip": whether that is the upper value of a
-           range, "counted": whether it counts against the budget,
+           range, "counted": whether it counts against the budget, "can_cancel": whether POST …/cancel may succeed,
            "began_at", "ended_at": seconds since 1970 or null, "prompt_id", "node_id", "seconds",
            "size": [width, height] of the file, "file": {"filename", "subfolder", "type"} for ComfyUI's /view or null,
            "poster": version of the thumbnail or null}
@@ -51,6 +51,9 @@ Writing (from a browser on this machine, from ComfyUI's own page, as application
 
 POST /wan27/tasks/{id}/fetch   body {}
     202 {"started": true}: the task is polled and its video fetched. 409: why that is not possible.
+POST /wan27/tasks/{id}/cancel  body {}
+    202 {"canceled": true}: the host has agreed to cancel a task that has not started; what becomes of it, and of its
+    cost, follows as an event. 409: why that is not possible: it has started, or the host cannot.
 PUT /wan27/key                 body {"key": text, "host": name of the host; without it, the one of "key" in the status}
     200, the host's object "key". Stored in config.toml, on POSIX with mode 0600. 409: the environment has a key, which
     wins.
@@ -155,6 +158,7 @@ class Panel:
             routes.get(path)(read_route(self._with_json_errors(handler)))
         routes.get(f"{MEDIA_ROUTE}{{name}}")(self._get_media)
         routes.post("/wan27/tasks/{id:[0-9]{1,15}}/fetch")(write_route(self._with_json_errors(self._fetch_task)))
+        routes.post("/wan27/tasks/{id:[0-9]{1,15}}/cancel")(write_route(self._with_json_errors(self._cancel_task)))
         routes.put("/wan27/key")(write_route(self._with_json_errors(self._put_key)))
         routes.delete("/wan27/key")(write_route(self._with_json_errors(self._delete_key)))
 
@@ -247,6 +251,17 @@ class Panel:
         self._fetching.discard(waiting)
         if not waiting.cancelled() and (error := waiting.exception()) is not None:
             log.warning("Wan 2.7: %s", error)
+
+    async def _cancel_task(self, request: web.Request) -> web.StreamResponse:
+        row = await asyncio.to_thread(self._find_row, request)
+        if row is None or row.state != "submitted":
+            return problem("This task does not run at the service, so there is nothing to cancel.", status=409)
+        connection = await asyncio.to_thread(self._process.connection_named, row.connection, row.base_url)
+        if connection is None:
+            return problem(f"The settings have no key for {row.connection}, where this task runs.", status=409)
+        found = await self._process.services()
+        await found.runner.cancel(row, connection=connection)
+        return json_response({"canceled": True}, status=202)
 
     async def _put_key(self, request: web.Request) -> web.StreamResponse:
         body = await _body(request)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ..api.hosts import dialect_of
+from ..api.task import TaskState
 from ..core import limits
 from ..core.hosts import HOSTS, SANDBOX
 from ..core.redaction import redact_locations
@@ -59,6 +61,7 @@ def task_view(
         "estimated_cost": row.estimate,
         "continues_clip": "first_clip_url" in row.request,
         "counted": row.counted,
+        "can_cancel": row.state == "submitted" and progress is not None and _can_cancel(row.connection, progress),
         "began_at": row.began_at,
         "ended_at": row.saved_at,
         "prompt_id": row.prompt_id,
@@ -68,6 +71,10 @@ def task_view(
         "file": None if video is None or row.file is None else _file_view(row.file),
         "poster": row.file_sha256[:16] if video is not None and row.file_sha256 else None,
     }
+
+
+def _can_cancel(connection: str, progress: Progress) -> bool:
+    return progress.state == TaskState.QUEUED.value and bool(dialect_of(connection).capabilities.cancels)
 
 
 def progress_view(progress: Progress) -> dict[str, Any]:

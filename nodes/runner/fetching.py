@@ -154,10 +154,17 @@ class ResultFetcher:
         )
 
     def _task_failed(self, task: TrackedTask, record: TaskRecord, result: TaskResult) -> TaskFailedError:
-        """A failed task may have been billed: no refund is documented, so it keeps its part of the budget."""
-        advice = task.connection.dialect.failure_advice(result.reason)
-        reason = f"{messages.sentence(result.reason)} {advice}".strip()
-        self._ledger.fail(record.id, reason, billed=True)
+        """A failed task may have been billed: no refund is documented, so it keeps its part of the budget.
+
+        Where only tasks that have not started can be canceled, a canceled one costs nothing.
+        """
+        dialect = task.connection.dialect
+        billed = not (result.canceled and dialect.capabilities.cancels == "queued")
+        if result.canceled:
+            reason = messages.canceled(billed=billed)
+        else:
+            reason = f"{messages.sentence(result.reason)} {dialect.failure_advice(result.reason)}".strip()
+        self._ledger.fail(record.id, reason, billed=billed)
         return TaskFailedError(messages.task_failed(task.task_id, reason))
 
     def _task_forgotten(self, task: TrackedTask, record: TaskRecord, error: TaskNotFoundError) -> Wan27Error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..core.errors import E, reworded
 from ..core.hosts import HOSTS
@@ -12,10 +12,32 @@ from ..ledger.budget import usd
 from .models import Order, service_of
 
 
-def unresolved(records: Mapping[int, TaskRecord], total: int, *, submit_again: bool) -> str:
+def searched(host: str, candidates: Sequence[str]) -> str:
+    """What a look at the host's list of tasks led to: nothing yet, or tasks that could be the one."""
+    if candidates:
+        one = len(candidates) == 1
+        return (
+            f"{'This task' if one else 'These tasks'} in {host}'s list could be it: {', '.join(candidates)}. If "
+            f"{'it is' if one else 'one of them is'} yours, paste its task id into Wan 2.7 Wait for Video. If not, "
+        )
+    return (
+        f"{host}'s list of tasks does not have it so far; a task that still runs may be missing there. The list is "
+        "looked at again for half an hour, and the video is fetched when the task is found: queue again later. If it "
+        "is not found, "
+    )
+
+
+_LOOK_YOURSELF = (
+    "Look into the service's own list of tasks: if the task is there, paste its task id into Wan 2.7 Wait for Video. "
+    "If it is not, "
+)
+
+
+def unresolved(records: Mapping[int, TaskRecord], total: int, *, submit_again: bool, found: str = "") -> str:
     """Explain why a batch of `total` requests is refused: those in `records`, by index, are in state `unknown`.
 
-    `submit_again`: whether the first of them asks for another task, so that ComfyUI has run its node again.
+    `submit_again`: whether the first of them asks for another task, so that ComfyUI has run its node again. `found`:
+    the result of `searched` for the first of them, if its host has a list.
     """
     first = min(records)
     record = records[first]
@@ -25,8 +47,8 @@ def unresolved(records: Mapping[int, TaskRecord], total: int, *, submit_again: b
         which = f"{which} (and {len(records) - 1} more of this batch)"
     text = (
         f"{which} was sent on {when} and may have been accepted and billed, but its answer was lost: {record.reason} "
-        "Nothing was sent now, so that you do not pay twice. Look into the service's own list of tasks: if the task is "
-        "there, paste its task id into Wan 2.7 Wait for Video. If it is not, or you accept to pay again, "
+        "Nothing was sent now, so that you do not pay twice. "
+        f"{found or _LOOK_YOURSELF}or if you accept to pay again, "
     )
     if submit_again:
         return text + "queue again with submit_again: each queued prompt pays once for each item of the batch."
@@ -39,12 +61,11 @@ def unresolved(records: Mapping[int, TaskRecord], total: int, *, submit_again: b
     return text
 
 
-def answer_lost(reason: str) -> str:
-    """The POST of a moment ago may have arrived."""
+def answer_lost(reason: str, found: str = "") -> str:
+    """The POST of a moment ago may have arrived. `found`: the result of `searched`, if the host has a list."""
     return (
         f"{reason} The request may have been accepted and billed all the same, so it is not sent again automatically. "
-        "Look into the service's own list of tasks: if the task is there, paste its task id into Wan 2.7 Wait for "
-        "Video. If it is not, queue again with on_repeat submit_again to send the request once more."
+        f"{found or _LOOK_YOURSELF}queue again with on_repeat submit_again to send the request once more."
     )
 
 
@@ -158,6 +179,27 @@ def task_failed(task_id: str, reason: str) -> str:
     return (
         f"Task {task_id} failed at the service: {said} Queue again to submit a new one. If the same task comes back, "
         "an output cache has kept its id: set on_repeat of Wan 2.7 Image to Video to submit_again and queue once."
+    )
+
+
+def canceled(*, billed: bool) -> str:
+    """The task was canceled, from here or at the host. billed: the host may bill it all the same."""
+    if billed:
+        return "it was canceled. The host may bill it all the same, so it still counts in the budget."
+    return "it was canceled before it started, which costs nothing."
+
+
+def cannot_cancel(host: str) -> str:
+    """The host has no way to cancel a task."""
+    return f"{host} cannot cancel a task. It goes on, and its video is fetched when it is ready."
+
+
+def too_late_to_cancel(task_id: str, why: str = "") -> str:
+    """The task has started or ended, so that canceling it would save nothing for certain."""
+    said = f" {sentence(why)}" if why else ""
+    return (
+        f"Task {task_id} has started or ended, so it is too late to cancel it.{said} It goes on, and its video is "
+        "fetched when it is ready."
     )
 
 

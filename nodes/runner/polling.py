@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -58,6 +59,17 @@ class TrackedTask:
         self.tried_links: set[str] = set()
         """Recorded links that were tried."""
         self._on_progress = on_progress
+        self._wanted_now = asyncio.Event()
+
+    def poll_now(self) -> None:
+        """End the pause before the next poll. On the runner's event loop only."""
+        self._wanted_now.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait for the next poll."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._wanted_now.wait(), seconds)
+        self._wanted_now.clear()
 
     def report(self, progress: Progress) -> None:
         """Pass on the progress. A callback that fails does not affect the others."""
@@ -123,7 +135,7 @@ class Poller:
                 self._report(task, result)
                 pause = self._pause(task, seconds(result.submitted_at_ms) or first_asked, result.eta_seconds)
             self._give_up_if_too_old(task)
-            await asyncio.sleep(pause)
+            await task.pause(pause)
 
     async def longest_pause(self) -> None:
         """Sleep as long as the longest pause between two polls."""

@@ -20,16 +20,25 @@ import httpx
 from ..api.client import ServiceClient
 from ..api.connection import Connection
 from ..api.retry import FREE_BACKOFF, NOT_DELIVERED_BACKOFF
-from ..api.task import check_task_id
+from ..api.task import TaskHandle, TaskState, check_task_id
 from ..config import Budget, Polling
 from ..core.backoff import Backoff
-from ..core.errors import SettingsError, WaitTimeoutError, Wan27Error
+from ..core.errors import (
+    AuthenticationError,
+    RateLimitError,
+    RequestError,
+    ServiceError,
+    SettingsError,
+    WaitTimeoutError,
+    Wan27Error,
+)
 from ..core.event_loop import BackgroundLoop, result_of
 from ..core.redaction import suppress_url_logs
-from ..ledger import BalanceReading, Ledger
+from ..ledger import BalanceReading, Ledger, TaskRecord
 from . import messages
 from .balance import BALANCE_SECONDS, BalanceReader
 from .fetching import ResultFetcher
+from .lost_answers import Looks, LostAnswers
 from .models import Finished, OnProgress, Order, Progress, Submitted
 from .polling import Poller
 from .stalled_tasks import SCAN_SECONDS
@@ -55,6 +64,7 @@ class Runner:
         not_delivered: how long to keep trying when a request certainly did not arrive.
         free: pauses of polls and downloads after an error.
         scan_seconds: time between two scans for tasks that were given up.
+        looks: pauses before each look for the task of a request whose answer was lost.
         clock: a monotonic clock, in seconds.
 
     Raises:
@@ -73,6 +83,7 @@ class Runner:
         not_delivered: Backoff = NOT_DELIVERED_BACKOFF,
         free: Backoff = FREE_BACKOFF,
         scan_seconds: float = SCAN_SECONDS,
+        looks: Looks | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         direct: dict[str, httpx.AsyncBaseTransport | None] = dict.fromkeys(_ON_THIS_MACHINE)
@@ -91,11 +102,13 @@ class Runner:
         self._ledger = ledger
         self._poller = Poller(self._http, polling, backoff=free, now=ledger.now)
         self._balances = BalanceReader(self._http, ledger, now=ledger.now)
+        lost = LostAnswers(ledger, self._client_to, looks or Looks())
         self._tracker = Tracker(
             ledger,
-            Sender(ledger, self._client_for, not_delivered=not_delivered, clock=clock),
+            Sender(ledger, self._client_for, lost.find, not_delivered=not_delivered, clock=clock),
             ResultFetcher(ledger, self._http, output_dir, self._poller, self._balances, backoff=free),
             self._balances,
+            lost,
             budget,
             connection_for=connection_for,
             on_progress=on_progress,
@@ -105,6 +118,9 @@ class Runner:
 
     def _client_for(self, order: Order) -> ServiceClient:
         return ServiceClient(order.connection, self._http, submit_http=self._submit_http)
+
+    def _client_to(self, connection: Connection) -> ServiceClient:
+        return ServiceClient(connection, self._http)
 
     def configure(self, *, polling: Polling, budget: Budget) -> None:
         """Apply changed settings; they count from the next poll and the next batch on."""
@@ -176,6 +192,33 @@ class Runner:
 
     async def _read_balance(self, connection: Connection, max_age_seconds: float) -> BalanceReading:
         return await self._balances.read(connection, max_age_seconds=max_age_seconds)
+
+    async def cancel(self, task: TaskRecord, *, connection: Connection) -> None:
+        """Cancel a task that has not started; its wait ends with a TaskFailedError. From any event loop.
+
+        What it costs is decided by the answer to the next poll: the budget is released if the host bills nothing.
+
+        Raises:
+            RequestError: the host cannot cancel tasks, or it is too late.
+            NotDeliveredError, ServiceError: the host cannot be asked, or does not answer.
+        """
+        await result_of(self._call(self._cancel, task, connection))
+
+    async def _cancel(self, task: TaskRecord, connection: Connection) -> None:
+        if not connection.dialect.capabilities.cancels:
+            raise RequestError(messages.cannot_cancel(connection.host.title))
+        client, handle = self._client_to(connection), TaskHandle(task.task_id or "", task.handle)
+        if (await client.result(handle)).state is not TaskState.QUEUED:
+            raise RequestError(messages.too_late_to_cancel(handle.task_id))
+        try:
+            await client.cancel(handle)
+        except (AuthenticationError, RateLimitError):
+            raise
+        except ServiceError as error:
+            if error.status is None or error.status >= 500:
+                raise
+            raise RequestError(messages.too_late_to_cancel(handle.task_id, str(error))) from error
+        self._tracker.track(handle.task_id, connection).poll_now()
 
     def resume_unfinished(self) -> None:
         """Continue with what was left unfinished, in the background. Returns at once; errors go to the log."""

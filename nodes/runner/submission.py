@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 
 from ..api.client import ServiceClient
@@ -62,12 +62,16 @@ class Submission:
             await asyncio.wait_for(self.unwanted.wait(), seconds)
 
 
+FindLost = Callable[[Submission, OutcomeUnknownError], Awaitable[str]]
+
+
 class Sender:
     """Sends submissions, a few at a time.
 
     Args:
         ledger: informed before and after each POST.
         client_for: returns a client for an order; each of its paid calls opens an HTTP connection of its own.
+        find_lost: returns the task id of a submission whose answer was lost, or raises the OutcomeUnknownError.
         not_delivered: how long to keep trying when a request was certainly not accepted.
         clock: a monotonic clock, in seconds.
     """
@@ -76,11 +80,13 @@ class Sender:
         self,
         ledger: Ledger,
         client_for: Callable[[Order], ServiceClient],
+        find_lost: FindLost,
         *,
         not_delivered: Backoff,
         clock: Callable[[], float],
     ) -> None:
         self._ledger, self._client_for, self._not_delivered, self._clock = ledger, client_for, not_delivered, clock
+        self._find_lost = find_lost
         self._slots = asyncio.Semaphore(POSTS_AT_ONCE)
         self._limiter = RateLimiter(None)
 
@@ -91,13 +97,22 @@ class Sender:
     async def run(self, submission: Submission) -> None:
         """Send it and settle its record; the outcome, good or bad, goes to `submission.task_id`."""
         try:
-            submission.task_id.set_result(await self._until_settled(submission))
+            submission.task_id.set_result(await self._until_known(submission))
         except BaseException as error:
             submission.task_id.set_exception(
                 WithdrawnError(messages.withdrawn()) if isinstance(error, asyncio.CancelledError) else error
             )
             if not isinstance(error, Exception):
                 raise
+
+    async def _until_known(self, submission: Submission) -> str:
+        try:
+            return await self._until_settled(submission)
+        except OutcomeUnknownError as error:
+            try:
+                return await self._find_lost(submission, error)
+            except asyncio.CancelledError:
+                raise error from None  # ComfyUI ends; it was sent all the same
 
     async def _until_settled(self, submission: Submission) -> str:
         failures: list[_NotAcceptedError] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from . import messages
 from .balance import BALANCE_SECONDS, BalanceReader
 from .fetching import ResultFetcher
 from .fingerprint import fingerprint, stored_request
+from .lost_answers import LostAnswers
 from .models import OnProgress, Order, Submitted, service_of
 from .polling import TrackedTask
 from .stalled_tasks import StalledTaskScanner
@@ -45,6 +46,7 @@ class Tracker:
         sender: Sender,
         fetcher: ResultFetcher,
         balances: BalanceReader,
+        lost: LostAnswers,
         budget: Budget,
         *,
         connection_for: ConnectionFor | None,
@@ -52,7 +54,8 @@ class Tracker:
         scan_seconds: float,
     ) -> None:
         self.budget = budget
-        self._ledger, self._sender, self._fetcher, self._balances = ledger, sender, fetcher, balances
+        self._ledger, self._sender, self._fetcher = ledger, sender, fetcher
+        self._balances, self._lost = balances, lost
         self._connection_for, self._on_progress = connection_for, on_progress
         self._scanner = StalledTaskScanner(ledger, self._is_tracked, self._resume, scan_seconds)
         self._reserving = asyncio.Lock()
@@ -60,6 +63,8 @@ class Tracker:
         """By the id of their record."""
         self._tasks: dict[tuple[str, str], TrackedTask] = {}
         """By service and task id."""
+        self._searches: set[int] = set()
+        """The records whose tasks are looked for in the background."""
         self._jobs: dict[asyncio.Task[None], bool] = {}
         """Everything that runs; True for POSTs."""
         self._closing = False
@@ -96,6 +101,15 @@ class Tracker:
 
         Returns: for each order its record, and whether it is new.
         """
+        try:
+            return await self._reserve_and_send_once(orders, joined)
+        except UnresolvedRequestsError as error:
+            await self._resolve(error.records, orders)
+        return await self._reserve_and_send(orders, joined)
+
+    async def _reserve_and_send_once(
+        self, orders: Sequence[Order], joined: dict[int, Submission]
+    ) -> list[tuple[TaskRecord, bool]]:
         async with self._reserving:
             if self._closing:
                 raise _closing_error()
@@ -135,15 +149,30 @@ class Tracker:
             if reserving.exception() is None:
                 self._give_back(reserving.result())
             raise
-        except UnresolvedRequestsError as error:
-            again = orders[min(error.records)].on_repeat == "submit_again"
-            raise OutcomeUnknownError(messages.unresolved(error.records, len(orders), submit_again=again)) from None
         except LedgerError as error:
             raise LedgerError(f"{error} Nothing was sent.") from error
         if self._closing:
             self._give_back(claimed)
             raise _closing_error()
         return claimed
+
+    async def _resolve(self, records: Mapping[int, TaskRecord], orders: Sequence[Order]) -> None:
+        """Find the tasks of unknown records, by their index in the batch. Raises OutcomeUnknownError unless all are."""
+        unresolved: dict[int, TaskRecord] = {}
+        found = ""
+        for index, record in records.items():
+            connection = await self._connection_of(record, orders[index].connection)
+            look = None
+            if connection is not None and self._lost.can_look(connection):
+                look = await self._lost.look(record.id, connection)
+            if look is not None and look.record.state != "unknown":
+                continue
+            if look is not None and connection is not None and not unresolved:
+                found = messages.searched(connection.host.title, look.candidates)
+            unresolved[index] = record
+        if unresolved:
+            again = orders[min(unresolved)].on_repeat == "submit_again"
+            raise OutcomeUnknownError(messages.unresolved(unresolved, len(orders), submit_again=again, found=found))
 
     def _give_back(self, claimed: list[tuple[TaskRecord, bool]]) -> None:
         for record, is_new in claimed:
@@ -177,8 +206,11 @@ class Tracker:
                 await self._sender.run(submission)
             finally:
                 self._submissions.pop(submission.record.id, None)
-            if submission.task_id.exception() is None:
+            error = submission.task_id.exception()
+            if error is None:
                 self.track(submission.task_id.result(), submission.order.connection)
+            elif isinstance(error, OutcomeUnknownError):
+                self._search(submission.record, submission.order.connection)
 
         self._start(work(), is_post=True)
 
@@ -215,8 +247,8 @@ class Tracker:
                 await asyncio.to_thread(self._ledger.abandon, record.id)
                 continue
             if record.state == "unknown":
-                again = order.on_repeat == "submit_again"
-                raise OutcomeUnknownError(messages.unresolved({0: record}, 1, submit_again=again))
+                await self._resolve({0: record}, [order])
+                continue
             if record.state != "intent":
                 return None if record.state == "failed" else record
             await asyncio.sleep(OTHER_PROCESS_SECONDS)
@@ -269,12 +301,36 @@ class Tracker:
             # From now on the ledger knows the answer. A failure may be gone the next time.
             self._tasks.pop(key, None)
 
+    def _search(self, record: TaskRecord, connection: Connection) -> None:
+        """Look for the task of an unknown record a few times, in the background."""
+        if record.id in self._searches or self._closing or not self._lost.can_look(connection):
+            return
+
+        async def search() -> None:
+            try:
+                for pause in self._lost.looks.later:
+                    await asyncio.sleep(pause)
+                    look = await self._lost.look(record.id, connection)
+                    if look is not None and look.record.state != "unknown":
+                        if look.record.task_id and look.record.state != "saved":
+                            self.track(look.record.task_id, connection)
+                        return
+            finally:
+                self._searches.discard(record.id)
+
+        self._searches.add(record.id)
+        self._start(search(), is_post=False)
+
     async def resume_unfinished(self) -> None:
         """Continue with the tasks that earlier processes left unfinished, and clean up after them."""
         try:
             await asyncio.to_thread(self._ledger.recover)
             for record in await asyncio.to_thread(self._ledger.take_over_unfinished, TASK_QUERY_HOURS * 3600.0):
                 await self._resume(record)
+            for record in await asyncio.to_thread(self._ledger.unknown, TASK_QUERY_HOURS * 3600.0):
+                connection = await self._connection_of(record, None)
+                if connection is not None:
+                    self._search(record, connection)
             await asyncio.to_thread(self._ledger.process_lock.remove_stale)
             await asyncio.to_thread(self._fetcher.remove_leftovers)
         except Wan27Error as error:

@@ -46,7 +46,13 @@ FOREIGN: dict[str, dict[str, str | None]] = {
 
 @pytest.mark.parametrize("case", FOREIGN)
 @pytest.mark.parametrize(
-    ("method", "path"), [("PUT", "/wan27/key"), ("DELETE", "/wan27/key"), ("POST", "/wan27/tasks/1/fetch")]
+    ("method", "path"),
+    [
+        ("PUT", "/wan27/key"),
+        ("DELETE", "/wan27/key"),
+        ("POST", "/wan27/tasks/1/fetch"),
+        ("POST", "/wan27/tasks/1/cancel"),
+    ],
 )
 def test_write_routes_are_for_our_own_page_on_this_machine(case: str, method: str, path: str, host: Host) -> None:
     headers = {name: value for name, value in (host.own_page | FOREIGN[case]).items() if value is not None}

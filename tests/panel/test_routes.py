@@ -9,7 +9,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from nodes.core.errors import DownloadError
+from nodes.core.errors import DownloadError, RequestError
 from nodes.core.hosts import HOSTS
 from nodes.ledger import BalanceReading
 from nodes.runner.models import service_of
@@ -225,6 +225,33 @@ def test_fetch_starts_or_says_why_not(host: Host, fetching: list[Any]) -> None:
     assert bad.json()["error"] == "The video is gone from https://bucket.example/…"
     assert none.status_code == 409
     assert fetching == ["task-1", "task-2"]
+
+
+def test_cancel_asks_the_host_of_the_task_or_says_why_not(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def cancel(row: Any, *, connection: Any) -> None:
+        asked.append(f"{row.task_id} at {connection.name}")
+        if len(asked) == 2:
+            raise RequestError("it is too late")
+
+    async def get_services() -> Any:
+        return SimpleNamespace(runner=SimpleNamespace(cancel=cancel))
+
+    monkeypatch.setattr(host.process, "services", get_services)
+    monkeypatch.setattr(
+        host.process, "connection_named", lambda name, base_url: SimpleNamespace(name=name) if len(asked) < 2 else None
+    )
+    running, done = host.task("runs"), host.saved("done")
+
+    good, late, no_key, ended = (
+        host.write("POST", f"/wan27/tasks/{row}/cancel") for row in (running, running, running, done)
+    )
+
+    assert (good.status_code, good.json()) == (202, {"canceled": True})
+    assert (late.status_code, late.json()["error"]) == (409, "it is too late")
+    assert (no_key.status_code, ended.status_code) == (409, 409)
+    assert len(asked) == 2
 
 
 def test_balance_is_refused_in_the_sandbox(host: Host) -> None:

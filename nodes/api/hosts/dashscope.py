@@ -12,7 +12,7 @@ from typing import ClassVar
 from ...core import errors
 from ..dialect import Answer, Call, Capabilities, Dialect, Kind, Transfer, UploadFile
 from ..inputs import to_inputs
-from ..json_values import integer, mapping, mappings, number, short, text
+from ..json_values import Json, integer, mapping, mappings, number, short, text, timestamp
 from ..request import VideoRequest
 from ..task import PastTask, ResultVideo, TaskHandle, TaskPage, TaskResult, TaskState
 
@@ -130,10 +130,9 @@ class DashscopeDialect(Dialect):
         payload = mapping(self.payload(answer))
         tasks = []
         for row in mappings(payload.get("data")):
-            created = number(row.get("gmt_create"))  # in milliseconds
             if text(row.get("task_id")) and row.get("model_name") in (None, self.model):
                 handle = self.handle(row["task_id"], answer)
-                tasks.append(PastTask(handle, created / 1000 if created else None))
+                tasks.append(PastTask(handle, _times(row.get("gmt_create"))))
         page, total = integer(payload.get("page_no"), 10**6) or 1, integer(payload.get("total"), 10**9) or 0
         return TaskPage(tasks, str(page + 1) if page * _PAGE_SIZE < total else "")
 
@@ -196,6 +195,14 @@ _POLICY = (
     "x_oss_object_acl",
     "x_oss_forbid_overwrite",
 )
+
+
+def _times(value: Json) -> tuple[float, ...]:
+    """Return the possible readings of a time in the list: milliseconds, or text without a zone."""
+    milliseconds, utc = number(value), timestamp(value)
+    if milliseconds is not None:
+        return (milliseconds / 1000,)
+    return () if utc is None else (utc, utc - _ZONE_SECONDS)
 
 
 def _clock(seconds: float) -> str:

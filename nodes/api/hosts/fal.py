@@ -142,7 +142,7 @@ class FalDialect(Dialect):
         tasks = [
             PastTask(
                 self.handle(row["request_id"], answer),
-                timestamp(row.get("sent_at")),
+                _times(row.get("sent_at")),
                 from_inputs(mapping(row.get("json_input")), NAMES),
             )
             for row in mappings(payload.get("items"))
@@ -188,6 +188,11 @@ class FalDialect(Dialect):
         if status == 403 and "balance" in message.lower():
             return errors.BalanceError, ""
         return super().kind(status, code, message, submitting=submitting)
+
+
+def _times(value: Json) -> tuple[float, ...]:
+    found = timestamp(value)
+    return () if found is None else (found,)
 
 
 def _detail(problems: list[Mapping[str, Json]]) -> str:

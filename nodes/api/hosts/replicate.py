@@ -93,7 +93,11 @@ class ReplicateDialect(Dialect):
         payload = mapping(self.payload(answer))
         rows = [(row, timestamp(row.get("created_at"))) for row in mappings(payload.get("results"))]
         tasks = [
-            PastTask(self.handle(row["id"], answer), created, from_inputs(mapping(row.get("input")), NAMES))
+            PastTask(
+                self.handle(row["id"], answer),
+                () if created is None else (created,),
+                from_inputs(mapping(row.get("input")), NAMES),
+            )
             for row, created in rows
             if text(row.get("id")) and row.get("model") == self.model
         ]

@@ -145,7 +145,10 @@ def test_list_rows_have_no_inputs_and_may_have_a_time() -> None:
         {"status": "FAILED"},
     ]
     page = DIALECT.read_list(Answer(200, {"data": rows, "total": 101, "page_no": 1}), 0.0)
-    assert page.tasks == [PastTask(TaskHandle("one"), 1745568428.109), PastTask(TaskHandle("two"), None)]
+    assert page.tasks == [
+        PastTask(TaskHandle("one"), (1745568428.109,)),
+        PastTask(TaskHandle("two"), (1745597228.0, 1745568428.0)),
+    ]
     assert page.next_page == "2"
     assert DIALECT.read_list(Answer(200, {"data": [], "total": 100, "page_no": 1}), 0.0).next_page == ""
 

@@ -149,7 +149,7 @@ def test_list_rows_are_in_our_own_names() -> None:
     row = {"request_id": "r-1", "sent_at": "2025-11-26T00:00:01.5Z", "status_code": 200, "json_input": sent}
     page = DIALECT.read_list(Answer(200, {"items": [row, {}], "next_cursor": None, "has_more": False}), 0.0)
     ours = {"prompt": "p", "resolution": "720P", "duration": 5, "prompt_extend": True, "last_frame_url": "u"}
-    assert page.tasks == [PastTask(PASTED, 1_764_115_201.0, ours)]
+    assert page.tasks == [PastTask(PASTED, (1_764_115_201.0,), ours)]
     assert page.next_page == ""
     assert DIALECT.read_list(Answer(200, {"items": [], "next_cursor": "c"}), 0.0).next_page == "c"
 

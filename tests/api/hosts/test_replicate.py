@@ -94,7 +94,7 @@ def test_list_pages_end_at_the_time_that_is_looked_for() -> None:
     answer = Answer(200, {"previous": None, "next": following, "results": [{**row, "input": sent}, other]})
     ours = {"prompt": "p", "image_url": "https://h.example/a.png", "resolution": "1080P", "seed": 0}
     page = DIALECT.read_list(answer, 1_764_000_000.0)
-    assert page.tasks == [PastTask(TASK, 1_764_115_201.0, ours)]
+    assert page.tasks == [PastTask(TASK, (1_764_115_201.0,), ours)]
     assert page.next_page == "cD0yMDIz"
     assert DIALECT.list_tasks(0.0, 0.0, page.next_page).params == {"cursor": "cD0yMDIz"}
     assert DIALECT.list_tasks(0.0, 0.0).params is None
