@@ -447,9 +447,10 @@ def write_timed(
     codec: str = "aac",
     layout: str = "stereo",
     gop: int = 250,
+    video_codec: str = "libx264",
 ) -> Path:
     """Write frames [H, W, 3] and pieces of audio [C, T] at the given seconds, so that both may have gaps."""
-    frames, clip = list(images), Clip(fps=fps, gop=gop, audio=codec, layout=layout)
+    frames, clip = list(images), Clip(video_codec, fps=fps, gop=gop, audio=codec, layout=layout)
     height, width, _ = frames[0][1].shape
     with av.open(str(path), "w") as container:
         video = _video_stream(container, replace(clip, size=(width, height)))

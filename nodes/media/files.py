@@ -113,6 +113,11 @@ def open_binary(source: Source) -> BinaryIO:
     return BytesIO(source.getvalue()) if isinstance(source, BytesIO) else Path(source).open("rb")
 
 
+def name_of(source: Source) -> str:
+    """Return what to call the file in a message: its name without the folders."""
+    return "The video" if isinstance(source, BytesIO) else Path(source).name
+
+
 def sha256_of(source: Source, cancelled: Cancelled | None = None) -> str:
     """Return the SHA-256 of a file's bytes in hex, read in small pieces. Raises MediaCancelled."""
     digest = hashlib.sha256()

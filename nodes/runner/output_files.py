@@ -63,7 +63,7 @@ def describe_video(path: Path) -> dict[str, Any]:
         from ..media.video.container import frame_rate, opened, video_stream
 
         with opened(path) as container:
-            video = video_stream(container, path.name)
+            video = video_stream(container, path)
             seconds = video.duration * video.time_base if video.duration and video.time_base else None
             return {
                 "seconds": round(float(seconds or (container.duration or 0) / 1_000_000), 3),

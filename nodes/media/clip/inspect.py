@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..files import MediaError, Source, sentences
 from ..video.container import is_mp4, rotation_of, size_of
 from ..video.frame_clock import FrameClock
+from ..video.unreadable import no_frame
 from ..video.video_input import VideoInput, open_video
 from .tags import tags_of
 
@@ -145,7 +146,7 @@ def _extension(container: InputContainer) -> str:
 def _first_frame(video: VideoInput) -> tuple[VideoFrame, Fraction]:
     for frame, time in video.read(audio=False):
         return frame, time or Fraction(0)
-    raise MediaError(f"{video.name} holds no frame that can be decoded. It may be damaged.")
+    raise no_frame(video.source, "holds no frame that can be decoded. It may be damaged.")
 
 
 def _upright_size(frame: VideoFrame, stream: VideoStream) -> tuple[tuple[int, int], int, bool]:

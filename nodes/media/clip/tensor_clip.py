@@ -43,7 +43,8 @@ class TensorClip:
         self.fps, notes = played_rate(given)
         self.notes = sentences(notes)
         self._repeats = max(1, int(self.fps / given))
-        self._images = images[:: max(1, int(given / self.fps))]
+        step = max(1, int(given / self.fps))
+        self._images = images[(len(images) - 1) % step :: step]  # with the last one
         self.frames = self._total = int(self._images.shape[0]) * self._repeats
         height, width = (int(n) for n in images.shape[1:3])
         self.size = width, height

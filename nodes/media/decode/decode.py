@@ -15,6 +15,7 @@ from typing import Any
 
 from ..files import Cancelled, MediaError, Source, check_cancelled
 from ..video.container import MAX_PIXELS
+from ..video.unreadable import no_frame
 from ..video.video_input import VideoInput, open_video
 from .audio_track import SILENCE_CHANNELS, SILENCE_RATE, AudioTrack, silence
 from .frames import FrameCollector, limited_size
@@ -178,12 +179,13 @@ def _result(
 def _no_frame(video: VideoInput) -> MediaError:
     """Return the error for a file without one frame that can be decoded."""
     if not video.video.codec_context.width:
-        return MediaError(
-            f"{video.name} does not say how large its frames are, or they have more than {MAX_PIXELS // 10**6} "
-            "million pixels, which are not read. The file is damaged or not meant to be played; create it again."
+        return no_frame(
+            video.source,
+            f"does not say how large its frames are, or they have more than {MAX_PIXELS // 10**6} million pixels, "
+            "which are not read. The file is damaged or not meant to be played; create it again.",
         )
-    why = f" ({video.damage.warnings[0]})" if video.damage.warnings else ""
-    return MediaError(f"Not one frame could be decoded{why}. Make or download the video again.")
+    why = f" ({video.damage.warnings[-1]})" if video.damage.warnings else ""
+    return no_frame(video.source, f"holds no frame that can be decoded{why}. Make or download the video again.")
 
 
 def _audio(video: VideoInput, track: AudioTrack | None, seconds: Fraction) -> dict[str, Any]:

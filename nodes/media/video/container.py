@@ -10,8 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..files import MediaError, Source, open_binary
+from ..files import MediaError, Source, name_of, open_binary
 from .mp4_index import check_index
+from .unreadable import no_frame
 
 if TYPE_CHECKING:
     from av import AudioStream, VideoFrame, VideoStream
@@ -56,10 +57,10 @@ def opened(source: Source, **options: str) -> Iterator[InputContainer]:
     try:
         container = av.open(file, mode="r", options={**_OPTIONS, **options}, **_forgiving(av))
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(
-            f"{name_of(source)} cannot be opened as a video: {plain(error)}. It may be damaged, cut off, or not "
-            "a video file at all; ComfyUI's own players or ffmpeg can tell more. FLV and playlists are not read: save "
-            "them as mp4 or mkv first."
+        raise no_frame(
+            source,
+            f"cannot be opened as a video: {plain(error)}. It may be damaged, or not a video file at all; ComfyUI's "
+            "own players or ffmpeg can tell more. FLV and playlists are not read: save them as mp4 or mkv first.",
         ) from error
     try:
         yield container
@@ -85,13 +86,13 @@ def _forgiving(av: ModuleType) -> dict[str, Any]:
     return {"metadata_errors": "replace"} if "metadata_errors" in (av.open.__doc__ or "") else {}
 
 
-def video_stream(container: InputContainer, name: str) -> VideoStream:
+def video_stream(container: InputContainer, source: Source) -> VideoStream:
     """Return the first video stream that is not a cover image. Raises MediaError for none or an impossible one."""
     for stream in container.streams.video:
         if not is_cover(stream):
-            _check_size(stream, name)
+            _check_size(stream, source)
             return stream
-    raise MediaError(f"{name} has no video stream. Link a video that has frames.")
+    raise no_frame(source, "has no video stream. Link a video that has frames.")
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
@@ -131,11 +132,6 @@ def is_mp4(container: Container) -> bool:
     return "mp4" in container.format.name.split(",")
 
 
-def name_of(source: Source) -> str:
-    """Return what to call the file in a message: its name without the folders."""
-    return "The video" if isinstance(source, BytesIO) else Path(source).name
-
-
 def size_of(source: Source) -> int:
     """Return the bytes of the file."""
     if isinstance(source, BytesIO):
@@ -168,10 +164,10 @@ def is_cover(stream: Stream) -> bool:
     return bool(int(getattr(disposition, "value", disposition)) & 0x400)  # AV_DISPOSITION_ATTACHED_PIC
 
 
-def _check_size(stream: VideoStream, name: str) -> None:
-    context = stream.codec_context
+def _check_size(stream: VideoStream, source: Source) -> None:
+    name, context = name_of(source), stream.codec_context
     if context is None:
-        raise MediaError(f"{name} has a codec that this FFmpeg cannot read. Convert it to H.264 first.")
+        raise no_frame(source, "has a codec that this FFmpeg cannot read. Convert it to H.264 first.")
     width, height = context.width, context.height
     if not width and stream.container.format.name == "webp_pipe":
         import av

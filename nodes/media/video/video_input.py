@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.channel_layout import usual_order
 from ..audio.waveform import reordered
-from ..files import Cancelled, Source, check_cancelled
-from .container import audio_stream, declared_rates, frame_rate, is_mp4, name_of, opened, plain, video_stream
+from ..files import Cancelled, Source, check_cancelled, name_of
+from .container import audio_stream, declared_rates, frame_rate, is_mp4, opened, plain, video_stream
 from .frame_clock import FrameClock, find_clock, settled_rate
 from .matroska import is_cut_off
 from .timeline import TOLERANCE, PacketError, Timeline, packets_of, read_timeline
@@ -74,10 +74,10 @@ class VideoInput:
         threads: tuple[str, int] | None = None,
         cancelled: Cancelled | None = None,
     ) -> None:
-        self._source, self._cancelled = source, cancelled
+        self.source, self._cancelled = source, cancelled
         self.name, self.place = name_of(source), "before the first frame"
         self.container = container
-        self.video = video_stream(container, self.name)
+        self.video = video_stream(container, source)
         self.audio = audio_stream(container)
         self.channels = usual_order(self.audio) if self.audio is not None else ()
         self.rate = frame_rate(self.video) if clock is None else clock.rate
@@ -176,7 +176,7 @@ class VideoInput:
             self.damage.forget_frames()
             self.wanted = {"video"}
             after = None if only is not None else attempt.time
-            with opened(self._source) as container:
+            with opened(self.source) as container:
                 again = _Pass(self, container, (self._threads[0], 1), begin=begin, after=after)
                 yield from again.frames()
 
@@ -215,7 +215,7 @@ class VideoInput:
         ends = f"ends after frame {timeline.packets - 1}"
         if timeline.complete and promised > timeline.packets:
             self.damage.warn(f"the file is cut off: its header counts {promised} frames, it {ends}")
-        elif timeline.complete and kind.startswith("matroska") and is_cut_off(self._source):
+        elif timeline.complete and kind.startswith("matroska") and is_cut_off(self.source):
             self.damage.warn(f"the file is cut off: it {ends}")
 
     def check_cancelled(self) -> None:
@@ -238,7 +238,7 @@ class VideoInput:
         elif unread or self._rewind():
             yield self.container
         else:
-            with opened(self._source) as container:
+            with opened(self.source) as container:
                 yield container
 
     def _rewind(self) -> bool:
@@ -278,7 +278,7 @@ class _Pass:
     ) -> None:
         self._owner, self._container, self._wanted = owner, container, owner.wanted
         self._begin, self._seek, self._only, self._after = begin, seek, only, after
-        self._video: VideoStream | None = video_stream(container, owner.name) if "video" in self._wanted else None
+        self._video: VideoStream | None = video_stream(container, owner.source) if "video" in self._wanted else None
         self._audio: AudioStream | None = audio_stream(container) if "audio" in self._wanted else None
         if self._audio is not None:
             usual_order(self._audio)  # again: the container may be a new one

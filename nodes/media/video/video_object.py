@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..files import MediaError, check_readable
-from .container import name_of, opened, video_stream
+from ..files import MediaError, check_readable, name_of
+from .container import opened, video_stream
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,7 +99,7 @@ def _length_of(video: Any) -> float:
         with opened(source) as container:
             if container.duration:
                 return container.duration / 1_000_000
-            stream = video_stream(container, name_of(source))
+            stream = video_stream(container, source)
             if stream.frames and stream.average_rate:
                 return float(stream.frames / stream.average_rate)
     raise MediaError(

@@ -265,6 +265,43 @@ def test_encode_clip_keeps_the_last_ten_seconds_of_a_long_file(encode, tmp_path:
     assert seen.audio_seconds == pytest.approx(10, abs=0.05)
 
 
+@pytest.mark.parametrize("source", ["tensors", "mp4", "mkv"])
+def test_encode_clip_repeats_the_frames_of_slides(source: str, encode, tmp_path: Path) -> None:
+    """Each of four frames is shown for 7 s: of the last ten seconds, three show the third and seven the fourth."""
+    fps = Fraction(1, 7)
+    video: Any = tensors(4, fps=fps)
+    if source != "tensors":
+        video = FileVideo(str(write_clip(tmp_path / f"slides.{source}", frames=4, fps=fps)))
+    file = encode(video)
+    seen = check(file)
+    shown = [grey(index, 4) if source != "tensors" else 85 * index for index in (2, 3)]
+    assert file.seconds == 10
+    assert (len(seen.greys), seen.fps) == (100, 10)
+    assert seen.greys == pytest.approx([shown[0]] * 30 + [shown[1]] * 70, abs=4)
+    assert any("0.14286 frames per second become 10" in note for note in file.notes)
+    with pytest.raises(MediaError, match=r"lasts 28(\.\d+)? s, the limit is 10 s"):
+        encode(video, on_limit="error")
+
+
+@pytest.mark.parametrize("source", ["tensors", "mkv"])
+def test_encode_clip_leaves_out_frames_above_120_fps_and_says_so(source: str, encode, tmp_path: Path) -> None:
+    video: Any = tensors(600, fps=240)
+    if source == "mkv":
+        video = FileVideo(str(write_clip(tmp_path / "slow-motion.mkv", frames=600, fps=240)))
+    file = encode(video)
+    seen = check(file)
+    # The last frame is among them: the video continues from it.
+    assert (len(seen.greys), seen.fps) == (301 if source == "mkv" else 300, 120)
+    first, last = (grey(0, 600), grey(599, 600)) if source == "mkv" else (0, 255)
+    assert (seen.greys[0], seen.greys[-1]) == pytest.approx((first, last), abs=4)
+    assert any("240 frames per second become 120" in note for note in file.notes)
+
+
+def test_encode_clip_sends_slow_motion_inside_the_limits_as_it_is(encode, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "slow-motion.mp4", frames=600, fps=240)
+    assert encode(FileVideo(str(path))).path == path
+
+
 @pytest.mark.parametrize(
     ("window", "first", "last"), [((1.0, 2.5), 30, 104), ((1.0, 0.0), 30, 149), ((0.0, 3.0), 0, 89)]
 )

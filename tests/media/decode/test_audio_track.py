@@ -2,18 +2,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
+from nodes.core.limits import CLIP
+from nodes.media.clip.encode import encode_clip
 from nodes.media.decode.decode import Decoded, DecodeOptions, decode
 from nodes.media.decode.memory import MIB, MemoryRefusedError
-from tests.media_files import write_timed
+from tests.media.comfyui_inputs import FileVideo
+from tests.media_files import Clip, without_decoder, write, write_timed
+from tests.media_reading import audio_of
 
 RATE, FPS = 48000, 30
 
 
 def make(
-    path: Path, *, frame_times: tuple[float, ...], audio_spans: tuple[tuple[float, float], ...], click: float = 9
+    path: Path,
+    *,
+    frame_times: tuple[float, ...],
+    audio_spans: tuple[tuple[float, float], ...],
+    click: float = 9,
+    size: tuple[int, int] = (64, 48),
+    codec: str = "libx264",
 ) -> Path:
     """Write a frame at each time, white from `click` on, and audio from and to each pair of times, loud at `click`."""
 
@@ -22,9 +33,10 @@ def make(
         samples[0, max(0, round((click - start) * RATE)) :][:200] = 0.9
         return samples
 
-    images = [(time, np.full((48, 64, 3), 255 * (time > click - 1e-6), np.uint8)) for time in frame_times]
+    images = [(time, np.full((size[1], size[0], 3), 255 * (time > click - 1e-6), np.uint8)) for time in frame_times]
     audio = [(start, piece(start, stop)) for start, stop in audio_spans]
-    return write_timed(path, images=images, audio=audio, fps=FPS, layout="mono")
+    name = "mp2" if path.suffix == ".mpg" else "aac"
+    return write_timed(path, images=images, audio=audio, fps=FPS, layout="mono", codec=name, video_codec=codec)
 
 
 def run(start: float, stop: float) -> tuple[float, ...]:
@@ -109,3 +121,49 @@ def test_audio_track_of_a_whole_file_begins_with_its_first_frame(tmp_path: Path,
     assert found.frame_count == 3 * FPS - early
     assert wave(found).size == pytest.approx(RATE * found.frame_count / FPS, abs=2048)
     assert ["s before the first frame" in warning for warning in found.warnings] == [True] * (early > 3)
+
+
+@pytest.mark.parametrize("ending", ["ts", "mpg"])
+def test_audio_track_that_begins_after_the_first_probe_is_found(tmp_path: Path, ending: str) -> None:
+    if ending == "mpg" and av.library_versions["libavformat"] < (62, 0, 0):
+        pytest.skip("this PyAV crashes on program streams, so they are refused")
+    path = make(
+        tmp_path / f"late.{ending}",
+        frame_times=run(0, 12),
+        audio_spans=((11, 12),),
+        click=11.5,
+        codec="mpeg2video" if ending == "mpg" else "libx264",
+    )
+
+    found = decode(path)
+
+    assert found.frame_count == 12 * FPS
+    assert not found.silent
+    assert abs(late_by(found)) < 0.002
+    file = encode_clip(FileVideo(str(path)), CLIP, directory=tmp_path)
+    sent, rate = audio_of(file.path)
+    assert np.abs(sent[0]).argmax() / rate == pytest.approx(9.5, abs=0.01)
+
+
+@pytest.mark.parametrize("video", [True, False], ids=["all", "audio alone"])
+def test_audio_track_without_a_decoder_is_silence_and_told(tmp_path: Path, video: bool) -> None:
+    path = without_decoder(write(tmp_path / "phone.mp4", Clip(size=(240, 240), frames=30)))
+
+    found = decode(path, DecodeOptions(want_images=video, want_last_frame=video))
+
+    assert found.silent
+    assert not wave(found).any()
+    assert len(found.warnings) == 1
+    assert "phone.mp4: its audio track cannot be read" in found.warnings[0]
+    file = encode_clip(FileVideo(str(path), (0.5, 2.5)), CLIP, directory=tmp_path)
+    assert any("audio track cannot be read" in note for note in file.notes)
+
+
+def test_audio_track_of_a_clip_that_is_encoded_begins_with_its_first_frame(tmp_path: Path) -> None:
+    path = make(tmp_path / "early.mkv", frame_times=run(2, 5), audio_spans=((0, 5),), click=3, size=(240, 240))
+
+    file = encode_clip(FileVideo(str(path)), CLIP, directory=tmp_path)
+
+    sent, rate = audio_of(file.path)
+    assert np.abs(sent[0]).argmax() / rate == pytest.approx(1, abs=0.01)
+    assert any("begins 2.00 s before the first frame" in note for note in file.notes)
