@@ -29,7 +29,7 @@ _WITHIN = Fraction(99, 100)
 """Of a frame's duration: times that are farther apart do not leave each frame a slot of its own."""
 _NEAR = 0.25
 """Gaps between frames that differ by this much of the median belong to the same rate."""
-_PROOF = 3000
+_PROOF = 1000
 """Frames after which a rate that the header names is believed, if the header says nothing to check it by."""
 _FEWEST_PLAYED, _MOST_PLAYED = 1, 120
 """Frames per second that every player takes."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..files import MediaError, check_readable, name_of
+from ..files import MediaError, check_readable
 from .container import opened, video_stream
 
 if TYPE_CHECKING:
