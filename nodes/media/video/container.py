@@ -96,7 +96,7 @@ def video_stream(container: InputContainer, source: Source) -> VideoStream:
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
-    """Return the first audio stream that there is a decoder for.
+    """Return the first audio stream with a decoder.
 
     In a transport stream it can begin later than FFmpeg looks when it opens the file. Its rate is unknown then, so a
     stream that says its rate comes first.

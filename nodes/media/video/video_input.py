@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MISSED = Fraction(1, 100)
 """A seek that lands this much too late has missed its key frame."""
 _PRIMING = Fraction(1, 10)
-"""Audio that begins this much before the first frame may be an encoder's priming, which nobody misses."""
+"""Audio that begins this much before the first frame may be the priming of an encoder, which is not worth a note."""
 _PREROLL = Fraction(1, 10)
 """Audio is decoded from this much earlier: its first frames after a seek lack what they overlap with."""
 _FURTHER_BACK_SECONDS = 20
@@ -184,12 +184,12 @@ class VideoInput:
         """Return what of the audio cannot be returned, as parts of sentences.
 
         Args:
-            whole: reading begins with the first frame; audio from before that is left out without anybody asking.
+            whole: reading begins with the first frame; audio from before that is left out although no start was asked for.
         """
         notes = []
         tracks = self.container.streams.audio
         if tracks and tracks[0].codec_context is None:
-            other = "another track is used" if self.audio is not None else "there is no other track"
+            other = "another track is used" if self.audio is not None else "the file has no other one"
             notes.append(f"its audio track cannot be read: FFmpeg has no decoder for it here; {other}")
         if whole and self.audio is not None and self.audio.start_time is not None and self.audio.time_base is not None:
             early = self.clock.start - self.audio.start_time * self.audio.time_base
