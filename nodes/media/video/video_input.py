@@ -184,7 +184,7 @@ class VideoInput:
         """Return what of the audio cannot be returned, as parts of sentences.
 
         Args:
-            whole: reading begins with the first frame; audio from before that is left out although no start was asked for.
+            whole: no start was asked for, and audio from before the first frame is left out all the same.
         """
         notes = []
         tracks = self.container.streams.audio
