@@ -75,7 +75,8 @@ class Transfer:
     """The call of an upload that carries the bytes.
 
     Attributes:
-        file_field: name of the file's part in a multipart form, in which it comes last. "" if the file is the body.
+        file_field: name of the file's part in a multipart form, in which it comes last. "" if the file is the body, of
+            its own type.
         form: the fields before it. They can be a permission to upload, so they are never shown.
     """
 

@@ -133,7 +133,8 @@ class HostStorage:
         path = transfer.call.path
         self._secrets |= {*transfer.form.values(), *(path.split("/")[3:] if "://" in path else ())}
         if not transfer.file_field:
-            return await self._perform(transfer.call, partial(read_chunks, file, on_progress), file.size, {})
+            headers = {"Content-Type": named.mime, **transfer.call.headers}
+            return await self._perform(transfer.call, partial(read_chunks, file, on_progress), file.size, headers)
         form = Form(transfer.form, transfer.file_field, named.name, file)
         headers = {"Content-Type": form.content_type}
         return await self._perform(transfer.call, partial(form.body, on_progress), form.size, headers)

@@ -20,6 +20,7 @@ import mimetypes
 import secrets
 import threading
 import time
+import traceback
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -302,6 +303,9 @@ class StandIn:
             except Mistake as mistake:
                 self.mistakes.append(f"{arrival.method} {arrival.origin}{request.path}: {mistake}")
                 return self.error(mistake.status, str(mistake))
+            except Exception:
+                self.mistakes.append(f"the stand-in failed at {request.path}: {traceback.format_exc()}")
+                raise
 
         return handle
 

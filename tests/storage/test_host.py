@@ -162,7 +162,7 @@ def test_address_for_an_upload_must_be_public(address: str, tmp_path: Path, monk
     fal = Connection("fal", "https://queue.example", "a-key-of-a-test", upload_url="https://rest.example")
     path = tmp_path / "one.png"
     path.write_bytes(b"one")
-    with pytest.raises(StorageError, match=r"private network|only https"):
+    with pytest.raises(StorageError, match=r"private network|only https|not an http"):
         asyncio.run(HostStorage(fal, resolve=resolve).put(describe(path)))
     assert sent == ["https://rest.example/storage/upload/initiate?storage_type=fal-cdn-v3"]
 

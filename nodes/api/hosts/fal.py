@@ -161,8 +161,7 @@ class FalDialect(Dialect):
         )
 
     def upload(self, file: UploadFile, ticket: Answer | None) -> Transfer:
-        headers = {"Content-Type": file.mime}
-        return Transfer(Call("PUT", self._ticket(ticket, "upload_url"), headers=headers, with_key=False))
+        return Transfer(Call("PUT", self._ticket(ticket, "upload_url"), with_key=False))
 
     def read_upload(self, file: UploadFile, ticket: Answer | None, answer: Answer) -> str:
         if not answer.ok:
