@@ -86,7 +86,7 @@ class BalanceReader:
         except asyncio.TimeoutError:
             found = ServerError(f"The service did not tell the balance within {ANSWER_SECONDS:g} s.")
         except AuthenticationError as error:
-            # Only some hosts tell the balance to every key; where it is not the check of a key, the key may be fine.
+            # Only some hosts tell the balance to every key. If it is not the check of a key, the key may be valid.
             is_key_check = connection.dialect.key_check() == connection.dialect.balance()
             hint = "" if is_key_check else f" {connection.host.title} tells the balance only to some kinds of keys."
             found = reworded(error, f"{error}{hint}")

@@ -67,7 +67,7 @@ class HostStorage:
         if not self._dialect.capabilities.public_uploads:
             return ""
         return (
-            f"Files are uploaded to {self._host.title}, where anyone who has the link can read them until it expires."
+            f"Files are uploaded to {self._host.title}. Anyone who has a file's link can read it until it expires."
         )
 
     async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
