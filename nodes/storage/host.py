@@ -66,9 +66,7 @@ class HostStorage:
     def privacy_notice(self) -> str:
         if not self._dialect.capabilities.public_uploads:
             return ""
-        return (
-            f"Files are uploaded to {self._host.title}. Anyone who has a file's link can read it until it expires."
-        )
+        return f"Files are uploaded to {self._host.title}. Anyone who has a file's link can read it until it expires."
 
     async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
         # Equal names replace each other at some hosts.
