@@ -131,6 +131,7 @@ class Ledger:
         budget: Budget | None,
         balance: KnownBalance | None = None,
         elsewhere: Sequence[Sequence[str]] | None = None,
+        check_new: Callable[[int], None] = lambda index: None,
     ) -> list[tuple[TaskRecord, bool]]:
         """Return for each wanted record the one to continue with, and whether it is a new intent of this process.
 
@@ -143,6 +144,7 @@ class Ledger:
             budget: None for no limit.
             balance: of the account, None if it was not asked for yet. Only new records need it.
             elsewhere: for each the fingerprints, of either kind, of the same request at other services.
+            check_new: called with the index of each new record. If it raises, nothing was reserved.
 
         Raises:
             UnresolvedRequestsError: the state of a matching record is `unknown`; nothing was reserved.
@@ -166,9 +168,10 @@ class Ledger:
             reserved = 0.0 if balance is None else self.balances.reserved(balance)
             made: dict[str, TaskRecord] = {}
             claimed: list[tuple[TaskRecord, bool]] = []
-            for one, again, record in zip(wanted, reuse, found, strict=True):
+            for index, (one, again, record) in enumerate(zip(wanted, reuse, found, strict=True)):
                 is_new = record is None and not (again and one.fingerprint in made)
                 if is_new:
+                    check_new(index)
                     made[one.fingerprint] = self._insert(db, one, changed)
                 claimed.append((record or made[one.fingerprint], is_new))
             costs = [record.estimate or 0.0 for record, is_new in claimed if is_new and record.counted]

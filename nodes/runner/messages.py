@@ -189,6 +189,14 @@ def canceled(*, billed: bool) -> str:
     return "it was canceled before it started, which costs nothing."
 
 
+def upload_expired(field: str) -> str:
+    """A media file was uploaded from here, and its storage has deleted it since."""
+    return (
+        f"The file behind {field} was uploaded from here and has expired, so the service could not fetch it. Nothing "
+        "was sent. Queue again: the upload node then sends it again. If its URL is pasted, use the upload node instead."
+    )
+
+
 def cannot_cancel(host: str) -> str:
     """The host has no way to cancel a task."""
     return f"{host} cannot cancel a task. It goes on, and its video is fetched when it is ready."

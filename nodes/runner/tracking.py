@@ -6,11 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..api.connection import Connection
 from ..config import Budget
-from ..core.errors import LedgerError, OutcomeUnknownError, WaitTimeoutError, Wan27Error
+from ..core.errors import LedgerError, OutcomeUnknownError, RequestError, WaitTimeoutError, Wan27Error
 from ..core.event_loop import result_of
 from ..core.limits import TASK_QUERY_HOURS
 from ..ledger import BalanceRequiredError, KnownBalance, Ledger, TaskRecord, UnresolvedRequestsError
@@ -182,14 +182,20 @@ class Tracker:
     def _reserve_blocking(self, orders: Sequence[Order], balance: KnownBalance | None) -> list[tuple[TaskRecord, bool]]:
         for index, order in enumerate(orders):
             self._check(order, index, len(orders))
+
+        def check_new(index: int) -> None:
+            if field := wanted[index].expired:
+                raise messages.in_batch(RequestError(messages.upload_expired(field)), index, len(orders))
+
         services = self._ledger.billing_services()
         wanted = [_wanted(order, self._ledger, services) for order in orders]
         return self._ledger.claim(
-            [record for record, _ in wanted],
+            [each.record for each in wanted],
             reuse=[order.on_repeat == "reuse" for order in orders],
             budget=self.budget,
             balance=balance,
-            elsewhere=[fingerprints for _, fingerprints in wanted],
+            elsewhere=[each.elsewhere for each in wanted],
+            check_new=check_new,
         )
 
     def _check(self, order: Order, index: int, total: int) -> None:
@@ -383,8 +389,21 @@ def _closing_error() -> WaitTimeoutError:
     return WaitTimeoutError("ComfyUI is shutting down; nothing was sent.")
 
 
-def _wanted(order: Order, ledger: Ledger, services: Sequence[str]) -> tuple[TaskRecord, list[str]]:
-    """Return the record that the ledger is asked for, and the fingerprints of its request at other services.
+class _Wanted(NamedTuple):
+    """What the ledger is asked for.
+
+    Attributes:
+        elsewhere: the fingerprints of the same request at other services.
+        expired: the first media field whose upload has expired, "" if there is none.
+    """
+
+    record: TaskRecord
+    elsewhere: list[str]
+    expired: str
+
+
+def _wanted(order: Order, ledger: Ledger, services: Sequence[str]) -> _Wanted:
+    """Return what the ledger is asked for.
 
     A request to the sandbox is found at the sandbox only, and others never there. May block.
     """
@@ -408,4 +427,6 @@ def _wanted(order: Order, ledger: Ledger, services: Sequence[str]) -> tuple[Task
         prompt_id=order.prompt_id,
         node_id=order.node_id,
     )
-    return record, elsewhere
+    expiries = {field: uploads[url].expires_at for field, url in order.request.media().items() if url in uploads}
+    now = ledger.now()
+    return _Wanted(record, elsewhere, next((field for field, end in expiries.items() if end and end < now), ""))

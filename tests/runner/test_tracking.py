@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -247,3 +248,21 @@ def test_resume_unfinished_continues_what_an_earlier_process_left(house: House, 
     house.start().resume_unfinished()
     asyncio.run(soon(lambda: house.states() == ["saved", "saved"]))
     assert len(service.accepted()) == 2
+
+
+def test_batch_with_an_upload_that_has_expired_is_refused_before_its_first_post(house: House, service: Service) -> None:
+    now = [1e9]
+    house.start(wall_clock=lambda: now[0])
+    for name, end in (("lives", None), ("expires", 1e9 + 3600)):
+        upload = Upload(f"https://x.test/{name}.png", name.ljust(64, "0"), name.ljust(64, "1"), "image", "s3", end)
+        house.ledger_in_use.uploads.add(upload)
+    lives, expires = (house.order(image_url=f"https://x.test/{name}.png") for name in ("lives", "expires"))
+    asyncio.run(house.submit(expires))
+    now[0] += 3601
+    again = replace(expires, request=replace(expires.request, seed=2))
+    with pytest.raises(RequestError, match=r"Request 2 of 2: The file behind image_url was .* has expired"):
+        asyncio.run(house.submit(lives, again))
+    assert len(service.posts()) == 1
+    assert len(house.states()) == 1
+    [found] = asyncio.run(house.submit(expires))  # its task exists, so the file is not needed
+    assert found.reused
