@@ -173,7 +173,7 @@ def _as_it_is(facts: FileFacts, directory: Path) -> MediaFile:
 def _encode(clip: TensorClip | FileClip, job: _Job) -> MediaFile:
     """Encode, with less quality each time, until it fits into the size."""
     (width, height), most = target_size(*clip.size, job.bounds), megabytes(job.bounds.max_bytes)
-    shaper = Shaper((width, height), clip.rotation)
+    shaper = Shaper((width, height), clip.colors)
     if (width, height) != clip.size:
         change = "cropped" if shaper.crops(*clip.size) else "scaled"
         job.notes.append(f"Clip {change} from {clip.size[0]}×{clip.size[1]} to {width}×{height} px.")
@@ -201,6 +201,10 @@ def _encode(clip: TensorClip | FileClip, job: _Job) -> MediaFile:
         crf = min(_WORST_CRF, crf + max(1, math.ceil(6 * math.log2(excess * 1.05))))
     if crf != _BEST_CRF:
         job.notes.append(f"Clip encoded with crf {crf} instead of {_BEST_CRF}, to stay under {most}.")
+    if shaper.found_transparency:
+        job.notes.append("Clip flattened on white: it has transparent parts.")
+    if clip.colors.hdr:
+        job.notes.append(f"Clip converted from {clip.colors.hdr} (HDR) to SDR.")
     if clip.damage:
         job.notes.append(clip.damage)
     return describe(path, content=clip.content, seconds=seconds, notes=tuple(job.notes))

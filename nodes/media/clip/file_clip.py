@@ -40,7 +40,7 @@ class FileClip:
 
     def __init__(self, facts: FileFacts, content: str, least: int, most: int) -> None:
         self._source, self._clock = facts.source, facts.clock
-        self.size, self.rotation, self.fps = facts.size, facts.rotation, facts.fps
+        self.size, self.colors, self.fps = facts.size, facts.colors, facts.fps
         self.audio_format, self.content, self.notes = facts.audio, content, facts.notes
         first = self._clock.index_from(facts.start)
         stop = self._clock.index_from(facts.end) if facts.end < self._clock.timeline.end else self._clock.count

@@ -7,14 +7,16 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..files import MediaError, Source, sentences
-from ..video.container import is_mp4, rotation_of, size_of
+from ..video.container import codec_of, is_mp4, size_of
 from ..video.frame_clock import FrameClock
+from ..video.geometry import orientation_of, square_size
+from ..video.rgb import StreamColors
 from ..video.unreadable import no_frame
 from ..video.video_input import VideoInput, open_video
 from .tags import tags_of
 
 if TYPE_CHECKING:
-    from av import VideoFrame, VideoStream
+    from av import VideoFrame
     from av.container import InputContainer
 
 _CODECS = ("h264", "hevc")
@@ -46,7 +48,7 @@ class FileFacts:
     extension: str
     byte_size: int
     size: tuple[int, int]
-    rotation: int
+    colors: StreamColors
     start: Fraction
     end: Fraction
     shortest: Fraction
@@ -75,16 +77,17 @@ def inspect_file(source: Source, trim: tuple[float, float]) -> FileFacts:
         extension = _extension(container)
         if not extension:
             reasons.append(f"it is {container.format.long_name or container.format.name}, only mp4 and mov are taken")
-        codec = _codec(stream)
+        codec = codec_of(stream)
         if codec not in _CODECS:
             reasons.append(f"its video is {codec}, only H.264 and HEVC are sure to be read")
         said = Fraction(container.duration or 0, 1_000_000)
         video_said = stream.duration * stream.time_base if stream.duration and stream.time_base else None
         tags = tags_of(container)
         first, start = _first_frame(video)
-        size, rotation, square = _upright_size(first, stream)
-        if not square:
+        stored = square_size(first.width, first.height, stream)
+        if stored != (first.width, first.height):
             reasons.append("its pixels are not square")
+        size, colors = orientation_of(first).size(*stored), StreamColors.of(stream)
         clock, audio = video.clock.played(), _audio_format(video)
         notes = (*clock.notes, *video.audio_notes(whole=trim[0] <= 0))
     end = clock.timeline.end
@@ -98,7 +101,7 @@ def inspect_file(source: Source, trim: tuple[float, float]) -> FileFacts:
         extension=extension or "mp4",
         byte_size=size_of(source),
         size=size,
-        rotation=rotation,
+        colors=colors,
         start=start,
         end=end,
         shortest=min(video_said or end - start, end - start),
@@ -115,12 +118,6 @@ def _trimmed(start: Fraction, end: Fraction, trim: tuple[float, float]) -> tuple
     if start + first >= end:
         raise MediaError(f"The video is cut to start at {trim[0]:g} s, after its end at {float(end - start):.3f} s.")
     return start + first, min(end, start + first + duration) if duration else end
-
-
-def _codec(stream: VideoStream) -> str:
-    """Return the codec, not the decoder that reads it (older PyAV knows only that)."""
-    context = stream.codec_context
-    return str(getattr(context.codec, "canonical_name", context.name))
 
 
 def _audio_format(video: VideoInput) -> tuple[int, int] | None:
@@ -147,14 +144,3 @@ def _first_frame(video: VideoInput) -> tuple[VideoFrame, Fraction]:
     for frame, time in video.read(audio=False):
         return frame, time or Fraction(0)
     raise no_frame(video.source, "holds no frame that can be decoded. It may be damaged.")
-
-
-def _upright_size(frame: VideoFrame, stream: VideoStream) -> tuple[tuple[int, int], int, bool]:
-    """Return the size as it is seen, the degrees to rotate by, and whether the pixels are square."""
-    width, height = frame.width, frame.height
-    aspect = stream.sample_aspect_ratio
-    square = not aspect or aspect <= 0 or aspect == 1
-    if aspect and not square:
-        width = max(2, round(width * aspect))
-    rotation = rotation_of(frame)
-    return ((height, width) if rotation % 180 else (width, height)), rotation, square

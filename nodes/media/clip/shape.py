@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...core.limits import ClipBounds, within_aspect
-from ..image.pixels import fitted_size, plane_of, sides_inside
+from ..image.pixels import fitted_size, plane_of, sides_inside, to_rgb8
+from ..video.geometry import UPRIGHT, orientation_of
+from ..video.images import Converter
+from ..video.rgb import StreamColors, filter_graph, has_alpha
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
-_BT709, _BT601 = 1, 5
-_LIMITED = 1
-_LANCZOS, _ACCURATE_RND = 0x200, 0x40000
-"""libswscale's SWS_LANCZOS and SWS_ACCURATE_RND; PyAV has a name for the second only since 18."""
-_MATRIX = {1: _BT709, 4: 4, 7: 7, 9: 9, 10: 9}
-"""FFmpeg's AVColorSpace to what its scaler knows. Untagged (2) counts as BT.601, as in every decoder that ComfyUI uses,
-so the clip shows the colours that the graph shows."""
+_BT709, _LIMITED = 1, (0, 1)
+"""FFmpeg's AVCOL_SPC_BT709, and what AVColorRange has for limited range, which is also the default."""
+_SCALE = "flags=bicubic+accurate_rnd+full_chroma_inp+full_chroma_int:out_color_matrix=bt709:out_range=tv"
+"""Chroma is computed for every pixel and then filtered, as seen from where H.264 samples it: on the left."""
 
 
 def target_size(width: int, height: int, bounds: ClipBounds) -> tuple[int, int]:
@@ -34,61 +34,65 @@ def target_size(width: int, height: int, bounds: ClipBounds) -> tuple[int, int]:
 
 
 class Shaper:
-    """Converter of a sequence of frames, with one swscale thread: the encoder has the other cores.
+    """Converter of a sequence of frames.
 
-    The rotation is in degrees counterclockwise, as PyAV gives it.
+    YUV in BT.709 is only scaled. Everything else becomes the image that Decode Video makes of it first.
+
+    Attributes:
+        found_transparency: whether a frame had transparent parts, which are shown on white.
     """
 
-    def __init__(self, size: tuple[int, int], rotation: int = 0) -> None:
-        from av.video.reformatter import VideoReformatter
-
+    def __init__(self, size: tuple[int, int], colors: StreamColors) -> None:
         self.size = size
-        self._rotation = rotation
-        self._reformatter = VideoReformatter()
-        # PyAV before 17 has no such argument, and uses one thread.
-        self._threads = {"threads": 1} if "threads" in (VideoReformatter.reformat.__doc__ or "") else {}
+        self._colors = colors
+        self._converter: Converter | None = None
+        self._graph: Any = None
+        self._layout: tuple[Any, ...] = ()
+
+    @property
+    def found_transparency(self) -> bool:
+        return self._converter is not None and self._converter.found_transparency
 
     def crops(self, width: int, height: int) -> bool:
         """Return whether an upright frame of that size loses at most an odd row or column, and is not scaled."""
         return 0 <= width - self.size[0] <= 1 and 0 <= height - self.size[1] <= 1
 
     def __call__(self, frame: VideoFrame) -> VideoFrame:
-        width, height = frame.width, frame.height
-        turned = self._rotation % 180 != 0
-        if not self.crops(*((height, width) if turned else (width, height))):
-            width, height = self.size[::-1] if turned else self.size
-        frame = self._reformat(frame, width, height)
-        if self._rotation % 360 or (frame.width, frame.height) != self.size:
-            frame = self._upright(frame)
-        return frame
+        if not (frame.format.name == "rgb24" or self._is_plain(frame)):
+            frame = self._image(frame)
+        layout = frame.format.name, frame.width, frame.height
+        if layout != self._layout:
+            self._layout, self._graph = layout, self._make_graph(frame)
+        self._graph.push(frame)
+        shaped: VideoFrame = self._graph.pull()
+        return shaped
 
-    def _reformat(self, frame: VideoFrame, width: int, height: int) -> VideoFrame:
-        from av.video.reformatter import ColorRange
+    def _is_plain(self, frame: VideoFrame) -> bool:
+        plain = not (frame.format.is_rgb or has_alpha(frame) or self._colors.hdr)
+        limited = frame.color_range in _LIMITED and not frame.format.name.startswith("yuvj")
+        return plain and limited and frame.colorspace == _BT709 and orientation_of(frame) == UPRIGHT
 
-        rgb = frame.format.is_rgb
-        full = rgb or frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-        return self._reformatter.reformat(
-            frame,
-            width,
-            height,
-            "yuv420p",
-            src_colorspace=None if rgb else _MATRIX.get(int(frame.colorspace), _BT601),
-            dst_colorspace=_BT709,
-            src_color_range=int(ColorRange.JPEG) if full else _LIMITED,
-            dst_color_range=_LIMITED,
-            interpolation=_LANCZOS | _ACCURATE_RND,
-            **self._threads,
-        )
-
-    def _upright(self, frame: VideoFrame) -> VideoFrame:
-        """Return the frame rotated and cropped to the size, plane by plane."""
+    def _image(self, frame: VideoFrame) -> VideoFrame:
+        """Return the frame as an upright image of 8 bits."""
+        import torch
         from av import VideoFrame as Frame
 
-        width, height = self.size
-        result = Frame(width, height, "yuv420p")
-        for index in range(3):
-            half = 2 if index else 1
-            source = plane_of(frame, index, -(-frame.width // half), -(-frame.height // half))
-            turned = np.rot90(source, self._rotation // 90)
-            plane_of(result, index, width // half, height // half)[...] = turned[: height // half, : width // half]
+        if self._converter is None:
+            orientation, stored = orientation_of(frame), (frame.width, frame.height)
+            crops = self.crops(*orientation.size(*stored))
+            self._converter = Converter(frame, stored if crops else orientation.size(*self.size), self._colors)
+        image = np.empty(self._converter.shape, np.float32)
+        self._converter.write(frame, image)
+        height, width, _ = image.shape
+        result = Frame(width, height, "rgb24")
+        to_rgb8(torch.from_numpy(image), name="The frame", out=plane_of(result, 0, width, height, 3))
         return result
+
+    def _make_graph(self, frame: VideoFrame) -> Any:
+        width, height = self.size
+        filters = []
+        if self.crops(frame.width, frame.height) and (frame.width, frame.height) != self.size:
+            filters.append(("crop", f"w={width}:h={height}:x=0:y=0"))
+        siting = f"in_chroma_loc={self._colors.siting}:out_chroma_loc=left"
+        filters += [("scale", f"w={width}:h={height}:{_SCALE}:{siting}"), ("format", "yuv420p")]
+        return filter_graph(frame, filters)

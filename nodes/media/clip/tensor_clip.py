@@ -13,6 +13,7 @@ from ..audio.waveform import mix_down, parts, resample, to_float, without_clippi
 from ..content_hash import ContentHash
 from ..files import MediaError, sentences
 from ..image.pixels import plane_of, to_rgb8
+from ..video.rgb import StreamColors
 from ..video.frame_clock import played_rate
 from ..video.video_object import tensors_of
 
@@ -31,7 +32,7 @@ class TensorClip:
     Raises MediaError for an empty or misshapen batch.
     """
 
-    rotation, damage = 0, ""
+    colors, damage = StreamColors(), ""
 
     def __init__(self, video: Any) -> None:
         images, self._audio, exact = tensors_of(video)

@@ -1,8 +1,8 @@
 """Video files to tensors: frames into one preallocated float32 tensor, audio in the same pass.
 
-FFmpeg decodes with frame threads, and one more thread converts. Nothing is stacked, copied or kept twice. Frames are
-bit-equal to what ComfyUI core's VideoFromFile returns for the files it can decode, except for rotation, which core
-ignores.
+FFmpeg decodes with frame threads, and one more thread converts. Nothing is stacked, copied or kept twice. Colors are
+converted as `media/video/rgb.py` says: more accurately than ComfyUI core's VideoFromFile does it, so not to the bit as
+there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..video.container import MAX_PIXELS
 from ..video.unreadable import no_frame
 from ..video.video_input import VideoInput, open_video
 from .audio_track import SILENCE_CHANNELS, SILENCE_RATE, AudioTrack, silence
-from .frames import FrameCollector, limited_size
+from .frames import FrameCollector, output_size
 from .memory import WORKING_BYTES, check_memory, frame_bytes, working_bytes
 from .options import Decoded, DecodeOptions, Progress
 from .plan import Plan, make_plan, paced
@@ -109,7 +109,7 @@ class _MemoryGuard:
     """Checks before memory is taken for one decoding. `size`: width and height of the frames, as the header says."""
 
     def __init__(self, video: VideoInput, options: DecodeOptions, plan: Plan, limit: int | None) -> None:
-        self._name, self._options, self._limit = video.name, options, limit
+        self._name, self._stream, self._options, self._limit = video.name, video.video, options, limit
         self._frames = plan.frames if options.want_images else 0
         context = video.video.codec_context
         self.size = context.width, context.height
@@ -119,8 +119,10 @@ class _MemoryGuard:
 
     def check(self, width: int, height: int, frames: int | None = None) -> None:
         """Raise MemoryRefusedError if the frames, of this size before max_side, do not fit."""
-        working = working_bytes(width, height, self._bits)
-        width, height = limited_size(width, height, self._options.max_side)
+        working, stored = working_bytes(width, height, self._bits), (width, height)
+        width, height = self._output_size(width, height)
+        if (width, height) != stored:
+            working += frame_bytes(width, height)
         check_memory(
             name=self._name,
             frames=self._frames if frames is None else frames,
@@ -136,9 +138,12 @@ class _MemoryGuard:
         """Raise MemoryRefusedError if `count` more bytes of audio do not fit. Files hold more than they say."""
         working = 0
         if self._limit is not None:  # what is free no longer contains the frames, but a limit does
-            one = frame_bytes(*limited_size(*self.size, self._options.max_side))
+            one = frame_bytes(*self._output_size(*self.size))
             working = WORKING_BYTES + (self._frames + self._options.want_last_frame) * one
         check_memory(name=self._name, audio_bytes=count, limit=self._limit, working=working)
+
+    def _output_size(self, width: int, height: int) -> tuple[int, int]:
+        return output_size(width, height, self._stream, self._options.max_side)
 
 
 def _audio_bytes(video: VideoInput, options: DecodeOptions, plan: Plan) -> int:

@@ -6,32 +6,27 @@ import threading
 from collections.abc import Callable
 from fractions import Fraction
 from queue import Full, Queue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..image.pixels import plane_of
-from ..video.container import rotation_of
+from ..video.geometry import square_size
+from ..video.images import Converter, Pixels
+from ..video.rgb import StreamColors
 from ..video.video_input import VideoInput, is_large
 from .memory import allocation_failed
 from .options import DecodeOptions, Progress
 from .plan import Plan
 
 if TYPE_CHECKING:
-    from av import VideoFrame
+    from av import VideoFrame, VideoStream
     from torch import Tensor
-
-Pixels = NDArray[np.float32]
 
 _QUEUE = 2
 """Frames that wait for the converter. Each keeps one of the decoder's own frames in memory."""
-_SMALL = 3_000_000
-"""Pixels of a frame up to which there may be two 8-bit images at a time (6 MB each at 1080p, 25 MB at 4K)."""
-_WHITE = np.float32(255)
-_SPACES = (1, 4, 5, 6, 7, 9)
-_BT601, _SMPTE170M, _FULL = 5, 6, 2
-"""FFmpeg's AVColorSpace and AVColorRange."""
+_SMALL = 1_000_000
+"""Pixels up to which two scaled images may be in memory at a time, of 12 bytes a pixel. What is not scaled is converted
+in parts."""
 
 
 class FrameCollector:
@@ -93,16 +88,21 @@ class FrameCollector:
         """Return all frames, [N,H,W,3]; None if they were not wanted."""
         import torch
 
-        return None if self._store is None else torch.from_numpy(self._store.finish())
+        if self._store is None:
+            return None
+        images = torch.from_numpy(self._store.finish())
+        self._warn_of_losses(*self._store.converters)
+        return images
 
     def last_frame(self) -> Tensor:
         """Return the last frame alone, [1,H,W,3]."""
         import torch
 
         assert self._latest is not None
-        converter = Converter(self._latest, self._options.max_side)
+        converter = self._converter(self._latest)
         out = np.empty((1, *converter.shape), np.float32)
         converter.write(self._latest, out[0])
+        self._warn_of_losses(converter)
         return torch.from_numpy(out)
 
     def close(self) -> None:
@@ -118,12 +118,26 @@ class FrameCollector:
             # While the array grows the old one is there too, and has taken its memory already. The store must not
             # refer to its owner: a cycle would keep the frames in memory.
             self._store = FrameStore(
-                frame, self._options.max_side, self._plan.frames, self._video.name, lambda n: check(width, height, n)
+                (self._converter(frame), self._converter(frame)),
+                self._plan.frames,
+                self._video.name,
+                lambda n: check(width, height, n),
             )
         elif size != self._size:
             self._size = size
             self._video.damage.warn(f"{self._video.place} the size is {width}×{height}; scaled to the first's")
         self._store.add(frame)
+
+    def _converter(self, first: VideoFrame) -> Converter:
+        stream = self._video.video
+        size = output_size(first.width, first.height, stream, self._options.max_side)
+        return Converter(first, size, StreamColors.of(stream))
+
+    def _warn_of_losses(self, *converters: Converter) -> None:
+        if any(converter.found_transparency for converter in converters):
+            self._video.damage.warn("transparent parts are shown on white")
+        if converters[0].hdr:
+            self._video.damage.warn(f"{converters[0].hdr} (HDR) was converted to SDR")
 
 
 def limited_size(width: int, height: int, max_side: int) -> tuple[int, int]:
@@ -134,67 +148,30 @@ def limited_size(width: int, height: int, max_side: int) -> tuple[int, int]:
     return max(1, round(width * max_side / longer)), max(1, round(height * max_side / longer))
 
 
-class Converter:
-    """Converts frames of any pixel format and size to upright images of one size, with values in 0..1.
-
-    All images get the size and rotation of the frame `first`. There is one converter for each thread: it keeps FFmpeg's
-    scaler between frames.
-    """
-
-    def __init__(self, first: VideoFrame, max_side: int) -> None:
-        from av.video.reformatter import Interpolation, VideoReformatter
-
-        width, height = self._size = limited_size(first.width, first.height, max_side)
-        self._turns = rotation_of(first) // 90
-        self.shape = (width, height, 3) if self._turns % 2 else (height, width, 3)
-        self._reformatter = VideoReformatter()
-        # Bit-equal to core's `frame.to_ndarray("rgb24")` only without further arguments.
-        self._plain: dict[str, Any] = {"format": "rgb24"}
-        # PyAV before 17 has no such argument, uses one thread, and takes every video for limited BT.601.
-        self._old = "threads" not in (VideoReformatter.reformat.__doc__ or "")
-        if not self._old:
-            self._plain["threads"] = 1
-        self._scaled = {**self._plain, "width": width, "height": height, "interpolation": Interpolation.BICUBIC}
-
-    def write(self, frame: VideoFrame, out: Pixels) -> None:
-        """Fill `out`, which has `shape`. Division by 255 is bit-equal to core; multiplication by 1/255 is not."""
-        arguments = self._plain if (frame.width, frame.height) == self._size else self._scaled
-        if self._old:
-            arguments = {**arguments, **_colour_arguments(frame)}
-        rgb = self._reformatter.reformat(frame, **arguments)
-        image = plane_of(rgb, 0, rgb.width, rgb.height, 3)
-        if self._turns:
-            image = np.rot90(image, self._turns)
-        np.divide(image, _WHITE, out=out, dtype=np.float32)
-
-
-def _colour_arguments(frame: VideoFrame) -> dict[str, int]:
-    """Return the file's colour tags as arguments for a PyAV that does not read them."""
-    space, extent = int(frame.colorspace), int(frame.color_range)
-    if frame.format.is_rgb or (space not in _SPACES and extent != _FULL):
-        return {}
-    source = space if space in _SPACES else _BT601
-    # RGB has no matrix of its own, but equal names on both sides make PyAV leave the tables as they are.
-    target = _BT601 if source != _BT601 else _SMPTE170M
-    return {"src_colorspace": source, "dst_colorspace": target, "src_color_range": extent, "dst_color_range": _FULL}
+def output_size(width: int, height: int, stream: VideoStream, max_side: int) -> tuple[int, int]:
+    """Return the size, before they are turned upright, of the images that frames of the stored size become."""
+    return limited_size(*square_size(width, height, stream), max_side)
 
 
 class FrameStore:
     """A growing float32 [N,H,W,3] array. Frames are converted in a second thread while the caller decodes on.
 
-    If that thread is behind, the caller converts too instead of waiting for it, unless frames are so large that a
-    second 8-bit image costs too much memory. Large frames are converted by the caller alone: those that wait for a
+    If that thread is behind, the caller converts too instead of waiting for it, unless a second scaled image costs too
+    much memory. Large frames are converted by the caller alone: those that wait for a
     thread, and the heap that grows around them, were seen to take 24 to 107 MiB at 4K. The thread empties its queue
     whatever happens, so the caller never waits forever.
 
-    `grow` is called with the new number of frames before the array is made larger than planned, and may raise.
+    `converters` are the caller's and the thread's. `grow` is called with the new number of frames before the array is
+    made larger than planned, and may raise.
     """
 
-    def __init__(self, first: VideoFrame, max_side: int, capacity: int, name: str, grow: Callable[[int], None]) -> None:
+    def __init__(
+        self, converters: tuple[Converter, Converter], capacity: int, name: str, grow: Callable[[int], None]
+    ) -> None:
         self._name, self._grow = name, grow
-        self._own, self._theirs = Converter(first, max_side), Converter(first, max_side)
-        self._large = is_large(first.width * first.height)
-        self._helps = self._own.shape[0] * self._own.shape[1] <= _SMALL
+        self.converters = self._own, self._theirs = converters
+        self._large = is_large(self._own.stored_pixels)
+        self._helps = not self._own.scales or self._own.shape[0] * self._own.shape[1] <= _SMALL
         self._data = self._allocate(capacity)
         self._queue: Queue[tuple[VideoFrame, Pixels] | None] = Queue(_QUEUE)
         self._error: BaseException | None = None

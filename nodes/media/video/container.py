@@ -15,7 +15,7 @@ from .mp4_index import check_index
 from .unreadable import no_frame
 
 if TYPE_CHECKING:
-    from av import AudioStream, VideoFrame, VideoStream
+    from av import AudioStream, VideoStream
     from av.container import Container, InputContainer
     from av.stream import Stream
 
@@ -121,10 +121,10 @@ def frame_rate(stream: VideoStream) -> Fraction:
     return next(iter(declared_rates(stream)), FALLBACK_RATE)
 
 
-def rotation_of(frame: VideoFrame) -> int:
-    """Return the degrees counterclockwise that turn the frame upright: 0, 90, 180 or 270. Other angles count as 0."""
-    angle = int(getattr(frame, "rotation", 0) or 0)
-    return angle % 360 if angle % 90 == 0 else 0
+def codec_of(stream: VideoStream) -> str:
+    """Return the codec, not the decoder that reads it (older PyAV knows only that)."""
+    context = stream.codec_context
+    return str(getattr(context.codec, "canonical_name", context.name))
 
 
 def is_mp4(container: Container) -> bool:
