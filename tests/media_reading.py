@@ -16,10 +16,65 @@ from nodes.media.files import MediaFile
 from nodes.sandbox.inspect import inspect_media
 
 
-def reference(path: Path) -> np.ndarray:
-    """Return all frames as ComfyUI core computes them: float32 [N,H,W,3]."""
+def same_frames(one: np.ndarray, other: np.ndarray, steps: float = 0.5) -> bool:
+    """Return whether images of 0..1 are the same, within less than a step of 8 bits: scalers calculate in integers."""
+    one, other = np.asarray(one), np.asarray(other)
+    return one.shape == other.shape and bool(np.abs(one - other).max() * 255 < steps)
+
+
+_MATRICES = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}
+_BT601 = 0.299, 0.114
+
+
+def reference(path: Path, siting: tuple[float, float] = (0, 0.5)) -> np.ndarray:
+    """Return all frames, float64 [N,H,W,3] in 0..1, calculated from the decoder's YUV without FFmpeg's scaler.
+
+    Args:
+        siting: where chroma is sampled, in pixels of luma right of and below the first of each group.
+    """
     with av.open(str(path)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]) / np.float32(255)
+        return np.stack([exact_rgb(frame, siting) for frame in container.decode(video=0)])
+
+
+def exact_rgb(frame: av.VideoFrame, siting: tuple[float, float] = (0, 0.5)) -> np.ndarray:
+    """Return one frame as `reference` does."""
+    if frame.format.is_rgb:
+        return frame.to_ndarray(format="rgb24") / 255
+    bits = frame.format.components[0].bits
+    kind = np.uint8 if bits == 8 else np.uint16
+    y, u, v = (_plane(plane, kind).astype(np.float64) for plane in frame.planes)
+    step = 1 << (bits - 8)
+    full = int(frame.color_range) == 2 or frame.format.name.startswith("yuvj")
+    black, white, colorful = (0, 256 * step - 1, 256 * step - 1) if full else (16 * step, 219 * step, 224 * step)
+    size = y.shape
+    u, v = (_enlarged(_enlarged(c, size[0], siting[1], 0), size[1], siting[0], 1) for c in (u, v))
+    y, u, v = (y - black) / white, (u - 128 * step) / colorful, (v - 128 * step) / colorful
+    red, blue = _MATRICES.get(int(frame.colorspace), _BT601)
+    r, b = y + 2 * (1 - red) * v, y + 2 * (1 - blue) * u
+    return np.stack([r, (y - red * r - blue * b) / (1 - red - blue), b], -1).clip(0, 1)
+
+
+def _plane(plane: av.video.plane.VideoPlane, kind: type) -> np.ndarray:
+    return np.frombuffer(memoryview(plane), kind).reshape(plane.height, -1)[:, : plane.width]
+
+
+def _enlarged(values: np.ndarray, size: int, offset: float, axis: int) -> np.ndarray:
+    """Interpolate chroma along an axis to `size` values, with the bicubic kernel that FFmpeg has by default."""
+    count = values.shape[axis]
+    if count == size:
+        return values
+    at = (np.arange(size) - offset) / 2
+    weights = np.zeros((size, count))
+    for tap in range(-2, 4):
+        index = np.floor(at).astype(int) + tap
+        np.add.at(weights, (np.arange(size), index.clip(0, count - 1)), _cubic(np.abs(at - index)))
+    return np.moveaxis(np.tensordot(weights / weights.sum(1, keepdims=True), values, (1, axis)), 0, axis)
+
+
+def _cubic(distance: np.ndarray, c: float = 0.6) -> np.ndarray:
+    near = (2 - c) * distance**3 - (3 - c) * distance**2 + 1
+    far = -c * distance**3 + 5 * c * distance**2 - 8 * c * distance + 4 * c
+    return np.where(distance < 1, near, np.where(distance < 2, far, 0))
 
 
 def sides(file: MediaFile) -> tuple[int | None, int | None]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _BT709, _LIMITED = 1, (0, 1)
 """FFmpeg's AVCOL_SPC_BT709, and what AVColorRange has for limited range, which is also the default."""
-_SCALE = "flags=bicubic+accurate_rnd+full_chroma_inp+full_chroma_int:out_color_matrix=bt709:out_range=tv"
+_SCALE = "flags=lanczos+accurate_rnd+full_chroma_inp+full_chroma_int:out_color_matrix=bt709:out_range=tv"
 """Chroma is computed for every pixel and then filtered, as seen from where H.264 samples it: on the left."""
 
 

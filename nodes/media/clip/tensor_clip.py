@@ -13,8 +13,8 @@ from ..audio.waveform import mix_down, parts, resample, to_float, without_clippi
 from ..content_hash import ContentHash
 from ..files import MediaError, sentences
 from ..image.pixels import plane_of, to_rgb8
-from ..video.rgb import StreamColors
 from ..video.frame_clock import played_rate
+from ..video.rgb import StreamColors
 from ..video.video_object import tensors_of
 
 if TYPE_CHECKING:

@@ -114,7 +114,7 @@ class RgbReader:
             rgb = part
             if part.format.name != target or (part.width, part.height) != (width, height):
                 rgb = self._reformatter.reformat(part, width, height, target, interpolation=flags, **options)
-            yield Band(top, [plane[skipped : skipped + (rows or height)] for plane in _planes(rgb)], list(peaks))
+            yield Band(top, [plane[skipped : skipped + rows] for plane in _planes(rgb)], list(peaks))
 
     def _make_slicer(self, frame: VideoFrame) -> _Slicer:
         size = self._size if self._size != (frame.width, frame.height) else None
@@ -155,10 +155,10 @@ class _Slicer:
         return self._layout == (frame.format.name, frame.width, frame.height)
 
     def parts(self, frame: VideoFrame) -> Iterator[tuple[int, int, int, VideoFrame]]:
-        """Yield each band: its first row, how many rows it has (0 for all), the rows before it, and its frame."""
+        """Yield each band: its first row, how many rows it has, how many are before it, and its frame."""
         for index, start in enumerate(self._tops):
             top = index * self._rows
-            rows = min(self._rows, frame.height - top) if len(self._tops) > 1 else 0
+            rows = self.size[1] if self.size else min(self._rows, frame.height - top)
             part: Any = frame
             if self._graph is not None:
                 self._graph.push(frame)
@@ -170,7 +170,9 @@ def filter_graph(frame: VideoFrame, filters: list[tuple[str, str]]) -> Any:
     """Return a graph that takes and gives frames like this one, with names and arguments of FFmpeg's filters in it."""
     from av.filter import Graph
 
-    graph = Graph()
+    graph: Any = Graph()
+    if hasattr(graph, "threads"):  # since PyAV 17
+        graph.threads = 1  # frames are decoded, or encoded, by others at the same time
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
     nodes = [graph.add(name, arguments) for name, arguments in [*filters, ("buffersink", "")]]
     graph.link_nodes(source, *nodes).configure()

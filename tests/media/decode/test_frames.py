@@ -9,6 +9,8 @@ import pytest
 from nodes.media.decode import frames as frames_module
 from nodes.media.decode.frames import FrameStore, limited_size
 from nodes.media.decode.memory import MemoryRefusedError
+from nodes.media.video.images import Converter
+from nodes.media.video.rgb import StreamColors
 from tests.media_files import Clip, moving_gradient
 
 CLIP = Clip(size=(34, 26))
@@ -19,7 +21,11 @@ def frame(index: int) -> av.VideoFrame:
 
 
 def store(capacity: int, asked: list[int] | None = None) -> FrameStore:
-    return FrameStore(frame(0), 0, capacity, "a.mp4", (asked if asked is not None else []).append)
+    return FrameStore(converters(), capacity, "a.mp4", (asked if asked is not None else []).append)
+
+
+def converters() -> tuple[Converter, Converter]:
+    return Converter(frame(0), CLIP.size, StreamColors()), Converter(frame(0), CLIP.size, StreamColors())
 
 
 @pytest.mark.parametrize("capacity", [1, 3, 40, 100])
@@ -52,7 +58,7 @@ def test_frame_store_growth_may_be_refused() -> None:
     def refuse(_count: int) -> None:
         raise MemoryError
 
-    frames = FrameStore(frame(0), 0, 1, "a.mp4", refuse)
+    frames = FrameStore(converters(), 1, "a.mp4", refuse)
     frames.add(frame(0))
     with pytest.raises(MemoryError):
         frames.add(frame(1))
