@@ -197,8 +197,8 @@ def _encode(clip: TensorClip | FileClip, job: _Job) -> MediaFile:
                 f"The clip does not fit into {most} at {width}×{height} px and {seconds:.3g} s. Scale it down or use a "
                 "shorter part."
             )
-        # About 6 steps of crf halve the size.
-        crf = min(_WORST_CRF, crf + max(1, math.ceil(6 * math.log2(excess * 1.05))))
+        # 6 steps of crf halve the size, or fewer: noise shrinks faster.
+        crf = min(_WORST_CRF, crf + max(1, math.ceil(4 * math.log2(excess * 1.05))))
     if crf != _BEST_CRF:
         job.notes.append(f"Clip encoded with crf {crf} instead of {_BEST_CRF}, to stay under {most}.")
     if shaper.found_transparency:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..files import MediaError, Source, sentences
 from ..video.container import codec_of, is_mp4, size_of
 from ..video.frame_clock import FrameClock
-from ..video.geometry import orientation_of, square_size
+from ..video.geometry import Orientation, orientation_of, square_size
 from ..video.rgb import StreamColors
 from ..video.unreadable import no_frame
 from ..video.video_input import VideoInput, open_video
@@ -48,6 +48,7 @@ class FileFacts:
     extension: str
     byte_size: int
     size: tuple[int, int]
+    orientation: Orientation
     colors: StreamColors
     start: Fraction
     end: Fraction
@@ -87,7 +88,7 @@ def inspect_file(source: Source, trim: tuple[float, float]) -> FileFacts:
         stored = square_size(first.width, first.height, stream)
         if stored != (first.width, first.height):
             reasons.append("its pixels are not square")
-        size, colors = orientation_of(first).size(*stored), StreamColors.of(stream)
+        orientation, colors = orientation_of(first), StreamColors.of(stream)
         clock, audio = video.clock.played(), _audio_format(video)
         notes = (*clock.notes, *video.audio_notes(whole=trim[0] <= 0))
     end = clock.timeline.end
@@ -100,7 +101,8 @@ def inspect_file(source: Source, trim: tuple[float, float]) -> FileFacts:
         clock=clock,
         extension=extension or "mp4",
         byte_size=size_of(source),
-        size=size,
+        size=orientation.size(*stored),
+        orientation=orientation,
         colors=colors,
         start=start,
         end=end,

@@ -58,7 +58,7 @@ def _kind(stream: VideoStream, shot: Shot) -> tuple[object, ...]:
         context.height,
         stream.time_base,
         shot.fps,
-        shot.facts.rotation,
+        shot.facts.orientation,
     )
 
 

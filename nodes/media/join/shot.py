@@ -16,6 +16,7 @@ from ..clip.shape import Shaper
 from ..clip.tensor_clip import TensorClip
 from ..image.pixels import plane_of
 from ..video.frame_clock import FrameClock, FramePacer
+from ..video.rgb import StreamColors
 from ..video.timeline import Timeline
 from ..video.video_input import open_video
 from ..video.video_object import file_of, trim_window
@@ -136,12 +137,12 @@ class _Fitter:
     def __init__(self, shot: Shot, size: tuple[int, int]) -> None:
         width, height = shot.size
         self._size = size
-        rotation = shot.facts.rotation if shot.facts is not None else 0
-        self._whole = Shaper(size, rotation).crops(width, height)
+        colors = shot.facts.colors if shot.facts is not None else StreamColors()
+        self._whole = Shaper(size, colors).crops(width, height)
         scale = min(Fraction(size[0], width), Fraction(size[1], height))
         inside = size if self._whole else tuple(max(2, round(side * scale / 2) * 2) for side in (width, height))
         self._inside = (min(inside[0], size[0]), min(inside[1], size[1]))
-        self._shaper = Shaper(self._inside, rotation)
+        self._shaper = Shaper(self._inside, colors)
 
     def __call__(self, frame: VideoFrame) -> VideoFrame:
         from av import VideoFrame as Frame
