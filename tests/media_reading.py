@@ -16,8 +16,8 @@ from nodes.media.files import MediaFile
 from nodes.sandbox.inspect import inspect_media
 
 
-def same_frames(one: np.ndarray, other: np.ndarray, mean: float = 0.05) -> bool:
-    """Return whether images of 0..1 are the same: on the average within `mean` steps of 8 bits, nowhere 4 steps apart.
+def same_frames(one: np.ndarray, other: np.ndarray, mean: float = 0.05, most: float = 4) -> bool:
+    """Return whether images of 0..1 are the same: on the average within `mean` steps of 8 bits, nowhere `most` apart.
 
     Scalers calculate in integers, and cut off what interpolation makes of hard edges.
     """
@@ -25,7 +25,7 @@ def same_frames(one: np.ndarray, other: np.ndarray, mean: float = 0.05) -> bool:
     if one.shape != other.shape:
         return False
     difference = np.abs(one - other) * 255
-    return bool(difference.mean() <= mean and difference.max() < 4)
+    return bool(difference.mean() <= mean and difference.max() < most)
 
 
 _MATRICES = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}

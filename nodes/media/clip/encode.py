@@ -198,7 +198,7 @@ def _encode(clip: TensorClip | FileClip, job: _Job) -> MediaFile:
                 "shorter part."
             )
         # 6 steps of crf halve the size, or fewer: noise shrinks faster.
-        crf = min(_WORST_CRF, crf + max(1, math.ceil(4 * math.log2(excess * 1.05))))
+        crf = min(_WORST_CRF, crf + max(1, round(4 * math.log2(excess * 1.05))))
     if crf != _BEST_CRF:
         job.notes.append(f"Clip encoded with crf {crf} instead of {_BEST_CRF}, to stay under {most}.")
     if shaper.found_transparency:
