@@ -513,9 +513,14 @@ def without_decoder(path: Path) -> Path:
 
 def turn(path: Path, quarters: int) -> Path:
     """Write a display matrix into the video track of an mp4: shown turned clockwise by `quarters`."""
-    data = bytearray(path.read_bytes())
     a, b = {0: (1, 0), 1: (0, 1), 2: (-1, 0), 3: (0, -1)}[quarters % 4]
-    matrix = [a, b, 0, -b, a, 0, 0, 0, 1]
+    return lay_out(path, a, b, -b, a)
+
+
+def lay_out(path: Path, a: int, b: int, c: int, d: int) -> Path:
+    """Write a display matrix into the video track of an mp4: a pixel at x, y is shown at ax + cy, bx + dy."""
+    data = bytearray(path.read_bytes())
+    matrix = [a, b, 0, c, d, 0, 0, 0, 1]
     at = boxes(bytes(data), b"tkhd")[0]
     at += 40 if data[at] == 0 else 52  # flags, times (64 bits in version 1), reserved, layer … then nine numbers
     for index, value in enumerate(matrix):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -47,15 +46,17 @@ UPRIGHT = Orientation()
 
 def orientation_of(frame: VideoFrame) -> Orientation:
     """Return the orientation of a decoded frame's display matrix. An angle that is not a right one counts as none."""
-    everything: Iterable[Any] = frame.side_data
-    for data in everything:
-        if data.type.name == "DISPLAYMATRIX":
-            # x' = a·x + c·y and y' = b·x + d·y, in the order a b u c d v x y w.
-            a, b, _, c, d = (int(value) for value in np.frombuffer(data, np.int32)[:5])
-            if a and d and not b and not c:
-                return Orientation(False, a < 0, d < 0)
-            if b and c and not a and not d:
-                return Orientation(True, c < 0, b < 0)
+    from av.sidedata.sidedata import Type
+
+    container: Any = frame.side_data
+    data = container.get(Type.DISPLAYMATRIX)
+    if data is not None:
+        # x' = a·x + c·y and y' = b·x + d·y, in the order a b u c d v x y w.
+        a, b, _, c, d = (int(value) for value in np.frombuffer(data, np.int32)[:5])
+        if a and d and not b and not c:
+            return Orientation(False, a < 0, d < 0)
+        if b and c and not a and not d:
+            return Orientation(True, c < 0, b < 0)
     return UPRIGHT
 
 

@@ -87,4 +87,5 @@ def _divide(plane: NDArray[Any], peak: float, out: Pixels) -> None:
     if plane.max() > limit:
         np.minimum(plane, limit, out=plane)
     # Into every third value, multiplication is much faster than division.
-    np.multiply(plane, np.nextafter(1 / limit, np.float32(0)), out=out)
+    factor = np.float32(1) / limit
+    np.multiply(plane, factor if limit * factor <= 1 else np.nextafter(factor, np.float32(0)), out=out)
