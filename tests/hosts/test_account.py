@@ -107,7 +107,7 @@ def test_list_has_the_inputs_in_our_names(pack: Pack, host: StandIn) -> None:
     fill(host, 1)
     [task] = listed(pack)
     assert task.inputs == {name: value for name, value in FRAMES.items() if name != "watermark"}
-    assert abs((task.created_at or 0) - time.time()) < 60
+    assert any(abs(at - time.time()) < 60 for at in task.times)
 
 
 @only("dashscope")
@@ -121,7 +121,7 @@ def test_list_of_dashscope_is_read_in_either_time_zone(pack: Pack, host: DashSco
     [task_id] = fill(host, 1)
     [task] = listed(pack)
     assert task.handle.task_id == task_id
-    assert task.created_at is None or abs(task.created_at - time.time()) < 60
+    assert any(abs(at - time.time()) < 60 for at in task.times)
     result = ask(pack, lambda client: client.result(task.handle))
     assert result.prompt == FRAMES["prompt"]
 

@@ -329,43 +329,6 @@ def test_lost_answer_stays_unknown_without_a_list(pack: Pack, host: StandIn, fau
     assert host.count["submit"] == 1
 
 
-@only(*LISTING)
-def test_lost_request_that_never_arrived_stays_unknown(pack: Pack, host: StandIn) -> None:
-    host.faults({"at": "submit", "kind": "refuse"})
-    with pytest.raises(errors.OutcomeUnknownError, match="submit_again"):
-        pack.run()
-    assert pack.states() == ["unknown"]
-    assert host.count["submit"] == 1
-
-
-@only(*LISTING)
-def test_lost_answer_with_two_candidates_stays_unknown_and_names_them(
-    pack: Pack, host: StandIn, tmp_path: Path
-) -> None:
-    """Another ComfyUI has made the same request with the same account a moment before."""
-    other = Pack(tmp_path / "other", host)
-    other.run()
-    other.close()
-    host.faults({"at": "submit", "kind": "lost_answer"})
-    with pytest.raises(errors.OutcomeUnknownError) as caught:
-        pack.run()
-    assert len(host.accepted()) == 2
-    assert all(task_id in str(caught.value) for task_id in host.accepted())
-    assert pack.states() == ["unknown"]
-
-
-@only(*LISTING)
-def test_lost_answer_never_takes_the_task_of_another_request(pack: Pack, host: StandIn) -> None:
-    pack.run(pack.order(seed=1, prompt="dunes"))
-    host.faults({"at": "submit", "kind": "refuse"})
-    with pytest.raises(errors.OutcomeUnknownError):
-        pack.run(pack.order(seed=2, prompt="waves"))
-    with pytest.raises(errors.OutcomeUnknownError):
-        pack.run(pack.order(seed=2, prompt="waves"))
-    assert pack.states() == ["saved", "unknown"]
-    assert host.count["submit"] == 2
-
-
 # --- secrets --------------------------------------------------------------------------------------------------------
 
 
