@@ -21,7 +21,7 @@ import asyncio
 import io
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import environ
 from pathlib import Path
@@ -81,8 +81,7 @@ async def run_check(settings: Settings) -> Report:
 
     Without a key, when requests go to the sandbox, this checks the storage that would be used with a key.
     """
-    key, storage = await asyncio.gather(_check_key(settings), _check_storage(settings))
-    return Report((key, storage, _prices(settings)))
+    return Report(tuple(await asyncio.gather(*(check(settings) for check in CHECKS.values()))))
 
 
 async def _check_key(settings: Settings) -> Finding:
@@ -189,13 +188,28 @@ async def _download_again(stored: StoredUrl, file: MediaFile, *, may_be_private:
     return ""
 
 
-def _prices(settings: Settings) -> Finding:
+async def _prices(settings: Settings) -> Finding:
     prices = settings.current.price_per_second
     listed = ", ".join(f"${price:g} ({resolution})" for resolution, price in prices.items())
     start = "The sandbox bills nothing. With a key, a" if settings.in_sandbox else "A"
     text = f"{start} second of video is estimated at {listed}. "
     section = settings.current.host.name
     return Finding("price", True, text + f"Change price_per_second under [{section}] if your invoices differ.")
+
+
+CHECKS: Mapping[str, Callable[[Settings], Awaitable[Finding]]] = {
+    "key": _check_key,
+    "storage": _check_storage,
+    "price": _prices,
+}
+"""The checks by what they check, in the order of the report. None of them costs anything."""
+
+
+def check_file(settings: Settings) -> Finding:
+    """Return whether config.toml was read, and what in it is not a setting."""
+    found = "read" if settings.path.exists() else "does not exist, so the defaults apply"
+    text = f"{settings.path}: {found}. {' '.join(settings.warnings)}".strip()
+    return Finding("settings", not settings.warnings, text)
 
 
 def _test_image(folder: Path) -> MediaFile:
@@ -243,10 +257,7 @@ def main(arguments: Sequence[str], variables: Mapping[str, str] = environ) -> in
     except SettingsError as error:
         report = Report((Finding("settings", False, str(error)),))
     else:
-        found = "read" if settings.path.exists() else "does not exist, so the defaults apply"
-        text = f"{settings.path}: {found}. {' '.join(settings.warnings)}".strip()
-        first = Finding("settings", not settings.warnings, text)
-        report = Report((first, *asyncio.run(run_check(settings)).findings))
+        report = Report((check_file(settings), *asyncio.run(run_check(settings)).findings))
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Windows writes to a file or a pipe in a code page that lacks some letters of a path.
         sys.stdout.reconfigure(errors="replace")

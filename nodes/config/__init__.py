@@ -1,4 +1,4 @@
-"""Settings from config.toml and the environment, and the one kind of value that is written to the file: API keys."""
+"""Settings from config.toml and the environment, and the few that are written to the file."""
 
 from .api_key import check_key, remove_key, store_key
 from .reader import FILE_NAME

@@ -66,20 +66,21 @@ class SettingsReader(Reader):
     """Reads from the environment and config.toml, which need not exist, and remembers which settings it was asked for.
 
     A variable wins over the file. Its name is WAN27_ and the path of the setting, such as WAN27_STORAGE_KIND; those of
-    the keys are in the table of hosts. Raises SettingsError if the file cannot be read.
+    the keys are in the table of hosts. `text` is the content of the file, if it is not to be read. Raises SettingsError
+    if the file cannot be read.
     """
 
     error = SettingsError
 
-    def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
-        self._table, self._environ, self._path = _read_toml(path), environ, path
+    def __init__(self, path: Path, environ: Mapping[str, str], *, text: str | None = None) -> None:
+        self._table, self._environ, self._path = _read_toml(path, text), environ, path
         self._known: set[str] = set()
         self._tables: set[str] = set()
 
     def value(self, key: str) -> Any:
         self._known.add(key)
-        if self._is_in_environment(key):
-            return self._environ[_variable(key)]
+        if self.is_in_environment(key):
+            return self._environ[variable_of(key)]
         value: Any = self._table
         parts = key.split(".")
         for depth, part in enumerate(parts):
@@ -91,8 +92,8 @@ class SettingsReader(Reader):
         return value
 
     def label(self, key: str) -> str:
-        if self._is_in_environment(key):
-            return f"The environment variable {_variable(key)}"
+        if self.is_in_environment(key):
+            return f"The environment variable {variable_of(key)}"
         return f"{key} in {self._path}"
 
     def table(self, key: str) -> Any:
@@ -112,11 +113,13 @@ class SettingsReader(Reader):
             hint = f" Did you mean {close[0]}?" if close else ""
             yield f"{self._path}: {key} is not a setting.{hint}"
 
-    def _is_in_environment(self, key: str) -> bool:
-        return bool(self._environ.get(_variable(key), "").strip())
+    def is_in_environment(self, key: str) -> bool:
+        """Return whether a variable sets this, which wins over the file."""
+        return bool(self._environ.get(variable_of(key), "").strip())
 
 
-def _variable(key: str) -> str:
+def variable_of(key: str) -> str:
+    """Return the environment variable of a setting."""
     section, _, name = key.partition(".")
     return HOSTS[section].variable(name) if section in HOSTS else f"WAN27_{key}".replace(".", "_").upper()
 
@@ -129,9 +132,9 @@ def _keys(table: Mapping[str, Any], above: str = "") -> Iterator[str]:
             yield f"{above}{key}"
 
 
-def _read_toml(path: Path) -> Mapping[str, Any]:
+def _read_toml(path: Path, text: str | None) -> Mapping[str, Any]:
     try:
-        return parse_toml(read_utf8(path).removeprefix("\ufeff"))
+        return parse_toml((read_utf8(path) if text is None else text).removeprefix("\ufeff"))
     except FileNotFoundError:
         return {}
     except OSError as error:

@@ -116,14 +116,16 @@ class MissingKeyError(SettingsError):
         self.host = host
 
 
-def load_settings(user_dir: Path, environ: Mapping[str, str]) -> Settings:
+def load_settings(user_dir: Path, environ: Mapping[str, str], *, text: str | None = None) -> Settings:
     """Read config.toml in `user_dir`, which need not exist, and the environment.
+
+    `text` is what the file would contain, to try a change before it is written.
 
     Raises:
         SettingsError: the file cannot be read, or a value cannot be used.
     """
     path = user_dir / FILE_NAME
-    reader = SettingsReader(path, environ)
+    reader = SettingsReader(path, environ, text=text)
     connection = reader.choice("connection", CONNECTIONS, Settings.connection)
     hosts = {host.name: _read_host(reader, host) for host in HOSTS.values()}
     if connection in hosts and not hosts[connection].api_key:

@@ -33,6 +33,9 @@ SCALARS: Mapping[str, tuple[str, ...]] = {
 TABLES: Mapping[str, tuple[str, ...]] = {"http": ("headers", "form", "rewrite")}
 """Keys that are tables of text. They can be set in config.toml only."""
 
+CHOICES: Mapping[str, tuple[str, ...]] = {"method": ("PUT", "POST"), "addressing": ("auto", "path", "virtual")}
+"""Keys that have a fixed list of values."""
+
 _AWS_LOCATION = (
     ("endpoint", ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")),
     ("region", ("AWS_REGION", "AWS_DEFAULT_REGION")),

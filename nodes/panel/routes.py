@@ -47,6 +47,16 @@ GET /wan27/posters/{id}
 GET /wan27/media/{name}
     an uploaded file, for the service (storage.kind "comfyui"); with Range. Every failure is a 404 without a reason
 
+GET /wan27/settings
+    {"file": where config.toml is, below ComfyUI's user directory, "may_write": bool,
+     "settings": [{"name": path in config.toml, "kind": "choice|number|text|secret", "options": [text, …] of a choice,
+                   "default": what applies if it is not set or null, "value": what is set or null (of a secret, and of a
+                   URL with a query: always null; of a text: only for a browser on this machine),
+                   "source": "environment|file" or null if it is not set, "variable": its environment variable}, …],
+     "hosts": [{"name", "title", "key_page", "upload_hours": how long a host keeps an upload, null if it takes none,
+                "public_uploads", "reports_balance": bool, "cancels": "|queued|running"}, …],
+     "presets": [{"name", "title", "limits", "public", "needs_key"}, …], "checks": the parts of POST /wan27/check}
+
 Writing (from a browser on this machine, from ComfyUI's own page, as application/json; anything else gets 403):
 
 POST /wan27/tasks/{id}/fetch   body {}
@@ -59,6 +69,12 @@ PUT /wan27/key                 body {"key": text, "host": name of the host; with
     wins.
 DELETE /wan27/key              body {} or {"host": name}
     200, the host's object "key".
+PUT /wan27/settings            body {"set": {name: value, or null to remove it}}
+    200, as GET. Written to config.toml, all or none; the rest of the file stays as it is. 409: a name is not in the
+    list, its variable is set in the environment, a value cannot be used, or the file cannot be changed safely.
+POST /wan27/check              body {"part": one of "checks" in the settings}
+    200, {"what": the part, "ok": bool, "text": a sentence, "setting": what to change, or ""}. Costs nothing: asks for
+    the balance, and uploads a small image and downloads it again. A guard as for writing, as it reaches out.
 
 Events on the websocket:
 
@@ -79,7 +95,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from ..config import MissingKeyError, Settings, check_key, remove_key, store_key
-from ..core.errors import LedgerError, SettingsError, Wan27Error
+from ..core.errors import LedgerError, SettingsError, StorageError, Wan27Error
 from ..core.hosts import HOSTS
 from ..core.redaction import redact_locations
 from ..services import Process
@@ -89,6 +105,7 @@ from ..storage.comfyui import find_file as find_media
 from ..storage.comfyui import remove_expired
 from .access import Handler, is_local, json_response, problem, read_route, write_route
 from .events import Announcer, SendEvent
+from .settings import check_part, save_settings, settings_view
 from .thumbnails import FOLDER as THUMBNAIL_FOLDER
 from .thumbnails import Thumbnails
 from .views import GROUPS, balance_view, key_view, limits_view, status_view, task_view
@@ -144,12 +161,14 @@ class Panel:
         self._send = send
         self._fetching: set[asyncio.Task[Any]] = set()
         self._thumbnails = Thumbnails()
+        self._changing = asyncio.Lock()
 
     def add_routes(self, routes: web.RouteTableDef) -> None:
         """Add the routes to a table. aiohttp answers HEAD with the handler of GET."""
         reading = {
             "/wan27/status": self._get_status,
             "/wan27/balance": self._get_balance,
+            "/wan27/settings": self._get_settings,
             "/wan27/tasks": self._get_tasks,
             "/wan27/tasks/{id:[0-9]{1,15}}": self._get_task,
             "/wan27/posters/{id:[0-9]{1,15}}": self._get_thumbnail,
@@ -159,6 +178,8 @@ class Panel:
         routes.get(f"{MEDIA_ROUTE}{{name}}")(self._get_media)
         routes.post("/wan27/tasks/{id:[0-9]{1,15}}/fetch")(write_route(self._with_json_errors(self._fetch_task)))
         routes.post("/wan27/tasks/{id:[0-9]{1,15}}/cancel")(write_route(self._with_json_errors(self._cancel_task)))
+        routes.put("/wan27/settings")(write_route(self._with_json_errors(self._put_settings)))
+        routes.post("/wan27/check")(write_route(self._with_json_errors(self._run_check)))
         routes.put("/wan27/key")(write_route(self._with_json_errors(self._put_key)))
         routes.delete("/wan27/key")(write_route(self._with_json_errors(self._delete_key)))
 
@@ -275,6 +296,26 @@ class Panel:
         await self._change_key(host, lambda: remove_key(self._process.user_dir, host))
         return json_response(await asyncio.to_thread(self._current_key, host))
 
+    async def _get_settings(self, request: web.Request) -> web.StreamResponse:
+        view = await asyncio.to_thread(settings_view, self._process.user_dir, local=is_local(request))
+        return json_response(view)
+
+    async def _put_settings(self, request: web.Request) -> web.StreamResponse:
+        changes = (await _body(request)).get("set")
+        if not isinstance(changes, Mapping):
+            return problem("The request has no settings.", status=400)
+        async with self._changing:
+            await asyncio.to_thread(save_settings, self._process.user_dir, changes)
+        self._send(STATUS_EVENT, {})
+        self._process.resume_unfinished()  # tasks may have been waiting for a key among them
+        return await self._get_settings(request)
+
+    async def _run_check(self, request: web.Request) -> web.StreamResponse:
+        finding = await check_part(self._process, str((await _body(request)).get("part")))
+        texts = {"text": finding.text, "setting": finding.setting}
+        redacted = {name: redact_locations(text, folders=self._folders) for name, text in texts.items()}
+        return json_response({"what": finding.what, "ok": finding.ok, **redacted})
+
     def _host_of_key(self, body: Mapping[str, Any]) -> str:
         """Return the host that a request about a key names; without a name the one that requests go to."""
         named = body.get("host")
@@ -294,7 +335,8 @@ class Panel:
             raise SettingsError(
                 f"{HOSTS[host].key_variable} is set in the environment and wins over config.toml: change it there."
             )
-        await asyncio.to_thread(change)
+        async with self._changing:
+            await asyncio.to_thread(change)
         self._send(STATUS_EVENT, {})
 
     def _tasks_event(self, ids: frozenset[int]) -> dict[str, Any]:
@@ -321,7 +363,7 @@ class Panel:
         async def guarded(request: web.Request) -> web.StreamResponse:
             try:
                 return await handler(request)
-            except (SettingsError, Wan27Error) as error:
+            except (SettingsError, StorageError, Wan27Error) as error:
                 return problem(self._message(error), status=500 if isinstance(error, LedgerError) else 409)
 
         return guarded

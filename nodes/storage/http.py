@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from ..config.storage_options import Options
+from ..config.storage_options import CHOICES, Options
 from ..core.addresses import is_loopback, parse_http_url
 from ..core.backoff import Backoff
 from ..core.errors import StorageError
@@ -69,7 +69,7 @@ class HttpStorage:
         self._label = options.label
         self._backoff = backoff
         self._api_key = options.text("api_key")
-        self._method = options.choice("method", ("PUT", "POST"), "PUT")
+        self._method = options.choice("method", CHOICES["method"], "PUT")
         self._hours = options.hours()
         self._file_field = options.text("file_field", "file")
         self._rewrite = options.table("rewrite")

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from ..config.storage_options import Options
+from ..config.storage_options import CHOICES, Options
 from ..core.backoff import Backoff
 from ..core.errors import StorageError
 from ..core.redaction import Redactor
@@ -63,7 +63,7 @@ class S3Storage:
         self._region = options.text("region", "us-east-1")
         self._prefix = self._read_prefix(options.text("prefix", "wan27/"))
         self._hours = options.hours(high=LONGEST_HOURS)
-        addressing = options.choice("addressing", ("auto", "path", "virtual"), "auto")
+        addressing = options.choice("addressing", CHOICES["addressing"], "auto")
         self._virtual = addressing == "virtual" or (addressing == "auto" and self._needs_virtual())
         self._redactor = Redactor([self._secret, self._token])
         self.name = f"s3 {self._endpoint or 'aws ' + self._region} {self._bucket}/{self._prefix}"

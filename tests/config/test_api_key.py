@@ -41,6 +41,15 @@ FILES = {
         '[novita]\r\nbase_url = "https://a.example"\r\n',
         f'[novita]\r\napi_key = "{KEY}"\r\nbase_url = "https://a.example"\r\n',
     ),
+    "an inline table": (
+        'novita = { api_key = "sk-older-key", base_url = "https://a.example" } # mine\n',
+        f'novita = {{ base_url = "https://a.example", api_key = "{KEY}" }} # mine\n',
+    ),
+    "a dotted key": ('novita.api_key = "sk-older-key" # mine\n', f'novita.api_key = "{KEY}" # mine\n'),
+    "a multi-line text that looks like a key": (
+        '[novita]\nbase_url = """\napi_key = "x"\n"""\n',
+        f'[novita]\napi_key = "{KEY}"\nbase_url = """\napi_key = "x"\n"""\n',
+    ),
     "a key of another section": (
         '[storage.http]\napi_key = "other"\n',
         f'[storage.http]\napi_key = "other"\n\n[novita]\napi_key = "{KEY}"\n',
@@ -86,9 +95,8 @@ def test_remove_key_without_a_file_creates_none(tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "an inline table": 'novita = { api_key = "sk-older-key" }\n',
-    "a dotted key": 'novita.api_key = "sk-older-key"\n',
-    "a multi-line text that looks like it": '[novita]\nbase_url = """\napi_key = "x"\n"""\n',
+    "an array of tables": '[[novita]]\napi_key = "sk-older-key"\n',
+    "not a table": 'novita = "sk-older-key"\n',
     "broken": "[novita\n",
 }
 

@@ -14,7 +14,7 @@ BELOW = {
     "comfy": {"core", "api", "config", "ledger", "media", "runner", "storage"},
     "services": {"core", "api", "config", "ledger", "media", "runner", "sandbox", "storage", "comfy"},
     "check": {"core", "api", "config", "ledger", "media", "runner", "sandbox", "storage", "comfy", "services"},
-    "panel": {"core", "api", "config", "ledger", "media", "runner", "storage", "comfy", "services"},
+    "panel": {"core", "api", "config", "ledger", "media", "runner", "storage", "comfy", "services", "check"},
     "nodes": {"core", "api", "config", "ledger", "media", "runner", "storage", "comfy", "services", "panel"},
 }
 """What each package may import of the pack, besides itself. "nodes" is the node modules and the extension."""

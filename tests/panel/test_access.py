@@ -13,7 +13,7 @@ from tests.panel.conftest import KEY, Host
 
 
 def test_read_routes_refuse_pages_of_other_sites(host: Host) -> None:
-    for path in ("/wan27/status", "/wan27/tasks", "/wan27/balance"):
+    for path in ("/wan27/status", "/wan27/tasks", "/wan27/balance", "/wan27/settings"):
         answer = host.ask("GET", path, headers={"Sec-Fetch-Site": "cross-site"})
         assert answer.status_code == 403
 
@@ -52,12 +52,14 @@ FOREIGN: dict[str, dict[str, str | None]] = {
         ("DELETE", "/wan27/key"),
         ("POST", "/wan27/tasks/1/fetch"),
         ("POST", "/wan27/tasks/1/cancel"),
+        ("PUT", "/wan27/settings"),
+        ("POST", "/wan27/check"),
     ],
 )
 def test_write_routes_are_for_our_own_page_on_this_machine(case: str, method: str, path: str, host: Host) -> None:
     headers = {name: value for name, value in (host.own_page | FOREIGN[case]).items() if value is not None}
 
-    answer = host.ask(method, path, headers=headers, content=json.dumps({"key": KEY}))
+    answer = host.ask(method, path, headers=headers, content=json.dumps({"key": KEY, "set": {"fal.api_key": KEY}}))
 
     assert answer.status_code == 403
     assert not (host.user / "config.toml").exists()

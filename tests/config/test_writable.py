@@ -1,0 +1,97 @@
+"""The settings that the panel may write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nodes.config import load_settings
+from nodes.config.writable import WRITABLE, changed_text, current_values
+from nodes.core.errors import SettingsError
+from nodes.core.hosts import HOSTS
+
+KEY = "sk-0123456789abcdef"
+
+
+def changed(tmp_path: Path, changes: dict[str, Any], environ: dict[str, str] | None = None) -> str:
+    return changed_text(tmp_path, environ or {}, changes)
+
+
+def test_writable_settings_have_no_address_that_gets_a_key() -> None:
+    assert not [name for name in WRITABLE if name.split(".")[0] in HOSTS and name.endswith("_url")]
+    secrets = {name for name, setting in WRITABLE.items() if setting.kind == "secret"}
+    assert {name for name in WRITABLE if "key" in name or "token" in name or "secret" in name} == secrets
+    assert {f"{host}.api_key" for host in HOSTS} < secrets
+
+
+def test_every_writable_setting_is_read_back(tmp_path: Path) -> None:
+    examples = {"choice": "", "number": 1.5, "text": "https://files.example/{name}", "secret": KEY}
+    changes = {name: examples[one.kind] or one.options[-1] for name, one in WRITABLE.items()}
+    (tmp_path / "config.toml").write_text(changed(tmp_path, changes))
+
+    settings = load_settings(tmp_path, {})
+
+    assert settings.warnings == ()
+    assert settings.budget.per_day_usd == settings.hosts["fal"].price_per_second["1080P"] == 1.5
+    assert settings.storage.options["s3"]["secret_access_key"] == settings.hosts["kie"].api_key == KEY
+    found = {one.setting.name: one for one in current_values(tmp_path, {})}
+    assert {one.source for one in found.values()} == {"file"}
+    assert {name: one.value for name, one in found.items()} == {
+        name: None if WRITABLE[name].kind == "secret" else value for name, value in changes.items()
+    }
+
+
+def test_current_values_show_no_secret_and_no_url_with_a_query(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(
+        f'[fal]\napi_key = "{KEY}"\n[storage.http]\nurl = "https://a.example/?token={KEY}"\nmethod = "POST"\n'
+    )
+
+    found = current_values(tmp_path, {"WAN27_BUDGET_PER_DAY_USD": "7", "WAN27_STORAGE_S3_BUCKET": "b"})
+
+    assert KEY not in repr(found)
+    values = {one.setting.name: (one.value, one.source) for one in found if one.source}
+    assert values == {
+        "fal.api_key": (None, "file"),
+        "storage.http.url": (None, "file"),
+        "storage.http.method": ("POST", "file"),
+        "storage.s3.bucket": ("b", "environment"),
+        "budget.per_day_usd": ("7", "environment"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("novita.base_url", "https://evil.example"),
+        ("storage.http.headers", "x"),
+        ("budget", 5),
+        ("", 5),
+        ("budget.per_day_usd", "5"),
+        ("budget.per_day_usd", True),
+        ("budget.per_day_usd", float("nan")),
+        ("budget.per_day_usd", {}),
+        ("connection", ["fal"]),
+        ("storage.s3.bucket", "two\nlines"),
+        ("storage.s3.bucket", "\ud800"),
+        ("storage.s3.bucket", "x" * 3000),
+        ("storage.s3.bucket", " "),
+        ("fal.api_key", "short"),
+    ],
+)
+def test_changed_text_refuses_what_is_not_a_setting_or_a_value(name: str, value: object, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError):
+        changed(tmp_path, {name: value})
+
+
+def test_changed_text_refuses_what_the_environment_sets(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="FAL_KEY is set in the environment"):
+        changed(tmp_path, {"fal.api_key": KEY}, {"FAL_KEY": KEY})
+
+
+def test_changed_text_does_not_repeat_a_secret_in_its_refusal(tmp_path: Path) -> None:
+    for name in ("fal.api_key", "storage.s3.secret_access_key"):
+        with pytest.raises(SettingsError) as error:
+            changed(tmp_path, {name: f"{KEY}\n{KEY}"})
+        assert KEY not in str(error.value)

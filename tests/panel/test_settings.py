@@ -1,0 +1,184 @@
+"""The settings and the check of the tab, requested over HTTP as the browser does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from nodes.core.hosts import HOSTS
+from nodes.panel.settings import PARTS
+from tests.panel.conftest import KEY, Host
+from tests.service import Service
+from tests.systems import is_private
+
+TEXT = """\
+# mine
+[budget]
+per_day_usd = 5.0 # a day
+someday = 1 # not a setting
+
+[storage.http]
+url = "https://files.example/{name}"
+headers = { X-Key = "up-secret" }
+"""
+
+
+def values(view: dict[str, Any]) -> dict[str, Any]:
+    return {one["name"]: one["value"] for one in view["settings"] if one["source"]}
+
+
+def save(host: Host, changes: object) -> Any:
+    return host.write("PUT", "/wan27/settings", {"set": changes})
+
+
+def test_settings_of_a_new_installation_are_the_defaults(host: Host) -> None:
+    view = host.get("/wan27/settings")
+
+    assert values(view) == {}
+    assert view["file"] == "user/config.toml"
+    defaults = {one["name"]: one["default"] for one in view["settings"]}
+    assert defaults["connection"] == defaults["storage.kind"] == "auto"
+    assert defaults["budget.per_day_usd"] == 50.0
+    assert defaults["kie.price_per_second.720P"] == 0.08
+    assert [one["name"] for one in view["hosts"]] == list(HOSTS)
+    offers = {one["name"]: (one["upload_hours"], one["reports_balance"]) for one in view["hosts"]}
+    assert offers["novita"] == (None, True)
+    assert offers["dashscope"] == (48.0, False)
+    assert {one["name"]: one["needs_key"] for one in view["presets"]}["wavespeed"]
+    assert view["checks"] == list(PARTS)
+
+
+def test_settings_are_written_used_and_announced_and_the_rest_of_the_file_stays(host: Host) -> None:
+    config = host.user / "config.toml"
+    config.write_text(TEXT)
+
+    answer = save(host, {"budget.per_day_usd": 8, "connection": "fal", "fal.api_key": KEY, "storage.kind": "inline"})
+
+    assert answer.status_code == 200
+    assert values(answer.json())["connection"] == "fal"
+    assert KEY not in answer.text
+    settings = host.process.settings()
+    assert (settings.connection, settings.budget.per_day_usd, settings.storage.kind) == ("fal", 8.0, "inline")
+    assert settings.hosts["fal"].api_key == KEY
+    assert config.read_text() == (
+        f'connection = "fal"\n{TEXT.replace("5.0", "8")}\n[fal]\napi_key = "{KEY}"\n\n[storage]\nkind = "inline"\n'
+    )
+    assert is_private(config)
+    assert host.events == ["wan27.status"]
+
+    assert save(host, {"budget.per_day_usd": None}).status_code == 200
+    assert host.process.settings().budget.per_day_usd == 50.0
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "an unknown setting": ({"novita.base_url": "https://evil.example"}, "not a setting that can be changed here"),
+    "a bad choice": ({"connection": "elsewhere"}, "must be one of auto, novita"),
+    "a host without a key": ({"connection": "fal"}, "needs a key"),
+    "a negative budget": ({"budget.per_day_usd": -1}, "at least 0"),
+    "a text as a number": ({"budget.per_day_usd": "5"}, "must be a number"),
+    "a short key": ({"fal.api_key": "short"}, "8 to 512 characters"),
+    "s3 without a bucket": ({"storage.kind": "s3"}, "needs a bucket"),
+    "an unknown preset": ({"storage.kind": "http", "storage.http.preset": "elsewhere"}, "must be one of"),
+    "a preset without its key": ({"storage.kind": "http", "storage.http.preset": "wavespeed"}, "requires a key"),
+    "an address that is none": ({"storage.kind": "comfyui", "storage.comfyui.public_url": "here"}, "http(s) URL"),
+    "one of two that is bad": ({"budget.per_run_usd": 1, "budget.per_day_usd": -1}, "at least 0"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_settings_refuse_a_bad_change_and_write_nothing(case: str, host: Host) -> None:
+    changes, text = REFUSED[case]
+    config = host.user / "config.toml"
+    config.write_text("[budget]\nper_day_usd = 5.0\n")
+
+    answer = save(host, changes)
+
+    assert answer.status_code == 409
+    assert text in answer.json()["error"]
+    assert str(host.user) not in answer.text
+    assert config.read_text() == "[budget]\nper_day_usd = 5.0\n"
+    assert host.events == []
+
+
+@pytest.mark.parametrize("body", [{}, {"set": 5}, {"set": ["connection"]}, ["set"], "text"])
+def test_settings_refuse_a_request_without_settings(body: Any, host: Host) -> None:
+    assert host.write("PUT", "/wan27/settings", body).status_code == 400
+
+
+def test_settings_of_the_environment_are_shown_and_cannot_be_changed(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAN27_BUDGET_PER_DAY_USD", "7")
+
+    (shown,) = [one for one in host.get("/wan27/settings")["settings"] if one["name"] == "budget.per_day_usd"]
+    answer = save(host, {"budget.per_day_usd": 8})
+
+    assert (shown["value"], shown["source"], shown["variable"]) == ("7", "environment", "WAN27_BUDGET_PER_DAY_USD")
+    assert answer.status_code == 409
+    assert "WAN27_BUDGET_PER_DAY_USD is set in the environment" in answer.json()["error"]
+
+
+def test_settings_that_were_wrong_before_do_not_prevent_another_change(host: Host) -> None:
+    (host.user / "config.toml").write_text('connection = "fal"\n')
+
+    assert save(host, {"budget.per_day_usd": 8}).status_code == 200
+    assert save(host, {"fal.api_key": KEY}).status_code == 200
+
+    assert host.process.settings().current.host.name == "fal"
+
+
+def test_settings_show_texts_on_this_machine_only_and_no_secret(host: Host) -> None:
+    (host.user / "config.toml").write_text(f'{TEXT}api_key = "{KEY}"\n')
+
+    here = host.get("/wan27/settings")
+    elsewhere = host.get("/wan27/settings", headers={"X-Forwarded-For": "203.0.113.5"})
+
+    assert values(here)["storage.http.url"] == "https://files.example/{name}"
+    assert values(here)["storage.http.api_key"] is None
+    assert values(elsewhere)["storage.http.url"] is None
+    assert values(elsewhere)["budget.per_day_usd"] == 5.0
+    assert (here["may_write"], elsewhere["may_write"]) == (True, False)
+    assert not [view for view in (here, elsewhere) if KEY in json.dumps(view) or "up-secret" in json.dumps(view)]
+
+
+def test_check_of_the_sandbox_in_parts(host: Host) -> None:
+    found = {part: host.write("POST", "/wan27/check", {"part": part}).json() for part in PARTS}
+
+    assert [found[part]["what"] for part in PARTS] == list(PARTS)
+    assert all(finding["ok"] for finding in found.values())
+    assert "the sandbox" in found["key"]["text"]
+    assert str(host.user) not in json.dumps(found)
+
+
+def test_check_of_a_host_asks_for_the_balance_and_posts_nothing(host: Host, service: Service) -> None:
+    (host.user / "config.toml").write_text(f'[novita]\napi_key = "{KEY}"\nbase_url = "{service.url}"\n')
+
+    key = host.write("POST", "/wan27/check", {"part": "key"}).json()
+
+    assert key["ok"]
+    assert "Balance: $" in key["text"]
+    assert service.posts() == []
+    service.faults({"at": "balance", "kind": "unauthorized", "count": None})
+    refused = host.write("POST", "/wan27/check", {"part": "key"}).json()
+    assert not refused["ok"]
+    assert "api_key under [novita]" in refused["setting"]
+    assert KEY not in json.dumps([key, refused])
+
+
+def test_check_names_settings_that_cannot_be_used(host: Host) -> None:
+    (host.user / "config.toml").write_text('connection = "elsewhere"\n')
+
+    finding = host.write("POST", "/wan27/check", {"part": "settings"}).json()
+
+    assert not finding["ok"]
+    assert "elsewhere" in finding["text"]
+
+
+@pytest.mark.parametrize("body", [{}, {"part": "everything"}, {"part": 5}])
+def test_check_of_an_unknown_part_is_refused(body: Any, host: Host) -> None:
+    answer = host.write("POST", "/wan27/check", body)
+
+    assert answer.status_code == 409
+    assert "must be one of settings, key" in answer.json()["error"]
