@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .settings import Settings
 
-SUBJECTS = ("decode", "parts", "quality", "encode", "ledger")
+SUBJECTS = ("decode", "colors", "parts", "quality", "encode", "ledger")
 """Modules of this package, in the order of the output."""
 
 
