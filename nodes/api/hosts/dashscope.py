@@ -128,13 +128,14 @@ class DashscopeDialect(Dialect):
 
     def read_list(self, answer: Answer, since: float) -> TaskPage:
         payload = mapping(self.payload(answer))
-        tasks = []
-        for row in mappings(payload.get("data")):
+        rows, tasks = mappings(payload.get("data")), []
+        for row in rows:
             if text(row.get("task_id")) and row.get("model_name") in (None, self.model):
                 handle = self.handle(row["task_id"], answer)
                 tasks.append(PastTask(handle, _times(row.get("gmt_create"))))
         page, total = integer(payload.get("page_no"), 10**6) or 1, integer(payload.get("total"), 10**9) or 0
-        return TaskPage(tasks, str(page + 1) if page * _PAGE_SIZE < total else "")
+        size = integer(payload.get("page_size"), _PAGE_SIZE) or len(rows)  # the host may give fewer than asked for
+        return TaskPage(tasks, str(page + 1) if rows and page * size < total else "")
 
     def prepare_upload(self, file: UploadFile) -> Call:
         return self.key_check()

@@ -87,13 +87,15 @@ class FalDialect(Dialect):
 
     def _read_outcome(self, task: TaskHandle, answer: Answer) -> TaskResult:
         code, message = self.said(answer)
-        if answer.status == 400 and "in progress" in message:
+        if answer.status == 400 and "in progress" in message.lower():
             return TaskResult(task.task_id, TaskState.PROCESSING)
-        if 400 <= answer.status < 500 and answer.status not in _OF_THE_QUERY:
-            reason = ": ".join(filter(None, (code, message))) or f"the service answered {answer.status}"
+        # Without a reason it is not from the host: a proxy refused the query, and the video may be there all the same.
+        reason = ": ".join(filter(None, (code, message)))
+        if 400 <= answer.status < 500 and answer.status not in _OF_THE_QUERY and reason:
             return TaskResult(task.task_id, TaskState.FAILED, reason)
-        if answer.status >= 500 and message:
-            # A run that failed, or the service's own trouble: which one shows if it is asked again.
+        if answer.status >= 500 and (code or mappings(mapping(answer.payload).get("detail"))):
+            # A run that failed, or the service's own trouble: which one shows if it is asked again. Trouble alone has
+            # neither a type nor a list of problems.
             raise errors.TaskErrorReported(f"The service answered {answer.status}: {message}", status=answer.status)
         payload = mapping(self.payload(answer))
         url = text(mapping(payload.get("video")).get("url"))

@@ -144,13 +144,31 @@ def test_list_rows_have_no_inputs_and_may_have_a_time() -> None:
         {"task_id": "three", "model_name": "qwen-image"},
         {"status": "FAILED"},
     ]
-    page = DIALECT.read_list(Answer(200, {"data": rows, "total": 101, "page_no": 1}), 0.0)
+    page = DIALECT.read_list(Answer(200, {"data": rows, "total": 101, "page_no": 1, "page_size": 100}), 0.0)
     assert page.tasks == [
         PastTask(TaskHandle("one"), (1745568428.109,)),
         PastTask(TaskHandle("two"), (1745597228.0, 1745568428.0)),
     ]
     assert page.next_page == "2"
-    assert DIALECT.read_list(Answer(200, {"data": [], "total": 100, "page_no": 1}), 0.0).next_page == ""
+
+
+@pytest.mark.parametrize(
+    ("rows", "told", "following"),
+    [
+        (3, {"total": 7, "page_no": 1, "page_size": 3}, "2"),
+        (3, {"total": 7, "page_no": 1}, "2"),
+        (1, {"total": 7, "page_no": 3, "page_size": 3}, ""),
+        (3, {"total": 3, "page_no": 1, "page_size": 3}, ""),
+        (0, {"total": 7, "page_no": 4}, ""),
+        (3, {}, ""),
+    ],
+    ids=["smaller-pages", "size-not-told", "last-page", "one-page", "no-rows", "nothing-told"],
+)
+def test_list_goes_on_until_its_end_even_if_pages_are_smaller_than_asked_for(
+    rows: int, told: dict[str, int], following: str
+) -> None:
+    data = [{"task_id": f"t-{number}", "model_name": "wan2.7-i2v"} for number in range(rows)]
+    assert DIALECT.read_list(Answer(200, {"data": data, **told}), 0.0).next_page == following
 
 
 def test_upload_fills_the_form_of_the_policy_and_sends_no_key() -> None:

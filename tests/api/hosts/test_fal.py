@@ -72,15 +72,19 @@ def test_outcome_of_a_failed_run_is_its_reason() -> None:
     flagged = outcome(422, {"detail": [{**problem, "type": "content_policy_violation"}]})
     assert isinstance(flagged, TaskResult) and flagged.reason.startswith("content_policy_violation: ")
     assert outcome(400, {"detail": "Request is still in progress"}) == TaskResult("r-1", TaskState.PROCESSING)
+    assert outcome(400, {"detail": "In progress"}) == TaskResult("r-1", TaskState.PROCESSING)
 
 
 @pytest.mark.parametrize(
     ("status", "payload", "kind"),
     [
         (401, {"detail": "no"}, errors.AuthenticationError),
+        (400, None, errors.ServiceError),
         (404, {"detail": "no"}, errors.TaskNotFoundError),
+        (413, {"message": "from a proxy"}, errors.ServiceError),
         (429, {"detail": "slow down"}, errors.RateLimitError),
-        (500, {"detail": "it broke"}, errors.TaskErrorReported),
+        (500, {"detail": [{"loc": ["body"], "msg": "it broke", "type": "internal_error"}]}, errors.TaskErrorReported),
+        (500, {"detail": "Internal server error"}, errors.ServerError),
         (502, None, errors.ServerError),
         (200, None, errors.ServerError),
     ],
@@ -89,6 +93,11 @@ def test_outcome_that_says_nothing_final_is_asked_again(status: int, payload: An
     with pytest.raises(kind) as caught:
         outcome(status, payload)
     assert type(caught.value) is kind
+
+
+def test_outcome_with_an_error_type_may_be_of_the_run() -> None:
+    with pytest.raises(errors.TaskErrorReported, match="too slow"):
+        outcome(504, {"detail": "too slow"}, x_fal_error_type="request_timeout")
 
 
 @pytest.mark.parametrize(
