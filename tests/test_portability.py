@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import unicodedata
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -25,6 +26,8 @@ def folder_with_two_names(parent: Path, name: str, other_name: str) -> tuple[Pat
     """Create a folder that has both names, as on file systems that ignore case, or how é is composed."""
     (parent / name).mkdir()
     if not (parent / other_name).exists():
+        if sys.platform == "win32":
+            pytest.skip("NTFS tells the two compositions apart, and symbolic links need a right")
         (parent / other_name).symlink_to(parent / name, target_is_directory=True)
     return parent / name, parent / other_name
 
@@ -45,7 +48,8 @@ def test_task_is_found_in_a_folder_that_is_named_differently_the_next_time(
         (made,) = first.run()
         first.close()
         (found,) = second.run()
-        assert (found.info, found.path.read_bytes()) == (made.info, made.path.read_bytes())
+        assert found.info["task_id"] == made.info["task_id"]
+        assert found.path.read_bytes() == made.path.read_bytes()
         assert len(service.posts()) == 1 and len(second.videos) == 1
     finally:
         first.close()

@@ -71,7 +71,7 @@ class Host:
         return {"Origin": self.url, "Content-Type": "application/json"}
 
     def ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        return httpx.request(method, self.url + path, trust_env=False, timeout=20, **arguments)
+        return httpx.request(method, self.url + path, trust_env=False, timeout=120, **arguments)
 
     def get(self, path: str, **arguments: Any) -> Any:
         return self.ask("GET", path, **arguments).raise_for_status().json()
