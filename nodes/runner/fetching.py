@@ -81,7 +81,7 @@ class ResultFetcher:
         if record.state == "saved" and await asyncio.to_thread(saved_file, record, self._output_dir) is not None:
             return finished(record, self._output_dir)
         if record.service != service:
-            raise LedgerError(messages.other_connection(record, task.connection.name))
+            raise LedgerError(messages.other_connection(record))
         if record.state == "failed":
             reason = messages.task_failed(task.task_id, record.reason)
             raise TaskFailedError(reason)
@@ -121,7 +121,8 @@ class ResultFetcher:
                 result = await self._poller.until_ended(task, record)
             except TaskNotFoundError as error:
                 if record is None:
-                    raise TaskNotFoundError(messages.not_submitted_here(str(error)), status=error.status) from error
+                    said = messages.not_submitted_here(str(error), task.connection)
+                    raise TaskNotFoundError(said, status=error.status) from error
                 if record.state == "submitted":
                     raise await asyncio.to_thread(self._task_forgotten, task, record, error) from error
                 if record.result_url and record.result_url not in task.tried_links:

@@ -105,7 +105,7 @@ class LostAnswers:
             look = await self.look(record_id, connection)
             if look is not None and look.record.task_id:
                 return look.record.task_id
-        if look is None:
+        if look is None or look.record.state != "unknown":
             raise error
         searched = messages.searched(connection.host.title, look.candidates)
         raise OutcomeUnknownError(messages.answer_lost(look.record.reason, searched)) from error

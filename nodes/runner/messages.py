@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
+from ..api.connection import Connection
 from ..core.errors import E, reworded
 from ..core.hosts import HOSTS
 from ..ledger import TaskRecord
@@ -33,24 +34,25 @@ _LOOK_YOURSELF = (
 )
 
 
-def unresolved(records: Mapping[int, TaskRecord], total: int, *, submit_again: bool, found: str = "") -> str:
-    """Explain why a batch of `total` requests is refused: those in `records`, by index, are in state `unknown`.
+def unresolved(records: Mapping[int, TaskRecord], orders: Sequence[Order], *, found: str = "") -> str:
+    """Explain why a batch is refused: those in `records`, by index, are in state `unknown`.
 
-    `submit_again`: whether the first of them asks for another task, so that ComfyUI has run its node again. `found`:
-    the result of `searched` for the first of them, if its host has a list.
+    `found`: the result of `searched` for the first of them, if its host has a list.
     """
-    first = min(records)
-    record = records[first]
+    first, total = min(records), len(orders)
+    record, order = records[first], orders[first]
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.post_started_at or record.created_at))
     which = "This request" if total == 1 else f"Request {first + 1} of {total}"
     if len(records) > 1:
         which = f"{which} (and {len(records) - 1} more of this batch)"
     text = (
-        f"{which} was sent on {when} and may have been accepted and billed, but its answer was lost: {record.reason} "
-        "Nothing was sent now, so that you do not pay twice. "
-        f"{found or _LOOK_YOURSELF}or if you accept to pay again, "
+        f"{which} was sent to {_place(record)} on {when} and may have been accepted and billed, but its answer was "
+        f"lost: {record.reason} Nothing was sent now, so that you do not pay twice. "
     )
-    if submit_again:
+    if record.service != service_of(order.connection):
+        text += f'For a pasted task id, set connection = "{record.connection}" in config.toml. '
+    text += f"{found or _LOOK_YOURSELF}or if you accept to pay again, "
+    if order.on_repeat == "submit_again":  # ComfyUI has run its node again in the same prompt
         return text + "queue again with submit_again: each queued prompt pays once for each item of the batch."
     text += "set on_repeat to submit_again, queue once, and set it back to reuse."
     if total > 1:
@@ -67,6 +69,11 @@ def answer_lost(reason: str, found: str = "") -> str:
         f"{reason} The request may have been accepted and billed all the same, so it is not sent again automatically. "
         f"{found or _LOOK_YOURSELF}queue again with on_repeat submit_again to send the request once more."
     )
+
+
+def _place(record: TaskRecord) -> str:
+    host = HOSTS.get(record.connection)
+    return "the sandbox" if host is None else host.title
 
 
 def reused(order: Order, record: TaskRecord) -> str:
@@ -150,26 +157,27 @@ def task_forgotten(said: str) -> str:
     )
 
 
-def not_submitted_here(said: str) -> str:
-    """Neither the ledger nor the service knows the task."""
+def not_submitted_here(said: str, connection: Connection) -> str:
+    """Neither the ledger nor the service that is set knows the task."""
+    asked = "the sandbox" if connection.is_sandbox else connection.host.title
     return (
-        f"{said} It was not submitted from this ComfyUI. If the id is pasted, copy it again. If it is linked, it comes "
-        "from an output cache that another ComfyUI, or this one long ago, has filled: collect the video there, or set "
-        "on_repeat of Wan 2.7 Image to Video to submit_again and queue once to pay for it here."
+        f"{said} It was not submitted from this ComfyUI, so {asked} was asked. If the id is pasted, copy it again, or "
+        "set connection in config.toml to the host that has the task. If it is linked, it comes from an output cache "
+        "that another ComfyUI, or this one long ago, has filled: collect the video there, or set on_repeat of Wan 2.7 "
+        "Image to Video to submit_again and queue once to pay for it here."
     )
 
 
-def other_connection(record: TaskRecord, current: str) -> str:
+def other_connection(record: TaskRecord) -> str:
     """The task belongs to a connection that the settings have no key or another address for."""
     host = HOSTS.get(record.connection)
-    how = (
-        "Change connection in config.toml back"
-        if host is None
-        else f"Set {host.setting('api_key')}, and base_url there to {record.base_url},"
-    )
+    if host is None:
+        advice = 'Set connection = "sandbox" in config.toml to collect its video.'
+        return f"Task {record.task_id} is in the sandbox, and requests do not go there now. {advice}"
     return (
-        f"Task {record.task_id} belongs to {record.connection}, and the settings say {current}. {how} to collect its "
-        "video."
+        f"Task {record.task_id} is at {host.title}, and the settings have no key or another address for it. Set "
+        f"{host.setting('api_key')}, and base_url there to {record.base_url}, to collect its video before it expires; "
+        "or set on_repeat to submit_again to pay for a new one."
     )
 
 

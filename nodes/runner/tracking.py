@@ -12,6 +12,7 @@ from ..api.connection import Connection
 from ..config import Budget
 from ..core.errors import LedgerError, OutcomeUnknownError, RequestError, WaitTimeoutError, Wan27Error
 from ..core.event_loop import result_of
+from ..core.hosts import SANDBOX
 from ..core.limits import TASK_QUERY_HOURS
 from ..ledger import BalanceRequiredError, KnownBalance, Ledger, TaskRecord, UnresolvedRequestsError
 from . import messages
@@ -167,12 +168,12 @@ class Tracker:
                 look = await self._lost.look(record.id, connection)
             if look is not None and look.record.state != "unknown":
                 continue
-            if look is not None and connection is not None and not unresolved:
-                found = messages.searched(connection.host.title, look.candidates)
+            if look is not None and connection is not None:
+                found = found if unresolved else messages.searched(connection.host.title, look.candidates)
+                self._search(record, connection)
             unresolved[index] = record
         if unresolved:
-            again = orders[min(unresolved)].on_repeat == "submit_again"
-            raise OutcomeUnknownError(messages.unresolved(unresolved, len(orders), submit_again=again, found=found))
+            raise OutcomeUnknownError(messages.unresolved(unresolved, orders, found=found))
 
     def _give_back(self, claimed: list[tuple[TaskRecord, bool]]) -> None:
         for record, is_new in claimed:
@@ -350,6 +351,8 @@ class Tracker:
         if connection is not None:
             log.info("Wan 2.7: resuming task %s", record.task_id)
             self.track(record.task_id, connection)
+        elif record.connection != SANDBOX:
+            log.warning("Wan 2.7: %s", messages.other_connection(record))
 
     # The end --------------------------------------------------------------------------------------------------------
 

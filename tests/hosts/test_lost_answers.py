@@ -123,6 +123,22 @@ def test_lost_answer_is_found_when_the_request_is_queued_again(pack: Pack, host:
     assert host.count["submit"] == 1
 
 
+def test_lost_answer_is_looked_for_further_after_the_request_was_queued_again(pack: Pack, host: StandIn) -> None:
+    if host.name == "replicate":
+        return  # its list has every task at once
+    pack.runner.close(1.0)
+    pack.start(looks=Looks((), ()))
+    lose(pack, host)
+    pack.stop()
+    pack.start(looks=Looks((), (0.1,) * 200))
+    host.hold = "running"
+    with pytest.raises(OutcomeUnknownError):
+        pack.run()
+    host.hold = ""
+    asyncio.run(soon(lambda: pack.states() == ["saved"]))
+    assert host.count["submit"] == 1
+
+
 def test_lost_answers_of_a_batch_find_their_own_tasks(pack: Pack, host: StandIn) -> None:
     host.faults({"at": "submit", "kind": "lost_answer", "count": 2})
     orders = [pack.order(seed, prompt=f"shot {seed}") for seed in range(4)]

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from nodes.api.connection import Connection
-from nodes.core.errors import LedgerError, OutcomeUnknownError
+from nodes.core.errors import LedgerError, OutcomeUnknownError, TaskNotFoundError
 from nodes.ledger import Upload
 from tests.fixtures import House
-from tests.runner.conftest import content
+from tests.runner.conftest import content, soon
 from tests.service import Service, at
 
 
@@ -97,18 +97,26 @@ def test_pasted_task_id_is_fetched_where_the_ledger_knows_it(
     assert asyncio.run(chain.wait(foreign)).info["connection"] == "ppio"
 
 
-def test_task_of_a_host_without_a_key_names_its_settings(
-    chain: Chain, service: Service, other_service: Service
+def test_pasted_task_id_that_nobody_knows_names_the_host_that_was_asked(chain: Chain) -> None:
+    chain.go("ppio")
+    with pytest.raises(TaskNotFoundError, match=r"so PPIO was asked\. .* set connection in config.toml"):
+        asyncio.run(chain.wait("no-such-task"))
+
+
+def test_task_of_a_host_without_a_key_names_its_settings_and_is_logged(
+    chain: Chain, service: Service, other_service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.faults(*at("result", "processing", count=None))
     [first] = asyncio.run(chain.submit())
     chain.runner.close(1.0)
     del chain.connections["novita"]
     chain.connection = chain.connections["ppio"]
-    chain.start(connection_for=lambda name, base_url: chain.connections.get(name))
+    chain.start(connection_for=lambda name, base_url: chain.connections.get(name)).resume_unfinished()
+    asyncio.run(soon(lambda: first.task_id in caplog.text))
+    assert "is at Novita AI, and the settings have no key" in caplog.text
     [submitted] = asyncio.run(chain.submit())
     assert submitted.task_id == first.task_id
-    with pytest.raises(LedgerError, match=r"NOVITA_API_KEY.*to collect its video"):
+    with pytest.raises(LedgerError, match=r"NOVITA_API_KEY.*to collect its video.*submit_again"):
         asyncio.run(chain.wait(first.task_id))
     assert other_service.posts() == []
 
@@ -120,7 +128,7 @@ def test_unknown_outcome_at_another_host_is_not_paid_again(
     with pytest.raises(OutcomeUnknownError):
         chain.run()
     chain.go("ppio")
-    with pytest.raises(OutcomeUnknownError, match="may have been accepted and billed"):
+    with pytest.raises(OutcomeUnknownError, match=r'was sent to Novita AI on .* set connection = "novita" in config'):
         chain.run()
     assert other_service.posts() == []
     chain.run(chain.order(on_repeat="submit_again"))
