@@ -173,8 +173,10 @@ class FaultInjection:
         answer = None if fault is None else _error_answer(fault, "GET_BALANCE_FAILED")
         if answer is None:
             answer = await handler(request)  # refuses a wrong key
-            usd = self.credit_usd - self.usd_per_task * len(self.accepted())
-            answer = web.json_response({**_json_of(answer), "availableBalance": str(round(usd * 10_000))})
+            fields = _json_of(answer)
+            if fields.get("availableBalance") not in (None, "0"):  # a key that can pay
+                usd = self.credit_usd - self.usd_per_task * len(self.accepted())
+                answer = web.json_response({**fields, "availableBalance": str(round(usd * 10_000))})
         return answer
 
     async def _download(self, request: web.Request, handler: Handler) -> web.StreamResponse:
