@@ -8,7 +8,7 @@ import { refreshStatus, store, watch } from "./store.js";
 const MANY_TASKS = 3; // from here on the guide is closed at first
 
 export class Header {
-  /** `ui`: {say(text, severity), confirm(text) → promise of a boolean}. */
+  /** `ui`: {say(text, severity), confirm(text) → promise of a boolean, openSettings()}. */
   constructor(ui) {
     this.ui = ui;
     this.element = h("div", { class: "wan27-top" });
@@ -120,6 +120,7 @@ export class Header {
       { class: "wan27-guide", open },
       h("summary", {}, t("guideTitle")),
       h("ol", {}, h("li", {}, t("guide1")), h("li", {}, t("guide2", { host: host.replace(/^api\./, "") })), h("li", {}, ...last)),
+      h("button", { type: "button", class: "wan27-link", onclick: () => this.ui.openSettings() }, t("guideHosts")),
     );
   }
 

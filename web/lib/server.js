@@ -28,6 +28,9 @@ export const server = {
   tasks: (query) => ask(`/tasks?${new URLSearchParams(query)}`),
   fetchAgain: (id) => write("POST", `/tasks/${id}/fetch`),
   storeKey: (key) => write("PUT", "/key", { key }),
+  settings: () => ask("/settings"),
+  saveSettings: (set) => write("PUT", "/settings", { set }),
+  check: (part) => write("POST", "/check", { part }),
   removeKey: () => write("DELETE", "/key"),
   /** Return the workflow of a run from ComfyUI's own history, or null if it was not kept. */
   async workflowOf(promptId) {

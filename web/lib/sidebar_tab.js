@@ -1,11 +1,13 @@
 // The sidebar tab.
 
 import { putOnCanvas, showNode } from "./canvas.js";
+import { Check } from "./check.js";
 import { copyText, h } from "./dom.js";
 import { Header } from "./header.js";
 import { t } from "./i18n.js";
 import { play } from "./player.js";
 import { server } from "./server.js";
+import { Settings } from "./settings.js";
 import { store } from "./store.js";
 import { TaskList } from "./task_list.js";
 
@@ -32,10 +34,14 @@ export function makeTab(app) {
         say: (text, severity = "success") => app.extensionManager.toast.add({ severity, summary: t("tab"), detail: text, life: 6000 }),
         confirm: (text) => app.extensionManager.dialog.confirm({ title: t("tab"), message: text }),
       };
+      const settings = new Settings(ui);
+      ui.openSettings = () => settings.openAtHost();
+      const check = new Check();
       const header = new Header(ui);
       const list = new TaskList(actionsFor(app, ui));
-      parts = [header, list];
-      container.replaceChildren(h("div", { class: "wan27 wan27-tab", role: "region", "aria-label": t("tab") }, header.element, list.element));
+      parts = [header, settings, check, list];
+      const tab = { class: "wan27 wan27-tab", role: "region", "aria-label": t("tab") };
+      container.replaceChildren(h("div", tab, ...parts.map((part) => part.element)));
     },
     destroy: close,
   };
