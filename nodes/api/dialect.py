@@ -291,6 +291,11 @@ class Dialect(ABC):
         text = f"The service answered {status}: {told}. {advice or self.advice(kind)}"
         return kind(text, status=status, retry_after=answer.retry_after)
 
+    def not_stored(self, answer: Answer) -> errors.ServiceError:
+        """Return the error of an upload without the key that was refused: it says nothing about the key."""
+        said = self.said(answer)[1] or "no explanation"
+        return errors.ServiceError(f"Its storage answered {answer.status}: {said}.", status=answer.status)
+
     def kind(self, status: int, code: str, message: str, *, submitting: bool) -> tuple[Kind, str]:
         """Return what an error is about, and what to do about it, "" for the usual `advice`."""
         while not (found := self.codes.get(code)) and "." in code:

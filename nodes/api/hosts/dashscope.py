@@ -156,7 +156,7 @@ class DashscopeDialect(Dialect):
     def read_upload(self, file: UploadFile, ticket: Answer | None, answer: Answer) -> str:
         # 409: the same file is there already, from an attempt whose answer was lost. Names are those of the content.
         if not answer.ok and answer.status != 409:
-            raise self.error(answer)
+            raise self.not_stored(answer)
         return f"{self.host.upload_scheme}://{self._policy(ticket)['upload_dir']}/{file.name}"
 
     def _policy(self, ticket: Answer | None) -> dict[str, str]:

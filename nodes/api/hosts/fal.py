@@ -167,7 +167,7 @@ class FalDialect(Dialect):
 
     def read_upload(self, file: UploadFile, ticket: Answer | None, answer: Answer) -> str:
         if not answer.ok:
-            raise self.error(answer)
+            raise self.not_stored(answer)
         return self._ticket(ticket, "file_url")
 
     def _ticket(self, ticket: Answer | None, name: str) -> str:

@@ -197,8 +197,9 @@ def test_upload_fills_the_form_of_the_policy_and_sends_no_key() -> None:
 def test_upload_that_was_made_before_counts_and_a_refused_one_does_not() -> None:
     ticket = Answer(200, {"data": POLICY})
     assert DIALECT.read_upload(FILE, ticket, Answer(409)) == "oss://dashscope-instant/d/abc.png"
-    with pytest.raises(errors.ServiceError):
+    with pytest.raises(errors.ServiceError, match="storage answered 403") as caught:
         DIALECT.read_upload(FILE, ticket, Answer(403))
+    assert "api_key" not in str(caught.value)  # it was valid a moment ago
     with pytest.raises(errors.ServerError, match="signature"):
         DIALECT.upload(FILE, Answer(200, {"data": {**POLICY, "signature": None}}))
     with pytest.raises(errors.AuthenticationError):

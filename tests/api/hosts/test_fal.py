@@ -179,7 +179,8 @@ def test_upload_is_initiated_with_the_key_and_sent_without() -> None:
     assert (transfer.call.method, transfer.call.path) == ("PUT", "https://up.example/x?sig=1")
     assert (transfer.call.with_key, transfer.file_field) == (False, "")
     assert DIALECT.read_upload(FILE, ticket, Answer(200)) == "https://v3.fal.media/abc.png"
-    with pytest.raises(errors.ServiceError):
+    with pytest.raises(errors.ServiceError, match="storage answered 403") as caught:
         DIALECT.read_upload(FILE, ticket, Answer(403))
+    assert "api_key" not in str(caught.value)  # it was valid a moment ago
     with pytest.raises(errors.ServerError, match="upload_url"):
         DIALECT.upload(FILE, Answer(200, {}))
