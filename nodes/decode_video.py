@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from .comfy.node_schema import CATEGORY, output
+from .comfy.node_schema import CATEGORY, aliases, output
 from .comfy.prompt_graph import outputs_in_use
 from .comfy.runtime import Job, executing, in_thread, report
 
@@ -30,6 +30,7 @@ class Wan27DecodeVideo(io.ComfyNode):
                 "Turns a video into frames and audio. Only linked outputs are decoded, and only the requested part "
                 "takes memory."
             ),
+            **aliases("video to images", "extract frames", "split video", "last frame", "demux"),
             inputs=[
                 io.Video.Input("video", tooltip="Any video, for example from Wan 2.7 Wait for Video."),
                 _seconds("start_time", "Seconds to skip at the start. The audio starts there too."),

@@ -9,6 +9,7 @@ from pathlib import Path
 from comfy_api.latest import ComfyExtension, io
 
 from .comfy.prompt_graph import node_classes
+from .comfy.runtime import prompt_server
 from .decode_video import Wan27DecodeVideo
 from .image_to_video import Wan27ImageToVideo
 from .join_videos import Wan27JoinVideos
@@ -71,10 +72,13 @@ def _step_back(other: str) -> None:
 
 
 def _start_once() -> None:
-    """Add the routes, register the budget check of queued prompts, and resume tasks of an earlier process."""
-    process = get_process()
-    if not process.started:
+    """Add the routes, register the budget check of queued prompts, and resume tasks of an earlier process.
+
+    Does nothing in a process without a server: that one only looks at the nodes.
+    """
+    process, server = get_process(), prompt_server()
+    if server is not None and not process.started:
         process.started = True
-        register_routes(process)
-        process.queued_prompt.register()
+        register_routes(process, server)
+        server.add_on_prompt_handler(process.queued_prompt.on_prompt)
         process.resume_unfinished()

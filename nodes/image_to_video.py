@@ -12,7 +12,16 @@ from comfy_api.latest import io
 from .api.hosts import dialect_of
 from .api.request import MEDIA_FIELDS, VideoRequest
 from .comfy.node_inputs import literal_problems, literal_value, requests_from_inputs
-from .comfy.node_schema import AUDIO_LIMITS, CATEGORY, CLIP_LIMITS, IMAGE_LIMITS, choice, output
+from .comfy.node_schema import (
+    AUDIO_LIMITS,
+    CATEGORY,
+    CLIP_LIMITS,
+    IMAGE_LIMITS,
+    aliases,
+    choice,
+    output,
+    supported,
+)
 from .comfy.queue_budget import budget_problem, certain_costs
 from .comfy.runtime import executing, graph_node_id, report, show_text, until_interrupted
 from .core import limits
@@ -63,6 +72,7 @@ class Wan27ImageToVideo(io.ComfyNode):
                 "with 2-5 s of it on top. You never pay twice for the same request. Link task_id to Wan 2.7 Wait for "
                 "Video. Without a key it runs in the sandbox, for free."
             ),
+            **aliases("image to video", "i2v", "first last frame", "continue video", "audio to video", "lip sync"),
             is_input_list=True,
             inputs=[
                 io.String.Input(
@@ -110,11 +120,13 @@ class Wan27ImageToVideo(io.ComfyNode):
                     "prompt_extend",
                     default=True,
                     tooltip="Let a language model of the service rewrite short prompts. Often better, a little slower.",
+                    **supported(io.Boolean.Input, advanced=True),
                 ),
                 io.Boolean.Input(
                     "watermark",
                     default=False,
                     tooltip="Put the service's mark in the bottom right corner, if it has one.",
+                    **supported(io.Boolean.Input, advanced=True),
                 ),
                 choice(
                     "on_repeat",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from .comfy.node_inputs import literal_choice_problems, literal_value
-from .comfy.node_schema import CATEGORY, choice, output
+from .comfy.node_schema import CATEGORY, aliases, choice, output
 from .comfy.runtime import Job, executing, in_thread, report, temp_dir
 from .core.limits import choice_problems
 from .media.files import MediaError
@@ -44,6 +44,7 @@ class Wan27JoinVideos(io.ComfyNode):
                 "Joins shots to one mp4 with one audio track. Shots that are alike are joined without encoding their "
                 "frames again; anything else takes the size, frame rate and audio format of the first shot."
             ),
+            **aliases("concatenate videos", "combine videos", "merge videos", "append video", "crossfade", "film"),
             is_input_list=True,
             inputs=[
                 io.Video.Input(

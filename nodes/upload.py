@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from .comfy.node_inputs import literal_choice_problems
-from .comfy.node_schema import AUDIO_LIMITS, CATEGORY, CLIP_LIMITS, IMAGE_LIMITS, choice, on_limit_choice, output
+from .comfy.node_schema import (
+    AUDIO_LIMITS,
+    CATEGORY,
+    CLIP_LIMITS,
+    IMAGE_LIMITS,
+    aliases,
+    choice,
+    on_limit_choice,
+    output,
+)
 from .comfy.runtime import executing, report
 from .core import limits
 from .core.limits import AUDIO_FORMATS, IMAGE_FORMATS, ON_LIMIT, choice_problems
@@ -53,6 +62,7 @@ class Wan27UploadImage(_UploadNode):
                 "Uploads a first or last frame and outputs its URL. A batch of images gives one URL each, and so one "
                 "video each. The same image is uploaded only once."
             ),
+            **aliases("first frame", "last frame", "image url"),
             inputs=[
                 io.Image.Input("image", tooltip=f"One image or a batch. {IMAGE_LIMITS}"),
                 on_limit_choice("scale, flatten transparency on white and compress as far as the limits require"),
@@ -61,6 +71,7 @@ class Wan27UploadImage(_UploadNode):
                     IMAGE_FORMATS,
                     "auto: PNG, lossless, if it fits; otherwise the best JPEG or WebP that does. "
                     "jpeg: smaller files, quality 95. webp: smaller still, with less color detail.",
+                    advanced=True,
                 ),
             ],
             outputs=[
@@ -98,13 +109,19 @@ class Wan27UploadAudio(_UploadNode):
                 "Uploads the audio that drives lip sync and motion and outputs its URL. A batch gives one URL for each "
                 "item. The same audio is uploaded only once. If a silent video delivers no audio, url is empty."
             ),
+            **aliases("driving audio", "lip sync", "audio url"),
             inputs=[
                 io.Audio.Input("audio", tooltip=f"{AUDIO_LIMITS} More than two channels are mixed down."),
                 on_limit_choice(
                     f"cut at {limits.AUDIO.max_seconds:g} s with a short fade and compress as far as the limits "
                     "require; add silence if the host needs longer audio"
                 ),
-                choice("format", AUDIO_FORMATS, "auto: WAV, lossless, if it fits; otherwise MP3. mp3: 320 kbit/s."),
+                choice(
+                    "format",
+                    AUDIO_FORMATS,
+                    "auto: WAV, lossless, if it fits; otherwise MP3. mp3: 320 kbit/s.",
+                    advanced=True,
+                ),
             ],
             outputs=[output(io.String, "url", "One URL for each item, for driving_audio_url.", is_list=True)],
         )
@@ -144,6 +161,7 @@ class Wan27UploadVideo(_UploadNode):
                 "sent as it is, but without its tags (graph, location, title); anything else is encoded once. The same "
                 "clip is uploaded only once."
             ),
+            **aliases("continue video", "extend video", "first clip", "video url"),
             inputs=[
                 io.Video.Input("video", tooltip=CLIP_LIMITS),
                 on_limit_choice(

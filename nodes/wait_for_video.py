@@ -14,7 +14,7 @@ from comfy_api.latest import io, ui
 
 from .api.task import check_task_id
 from .comfy.node_inputs import literal_value
-from .comfy.node_schema import CATEGORY, output
+from .comfy.node_schema import CATEGORY, aliases, output, supported
 from .comfy.runtime import executing, report, until_interrupted
 from .comfy.wait_status import TaskStatus, WaitStatus
 from .core.errors import RequestError, Wan27Error
@@ -43,6 +43,7 @@ class Wan27WaitForVideo(io.ComfyNode):
                 "Waits until a task is done and saves its video to ComfyUI's output folder under wan27/. Costs "
                 "nothing. Interrupt ends the waiting, not the task: queue again to collect the video."
             ),
+            **aliases("collect video", "download video", "task result"),
             is_output_node=True,
             is_input_list=True,
             inputs=[
@@ -58,6 +59,7 @@ class Wan27WaitForVideo(io.ComfyNode):
                     max=high,
                     step=1.0,
                     tooltip="Stop waiting after this long. The task goes on; queue again to collect its video.",
+                    **supported(io.Float.Input, advanced=True),
                 ),
             ],
             outputs=[

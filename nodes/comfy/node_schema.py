@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any
 
 from comfy_api.latest import io
@@ -23,9 +24,26 @@ CLIP_LIMITS = (
 """The limits of media files in the words of a tooltip."""
 
 
-def choice(name: str, options: Sequence[str], tooltip: str, *, default: str | None = None) -> io.Combo.Input:
-    """Return a combo; the first option is the default unless another one is given."""
-    return io.Combo.Input(name, options=list(options), default=default or options[0], tooltip=tooltip)
+def supported(constructor: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
+    """Return those of `arguments` that `constructor` takes; an older core raises if it gets one it does not know."""
+    known = signature(constructor).parameters
+    return {name: value for name, value in arguments.items() if name in known}
+
+
+def aliases(*names: str) -> dict[str, Any]:
+    """Return the argument of io.Schema for other names by which ComfyUI's search finds a node, if the core has it."""
+    return supported(io.Schema, search_aliases=["wan2.7", "wan27", "万相", *names])
+
+
+def choice(
+    name: str, options: Sequence[str], tooltip: str, *, default: str | None = None, advanced: bool = False
+) -> io.Combo.Input:
+    """Return a combo; the first option is the default unless another one is given.
+
+    An `advanced` input is folded away until the user asks for it, if the core can do that.
+    """
+    extra = supported(io.Combo.Input, advanced=True) if advanced else {}
+    return io.Combo.Input(name, options=list(options), default=default or options[0], tooltip=tooltip, **extra)
 
 
 def on_limit_choice(fit: str) -> io.Combo.Input:

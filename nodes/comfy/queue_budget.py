@@ -17,7 +17,6 @@ from ..core.errors import BudgetError
 from ..ledger.budget import check as check_budget
 from .node_inputs import as_text
 from .prompt_graph import certain_to_run, node_classes
-from .runtime import prompt_server
 
 if TYPE_CHECKING:
     from ..config import Budget
@@ -36,14 +35,11 @@ class QueuedPrompt:
     def __init__(self) -> None:
         self._queued: ContextVar[tuple[Mapping[str, Any], Any] | None] = ContextVar("wan27_queued", default=None)
 
-    def register(self) -> None:
-        """Make ComfyUI show each prompt before it validates it."""
-        server = prompt_server()
-        if server is not None:
-            server.add_on_prompt_handler(self.on_prompt)
-
     def on_prompt(self, json_data: Any) -> Any:
-        """Store the posted prompt, and which of its output nodes will run. Returns `json_data` as ComfyUI expects."""
+        """Store the posted prompt, and which of its output nodes will run. A handler that ComfyUI calls.
+
+        Returns `json_data`, as ComfyUI expects.
+        """
         posted = json_data if isinstance(json_data, Mapping) else {}
         prompt = posted.get("prompt")
         self._queued.set((prompt, posted.get("partial_execution_targets")) if isinstance(prompt, Mapping) else None)

@@ -135,13 +135,8 @@ _MEDIA_HEADERS = {
 }
 
 
-def register_routes(process: Process) -> None:
+def register_routes(process: Process, server: Any) -> None:
     """Add the routes to ComfyUI's server and start sending events. Called while ComfyUI loads its packs."""
-    try:
-        from server import PromptServer
-    except ImportError:
-        return
-    server = PromptServer.instance
     with contextlib.suppress(OSError):
         remove_expired(process.user_dir / MEDIA_FOLDER)
     panel = Panel(process, server.send_sync, server.loop)

@@ -1,7 +1,8 @@
 """The nodes as shared workflows know them.
 
 `python3 -m tests.host python -m tests.comfyui.snapshot` writes the snapshot. An id, a socket or a combo value that
-has landed never changes and is never removed, because shared workflows would break. Adding is fine.
+has landed never changes and is never removed, because shared workflows would break. Adding is fine, but only at the
+end: links name an output by its position, and the values of widgets are stored in the order of the inputs.
 """
 
 from __future__ import annotations
@@ -14,8 +15,17 @@ from typing import Any
 from tests.host.comfy import ComfyUI
 
 FILE = Path(__file__).with_name("object_info.json")
-_FREE = {"tooltip", "placeholder"}
-"""Texts, which may be improved at any time."""
+NODES = {
+    "Wan27UploadImage",
+    "Wan27UploadAudio",
+    "Wan27UploadVideo",
+    "Wan27ImageToVideo",
+    "Wan27WaitForVideo",
+    "Wan27DecodeVideo",
+    "Wan27JoinVideos",
+}
+_FREE = {"tooltip", "placeholder", "advanced"}
+"""Texts, which may be improved at any time, and what only newer cores have."""
 
 
 def take(object_info: dict[str, Any]) -> str:

@@ -47,16 +47,17 @@ def test_decode_output_linked_later_is_decoded_then(comfy: ComfyUI, tmp_path: Pa
 
 def test_decode_takes_a_core_video_of_any_kind(comfy: ComfyUI, tmp_path: Path) -> None:
     path = write(tmp_path / "core.mp4", Clip())
-    name, frames = comfy.upload("core.mp4", path.read_bytes()), reference(path)
+    name = comfy.upload("core.mp4", path.read_bytes())
     graph = Graph()
     parts = graph.add("GetVideoComponents", video=(graph.add("LoadVideo", file=name), 0))
+    whole = graph.add("TestKeep", value=(parts, 0))
     video = graph.add("CreateVideo", images=(parts, 0), audio=(parts, 1), fps=(parts, 2))
     node = graph.add("Wan27DecodeVideo", video=(video, 0), **{**DECODE, "start_time": 1.0})
     images, count = graph.add("TestKeep", value=(node, 0)), graph.add("TestKeep", value=(node, 3))
 
     run = comfy.run(graph)
 
-    assert np.array_equal(kept(run, images)[0], frames[10:])
+    assert np.array_equal(kept(run, images)[0], kept(run, whole)[0][10:])
     assert kept(run, count) == [10]
 
 

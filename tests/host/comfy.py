@@ -47,6 +47,7 @@ FIRST_PORT = 20_000
 
 _NOT_INHERITED = re.compile(rf"WAN27_|COMFYUI_|HF_|(?:{'|'.join(host.key_variable for host in HOSTS.values())})$")
 """Environment variables that reach a ComfyUI under test only if the test sets them."""
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _OFFLINE = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -119,7 +120,8 @@ class ComfyUI:
 
     @property
     def log(self) -> str:
-        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+        """What ComfyUI has printed so far, without the colors of newer cores."""
+        return _COLOR.sub("", self.log_path.read_text(errors="replace")) if self.log_path.exists() else ""
 
     def _lay_out(self, packs: list[tuple[str, Path]]) -> None:
         for name in ("custom_nodes", "input", "output", "user", "temp", "models", "tmp"):

@@ -25,3 +25,4 @@ class _Keep(logging.Handler):
 _FILE.write_text("")
 logging.captureWarnings(True)
 logging.getLogger().addHandler(_Keep(logging.WARNING))
+logging.getLogger(__name__).warning("warnings are kept")
