@@ -154,7 +154,7 @@ def _read_host(reader: SettingsReader, host: Host) -> HostSettings:
         resolution: reader.number(f"{host.name}.price_per_second.{resolution}", host.prices[resolution])
         for resolution in RESOLUTIONS
     }
-    addresses = {key: reader.text(f"{host.name}.{key}", url).rstrip("/") for key, url in host.addresses.items()}
+    addresses = {key: (reader.text(f"{host.name}.{key}") or url).rstrip("/") for key, url in host.addresses.items()}
     return HostSettings(host, api_key, prices, **addresses)
 
 

@@ -27,6 +27,14 @@ def test_load_settings_without_a_file_uses_the_sandbox(tmp_path: Path) -> None:
     assert not (tmp_path / "config.toml").exists()
 
 
+def test_load_settings_uses_the_default_for_an_empty_address(tmp_path: Path) -> None:
+    settings = load(tmp_path, '[kie]\nbase_url = ""\nupload_url = " "')
+    assert (settings.hosts["kie"].base_url, settings.hosts["kie"].upload_url) == (
+        HOSTS["kie"].base_url,
+        HOSTS["kie"].upload_url,
+    )
+
+
 def test_load_settings_reads_a_file_with_everything(tmp_path: Path) -> None:
     settings = load(
         tmp_path,
