@@ -100,7 +100,6 @@ class Capabilities:
             task was not billed yet. A running one may be.
         watermark: whether the host can put a watermark on the video. Without, `submit` leaves it out.
         min_audio_seconds: the shortest driving audio.
-        poll_seconds: the pause between two polls that the host advises, None if it advises none.
         polls_per_minute: the limit for all tasks together. If the host documents none, it is our own choice.
     """
 
@@ -112,7 +111,6 @@ class Capabilities:
     cancels: Literal["", "queued", "running"] = ""
     watermark: bool = True
     min_audio_seconds: float = limits.AUDIO.min_seconds
-    poll_seconds: float | None = None
     polls_per_minute: float = 60.0
 
 

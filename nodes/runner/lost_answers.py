@@ -5,7 +5,8 @@ ledger does not know it, and it fits no other request from here whose outcome is
 the user decides, with the candidates in the error. Nothing is ever sent again.
 
 What cannot be told apart is the same request from another machine with the same key in the same minutes: with media
-under the same public URLs, as uploads have URLs of their own; at hosts that list no inputs, with the same prompt.
+under the same public URLs, as uploads have URLs of their own; at hosts that list no inputs, with the same prompt. If
+the list of a host lacks tasks that still run, that one can be taken while our own is not there yet.
 """
 
 from __future__ import annotations

@@ -53,7 +53,6 @@ class DashscopeDialect(Dialect):
         upload_seconds=48 * 3600,
         shared_ticket=True,
         cancels="queued",
-        poll_seconds=15.0,
         polls_per_minute=600.0,  # half of what one account may ask, with all its programs together
     )
     codes: ClassVar[Mapping[str, Kind | tuple[Kind, str]]] = {
