@@ -19,8 +19,8 @@ from .container import codec_of
 if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
 
-_BAND_PIXELS = 1 << 18
-"""Pixels converted at a time: 3 MiB of floats."""
+_BAND_PIXELS = 1 << 17
+"""Pixels converted at a time: 1.5 MiB of floats."""
 _MARGIN = 8
 """Rows of luma above and below a band that its chroma is interpolated from: twice what bicubic needs in 4:2:0."""
 _BICUBIC, _FULL_CHR_H_INT, _ACCURATE_RND = 0x4, 0x2000, 0x40000
