@@ -17,6 +17,7 @@ from nodes.media.files import describe
 from nodes.runner.models import Finished, Order, Submitted
 from nodes.runner.runner import Runner
 from nodes.services import Process, Services
+from nodes.storage.host import HostStorage
 from tests.fixtures import House
 from tests.hosts.stand_in import StandIn
 from tests.media_files import clip_bytes, photo, png, wav_bytes
@@ -78,6 +79,8 @@ class Pack(House):
             path.write_bytes(media_bytes(name))
             encoders.append(lambda job, directory, path=path: describe(path))
         storage = self.services.make_storage()
+        if isinstance(storage, HostStorage):  # with the clock of the ledger, which compares what it says
+            storage = HostStorage(self.connection, clock=self.host.now)
         files = await self.uploads.upload(encoders, storage=storage, ledger=self.ledger_in_use)
         return {name: url for name, (url, _) in zip(names, files, strict=True)}
 
