@@ -203,7 +203,8 @@ class Wan27ImageToVideo(io.ComfyNode):
         ids = [item.task_id for item in submitted]
         process.node_cache.add_check(f"submit {node_id}", partial(_any_failed, services, ids), prompt_id=prompt_id)
         lines = [f"{item.task_id}{' (reused)' if item.reused else ''} {item.note}".strip() for item in submitted]
-        show_text("\n".join(filter(None, [services.note, *lines])), node_id=node_id)
+        cost = services.cost_note(sum(item.estimated_cost for item in submitted))
+        show_text("\n".join([cost, *lines]), node_id=node_id)
         return io.NodeOutput(ids, [item.estimated_cost for item in submitted])
 
 

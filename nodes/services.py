@@ -40,6 +40,10 @@ SANDBOX_NOTE = (
 )
 
 
+SANDBOX_LABEL = "SANDBOX · free"
+"""What nodes show. The tab explains it."""
+
+
 @dataclass(frozen=True)
 class Services:
     """A consistent view of the services, created from the settings as they were at one moment."""
@@ -73,8 +77,14 @@ class Services:
 
     @property
     def note(self) -> str:
-        """Return what nodes show: that nothing can be billed, or which of several hosts was chosen; "" if neither."""
-        return SANDBOX_NOTE if self.connection.is_sandbox else self.settings.choice_note
+        """Return what nodes show: that nothing is billed, or which of several hosts was chosen; "" if neither."""
+        if self.connection.is_sandbox:
+            return SANDBOX_LABEL
+        return self.connection.name if self.settings.choice_note else ""
+
+    def cost_note(self, cost: float) -> str:
+        """Return what the node that pays shows, for estimated USD."""
+        return SANDBOX_LABEL if self.connection.is_sandbox else f"≈ ${cost:.2f} · {self.connection.name}"
 
 
 class Process:

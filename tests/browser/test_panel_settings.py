@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Browser, Locator, Route, expect
 
 from tests.browser.conftest import FRONTENDS, SETTINGS
 from tests.browser.panel import Panel, panel_in
 from tests.browser.test_panel_key import KEY, STORED
 from tests.host.comfy import ComfyUI
 from tests.host.fixtures import QUICK, ComfyFactory
+from tests.media_files import photo, png
 from tests.service import Service
 
 
@@ -119,3 +120,37 @@ def test_settings_from_another_machine_are_lines_to_copy(panel: Panel, request: 
     panel.frontend.shot(f"settings-remote-{which}")
     assert panel.serious_findings() == []
     assert not (panel.comfy.base / "user" / "__wan27" / "config.toml").exists()
+
+
+def test_panel_leads_from_a_new_installation_to_a_paid_video_in_eight_clicks(panel: Panel, service: Service) -> None:
+    page, tab = panel.page, panel.tab
+    clicks = 0
+
+    def click(target: Locator) -> None:
+        nonlocal clicks
+        target.click()
+        clicks += 1
+
+    panel.comfy.upload("example.png", png(photo(512, 512, seed=1)))  # every ComfyUI comes with such an image
+    panel.load()
+    click(panel.opener)
+    click(tab.get_by_role("button", name="Open an example"))
+    page.wait_for_function("() => app.graph.nodes.some(node => node.type === 'Wan27ImageToVideo')")
+    run = page.locator("[data-testid=queue-button], button[aria-label=Run]").first
+    expect(panel.info).to_contain_text("· free")
+    click(run)
+    expect(panel.rows.first.locator(".wan27-state")).to_have_attribute("data-state", "saved", timeout=120_000)
+    assert service.posts() == []
+
+    click(page.get_by_role("button", name="Choose another host or a storage"))
+    page.get_by_label("Where requests go").select_option("novita")
+    clicks += 1
+    page.locator(".wan27-settings").get_by_label("API key").fill(KEY)  # pasted
+    clicks += 1
+    click(page.get_by_role("button", name="Save settings"))
+    expect(panel.info).to_contain_text("· novita")
+    click(run)
+    expect(panel.rows).to_have_count(2)
+    expect(panel.rows.first.locator(".wan27-state")).to_have_attribute("data-state", "saved", timeout=120_000)
+    assert len(service.posts()) == 1
+    assert clicks == 8

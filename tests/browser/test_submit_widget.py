@@ -50,7 +50,8 @@ def test_widget_cost_follows_the_duration_on_the_classic_canvas(panel: Panel) ->
     arrow = panel.page.evaluate(ARROW, "duration")
     panel.page.mouse.click(arrow["x"], arrow["y"])
 
-    expect(panel.info).to_contain_text("$0.90 for each video (6 s × $0.15)")
+    expect(panel.info).to_contain_text("≈ $0.90 · novita")
+    expect(panel.info.locator(".wan27-cost")).to_have_attribute("title", "For each video: 6 s × $0.15")
 
 
 def test_widget_cost_follows_the_duration_in_nodes_2(panel: Panel) -> None:
@@ -61,14 +62,15 @@ def test_widget_cost_follows_the_duration_in_nodes_2(panel: Panel) -> None:
     more = ".p-inputnumber:has(input[aria-label=duration]) .p-inputnumber-increment-button"  # the older frontend's
     panel.page.locator(f"{more}, div[aria-label=duration] button").last.click()
 
-    expect(panel.info).to_contain_text("$0.90 for each video (6 s × $0.15)")
+    expect(panel.info).to_contain_text("≈ $0.90 · novita")
+    expect(panel.info.locator(".wan27-cost")).to_have_attribute("title", "For each video: 6 s × $0.15")
 
 
 def test_widget_cost_with_a_clip_is_the_range_that_the_node_estimates(panel: Panel) -> None:
     panel.load()
     panel.add_submit()
     _set(panel, "first_clip_url", "https://a.example/clip.mp4")
-    expect(panel.info).to_contain_text("$0.75 to $1.50 for each video (5 s × $0.15)")
+    expect(panel.info).to_contain_text("≈ $0.75 to $1.50 · novita")
     expect(panel.info).to_contain_text("2 to 5 s of the clip may be billed on top")
 
     clips = [None, *({"seconds": seconds} for seconds in (None, 0, 2, 2.04, 3.5, 5, 9.9))]

@@ -31,7 +31,7 @@ def test_sandbox_runs_the_example_without_a_key(offline: ComfyUI) -> None:
 
     assert report(run) == []
     for node in (example.node_of("Wan27ImageToVideo"), example.node_of("Wan27WaitForVideo")):
-        assert any("sandbox" in text.lower() for text in run.texts_of(node)), run.texts_of(node)
+        assert any("SANDBOX · free" in text for text in run.texts_of(node)), run.texts_of(node)
     assert "sandbox" in offline.log.lower()
 
 

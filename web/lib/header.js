@@ -52,7 +52,8 @@ export class Header {
     this.compared = status.reports_balance ? h("div", { class: "wan27-note wan27-compared", hidden: true }) : null;
     this.keySpot = h("div", {});
     if (status.reports_balance) this.askBalance();
-    return [h("p", { class: "wan27-where" }, badge, line), list, this.compared, this.keySpot].filter(Boolean);
+    const note = connection.note && h("p", { class: "wan27-note" }, connection.note);
+    return [h("p", { class: "wan27-where" }, badge, line), note, list, this.compared, this.keySpot].filter(Boolean);
   }
 
   keyParts(key) {

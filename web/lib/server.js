@@ -32,6 +32,13 @@ export const server = {
   saveSettings: (set) => write("PUT", "/settings", { set }),
   check: (part) => write("POST", "/check", { part }),
   removeKey: () => write("DELETE", "/key"),
+  /** Return the workflow of one of the pack's templates, as ComfyUI serves them. */
+  async template(name) {
+    const [pack] = new URL(import.meta.url).pathname.split("/extensions/")[1].split("/");
+    const response = await api.fetchApi(`/workflow_templates/${pack}/${name}.json`);
+    if (!response.ok) throw new Error("");
+    return response.json();
+  },
   /** Return the workflow of a run from ComfyUI's own history, or null if it was not kept. */
   async workflowOf(promptId) {
     const response = await api.fetchApi(`/history/${encodeURIComponent(promptId)}`);

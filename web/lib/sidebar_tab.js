@@ -12,6 +12,7 @@ import { store } from "./store.js";
 import { TaskList } from "./task_list.js";
 
 export const TAB_ID = "wan27";
+const EXAMPLE = "first_and_last_frame"; // its images come with ComfyUI
 
 /** Return the tab for the frontend's `registerSidebarTab`. */
 export function makeTab(app) {
@@ -66,6 +67,15 @@ function actionsFor(app, ui) {
       await app.loadGraphData(workflow);
       showNode(app, task);
       return ui.say(t("nodeOpened"), "info");
+    },
+    async openExample() {
+      try {
+        await app.loadGraphData(await server.template(EXAMPLE), true, true, EXAMPLE);
+        const { sandbox } = store.status?.connection ?? {};
+        ui.say(t(sandbox ? "exampleSandbox" : "exampleBilled"), "info");
+      } catch (error) {
+        ui.say(error.message || t("trouble"), "error");
+      }
     },
     async fetchAgain(task) {
       try {

@@ -116,14 +116,17 @@ function showCost(badge, cost, { values, linked, given }) {
   const seconds = Number(values("duration"));
   const what = ["duration", "resolution"].filter((name) => linked.has(name));
   const price = status.prices[resolution];
-  if (what.length) {
-    const shown = { price: price === undefined ? "?" : money(price), what: what.join(", ") };
-    setText(cost, t(sandbox ? "costSandboxLinked" : "costLinked", shown) + again);
-    return;
-  }
-  const total = estimate(seconds, resolution, status.prices, clip, [least, most]);
-  const shown = { cost: total === null ? "?" : moneyRange(total), seconds, price: price === undefined ? "?" : money(price) };
-  setText(cost, t(sandbox ? "costSandbox" : "costLine", shown) + again);
+  const total = what.length ? null : estimate(seconds, resolution, status.prices, clip, [least, most]);
+  const shown = {
+    cost: total === null ? "?" : moneyRange(total),
+    price: price === undefined ? "?" : money(price),
+    seconds,
+    what: what.join(", "),
+    host: status.connection.name,
+  };
+  const suffix = `${sandbox ? "Sandbox" : ""}${what.length ? "Linked" : ""}`;
+  setText(cost, t(sandbox ? "costSandbox" : what.length ? "costLinked" : "costLine", shown) + again);
+  cost.title = t(`costDetail${suffix}`, shown);
 }
 
 function moneyRange({ low, high }) {

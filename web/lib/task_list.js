@@ -43,6 +43,7 @@ export class TaskList {
     this.count = h("span", { class: "wan27-count", role: "status" });
     this.items = h("ul", { class: "wan27-list", role: "list", "aria-labelledby": "wan27-tasks" });
     this.note = h("p", { class: "wan27-note" });
+    this.example = h("button", { type: "button", class: "wan27-button", onclick: () => this.actions.openExample() }, t("openExample"));
     this.more = h("button", { type: "button", class: "wan27-button", onclick: () => this.loadMore() }, t("more"));
     this.element = h(
       "section",
@@ -58,6 +59,7 @@ export class TaskList {
       ),
       this.items,
       this.note,
+      this.example,
       this.more,
     );
     // Scrolling loads more, too; the button is for the keyboard.
@@ -70,6 +72,7 @@ export class TaskList {
     this.before = null;
     this.loading = true;
     this.more.hidden = true;
+    this.example.hidden = true;
     if (!this.rows.size) setText(this.note, t("loading"));
     try {
       const page = await server.tasks(this.query());
@@ -134,6 +137,7 @@ export class TaskList {
     setText(this.count, t(this.total === 1 ? "count1" : "count", { count: this.total }));
     setText(this.note, this.rows.size ? "" : t(filtered ? "emptyFilter" : "empty"));
     this.note.hidden = !this.note.textContent;
+    this.example.hidden = Boolean(this.rows.size || filtered);
     this.more.hidden = this.before === null;
   }
 
