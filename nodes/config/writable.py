@@ -1,6 +1,7 @@
 """The settings that the panel may write to config.toml, with their current values and where these come from.
 
-Everything else in the file, such as addresses that get a key, is changed with an editor.
+Everything else in the file, such as addresses that get the key of a host, is changed with an editor. The address of a
+storage can be changed, but what was secret for the old one never goes to the new one.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ Kind = Literal["choice", "number", "text", "secret"]
 TEXT_CHARS = 2048
 """The longest text that is written."""
 
+_TARGETS = ("storage.http.url", "storage.http.preset")
+_SECRETS_OF_TARGET = ("storage.http.api_key", "storage.http.headers", "storage.http.form")
 _SECRETS = ("api_key", "access_key_id", "secret_access_key", "session_token")
 
 
@@ -119,6 +122,7 @@ def changed_text(user_dir: Path, environ: Mapping[str, str], changes: Mapping[st
     Raises:
         SettingsError: a name is not in the list, a variable sets it, or the value cannot be used.
     """
+    _check_target(SettingsReader(user_dir / FILE_NAME, environ), changes)
     text = read_text(user_dir)
     for name, value in changes.items():
         setting = WRITABLE.get(name)
@@ -130,3 +134,14 @@ def changed_text(user_dir: Path, environ: Mapping[str, str], changes: Mapping[st
             )
         text = with_setting(text, name, None if value is None else setting.check(value))
     return text
+
+
+def _check_target(reader: SettingsReader, changes: Mapping[str, Any]) -> None:
+    """Raise SettingsError if a secret that is set already would go to another address than so far."""
+    moved = [name for name in _TARGETS if name in changes and changes[name] != reader.value(name)]
+    kept = [name for name in _SECRETS_OF_TARGET if reader.value(name) and name not in changes]
+    if moved and kept:
+        raise SettingsError(
+            f"{' and '.join(kept)} would go to another address with the new {' and '.join(moved)}. Enter or remove it "
+            "together with the address; headers and form are changed with an editor."
+        )

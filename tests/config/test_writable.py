@@ -95,3 +95,25 @@ def test_changed_text_does_not_repeat_a_secret_in_its_refusal(tmp_path: Path) ->
         with pytest.raises(SettingsError) as error:
             changed(tmp_path, {name: f"{KEY}\n{KEY}"})
         assert KEY not in str(error.value)
+
+
+@pytest.mark.parametrize("address", ["url", "preset"])
+@pytest.mark.parametrize(
+    "secret", ['api_key = "k-0123456789"', 'headers = { Authorization = "Bearer k" }'], ids=["key", "headers"]
+)
+def test_secret_of_a_storage_does_not_follow_a_new_address(address: str, secret: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(f'[storage.http]\nurl = "https://a.example/{{name}}"\n{secret}\n')
+    value = "https://b.example/{name}" if address == "url" else "litterbox"
+
+    with pytest.raises(SettingsError, match=r"would go to another address with the new storage\.http"):
+        changed(tmp_path, {f"storage.http.{address}": value})
+
+    assert changed(tmp_path, {"storage.http.url": "https://a.example/{name}", "storage.http.method": "POST"})
+    if "api_key" in secret:
+        for key in (KEY, None):
+            assert changed(tmp_path, {f"storage.http.{address}": value, "storage.http.api_key": key})
+
+
+def test_secret_of_a_storage_in_the_environment_does_not_follow_a_new_address(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"storage\.http\.api_key would go to another address"):
+        changed(tmp_path, {"storage.http.url": "https://b.example/{name}"}, {"WAN27_STORAGE_HTTP_API_KEY": KEY})
