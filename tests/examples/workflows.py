@@ -102,7 +102,8 @@ def continue_a_clip() -> Sheet:
 1. **Load Video**: an mp4 or mov of 2-10 s. If it is longer, the last 10 s are sent, because the video continues
    from the end.
 2. `duration` of **Image to Video** is the length of the **whole** video, including the clip, and all of it is
-   billed: 12 with a clip of 4 s makes 8 new seconds and costs 12. It must be longer than the clip.
+   billed: 12 with a clip of 4 s makes 8 new seconds, and 2 to 5 s of the clip may be billed on top of the 12.
+   It must be longer than the clip.
 3. You can add a last frame, but not audio.
 
 {FREE}
