@@ -9,10 +9,11 @@ GET /wan27/status
     {"problem": null, or a sentence if the settings cannot be used; then only "may_write", "key" and "limits" follow,
      "may_write": whether the writing routes are open to this browser,
      "connection": {"sandbox": bool, "setting": as in config.toml, "host": text or null in the sandbox,
-                    "service_host": text, "name": of the host, or "sandbox",
+                    "name": of the host, or "sandbox",
                     "note": why this host, if there are keys for several, or null},
-     "key": {"present": bool, "source": "environment|file" or null, "variable": the environment variable of the key,
-             "last4": text or null, "can_change": bool: whether PUT and DELETE /wan27/key are open to this browser}:
+     "key": {"host": the title of its host, "present": bool, "source": "environment|file" or null,
+             "variable": the environment variable of the key, "last4": text or null,
+             "can_change": bool: whether PUT and DELETE /wan27/key are open to this browser}:
              that of the host that requests go to; in the sandbox, of the first one,
      "hosts": [{"name", "title", "key_page": where to get a key, "key": as above}, …],
      "storage": a kind, or "host" for the host's own upload, "prices": {"720P": USD per second, "1080P": …},

@@ -114,7 +114,6 @@ def status_view(
             "sandbox": settings.in_sandbox,
             "setting": settings.connection,
             "host": None if settings.in_sandbox else host,
-            "service_host": host,
             "name": SANDBOX if settings.in_sandbox else name,
             "note": settings.choice_note or None,
         },
@@ -157,6 +156,7 @@ def key_view(settings: Settings | None, host: str, *, local: bool) -> dict[str, 
     key, variable = "" if settings is None else settings.hosts[host].api_key, HOSTS[host].key_variable
     from_environment = bool(environ.get(variable, "").strip())
     return {
+        "host": HOSTS[host].title,
         "present": bool(key),
         "source": ("environment" if from_environment else "file") if key else None,
         "variable": variable,

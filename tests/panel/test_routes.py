@@ -24,6 +24,7 @@ def test_status_of_a_new_installation_is_the_sandbox(host: Host) -> None:
     assert status["problem"] is None
     assert status["connection"]["sandbox"]
     assert status["key"] == {
+        "host": "Novita AI",
         "present": False,
         "source": None,
         "variable": "NOVITA_API_KEY",
@@ -168,6 +169,16 @@ def test_key_of_a_named_host_is_stored_in_its_section(host: Host) -> None:
     host.write("DELETE", "/wan27/key", {"host": "kie"})
 
     assert host.get("/wan27/status")["connection"]["name"] == "sandbox"
+
+
+def test_key_that_is_missing_is_that_of_the_host_that_is_set(host: Host) -> None:
+    host.user.mkdir(parents=True, exist_ok=True)
+    (host.user / "config.toml").write_text('connection = "fal"\n')
+
+    status = host.get("/wan27/status")
+
+    assert "needs a key" in status["problem"]
+    assert (status["key"]["host"], status["key"]["variable"]) == ("fal", "FAL_KEY")
 
 
 def test_key_of_an_unknown_host_is_refused(host: Host) -> None:

@@ -111,16 +111,15 @@ export class Header {
 
   makeGuide(status) {
     const { key } = status;
-    const host = status.connection?.service_host ?? "novita.ai";
     const last = key.can_change
-      ? [h("p", {}, t("guide3")), this.keyForm()]
+      ? [h("p", {}, t("guide3", { host: key.host })), this.keyForm()]
       : [h("p", {}, t("guide3Env")), h("pre", { tabIndex: 0 }, `export ${key.variable}=…`), h("p", { class: "wan27-note" }, t("guideRemote"))];
     const open = this.guideOpen ?? (status.tasks ?? 0) < MANY_TASKS;
     return h(
       "details",
       { class: "wan27-guide", open },
       h("summary", {}, t("guideTitle")),
-      h("ol", {}, h("li", {}, t("guide1")), h("li", {}, t("guide2", { host: host.replace(/^api\./, "") })), h("li", {}, ...last)),
+      h("ol", {}, h("li", {}, t("guide1")), h("li", {}, t("guide2", { host: key.host })), h("li", {}, ...last)),
       h("button", { type: "button", class: "wan27-link", onclick: () => this.ui.openSettings() }, t("guideHosts")),
     );
   }
