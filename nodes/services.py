@@ -35,8 +35,7 @@ log = logging.getLogger(__name__)
 _LEDGER = "ledger.sqlite3"
 
 SANDBOX_NOTE = (
-    'SANDBOX: nothing is billed and the video is a stand-in. Set a key to get real videos: see "From sandbox to real" '
-    "in the README."
+    'SANDBOX: nothing is billed and the video is a stand-in. For real videos see "From sandbox to real" in the README.'
 )
 
 
