@@ -13,6 +13,9 @@ from tests.browser.panel import Panel, panel_in
 from tests.host.comfy import ComfyUI
 from tests.service import Service
 
+ANSWERS = """async () => (await (await fetch("/wan27/balance")).json()).available_usd === 50"""
+"""Whether the balance is no longer the one that was read for an earlier test. A reading is reused for some seconds."""
+
 
 @pytest.fixture
 def panel(browser: Browser, frontend_comfy: ComfyUI, service: Service) -> Iterator[Panel]:
@@ -26,6 +29,7 @@ def test_panel_shows_the_balance_after_each_video_beside_the_estimates(panel: Pa
     service.faults({"at": "download", "kind": "slow"})  # long enough for the answer, on a busy machine too
     prompt = f"A kite {secrets.token_hex(4)}"
     panel.load_example(prompt, secrets.randbelow(2**31))
+    panel.page.wait_for_function(ANSWERS, polling=200)
     panel.open()
     shown, compared = panel.tab.locator(".wan27-dl"), panel.tab.locator(".wan27-compared")
     expect(shown).to_contain_text("$50.00 available")

@@ -222,7 +222,7 @@ def test_check_command_finds_comfyui_from_outside(configured: Configured) -> Non
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "The comfyui storage took a file and returned it byte for byte" in done.stdout
-    assert "The key is valid" in done.stdout and KEY not in done.stdout + done.stderr
+    assert "The key for Novita AI is valid" in done.stdout and KEY not in done.stdout + done.stderr
 
 
 def test_unconfigured_storage_stops_uploads_only(configured: Configured) -> None:

@@ -18,9 +18,7 @@ def no_frame(source: Source, otherwise: str) -> MediaError:
 def _reason(source: Source) -> str:
     try:
         with open_binary(source) as file:
-            head, size = file.read(64), file.seek(0, 2)
-            if head[:4] == b"RIFF" and head[8:12] == b"WEBP" and b"ANIM" in head:
-                return "is an animated WebP, which FFmpeg cannot read here. Save it as mp4, GIF or animated PNG first."
+            head, size = file.read(8), file.seek(0, 2)
             cut_off = head[4:8] in _MP4 and any(box.end > size for box in walk_boxes(file, 0, size))
     except OSError:
         return ""

@@ -381,6 +381,7 @@ def test_encode_clip_refuses_files_that_are_not_videos(kind: str, encode, tmp_pa
     elif kind == "missing":
         words = "no longer exists"
     elif kind == "cut off":
+        words = "is cut off"
         path.write_bytes(write_clip(path).read_bytes()[:2000])
     elif kind == "audio only":
         words = "clip.mp4 has no video stream"
