@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,8 +15,13 @@ from tests.browser.panel import Panel, panel_in
 from tests.host.comfy import ComfyUI
 from tests.service import Service
 
-ANSWERS = """async () => (await (await fetch("/wan27/balance")).json()).available_usd === 50"""
-"""Whether the balance is no longer the one that was read for an earlier test. A reading is reused for some seconds."""
+
+def wait_until_told(comfy: ComfyUI, text: str) -> None:
+    """Wait until the service was asked for the balance again: an answer is reused for some seconds."""
+    deadline = time.monotonic() + 30
+    while text not in json.dumps(comfy.get_json("/wan27/balance")):
+        assert time.monotonic() < deadline, f"the balance never said {text}"
+        time.sleep(0.2)
 
 
 @pytest.fixture
@@ -23,13 +30,15 @@ def panel(browser: Browser, frontend_comfy: ComfyUI, service: Service) -> Iterat
         yield made
 
 
-def test_panel_shows_the_balance_after_each_video_beside_the_estimates(panel: Panel, service: Service) -> None:
+def test_panel_shows_the_balance_after_each_video_beside_the_estimates(
+    panel: Panel, frontend_comfy: ComfyUI, service: Service
+) -> None:
     """The service takes $0.35 for a video that is estimated at $0.75."""
     service.credit_usd, service.usd_per_task = 50.0, 0.35
     service.faults({"at": "download", "kind": "slow"})  # long enough for the answer, on a busy machine too
     prompt = f"A kite {secrets.token_hex(4)}"
     panel.load_example(prompt, secrets.randbelow(2**31))
-    panel.page.wait_for_function(ANSWERS, polling=200)
+    wait_until_told(frontend_comfy, '"available_usd": 50.0')
     panel.open()
     shown, compared = panel.tab.locator(".wan27-dl"), panel.tab.locator(".wan27-compared")
     expect(shown).to_contain_text("$50.00 available")
@@ -44,6 +53,7 @@ def test_panel_shows_the_balance_after_each_video_beside_the_estimates(panel: Pa
     assert panel.serious_findings() == []
 
     service.faults({"at": "balance", "kind": "unauthorized", "count": None})
+    wait_until_told(frontend_comfy, "INVALID_API_KEY")
     panel.load(**{"Comfy.Locale": "zh"})
     panel.open()
     expect(shown).to_contain_text("INVALID_API_KEY")
