@@ -32,6 +32,8 @@ MAX_RATE = 960
 """Frames per second that high-speed cameras write. A higher rate is a mistake, such as a time base taken for a rate."""
 FALLBACK_RATE = Fraction(30)
 """Frames per second of a file that names no rate."""
+SAMPLE_RATES = 1_000, 1_000_000
+"""Samples per second. Resampling what a damaged file puts at one a second would take gigabytes."""
 _PROGRAM_STREAMS_SINCE = (62, 0, 0)
 """The libavformat of FFmpeg 8. That of FFmpeg 7 crashes if a program stream is opened with any options."""
 _OPTIONS = {"format_whitelist": CONTAINERS, "max_pixels": str(MAX_PIXELS)}
@@ -96,13 +98,23 @@ def video_stream(container: InputContainer, source: Source) -> VideoStream:
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
-    """Return the first audio stream with a decoder.
+    """Return the first audio stream with a decoder and a possible rate.
 
     In a transport stream it can begin later than FFmpeg looks when it opens the file. Its rate is unknown then, so a
     stream that says its rate comes first.
     """
-    streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    streams = [stream for stream in container.streams.audio if not why_unreadable(stream)]
     return next((stream for stream in streams if stream.sample_rate), streams[0] if streams else None)
+
+
+def why_unreadable(stream: AudioStream) -> str:
+    """Return why an audio stream cannot be read, as part of a sentence; "" if it can."""
+    if stream.codec_context is None:
+        return "FFmpeg has no decoder for it here"
+    low, high = SAMPLE_RATES
+    if stream.sample_rate and not low <= stream.sample_rate <= high:
+        return f"the file says that it has {stream.sample_rate} samples per second"
+    return ""
 
 
 def declared_rates(stream: VideoStream) -> tuple[Fraction, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.channel_layout import usual_order
 from ..audio.waveform import reordered
 from ..files import Cancelled, Source, check_cancelled, name_of
-from .container import audio_stream, declared_rates, frame_rate, is_mp4, opened, plain, video_stream
+from .container import audio_stream, declared_rates, frame_rate, is_mp4, opened, plain, video_stream, why_unreadable
 from .frame_clock import FrameClock, find_clock, settled_rate
 from .matroska import is_cut_off
 from .timeline import TOLERANCE, PacketError, Timeline, packets_of, read_timeline
@@ -188,9 +188,9 @@ class VideoInput:
         """
         notes = []
         tracks = self.container.streams.audio
-        if tracks and tracks[0].codec_context is None:
+        if tracks and (reason := why_unreadable(tracks[0])):
             other = "another track is used" if self.audio is not None else "the file has no other one"
-            notes.append(f"its audio track cannot be read: FFmpeg has no decoder for it here; {other}")
+            notes.append(f"its audio track cannot be read: {reason}; {other}")
         if whole and self.audio is not None and self.audio.start_time is not None and self.audio.time_base is not None:
             early = self.clock.start - self.audio.start_time * self.audio.time_base
             if early > _PRIMING:

@@ -66,3 +66,16 @@ def test_video_stream_reads_an_animated_webp_or_says_what_could(tmp_path: Path) 
             video_stream(container, path.name)
     else:
         assert decode(path).frame_count == 4
+
+
+def test_audio_at_an_impossible_rate_is_not_read(tmp_path: Path) -> None:
+    data = write(tmp_path / "a.avi", Clip(audio="pcm_s16le", rate=8000, size=(256, 240), fps=5, frames=11)).read_bytes()
+    rate = data.index((8000).to_bytes(4, "little") + (32000).to_bytes(4, "little"))
+    path = tmp_path / "damaged.avi"
+    path.write_bytes(data[:rate] + (1).to_bytes(4, "little") + data[rate + 4 :])
+
+    found = decode(path)
+
+    assert found.frame_count == 11
+    assert found.silent
+    assert any("1 samples per second" in text for text in found.warnings)
