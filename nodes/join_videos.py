@@ -102,8 +102,8 @@ class Wan27JoinVideos(io.ComfyNode):
         """Join in a thread. Raises MediaError, with what the user can do about it."""
         from .comfy.file_video import Wan27Video
 
-        shots = [video for name in ("videos", *SOCKETS) for video in videos.get(name) or () if video is not None]
-        options = _options(seam[0], crossfade_seconds[0], match_colors[0])
+        shots = [video for name in ("videos", *SOCKETS) for video in videos.get(name) or ()]
+        options = _options(*(value[0] if value else None for value in (seam, crossfade_seconds, match_colors)))
         if not shots:
             raise MediaError("No video is linked, so there is nothing to join. Link videos, or video_1 and video_2.")
         prompt_id, node_id = executing()

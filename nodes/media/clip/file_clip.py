@@ -30,6 +30,9 @@ _PIECES = {"video": "pieces of its frames", "audio": "pieces of its audio"}
 class FileClip:
     """The last seconds of a file: a whole number of frames, from `least` to `most`, that end where the file ends.
 
+    Args:
+        gain: of the audio; None turns it down just enough that nothing is above full scale.
+
     Attributes:
         size: width and height, upright, with square pixels.
         audio_format: sample rate and channels (1 or 2), or None.
@@ -38,7 +41,9 @@ class FileClip:
         damage: one sentence on what could not be read, "" for nothing. Known when `read` has finished.
     """
 
-    def __init__(self, facts: FileFacts, content: str, least: int, most: int) -> None:
+    def __init__(
+        self, facts: FileFacts, content: str, least: int, most: int, *, gain: np.float32 | None = None
+    ) -> None:
         self._source, self._clock = facts.source, facts.clock
         self.size, self.colors, self.fps = facts.size, facts.colors, facts.fps
         self.audio_format, self.content, self.notes = facts.audio, content, facts.notes
@@ -50,7 +55,7 @@ class FileClip:
         self._end = self._start + self.frames / self.fps
         self.cut_off = (self._first - first) / self.fps
         self.damage = ""
-        self._gain: np.float32 | None = None
+        self._gain = gain
 
     def read(self, audio: tuple[int, int] | None) -> Generator[VideoFrame | Samples, None, None]:
         """Yield exactly `frames` frames, and samples in the format `audio`, not longer than the frames.

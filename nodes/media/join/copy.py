@@ -48,12 +48,14 @@ def why_not_copied(shots: Sequence[Shot]) -> str:
 
 
 def _kind(stream: VideoStream, shot: Shot) -> tuple[object, ...]:
-    """Return what must be equal in all shots. The extradata holds size, profile, colors and settings of the codec."""
+    """Return what must be equal in all shots. The extradata holds profile and settings of the codec."""
     context = stream.codec_context
     assert shot.facts is not None
     return (
         context.name,
         context.extradata,
+        context.pix_fmt,
+        (context.color_primaries, context.color_trc, context.colorspace, context.color_range),
         context.width,
         context.height,
         stream.time_base,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
@@ -108,7 +108,7 @@ def join_videos(
     form = _form_of(shots)
     overlap = round(Fraction(options.crossfade_seconds).limit_denominator(10_000) * form.fps)
     _check_lengths(shots, form, overlap, options)
-    reason = _why_encoded(options) or why_not_copied(shots)
+    reason = (_why_encoded(options) if len(shots) > 1 else "") or why_not_copied(shots)
     film = Film(form, [], [], copied=not reason, reason=reason)
     try:
         if film.copied:
@@ -126,8 +126,15 @@ def join_videos(
 
 
 def _shot(video: Any, number: int, count: int) -> Shot:
-    try:
+    with _naming(number, count):
         return Shot(video)
+
+
+@contextmanager
+def _naming(number: int, count: int) -> Iterator[None]:
+    """Say in a MediaError which shot it is about."""
+    try:
+        yield
     except MediaError as error:
         raise MediaError(f"Shot {number} of {count}: {error}") from error
 
@@ -181,8 +188,9 @@ class _Encoder:
         with ClipWriter(path, size=form.size, fps=form.fps, crf=_CRF, audio=form.audio) as writer:
             frames = FrameLane(writer.write_frame, self._overlap)
             audio = self._audio_lane(writer)
-            for shot in shots:
-                self._write_shot(shot, frames, audio)
+            for number, shot in enumerate(shots, 1):
+                with _naming(number, len(shots)):
+                    self._write_shot(shot, frames, audio)
             frames.finish()
             if audio is not None:
                 audio.finish()
@@ -240,7 +248,7 @@ class _Encoder:
         """Compare the first frames of a shot with the last ones of the shot before, and record the seam."""
         if not self._film.frames:
             return Seam(), None
-        seam = Seam(dropped=self._options.drop_repeated and repeats(list(self._last), head))
+        seam = Seam(dropped=self._options.drop_repeated and len(head) > 1 and repeats(list(self._last), head))
         self._film.seams.append(seam)
         if not self._options.match_colors:
             return seam, None

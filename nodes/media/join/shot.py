@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ..audio.waveform import Samples
 
 _UNLIMITED = 10**9
+_AS_IT_IS = np.float32(1)
+"""Gain of the audio. Shots that are turned down one by one would jump in loudness."""
 _BLACK = (16, 128, 128)
 """Y, U and V of black in limited range."""
 
@@ -123,7 +125,7 @@ class Shot:
         facts = self.facts
         if fps != facts.fps:
             facts = replace(facts, clock=FrameClock(facts.clock.timeline, fps, constant=False))
-        return FileClip(facts, "", 1, _UNLIMITED)
+        return FileClip(facts, "", 1, _UNLIMITED, gain=_AS_IT_IS)
 
     def _tensor_clock(self, clip: TensorClip, fps: Fraction) -> FrameClock:
         ticks = list(range(clip.frames))

@@ -40,11 +40,9 @@ def scene(start: int, *, add: int = 0) -> Callable[[Clip, int], Pixels]:
     return draw
 
 
-def shot(path: Path, draw: Callable[[Clip, int], Pixels], *, frames: int = FPS, **changes: Any) -> FileVideo:
-    options = {"crf": "12"}
-    return FileVideo(
-        str(write(path, Clip(size=SIZE, frames=frames, fps=FPS, draw=draw, options=options, **{**changes})))
-    )
+def shot(path: Path, draw: Callable[[Clip, int], Pixels], **changes: Any) -> FileVideo:
+    clip = {"size": SIZE, "frames": FPS, "fps": FPS, "draw": draw, "options": {"crf": "12"}, **changes}
+    return FileVideo(str(write(path, Clip(**clip))))
 
 
 @pytest.fixture
@@ -181,7 +179,7 @@ def test_join_takes_the_part_that_a_video_was_cut_to(shots: list[FileVideo], tmp
 
 def test_join_of_one_shot_is_that_shot(shots: list[FileVideo], tmp_path: Path) -> None:
     film, path = join(shots[:1], tmp_path, crossfade_seconds=2.0, drop_repeated=True)
-    assert film.seconds == 1
+    assert (film.seconds, film.copied) == (1, True)
     assert len(frames_of(path)) == FPS
 
 
@@ -250,3 +248,34 @@ def test_join_copies_a_melody_without_changing_its_length(tmp_path: Path) -> Non
     for start in (0, rate):
         piece = slice(rate // 4, rate // 2)
         assert psnr(samples[:, start:][:, piece], source[:, piece]) > 25
+
+
+def test_join_keeps_the_loudness_of_every_shot(tmp_path: Path) -> None:
+    def burst(channels: int, rate: int, seconds: float) -> np.ndarray:
+        samples = _tone(440)(channels, rate, seconds)
+        samples[:, rate // 2 : rate * 6 // 10] *= 3
+        return samples
+
+    quiet = shot(tmp_path / "a.mp4", scene(0), signal=_tone(440))
+    loud = shot(tmp_path / "b.mp4", scene(FPS), signal=burst)
+    _, path = join([quiet, loud], tmp_path, match_colors=True)
+    samples, rate = audio_of(path)
+    levels = [float(np.abs(samples[0, int(t * rate) : int((t + 0.2) * rate)]).max()) for t in (0.2, 1.2)]
+    assert levels[0] == pytest.approx(0.5, abs=0.05)
+    assert levels[1] == pytest.approx(0.5, abs=0.05)
+
+
+def test_join_keeps_a_shot_of_one_frame(tmp_path: Path) -> None:
+    first, third = shot(tmp_path / "a.mp4", scene(0)), shot(tmp_path / "c.mp4", scene(FPS))
+    single = shot(tmp_path / "b.mp4", scene(FPS - 1), frames=1)
+    film, _ = join([first, single, third], tmp_path, drop_repeated=True, match_colors=True)
+    assert film.frames == [FPS, 1, FPS]
+
+
+@pytest.mark.parametrize(
+    "change", [{"colours": {"color_trc": 16}}, {"size": (160, 80)}, {"fps": 25}], ids=["color", "size", "rate"]
+)
+def test_join_does_not_copy_shots_of_different_kinds(change: dict[str, Any], tmp_path: Path) -> None:
+    film, _ = join([shot(tmp_path / "a.mp4", scene(0)), shot(tmp_path / "b.mp4", scene(0), **change)], tmp_path)
+    assert not film.copied
+    assert "shot 2 has another" in film.reason
