@@ -145,7 +145,7 @@ class Dialect(ABC):
 
         Raises:
             ServiceError: with a status of 4xx only if the host surely created no task.
-            ServerError: there is no task id in the answer.
+            ServerError: the answer has no task id.
         """
 
     def left_out(self, request: VideoRequest) -> list[str]:

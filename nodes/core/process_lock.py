@@ -19,8 +19,9 @@ from .file_lock import try_lock
 _TOKEN = re.compile(r"[0-9a-f]{16}")
 
 _OPEN_FILES_CAN_BE_REMOVED = sys.platform != "win32"
-"""POSIX removes a file while it is locked, so that nobody locks it in between. Windows refuses to, so there the file is
-closed first; nobody else can have it open if that works. Its file systems do not all number their files."""
+"""POSIX removes a file while it is locked, so no other process can lock it in between. Windows refuses to, so there
+the file is closed first; if removing it works, no other process has it open. Its file systems do not all number their
+files."""
 
 
 class ProcessLock:

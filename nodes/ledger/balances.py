@@ -103,7 +103,7 @@ class Balances:
         return float(total)
 
     def compare_today(self, latest: BalanceReading) -> Comparison | None:
-        """Compare with the last reading before midnight, or the first one of today; None if there is no earlier one."""
+        """Compare with the last reading before midnight, or with today's first; None if there is no earlier reading."""
         midnight = budgets.day_start(self._clock())
         with self._database.reading() as db:
             account = "SELECT available_usd, at FROM balances WHERE service = ? AND account = ? AND "

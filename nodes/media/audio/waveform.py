@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Samples = NDArray[np.float32]
 
-_MAX_RATE = 1_000_000
+MAX_SAMPLE_RATE = 1_000_000
 """Nothing records more samples in a second."""
 _MANY_PLANES = 8
 _HALF = 0.5**0.5
@@ -49,8 +49,10 @@ def parts(audio: Mapping[str, Any]) -> tuple[torch.Tensor, int]:
         samples_per_second = int(rate)
     except (TypeError, ValueError, OverflowError):
         samples_per_second = 0
-    if not 0 < samples_per_second <= _MAX_RATE:
-        raise MediaError(f"The audio's sample rate is {rate!r}; it must be from 1 to {_MAX_RATE} samples per second.")
+    if not 0 < samples_per_second <= MAX_SAMPLE_RATE:
+        raise MediaError(
+            f"The audio's sample rate is {rate!r}; it must be from 1 to {MAX_SAMPLE_RATE} samples per second."
+        )
     return (waveform if waveform.dim() == 3 else waveform.unsqueeze(0)), samples_per_second
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ..audio.waveform import MAX_SAMPLE_RATE
 from ..files import MediaError, Source, name_of, open_binary
 from .mp4_index import check_index
 from .unreadable import no_frame
@@ -32,7 +33,7 @@ MAX_RATE = 960
 """Frames per second that high-speed cameras write. A higher rate is a mistake, such as a time base taken for a rate."""
 FALLBACK_RATE = Fraction(30)
 """Frames per second of a file that names no rate."""
-SAMPLE_RATES = 1_000, 1_000_000
+SAMPLE_RATES = 1_000, MAX_SAMPLE_RATE
 """Samples per second. Resampling what a damaged file puts at one a second would take gigabytes."""
 _PROGRAM_STREAMS_SINCE = (62, 0, 0)
 """The libavformat of FFmpeg 8. That of FFmpeg 7 crashes if a program stream is opened with any options."""
