@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 _BAND_PIXELS = 1 << 17
 """Pixels converted at a time: 1.5 MiB of floats."""
-_MARGIN = 8
-"""Rows of luma above and below a band that its chroma is interpolated from: twice what bicubic needs in 4:2:0."""
+_ROWS = 16
+"""The rows of a band are a multiple of it, and so of every chroma format's."""
+_MARGIN = 2
+"""Rows of chroma above and below a band that its own are interpolated from: what bicubic needs."""
 _BICUBIC, _FULL_CHR_H_INT, _ACCURATE_RND = 0x4, 0x2000, 0x40000
 """libswscale's flags. PyAV before 18 does not have names for all of them."""
 _SCALE = "flags=bicubic+full_chroma_int+accurate_rnd"
@@ -140,14 +142,15 @@ class _Slicer:
         self.size = size
         self._layout = frame.format.name, frame.width, frame.height
         height = frame.height
-        self._rows = max(16, _BAND_PIXELS // frame.width // 16 * 16)
+        margin = _MARGIN * _ROWS // frame.format.chroma_height(_ROWS)
+        self._rows = max(_ROWS, _BAND_PIXELS // frame.width // _ROWS * _ROWS)
         # The last band begins where the others could too, whatever the height is: at a row that has chroma.
-        taken = self._rows + 2 * _MARGIN + height % 4
+        taken = self._rows + 2 * margin + height % 4
         if size is not None or taken >= height:
             self._rows, taken = height, height
-        self._tops = [max(0, min(top - _MARGIN, height - taken)) for top in range(0, height, self._rows)]
+        self._tops = [max(0, min(top - margin, height - taken)) for top in range(0, height, self._rows)]
         if len(self._tops) > 1:
-            y = f"max(0,min(mod(n,{len(self._tops)})*{self._rows}-{_MARGIN},{height - taken}))"
+            y = f"max(0,min(mod(n,{len(self._tops)})*{self._rows}-{margin},{height - taken}))"
             filters = [("crop", f"w={frame.width}:h={taken}:x=0:y='{y}'"), *filters]
         self._graph = filter_graph(frame, filters) if filters else None
 
