@@ -76,7 +76,11 @@ class Wan27JoinVideos(io.ComfyNode):
             ],
             outputs=[
                 output(io.Video, "video", "The film. Save Video saves it without encoding it again."),
-                output(io.String, "info", "JSON: shots, frames, seams, seconds, size and fps, and how it was made."),
+                output(
+                    io.String,
+                    "info",
+                    "JSON: shots, frames, seconds, size and fps, how it was made, each seam, and notes.",
+                ),
             ],
         )
 
@@ -129,7 +133,7 @@ def _options(seam: Any, crossfade_seconds: Any, match_colors: Any) -> JoinOption
 def _join(job: Job, shots: Sequence[Any], path: Path, options: JoinOptions) -> Film:
     from .media.join.join import join_videos
 
-    return join_videos(shots, path, options, cancelled=job.cancelled, on_progress=job.progress)
+    return join_videos(shots, path, options, cancelled=job.cancelled, on_progress=job.progress, on_step=job.begin)
 
 
 def _notes(film: Film) -> list[str]:
@@ -138,7 +142,12 @@ def _notes(film: Film) -> list[str]:
     dropped = [str(number) for number, seam in enumerate(film.seams, 2) if seam.dropped]
     if dropped:
         notes.append(f"Left out the repeated first frame of shot {', '.join(dropped)}.")
-    return notes + film.damage
+    matched = [
+        f"{seam.color_step[0]:.1f} → {seam.color_step[1]:.1f}" for seam in film.seams if seam.color_step is not None
+    ]
+    if matched:
+        notes.append(f"Color difference at the seams, of 255: {', '.join(matched)}.")
+    return notes + film.notes
 
 
 def _info(film: Film) -> dict[str, Any]:
@@ -161,6 +170,7 @@ def _info(film: Film) -> dict[str, Any]:
             }
             for seam in film.seams
         ],
+        "notes": film.notes,
     }
 
 

@@ -106,6 +106,8 @@ class Job:
         self._cancelled = threading.Event()
         self.done_of_total = (0, 0)
         """The latest progress; the total is 0 before the first report."""
+        self.step = ""
+        """What is being done, "" if nothing was said."""
 
     def cancelled(self) -> bool:
         """Return whether the work should stop."""
@@ -119,19 +121,28 @@ class Job:
         """Report the progress. Only the latest report is shown: cheap enough for every frame."""
         self.done_of_total = (done, total)
 
+    def begin(self, step: str) -> None:
+        """Report what is being done now. Only the latest report is shown."""
+        self.step = step
+
 
 async def in_thread(work: Callable[..., T], *args: Any) -> T:
     """Call `work(job, *args)` in a thread and return its result. The executing node shows the progress.
 
-    `work` polls `job.cancelled()` and calls `job.progress(done, total)`; how it ends after a cancellation does not
-    matter.
+    `work` polls `job.cancelled()`, calls `job.progress(done, total)`, and may call `job.begin(step)`. How it ends after
+    a cancellation does not matter.
 
     Raises:
         InterruptProcessingException: ComfyUI's, after an interrupt. Otherwise whatever `work` raises.
     """
-    job, bar = Job(), ProgressBar(executing()[1])
+    node_id = executing()[1]
+    job, bar, shown = Job(), ProgressBar(node_id), ""
 
     async def show() -> None:
+        nonlocal shown
+        if job.step != shown:
+            shown = job.step
+            show_text(shown, node_id=node_id)
         await bar.show(*job.done_of_total)
 
     try:

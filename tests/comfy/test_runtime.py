@@ -127,6 +127,27 @@ def test_in_thread_shows_the_latest_progress(monkeypatch: pytest.MonkeyPatch) ->
     assert shown[0] == (5, 5, "7")
 
 
+def test_in_thread_writes_each_step_on_the_node_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[str, str]] = []
+    seen = threading.Semaphore(0)
+
+    def show(text: str, *, node_id: str) -> None:
+        shown.append((text, node_id))
+        seen.release()
+
+    def work(job: Job) -> None:
+        for step in ("one", "one", "two"):
+            job.begin(step)
+        seen.acquire(timeout=10)
+        job.begin("three")
+        seen.acquire(timeout=10)
+
+    monkeypatch.setattr(runtime, "show_text", show)
+    monkeypatch.setattr(runtime, "executing", lambda: ("", "7"))
+    asyncio.run(in_thread(work))
+    assert shown == [("two", "7"), ("three", "7")]
+
+
 def test_graph_node_id_of_a_node_that_a_loop_created_is_the_one_it_stands_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert graph_node_id("5.0.0.1") == "5.0.0.1"  # outside ComfyUI
     progress = types.ModuleType("comfy_execution.progress")

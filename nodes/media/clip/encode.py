@@ -102,7 +102,7 @@ def encode_clip(
         clip.cut_off = seconds - clip.frames / clip.fps
         return _encode(clip, job)
     trim = trim_window(video)
-    facts = inspect_file(source, trim)
+    facts = inspect_file(source, trim, job.cancelled)
     problems = _problems(facts.size, facts.seconds, bounds, facts.shortest, facts.longest)
     if facts.byte_size > bounds.max_bytes:
         problems.append(f"it takes {megabytes(facts.byte_size)}, the limit is {megabytes(bounds.max_bytes)}")
@@ -115,7 +115,8 @@ def encode_clip(
             job.must_encode([f"its tags cannot be removed ({error})"])
     most = job.most_frames(facts.fps)
     least = math.ceil(Fraction(bounds.min_seconds) * facts.fps)  # rounding must not make it too short
-    return _encode(FileClip(facts, content_of_file(source, trim, cancelled), least, most), job)
+    content = content_of_file(source, trim, cancelled)
+    return _encode(FileClip(facts, content, least, most, cancelled=cancelled), job)
 
 
 def _problems(

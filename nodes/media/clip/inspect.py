@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ..files import MediaError, Source, sentences
+from ..files import Cancelled, MediaError, Source, sentences
 from ..video.container import codec_of, is_mp4, size_of
 from ..video.frame_clock import FrameClock
 from ..video.geometry import Orientation, orientation_of, square_size
@@ -70,10 +70,18 @@ class FileFacts:
         return self.end - self.start
 
 
-def inspect_file(source: Source, trim: tuple[float, float]) -> FileFacts:
-    """Inspect a file. trim: start and duration the VIDEO was cut to. Raises MediaError if it has no readable video."""
+def inspect_file(source: Source, trim: tuple[float, float], cancelled: Cancelled | None = None) -> FileFacts:
+    """Inspect a file.
+
+    Args:
+        trim: start and duration the VIDEO was cut to.
+
+    Raises:
+        MediaError: it has no readable video.
+        MediaCancelled: `cancelled` said so.
+    """
     reasons: list[str] = []
-    with open_video(source, threads=_ONE_THREAD) as video:
+    with open_video(source, threads=_ONE_THREAD, cancelled=cancelled) as video:
         stream, container = video.video, video.container
         extension = _extension(container)
         if not extension:
@@ -91,11 +99,14 @@ def inspect_file(source: Source, trim: tuple[float, float]) -> FileFacts:
         orientation, colors = orientation_of(first), StreamColors.of(stream)
         clock, audio = video.clock.played(), _audio_format(video)
         notes = (*clock.notes, *video.audio_notes(whole=trim[0] <= 0))
+        cut_off = video.cut_off_notes()
     end = clock.timeline.end
     if trim != (0.0, 0.0):
         reasons.append("it is a part of its file")
         start, end = _trimmed(start, end, trim)
         said, video_said = end - start, None
+    if end == clock.timeline.end:
+        notes = (*notes, *cut_off)
     return FileFacts(
         source=source,
         clock=clock,

@@ -29,12 +29,16 @@ class TensorClip:
 
     Frames are repeated or left out if players may not take their rate.
 
+    Args:
+        gain: of the audio; None turns it down just enough that nothing is above full scale.
+        hashed: False if nobody needs `content`, which takes as long as making the frames.
+
     Raises MediaError for an empty or misshapen batch.
     """
 
     colors, damage = StreamColors(), ""
 
-    def __init__(self, video: Any) -> None:
+    def __init__(self, video: Any, *, gain: np.float32 | None = None, hashed: bool = True) -> None:
         images, self._audio, exact = tensors_of(video)
         given = exact.limit_denominator(10_000)
         if given <= 0:
@@ -56,8 +60,9 @@ class TensorClip:
                 self.audio_format = rate, min(int(waveform.shape[1]), 2)
         self.cut_off = Fraction(0)
         self.content = ""
+        self._gain = gain
         self._hash: ContentHash | None = None
-        self._hashed = 0
+        self._hashed = 0 if hashed else self._total  # frames so far
         self._samples: Samples | None = None
 
     def read(self, audio: tuple[int, int] | None) -> Generator[VideoFrame | Samples, None, None]:
@@ -88,6 +93,13 @@ class TensorClip:
                 pending.result()
         self.content = self._hash.hexdigest()
 
+    def loudest(self) -> float:
+        """Return the absolute value of the loudest sample before any gain."""
+        if self.audio_format is None:
+            return 0.0
+        waveform, _ = parts(self._audio)
+        return float(np.abs(mix_down(to_float(waveform[0], name="The video's audio"))).max(initial=0.0))
+
     def _frame(self, index: int) -> tuple[VideoFrame, NDArray[np.uint8]]:
         """Return one frame, and a view of its pixels."""
         from av import VideoFrame as Frame
@@ -103,5 +115,6 @@ class TensorClip:
         start, end = (int(frame * rate / self.fps) for frame in (first, first + self.frames))
         kept = to_float(waveform[0, :, start:end], name="The video's audio")
         content.update_samples(kept, rate)
-        samples, _ = without_clipping(mix_down(kept))
+        samples = mix_down(kept)
+        samples = without_clipping(samples)[0] if self._gain is None else samples * self._gain
         return samples if rate == audio[0] or samples.shape[1] == 0 else resample(samples, rate, audio[0])

@@ -61,7 +61,8 @@ def decode(
         frames = FrameCollector(video, options, plan, guard.check, on_progress)
         try:
             track = _read(video, options, plan, frames, guard)
-            video.warn_if_cut_off()
+            for note in video.cut_off_notes():
+                video.damage.warn(note)
             return _result(video, options, plan, frames, track)
         finally:
             frames.close()

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..clip.inspect import FileFacts
 from ..clip.writer import AacTrack
 from ..files import Cancelled, check_cancelled
-from ..video.container import opened, video_stream
+from ..video.container import codec_of, opened, plain, video_stream
+from ..video.frame_clock import FrameClock
+from ..video.timeline import PacketError, packets_of
 from .seams import AudioLane
 from .shot import FilmForm, Shot
 
 if TYPE_CHECKING:
     from av import Packet, VideoStream
-    from av.container import OutputContainer
+    from av.container import InputContainer, OutputContainer
 
     from ..audio.waveform import Samples
 
 _CODEC_TAGS = {"hevc": "hvc1"}
 """Apple's players take HEVC under this name only."""
+_ROUNDING = 1
+"""Ticks that a frame may be from its time, which containers round."""
+
+
+class CopyError(Exception):
+    """The frames cannot be copied after all. The text is the reason."""
 
 
 def why_not_copied(shots: Sequence[Shot]) -> str:
@@ -32,35 +41,71 @@ def why_not_copied(shots: Sequence[Shot]) -> str:
         facts = shot.facts
         if facts is None:
             return f"shot {number} is not a file"
-        if facts.reasons_to_encode:
-            return f"shot {number}: {facts.reasons_to_encode[0]}"
-        timeline = facts.clock.timeline
-        if timeline.counted or timeline.packets != len(timeline.ticks) or timeline.ticks[0] not in timeline.keys:
-            return f"shot {number} does not begin with a key frame, or hides frames"
-        if not facts.clock.constant or len({later - earlier for earlier, later in pairwise(timeline.ticks)}) > 1:
-            return f"shot {number} has a variable frame rate"
+        if reasons := (*facts.reasons_to_encode, *facts.clock.notes):
+            return f"shot {number}: {reasons[0]}"
+        if not _is_even(facts.clock):
+            return f"shot {number} has frames that are not evenly spaced"
         with opened(facts.source) as container:
-            kind = _kind(video_stream(container, f"Shot {number}"), shot)
+            stream = video_stream(container, facts.source)
+            if not _begins_anew(next(_packets(container, stream), None), stream, facts):
+                return f"shot {number} does not begin with a key frame that stands alone, or hides or lacks frames"
+            kind = _kind(stream, facts)
         first = first or kind
         if kind != first:
             return f"shot {number} has another size, rate, codec or encoder setting than shot 1"
     return ""
 
 
-def _kind(stream: VideoStream, shot: Shot) -> tuple[object, ...]:
+def _is_even(clock: FrameClock) -> bool:
+    """Return whether every frame of a file has the place that it would get in the film."""
+    first, length = clock.timeline.ticks[0], 1 / (clock.rate * clock.timeline.base)
+    return all(abs(tick - first - number * length) <= _ROUNDING for number, tick in enumerate(clock.timeline.ticks))
+
+
+def _begins_anew(packet: Packet[Any] | None, stream: VideoStream, facts: FileFacts) -> bool:
+    """Return whether a file begins with a frame that is shown first and that separates it from all frames before.
+
+    Not every key frame does: after one in an open group of pictures, the decoder still needs or expects earlier frames.
+    """
+    timeline = facts.clock.timeline
+    if packet is None or timeline.counted or timeline.packets != len(timeline.ticks):
+        return False
+    return packet.pts == timeline.ticks[0] and _is_idr(
+        bytes(packet), stream.codec_context.extradata or b"", hevc=codec_of(stream) == "hevc"
+    )
+
+
+def _is_idr(data: bytes, extradata: bytes, *, hevc: bool) -> bool:
+    """Return whether the first image in a packet of an mp4 is an instantaneous decoding refresh (H.264, H.265).
+
+    Args:
+        extradata: AVCDecoderConfigurationRecord or HEVCDecoderConfigurationRecord (ISO/IEC 14496-15).
+    """
+    place, refreshes, others = (21, (19, 20), range(32)) if hevc else (4, (5,), range(1, 5))
+    if len(extradata) <= place or extradata[0] != 1:
+        return False
+    width, at = (extradata[place] & 3) + 1, 0
+    while at + width < len(data):
+        kind = data[at + width] >> 1 & 63 if hevc else data[at + width] & 31
+        if kind in refreshes or kind in others:
+            return kind in refreshes
+        at += width + int.from_bytes(data[at : at + width], "big")
+    return False
+
+
+def _kind(stream: VideoStream, facts: FileFacts) -> tuple[object, ...]:
     """Return what must be equal in all shots. The extradata holds profile and settings of the codec."""
     context = stream.codec_context
-    assert shot.facts is not None
     return (
-        context.name,
+        codec_of(stream),
         context.extradata,
         context.pix_fmt,
         (context.color_primaries, context.color_trc, context.colorspace, context.color_range),
         context.width,
         context.height,
         stream.time_base,
-        shot.fps,
-        shot.facts.orientation,
+        facts.fps,
+        facts.orientation,
     )
 
 
@@ -71,7 +116,7 @@ def copy_shots(
     *,
     fade_seconds: Fraction,
     cancelled: Cancelled | None,
-    on_progress: Callable[[int, int], None] | None,
+    on_progress: Callable[[int, int], None],
 ) -> None:
     """Write a film out of the packets of its shots.
 
@@ -81,63 +126,87 @@ def copy_shots(
         on_progress: called with frames done and frames in all.
 
     Raises:
+        CopyError: the packets are not what the file's index says, or cannot be written one after the other.
         MediaCancelled, MediaError: see `files`.
     """
     import av
 
-    done, total = 0, sum(_count(shot) for shot in shots)
-    with ExitStack() as files:
-        container = files.enter_context(av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}))
-        stream = _add_stream(container, shots[0], files)
-        audio = _FilmAudio(container, form.audio, fade_seconds) if form.audio is not None else None
-        for shot in shots:
-            start = done / form.fps
-            if audio is not None:
-                audio.begin_shot(shot, start + _count(shot) / form.fps)
-            for packet in _packets(shot, stream, start):
-                check_cancelled(cancelled)
-                container.mux(packet)
-                done += 1
+    sources = [shot.facts for shot in shots if shot.facts is not None]
+    done, total = 0, sum(map(_count, sources))
+    try:
+        ahead = max(map(_frames_ahead, sources))
+        with ExitStack() as files:
+            container = files.enter_context(av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}))
+            stream = _add_stream(container, sources[0], files)
+            audio = _FilmAudio(container, form.audio, fade_seconds) if form.audio is not None else None
+            for shot, facts in zip(shots, sources, strict=True):
                 if audio is not None:
-                    audio.write_until(done / form.fps)
-                if on_progress is not None:
+                    audio.begin_shot(shot, (done + _count(facts)) / form.fps)
+                for packet in _film_packets(facts, stream, done, ahead):
+                    check_cancelled(cancelled)
+                    container.mux(packet)
+                    done += 1
+                    if audio is not None:
+                        audio.write_until(done / form.fps)
                     on_progress(done, total)
+                if audio is not None:
+                    audio.end_shot()
             if audio is not None:
-                audio.end_shot()
-        if audio is not None:
-            audio.finish()
+                audio.finish()
+    except (PacketError, av.FFmpegError) as error:
+        raise CopyError(plain(error)) from error
 
 
-def _count(shot: Shot) -> int:
-    assert shot.facts is not None
-    return len(shot.facts.clock.timeline.ticks)
+def _count(facts: FileFacts) -> int:
+    return len(facts.clock.timeline.ticks)
 
 
-def _add_stream(container: OutputContainer, shot: Shot, files: ExitStack) -> VideoStream:
+def _frames_ahead(facts: FileFacts) -> int:
+    """Return how many frames decoding is ahead of showing, because frames are coded in another order."""
+    with opened(facts.source) as container:
+        for packet in _packets(container, video_stream(container, facts.source)):
+            if packet.pts is not None and packet.dts is not None:
+                return round((packet.pts - packet.dts) * facts.clock.timeline.base * facts.fps)
+            break
+    return 0
+
+
+def _add_stream(container: OutputContainer, facts: FileFacts, files: ExitStack) -> VideoStream:
     """Add the video stream of the film: a copy of the first shot's, whose file must stay open meanwhile."""
-    assert shot.facts is not None
-    template = video_stream(files.enter_context(opened(shot.facts.source)), "Shot 1")
+    template = video_stream(files.enter_context(opened(facts.source)), facts.source)
     stream: VideoStream = container.add_stream_from_template(template)
-    tag = _CODEC_TAGS.get(template.codec_context.name)
+    tag = _CODEC_TAGS.get(codec_of(template))
     if tag is not None:
         stream.codec_context.codec_tag = tag
     stream.time_base = template.time_base
     return stream
 
 
-def _packets(shot: Shot, stream: VideoStream, start: Fraction) -> Iterator[Packet[Any]]:
-    """Yield the packets of a shot as packets of the film, in which the shot begins at `start`."""
-    facts = shot.facts
-    assert facts is not None
+def _film_packets(facts: FileFacts, stream: VideoStream, begin: int, ahead: int) -> Iterator[Packet[Any]]:
+    """Yield the packets of a shot as packets of the film. Raises PacketError if the file has other ones than it says.
+
+    Args:
+        begin: number of the film's frame that the shot begins with.
+        ahead: frames by which decoding is ahead of showing in the whole film.
+    """
+    timeline, number = facts.clock.timeline, begin
+    length = 1 / (facts.fps * timeline.base)
     with opened(facts.source) as container:
-        source = video_stream(container, "The shot")
-        shift = round(start / Fraction(source.time_base or 1)) - facts.clock.timeline.ticks[0]
-        for packet in container.demux(source):
-            if packet.size == 0 or packet.pts is None:
-                continue
-            packet.pts += shift
-            packet.dts = packet.pts if packet.dts is None else packet.dts + shift
+        for packet in _packets(container, video_stream(container, facts.source)):
+            assert packet.pts is not None
+            packet.pts += round(begin * length) - timeline.ticks[0]
+            packet.dts = round((number - ahead) * length)
+            packet.duration = round(length)
             packet.stream = stream
+            yield packet
+            number += 1
+    if number - begin != _count(facts):
+        raise PacketError("a file holds other frames than its index says")
+
+
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[Any]]:
+    for packet in packets_of(container, [stream]):
+        if packet.size and packet.pts is not None:
             yield packet
 
 
@@ -167,6 +236,7 @@ class _FilmAudio:
             self._container.mux(packet)
 
     def end_shot(self) -> None:
+        deque(self._samples, 0)  # what is left comes after the last frame, but the shot has to be read to its end
         self._lane.end_shot()
 
     def _mux(self, samples: Samples) -> None:

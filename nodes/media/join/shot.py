@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..clip.audio_converter import AudioConverter
 from ..clip.file_clip import FileClip
 from ..clip.inspect import FileFacts, inspect_file
 from ..clip.shape import Shaper
 from ..clip.tensor_clip import TensorClip
+from ..files import Cancelled, sentences
 from ..image.pixels import plane_of
 from ..video.frame_clock import FrameClock, FramePacer
 from ..video.rgb import StreamColors
 from ..video.timeline import Timeline
-from ..video.video_input import open_video
 from ..video.video_object import file_of, trim_window
 
 if TYPE_CHECKING:
@@ -27,8 +29,7 @@ if TYPE_CHECKING:
     from ..audio.waveform import Samples
 
 _UNLIMITED = 10**9
-_AS_IT_IS = np.float32(1)
-"""Gain of the audio. Shots that are turned down one by one would jump in loudness."""
+_UNCHANGED = np.float32(1)
 _BLACK = (16, 128, 128)
 """Y, U and V of black in limited range."""
 
@@ -40,47 +41,74 @@ class FilmForm:
     Attributes:
         size: width and height, both even.
         audio: sample rate and channels (1 or 2), or None for a film without audio.
+        gain: of all audio. Shots that are turned down one by one would jump in loudness.
     """
 
     size: tuple[int, int]
     fps: Fraction
     audio: tuple[int, int] | None
+    gain: float = 1.0
 
 
 class Shot:
-    """A VIDEO as a shot. Raises MediaError if it cannot be read.
+    """A VIDEO as a shot. Raises MediaError if it cannot be read, MediaCancelled if `cancelled` says so.
+
+    Nothing of it stays in memory. Frames that a VIDEO has to make anew, because it was cropped for instance, are asked
+    for twice: here and by `read`. A file that it has in memory is written to `folder`.
 
     Attributes:
         facts: of its file, None for frames in memory.
         size: width and height as it is seen.
         seconds: how long it is.
         audio: sample rate and channels (1 or 2), or None.
-        damage: one sentence on what could not be read, "" for nothing. Known when `read` has finished.
+        loudest: absolute value of the loudest sample, if the audio is in memory; else 0.
+        notes: a sentence for each thing that is not as it could be expected, such as damage. Complete when `read` or
+            `read_audio` has finished.
     """
 
-    def __init__(self, video: Any) -> None:
+    def __init__(self, video: Any, folder: Path, cancelled: Cancelled | None = None) -> None:
+        self._video, self._cancelled = video, cancelled
+        self.facts: FileFacts | None = None
         source = file_of(video)
-        self.facts: FileFacts | None = None if source is None else inspect_file(source, trim_window(video))
-        self._tensors: TensorClip | None = None
-        self.damage = ""
-        if self.facts is not None:
-            self.size, self.fps, self.audio = self.facts.size, self.facts.fps, self.facts.audio
-            self.seconds = self.facts.seconds
-        else:
-            self._tensors = clip = TensorClip(video)
-            self.size, self.fps, self.audio = clip.size, clip.fps, clip.audio_format
-            self.seconds = clip.frames / clip.fps
+        if source is None:
+            clip = TensorClip(video)
+            self.size, self.fps, self.audio, self._frames = clip.size, clip.fps, clip.audio_format, clip.frames
+            self.seconds, self.loudest = clip.frames / clip.fps, clip.loudest()
+            self.notes = list(clip.notes)
+            return
+        self.facts = facts = inspect_file(source, trim_window(video), cancelled)
+        if isinstance(source, BytesIO):
+            path = folder / secrets.token_hex(8)
+            path.write_bytes(source.getbuffer())
+            self.facts = replace(facts, source=path)
+        self.size, self.fps, self.audio = facts.size, facts.fps, facts.audio
+        self.seconds, self.loudest = facts.seconds, 0.0
+        self.notes = list(facts.notes)
 
     def frames_at(self, fps: Fraction) -> int:
         """Return how many frames the shot has at a rate."""
-        return self._file_clip(fps).frames if self._tensors is None else self._tensor_clock(self._tensors, fps).count
+        return self._file_clip(self.facts, fps).frames if self.facts is not None else self._tensor_clock(fps).count
+
+    def changes(self, form: FilmForm, *, copied: bool) -> tuple[str, ...]:
+        """Return a sentence for each thing that was done to its frames, other than encoding."""
+        if copied:
+            return ()
+        changes = []
+        if not _is_whole(self.size, form.size):
+            bars = "" if _inside(self.size, form.size) == form.size else ", with black bars"
+            changes.append("scaled from {}×{} to {}×{} px".format(*self.size, *form.size) + bars)
+        if self.fps != form.fps:
+            changes.append(f"{float(self.fps):.5g} frames per second become {float(form.fps):.5g}")
+        if self.facts is not None and self.facts.colors.hdr:
+            changes.append(f"converted from {self.facts.colors.hdr} (HDR) to SDR")
+        return sentences(changes)
 
     def read(self, form: FilmForm) -> Generator[VideoFrame | Samples, None, None]:
         """Yield frames (yuv420p) and samples in the form of the film. A repeated frame is the same object."""
         shaper = _Fitter(self, form.size)
         wanted = form.audio if self.audio is not None else None
         seen = shaped = None
-        for part in self._parts(form.fps, wanted):
+        for part in self._parts(form.fps, wanted, np.float32(form.gain)):
             if isinstance(part, np.ndarray):
                 assert wanted is not None
                 yield _with_channels(part, wanted[1])
@@ -89,30 +117,27 @@ class Shot:
                     seen, shaped = part, shaper(part)
                 assert shaped is not None
                 yield shaped
+        if shaper.found_transparency:
+            self._note("Transparent parts are shown on white.")
 
     def read_audio(self, audio: tuple[int, int]) -> Iterator[Samples]:
-        """Yield the samples alone. Only for a shot that is a whole file."""
-        facts = self.facts
-        if facts is None or self.audio is None:
+        """Yield the samples of the file alone, as loud as they are there."""
+        if self.facts is None or self.audio is None:
             return
-        track = AudioConverter(audio, facts.start, int(facts.seconds * audio[0]))
-        with open_video(facts.source, clock=facts.clock) as video:
-            for frame, _ in video.read(video=False):
-                yield from track.add(frame)
-                if track.full:
-                    video.stop("audio")
-        yield from track.finish()
+        clip = self._file_clip(self.facts, self.fps)
+        yield from clip.read_audio(audio)
+        self._note(clip.damage)
 
-    def _parts(self, fps: Fraction, audio: tuple[int, int] | None) -> Iterator[VideoFrame | Samples]:
-        if self._tensors is None:
-            clip = self._file_clip(fps)
+    def _parts(self, fps: Fraction, audio: tuple[int, int] | None, gain: np.float32) -> Iterator[VideoFrame | Samples]:
+        if self.facts is not None:
+            clip = self._file_clip(self.facts, fps, gain)
             yield from clip.read(audio)
-            self.damage = clip.damage
+            self._note(clip.damage)
             return
-        clock = self._tensor_clock(self._tensors, fps)
+        clock = self._tensor_clock(fps)
         pacer = FramePacer(clock, 0, clock.count)
         number = 0
-        for part in self._tensors.read(audio):
+        for part in TensorClip(self._video, gain=gain, hashed=False).read(audio):
             if isinstance(part, np.ndarray):
                 yield part
             else:
@@ -120,31 +145,32 @@ class Shot:
                 number += 1
         yield from (frame for frame, _ in pacer.finish(fill=True))
 
-    def _file_clip(self, fps: Fraction) -> FileClip:
-        assert self.facts is not None
-        facts = self.facts
+    def _note(self, damage: str) -> None:
+        if damage and damage not in self.notes:
+            self.notes.append(damage)
+
+    def _file_clip(self, facts: FileFacts, fps: Fraction, gain: np.float32 = _UNCHANGED) -> FileClip:
         if fps != facts.fps:
             facts = replace(facts, clock=FrameClock(facts.clock.timeline, fps, constant=False))
-        return FileClip(facts, "", 1, _UNLIMITED, gain=_AS_IT_IS)
+        return FileClip(facts, "", 1, _UNLIMITED, gain=gain, cancelled=self._cancelled)
 
-    def _tensor_clock(self, clip: TensorClip, fps: Fraction) -> FrameClock:
-        ticks = list(range(clip.frames))
-        timeline = Timeline(1 / clip.fps, ticks, [], clip.frames / clip.fps, clip.frames, complete=True, counted=False)
-        return FrameClock(timeline, fps, constant=fps == clip.fps)
+    def _tensor_clock(self, fps: Fraction) -> FrameClock:
+        count = self._frames
+        timeline = Timeline(1 / self.fps, list(range(count)), [], self.seconds, count, complete=True, counted=False)
+        return FrameClock(timeline, fps, constant=fps == self.fps)
 
 
 class _Fitter:
     """Scales frames into the size of the film, with black bars if the aspect differs."""
 
     def __init__(self, shot: Shot, size: tuple[int, int]) -> None:
-        width, height = shot.size
-        self._size = size
+        self._size, self._inside = size, _inside(shot.size, size)
         colors = shot.facts.colors if shot.facts is not None else StreamColors()
-        self._whole = Shaper(size, colors).crops(width, height)
-        scale = min(Fraction(size[0], width), Fraction(size[1], height))
-        inside = size if self._whole else tuple(max(2, round(side * scale / 2) * 2) for side in (width, height))
-        self._inside = (min(inside[0], size[0]), min(inside[1], size[1]))
         self._shaper = Shaper(self._inside, colors)
+
+    @property
+    def found_transparency(self) -> bool:
+        return self._shaper.found_transparency
 
     def __call__(self, frame: VideoFrame) -> VideoFrame:
         from av import VideoFrame as Frame
@@ -166,6 +192,20 @@ class _Fitter:
             )
             plane[rows, columns] = source
         return result
+
+
+def _is_whole(shown: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Return whether frames have that size already, or an odd row or column too much."""
+    return all(own - wanted in (0, 1) for own, wanted in zip(shown, size, strict=True))
+
+
+def _inside(shown: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Return the even size that frames get to fit into that of the film."""
+    if _is_whole(shown, size):
+        return size
+    scale = min(Fraction(wanted, own) for own, wanted in zip(shown, size, strict=True))
+    width, height = (min(wanted, max(2, round(own * scale / 2) * 2)) for own, wanted in zip(shown, size, strict=True))
+    return width, height
 
 
 def _with_channels(samples: Samples, channels: int) -> Samples:

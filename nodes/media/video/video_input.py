@@ -207,16 +207,20 @@ class VideoInput:
         base = self.audio.time_base
         return base is not None and base * self.audio.sample_rate <= 1 and self.container.format.name != "mpeg"
 
-    def warn_if_cut_off(self) -> None:
-        """Warn if the file holds less than it says. Nothing is known of a file that was not read to its end."""
+    def cut_off_notes(self) -> list[str]:
+        """Return how the file holds less than it says, as parts of sentences.
+
+        Nothing is known of a file that was not read to its end.
+        """
         timeline, kind = self.timeline, self.container.format.name
         # AVI also counts frames that are shown again, for which it holds nothing.
         promised = 0 if kind == "avi" else self.video.frames
         ends = f"ends after frame {timeline.packets - 1}"
         if timeline.complete and promised > timeline.packets:
-            self.damage.warn(f"the file is cut off: its header counts {promised} frames, it {ends}")
-        elif timeline.complete and kind.startswith("matroska") and is_cut_off(self.source):
-            self.damage.warn(f"the file is cut off: it {ends}")
+            return [f"the file is cut off: its header counts {promised} frames, it {ends}"]
+        if timeline.complete and kind.startswith("matroska") and is_cut_off(self.source):
+            return [f"the file is cut off: it {ends}"]
+        return []
 
     def check_cancelled(self) -> None:
         """Raise MediaCancelled if the reading was interrupted."""

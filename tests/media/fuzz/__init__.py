@@ -1,1 +1,1 @@
-"""A fuzz run over video files: real ones are damaged in every way, then decoded and uploaded in child processes."""
+"""A fuzz run over video files: real ones are damaged in every way, then decoded, uploaded and joined in child processes."""

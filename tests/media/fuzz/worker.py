@@ -1,4 +1,4 @@
-"""A process that decodes and uploads the video files whose paths it reads, one a line.
+"""A process that decodes, uploads and joins the video files whose paths it reads, one a line.
 
     python -m tests.media.fuzz.worker FOLDER
 
@@ -23,6 +23,7 @@ from nodes.core import limits
 from nodes.media.clip.encode import encode_clip
 from nodes.media.decode.decode import DecodeOptions, decode
 from nodes.media.files import MediaError
+from nodes.media.join.join import JoinOptions, join_videos
 from nodes.sandbox.inspect import InvalidMediaError, inspect_media
 from nodes.sandbox.render.soundtrack import Recording
 from tests.media.comfyui_inputs import FileVideo
@@ -52,12 +53,17 @@ def main(folder: Path) -> None:
 
 def _outcomes(path: Path, folder: Path) -> list[str]:
     """Do with a file what the nodes and the sandbox would do. Return "ok", "refused" or a traceback for each."""
+    video = FileVideo(str(path))
+    film = folder / "film.mp4"
+    everything = JoinOptions(drop_repeated=True, crossfade_seconds=0.5, match_colors=True)
     ways: list[Callable[[], Any]] = [
         lambda: decode(path, memory_limit=MEMORY_LIMIT),
         lambda: decode(path, DecodeOptions(want_images=False, want_audio=False), memory_limit=MEMORY_LIMIT),
         lambda: decode(path, DecodeOptions(start_time=1.1, duration=0.5, every_nth=2), memory_limit=MEMORY_LIMIT),
-        lambda: encode_clip(FileVideo(str(path)), limits.CLIP, directory=folder),
+        lambda: encode_clip(video, limits.CLIP, directory=folder),
         lambda: encode_clip(FileVideo(str(path), (0.1, 0.0)), limits.CLIP, directory=folder),
+        lambda: join_videos([video, video], film, JoinOptions()),
+        lambda: join_videos([video, video], film, everything),
         lambda: inspect_media(path, "first_clip_url"),
     ]
     outcomes = [_outcome(way) for way in ways]

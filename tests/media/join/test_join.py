@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,60 +11,16 @@ import pytest
 import torch
 
 from nodes.media.files import MediaCancelled, MediaError
-from nodes.media.join.join import Film, JoinOptions, join_videos
+from nodes.media.join.join import JoinOptions, join_videos
 from tests.media.comfyui_inputs import FileVideo, VideoFromComponents, tone
+from tests.media.shots import FPS, SIZE, file, join, loudness, packets, scene, shot, steady, three_shots
 from tests.media_files import Clip, Pixels, melody, write
 from tests.media_reading import audio_of, frames_of, psnr, reference, reread, times_of
-
-FPS = 30
-SIZE = (160, 96)
-
-
-@cache
-def _texture() -> np.ndarray:
-    noise = torch.tensor(np.random.default_rng(5).integers(40, 200, (3, 96, 480)), dtype=torch.float32)
-    return np.asarray(torch.nn.functional.avg_pool2d(noise, 9, 1, 4).permute(1, 2, 0))
-
-
-def scene(start: int, *, add: int = 0) -> Callable[[Clip, int], Pixels]:
-    """Return how to draw a camera that moves two pixels a frame over a texture, from frame `start` on."""
-
-    def draw(clip: Clip, index: int) -> Pixels:
-        left = 2 * (start + index)
-        width, height = clip.size
-        part = _texture()[:height, left : left + width]
-        return np.clip(np.ascontiguousarray(part) + add, 0, 255).astype(np.uint8)
-
-    return draw
-
-
-def shot(path: Path, draw: Callable[[Clip, int], Pixels], **changes: Any) -> FileVideo:
-    clip = {"size": SIZE, "frames": FPS, "fps": FPS, "draw": draw, "options": {"crf": "12"}, **changes}
-    return FileVideo(str(write(path, Clip(**clip))))
 
 
 @pytest.fixture
 def shots(tmp_path: Path) -> list[FileVideo]:
-    """Three shots of a second each, alike. Each goes on where the one before ended."""
-    return [shot(tmp_path / f"shot_{n}.mp4", scene(n * FPS), signal=_tone(300 + 90 * n)) for n in range(3)]
-
-
-def _tone(hertz: float) -> Callable[[int, int, float], np.ndarray]:
-    def signal(channels: int, rate: int, seconds: float) -> np.ndarray:
-        time = np.arange(round(seconds * rate)) / rate
-        return np.repeat(0.5 * np.cos(2 * np.pi * hertz * time)[None], channels, 0).astype(np.float32)
-
-    return signal
-
-
-def join(shots: list[Any], tmp_path: Path, **options: Any) -> tuple[Film, Path]:
-    path = tmp_path / "film.mp4"
-    return join_videos(shots, path, JoinOptions(**options)), path
-
-
-def packets(path: Path | str) -> list[bytes]:
-    with av.open(str(path)) as container:
-        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    return three_shots(tmp_path)
 
 
 def test_join_of_alike_shots_copies_every_packet_and_shows_it_at_its_time(
@@ -74,9 +28,9 @@ def test_join_of_alike_shots_copies_every_packet_and_shows_it_at_its_time(
 ) -> None:
     film, path = join(shots, tmp_path)
     assert (film.copied, film.frames, film.seconds) == (True, [FPS] * 3, 3)
-    assert packets(path) == [data for video in shots for data in packets(video.get_stream_source())]
+    assert packets(path) == [data for video in shots for data in packets(file(video))]
     assert times_of(path) == pytest.approx([index / FPS for index in range(3 * FPS)], abs=1e-4)
-    assert np.array_equal(reference(path), np.concatenate([reference(Path(str(v.get_stream_source()))) for v in shots]))
+    assert np.array_equal(reference(path), np.concatenate([reference(file(v)) for v in shots]))
 
 
 @pytest.mark.parametrize("options", [{}, {"match_colors": True}], ids=["copied", "encoded"])
@@ -85,7 +39,7 @@ def test_join_at_a_cut_has_no_click_and_no_hole_in_the_audio(
 ) -> None:
     _, path = join(shots, tmp_path, **options)
     samples, rate = audio_of(path)
-    own = max(float(np.abs(np.diff(audio_of(Path(str(v.get_stream_source())))[0])).max()) for v in shots)
+    own = max(float(np.abs(np.diff(audio_of(file(v))[0])).max()) for v in shots)
     for seam in (1, 2):
         around = samples[0, seam * rate - rate // 20 : seam * rate + rate // 20]
         assert np.abs(np.diff(around)).max() <= 1.2 * own
@@ -146,7 +100,7 @@ def test_join_with_a_crossfade_overlaps_frames_and_audio(shots: list[FileVideo],
     assert film.seconds == 2
     frames = frames_of(path)
     assert len(frames) == 2 * FPS
-    one, two = (frames_of(Path(str(video.get_stream_source()))) for video in shots[:2])
+    one, two = (frames_of(file(video)) for video in shots[:2])
     share = 8 / 16
     wanted = one[22] * (1 - share) + two[7] * share
     assert psnr(frames[22], wanted.round().astype(np.uint8)) > 33
@@ -162,7 +116,7 @@ def test_join_matches_colors_at_the_seam_and_returns_to_the_shots_own(tmp_path: 
     assert step is not None
     assert step[0] > 12 and step[1] < 2
     frames = frames_of(path)
-    own = frames_of(Path(str(second.get_stream_source())))
+    own = frames_of(file(second))
     means = [float(frame.mean()) for frame in frames]
     assert abs(means[FPS] - means[FPS - 1]) < 3
     assert max(abs(later - earlier) for earlier, later in pairwise(means)) < 3
@@ -170,10 +124,10 @@ def test_join_matches_colors_at_the_seam_and_returns_to_the_shots_own(tmp_path: 
 
 
 def test_join_takes_the_part_that_a_video_was_cut_to(shots: list[FileVideo], tmp_path: Path) -> None:
-    part = FileVideo(str(shots[1].get_stream_source()), window=(0.5, 0.3))
+    part = FileVideo(str(file(shots[1])), window=(0.5, 0.3))
     film, path = join([shots[0], part], tmp_path)
     assert (film.copied, film.frames) == (False, [30, 9])
-    wanted = frames_of(Path(str(shots[1].get_stream_source())))[15:24]
+    wanted = frames_of(file(shots[1]))[15:24]
     assert all(psnr(frame, other) > 33 for frame, other in zip(frames_of(path)[30:], wanted, strict=True))
 
 
@@ -183,9 +137,29 @@ def test_join_of_one_shot_is_that_shot(shots: list[FileVideo], tmp_path: Path) -
     assert len(frames_of(path)) == FPS
 
 
-def test_join_refuses_a_shot_shorter_than_the_crossfade(shots: list[FileVideo], tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match=r"Shot 1 of 3 lasts 1 s, less than the crossfade of 1.5 s\. Lower"):
-        join(shots, tmp_path, crossfade_seconds=1.5)
+def test_join_crossfades_shots_as_long_as_the_crossfade(shots: list[FileVideo], tmp_path: Path) -> None:
+    film, path = join(shots, tmp_path, crossfade_seconds=1.0)
+    assert (film.frames, film.seconds) == ([FPS] * 3, 1)
+    assert len(frames_of(path)) == FPS
+    assert reread(path).audio_seconds == pytest.approx(1, abs=1 / FPS)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"crossfade_seconds": 1.5}, r"Shot 1 of 3 has 30 frames at 30 fps\. A crossfade of 1\.5 s needs 45\. Lower"),
+        (
+            {"crossfade_seconds": 1.0, "drop_repeated": True},
+            r"Shot 2 of 3 has 30 frames at 30 fps\. A crossfade of 1 s needs 30 and one more, as drop_repeated may",
+        ),
+    ],
+    ids=["too short", "one frame too short"],
+)
+def test_join_refuses_a_shot_shorter_than_the_crossfade(
+    options: dict[str, Any], words: str, shots: list[FileVideo], tmp_path: Path
+) -> None:
+    with pytest.raises(MediaError, match=words):
+        join(shots, tmp_path, **options)
 
 
 def test_join_names_the_shot_that_cannot_be_read(shots: list[FileVideo], tmp_path: Path) -> None:
@@ -206,6 +180,27 @@ def test_join_interrupted_leaves_no_file(options: dict[str, Any], shots: list[Fi
             on_progress=lambda count, total: done.append(count),
         )
     assert not (tmp_path / "film.mp4").exists()
+
+
+def test_join_interrupted_while_it_looks_at_the_shots_looks_at_no_other(shots: list[FileVideo], tmp_path: Path) -> None:
+    steps: list[str] = []
+    with pytest.raises(MediaCancelled):
+        join_videos(
+            shots, tmp_path / "film.mp4", JoinOptions(), cancelled=lambda: len(steps) == 2, on_step=steps.append
+        )
+    assert steps == ["Reading shot 1 of 3", "Reading shot 2 of 3"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["shot_0.mp4", "shot_1.mp4", "shot_2.mp4"]
+
+
+def test_join_says_what_it_is_doing(shots: list[FileVideo], tmp_path: Path) -> None:
+    reading = [f"Reading shot {n} of 2" for n in (1, 2)]
+    for options, work in (
+        (JoinOptions(), ["Copying 2 shots"]),
+        (JoinOptions(match_colors=True), ["Encoding shot 1 of 2", "Encoding shot 2 of 2"]),
+    ):
+        steps: list[str] = []
+        join_videos(shots[:2], tmp_path / "film.mp4", options, on_step=steps.append)
+        assert steps == reading + work
 
 
 def test_join_reports_progress_up_to_the_last_frame(shots: list[FileVideo], tmp_path: Path) -> None:
@@ -244,7 +239,7 @@ def test_join_copies_a_melody_without_changing_its_length(tmp_path: Path) -> Non
     videos = [shot(tmp_path / f"{n}.mp4", scene(0), signal=signal) for n in range(2)]
     _, path = join(videos, tmp_path)
     samples, rate = audio_of(path)
-    source, _ = audio_of(Path(str(videos[0].get_stream_source())))
+    source, _ = audio_of(file(videos[0]))
     for start in (0, rate):
         piece = slice(rate // 4, rate // 2)
         assert psnr(samples[:, start:][:, piece], source[:, piece]) > 25
@@ -252,17 +247,70 @@ def test_join_copies_a_melody_without_changing_its_length(tmp_path: Path) -> Non
 
 def test_join_keeps_the_loudness_of_every_shot(tmp_path: Path) -> None:
     def burst(channels: int, rate: int, seconds: float) -> np.ndarray:
-        samples = _tone(440)(channels, rate, seconds)
+        samples = steady(440)(channels, rate, seconds)
         samples[:, rate // 2 : rate * 6 // 10] *= 3
         return samples
 
-    quiet = shot(tmp_path / "a.mp4", scene(0), signal=_tone(440))
+    quiet = shot(tmp_path / "a.mp4", scene(0), signal=steady(440))
     loud = shot(tmp_path / "b.mp4", scene(FPS), signal=burst)
     _, path = join([quiet, loud], tmp_path, match_colors=True)
-    samples, rate = audio_of(path)
-    levels = [float(np.abs(samples[0, int(t * rate) : int((t + 0.2) * rate)]).max()) for t in (0.2, 1.2)]
-    assert levels[0] == pytest.approx(0.5, abs=0.05)
-    assert levels[1] == pytest.approx(0.5, abs=0.05)
+    assert loudness(path, 0.2) == pytest.approx(0.5, abs=0.05)
+    assert loudness(path, 1.2) == pytest.approx(0.5, abs=0.05)
+
+
+def test_join_turns_all_shots_down_if_frames_in_memory_have_audio_above_full_scale(tmp_path: Path) -> None:
+    audio = tone(1.0)
+    audio["waveform"] = audio["waveform"].clone()
+    audio["waveform"][..., 24_000:28_800] *= 4
+    loud = VideoFromComponents(torch.full((FPS, 96, 160, 3), 0.5), FPS, audio)
+    film, path = join([shot(tmp_path / "a.mp4", scene(0), signal=steady(440)), loud], tmp_path)
+    assert loudness(path, 0.2) == pytest.approx(0.25, abs=0.03)
+    assert loudness(path, 1.2) == pytest.approx(0.25, abs=0.03)
+    assert loudness(path, 1.4) == pytest.approx(1.0, abs=0.05)
+    assert any("turned down by 6.0 dB" in note for note in film.notes)
+
+
+def test_join_returns_to_the_colors_of_a_shot_that_is_short(tmp_path: Path) -> None:
+    first, second = shot(tmp_path / "a.mp4", scene(0)), shot(tmp_path / "b.mp4", scene(FPS, add=20))
+    _, path = join([first, second], tmp_path, match_colors=True)
+    assert frames_of(path)[-1].mean() == pytest.approx(frames_of(file(second))[-1].mean(), abs=1.5)
+
+
+def test_join_tells_what_it_changes_in_a_shot(shots: list[FileVideo], tmp_path: Path) -> None:
+    other = write(tmp_path / "other.mkv", Clip(size=(96, 96), frames=20, fps=20, audio=None))
+    hdr = shot(tmp_path / "hdr.mp4", scene(0), colours={"color_trc": 18, "color_primaries": 9, "colorspace": 9})
+    film, _ = join([shots[0], FileVideo(str(other)), hdr], tmp_path)
+    assert film.notes == [
+        "Shot 2: scaled from 96×96 to 160×96 px, with black bars.",
+        "Shot 2: 20 frames per second become 30.",
+        "Shot 2: it is silent: it has no audio.",
+        "Shot 3: converted from HLG (HDR) to SDR.",
+    ]
+
+
+@pytest.mark.parametrize("options", [{}, {"match_colors": True}], ids=["copied", "encoded"])
+def test_join_tells_that_a_shot_was_cut_off(options: dict[str, Any], shots: list[FileVideo], tmp_path: Path) -> None:
+    path = file(shot(tmp_path / "cut.mp4", scene(FPS), gop=1, mux={"movflags": "faststart"}))
+    with av.open(str(path)) as container:
+        begins = [packet.pos for packet in container.demux(video=0) if packet.size]
+    path.write_bytes(path.read_bytes()[: begins[20]])
+    film, _ = join([shots[0], FileVideo(str(path))], tmp_path, **options)
+    assert film.notes == ["Shot 2: the file is cut off: its header counts 30 frames, it ends after frame 19."]
+    assert film.frames == [FPS, 20]
+
+
+@pytest.mark.parametrize("options", [{}, {"match_colors": True}], ids=["copied", "encoded"])
+def test_join_tells_that_audio_is_damaged(options: dict[str, Any], shots: list[FileVideo], tmp_path: Path) -> None:
+    data = bytearray(file(shots[1]).read_bytes())
+    with av.open(str(file(shots[1]))) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(audio=0) if packet.size]
+    for at, size in places[20:23]:
+        data[at : at + size] = b"\xff" * size
+    file(shots[1]).write_bytes(data)
+    film, _ = join(shots, tmp_path, **options)
+    assert film.copied == (not options)
+    [note] = film.notes
+    assert note.startswith("Shot 2: the file is damaged: 3 pieces of its audio could not be decoded.")
 
 
 def test_join_keeps_a_shot_of_one_frame(tmp_path: Path) -> None:
@@ -270,12 +318,3 @@ def test_join_keeps_a_shot_of_one_frame(tmp_path: Path) -> None:
     single = shot(tmp_path / "b.mp4", scene(FPS - 1), frames=1)
     film, _ = join([first, single, third], tmp_path, drop_repeated=True, match_colors=True)
     assert film.frames == [FPS, 1, FPS]
-
-
-@pytest.mark.parametrize(
-    "change", [{"colours": {"color_trc": 16}}, {"size": (160, 80)}, {"fps": 25}], ids=["color", "size", "rate"]
-)
-def test_join_does_not_copy_shots_of_different_kinds(change: dict[str, Any], tmp_path: Path) -> None:
-    film, _ = join([shot(tmp_path / "a.mp4", scene(0)), shot(tmp_path / "b.mp4", scene(0), **change)], tmp_path)
-    assert not film.copied
-    assert "shot 2 has another" in film.reason
