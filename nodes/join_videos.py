@@ -18,7 +18,7 @@ from .media.files import MediaError
 from .services import get_process
 
 if TYPE_CHECKING:
-    from .media.join.join import Film, JoinOptions
+    from .media.join.film import Film, JoinOptions
 
 SEAMS = ("keep", "drop_repeated")
 MATCH_COLORS = ("off", "to_previous")
@@ -119,7 +119,7 @@ class Wan27JoinVideos(io.ComfyNode):
 
 
 def _options(seam: Any, crossfade_seconds: Any, match_colors: Any) -> JoinOptions:
-    from .media.join.join import JoinOptions
+    from .media.join.film import JoinOptions
 
     problems = list(choice_problems(seam=(seam, SEAMS), match_colors=(match_colors, MATCH_COLORS)))
     low, high = CROSSFADE_SECONDS
@@ -138,7 +138,8 @@ def _join(job: Job, shots: Sequence[Any], path: Path, options: JoinOptions) -> F
 
 def _notes(film: Film) -> list[str]:
     how = "frames copied without encoding" if film.copied else f"encoded, as {film.reason}"
-    notes = [f"{len(film.frames)} shots, {float(film.seconds):.2f} s: {how}."]
+    shots = f"{len(film.frames)} shot{'s' * (len(film.frames) > 1)}"
+    notes = [f"{shots}, {float(film.seconds):.2f} s: {how}."]
     dropped = [str(number) for number, seam in enumerate(film.seams, 2) if seam.dropped]
     if dropped:
         notes.append(f"Left out the repeated first frame of shot {', '.join(dropped)}.")

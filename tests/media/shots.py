@@ -11,7 +11,8 @@ import av
 import numpy as np
 import torch
 
-from nodes.media.join.join import Film, JoinOptions, join_videos
+from nodes.media.join.film import Film, JoinOptions
+from nodes.media.join.join import join_videos
 from tests.media.comfyui_inputs import FileVideo
 from tests.media_files import Clip, Pixels, write
 

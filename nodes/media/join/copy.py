@@ -15,8 +15,9 @@ from ..files import Cancelled, check_cancelled
 from ..video.container import codec_of, opened, plain, video_stream
 from ..video.frame_clock import FrameClock
 from ..video.timeline import PacketError, packets_of
-from .seams import AudioLane
-from .shot import FilmForm, Shot
+from .film import FilmForm
+from .seams import CUT_FADE_SECONDS, AudioLane
+from .shot import Shot
 
 if TYPE_CHECKING:
     from av import Packet, VideoStream
@@ -114,7 +115,6 @@ def copy_shots(
     shots: Sequence[Shot],
     form: FilmForm,
     *,
-    fade_seconds: Fraction,
     cancelled: Cancelled | None,
     on_progress: Callable[[int, int], None],
 ) -> None:
@@ -122,7 +122,6 @@ def copy_shots(
 
     Args:
         form: of the film; its size and rate are those of the shots.
-        fade_seconds: of the audio at each cut.
         on_progress: called with frames done and frames in all.
 
     Raises:
@@ -138,7 +137,7 @@ def copy_shots(
         with ExitStack() as files:
             container = files.enter_context(av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}))
             stream = _add_stream(container, sources[0], files)
-            audio = _FilmAudio(container, form.audio, fade_seconds) if form.audio is not None else None
+            audio = _FilmAudio(container, form.audio) if form.audio is not None else None
             for shot, facts in zip(shots, sources, strict=True):
                 if audio is not None:
                     audio.begin_shot(shot, (done + _count(facts)) / form.fps)
@@ -213,10 +212,10 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[
 class _FilmAudio:
     """The audio of the film, in step with its frames. Times are seconds of the film."""
 
-    def __init__(self, container: OutputContainer, audio: tuple[int, int], fade_seconds: Fraction) -> None:
+    def __init__(self, container: OutputContainer, audio: tuple[int, int]) -> None:
         self._container, self._form = container, audio
         self._track = AacTrack(container, audio)
-        self._lane = AudioLane(self._mux, audio[1], round(fade_seconds * audio[0]), overlapping=False)
+        self._lane = AudioLane(self._mux, audio[1], round(CUT_FADE_SECONDS * audio[0]), overlapping=False)
         self._samples: Iterator[Samples] = iter(())
 
     def begin_shot(self, shot: Shot, end: Fraction) -> None:

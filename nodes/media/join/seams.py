@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from ..audio.waveform import Samples
 
+CUT_FADE_SECONDS = Fraction(20, 1000)
+"""Crossfade of the audio at a cut."""
 SEAM_FRAMES = 2
 """Frames on each side of a seam that are compared. With more, what moves or fades would look like a jump of colors."""
 RAMP_SECONDS = 2

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -16,12 +17,13 @@ from ..clip.file_clip import FileClip
 from ..clip.inspect import FileFacts, inspect_file
 from ..clip.shape import Shaper
 from ..clip.tensor_clip import TensorClip
-from ..files import Cancelled, sentences
+from ..files import Cancelled, MediaError, sentences
 from ..image.pixels import plane_of
 from ..video.frame_clock import FrameClock, FramePacer
 from ..video.rgb import StreamColors
 from ..video.timeline import Timeline
 from ..video.video_object import file_of, trim_window
+from .film import FilmForm
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -34,20 +36,13 @@ _BLACK = (16, 128, 128)
 """Y, U and V of black in limited range."""
 
 
-@dataclass(frozen=True)
-class FilmForm:
-    """The form that all shots of a film get.
-
-    Attributes:
-        size: width and height, both even.
-        audio: sample rate and channels (1 or 2), or None for a film without audio.
-        gain: of all audio. Shots that are turned down one by one would jump in loudness.
-    """
-
-    size: tuple[int, int]
-    fps: Fraction
-    audio: tuple[int, int] | None
-    gain: float = 1.0
+@contextmanager
+def naming(number: int, count: int) -> Iterator[None]:
+    """Say in a MediaError which shot it is about."""
+    try:
+        yield
+    except MediaError as error:
+        raise MediaError(f"Shot {number} of {count}: {error}") from error
 
 
 class Shot:

@@ -23,7 +23,8 @@ from nodes.core import limits
 from nodes.media.clip.encode import encode_clip
 from nodes.media.decode.decode import DecodeOptions, decode
 from nodes.media.files import MediaError
-from nodes.media.join.join import JoinOptions, join_videos
+from nodes.media.join.film import JoinOptions
+from nodes.media.join.join import join_videos
 from nodes.sandbox.inspect import InvalidMediaError, inspect_media
 from nodes.sandbox.render.soundtrack import Recording
 from tests.media.comfyui_inputs import FileVideo

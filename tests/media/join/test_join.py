@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from nodes.media.decode.memory import MARGIN_BYTES
 from nodes.media.files import MediaCancelled, MediaError
-from nodes.media.join.join import JoinOptions, join_videos
+from nodes.media.join.film import JoinOptions
+from nodes.media.join.join import join_videos
 from tests.media.comfyui_inputs import FileVideo, VideoFromComponents, tone
 from tests.media.shots import FPS, SIZE, file, join, loudness, packets, scene, shot, steady, three_shots
 from tests.media_files import Clip, Pixels, melody, write
@@ -160,6 +162,17 @@ def test_join_refuses_a_shot_shorter_than_the_crossfade(
 ) -> None:
     with pytest.raises(MediaError, match=words):
         join(shots, tmp_path, **options)
+
+
+def test_join_refuses_frames_that_do_not_fit_into_memory(shots: list[FileVideo], tmp_path: Path) -> None:
+    needed = (15 + 60) * 160 * 96 * 3 // 2
+    for options, limit in ((JoinOptions(), 0), (JoinOptions(crossfade_seconds=0.5), needed + MARGIN_BYTES)):
+        join_videos(shots, tmp_path / "film.mp4", options, memory_limit=limit)
+    with pytest.raises(MediaError, match=r"frames of 160×96 px, 15 of them for the crossfade; .* Lower crossfade_"):
+        join_videos(
+            shots, tmp_path / "film.mp4", JoinOptions(crossfade_seconds=0.5), memory_limit=needed + MARGIN_BYTES - 1
+        )
+    assert not (tmp_path / "film.mp4").exists()
 
 
 def test_join_names_the_shot_that_cannot_be_read(shots: list[FileVideo], tmp_path: Path) -> None:

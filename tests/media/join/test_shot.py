@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from nodes.media.join.shot import FilmForm, Shot
+from nodes.media.join.film import FilmForm
+from nodes.media.join.shot import Shot
 from tests.media.comfyui_inputs import FileVideo, tone
 from tests.media.shots import FPS, SIZE, file, join, loudness, packets, scene, shot, steady
 from tests.media_reading import frames_of, psnr
