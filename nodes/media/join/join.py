@@ -152,7 +152,7 @@ def _check_memory(form: FilmForm, overlap: int, limit: int | None) -> None:
         width, height = form.size
         raise MediaError(
             f"The film needs about {needed / _GIB:.1f} GiB for frames of {width}×{height} px, {overlap} of them for "
-            f"the crossfade; {available / _GIB:.1f} GiB are free. Lower crossfade_seconds, or scale the first shot down."
+            f"the crossfade; {available / _GIB:.1f} GiB are free. Lower crossfade_seconds, or use smaller shots."
         )
 
 
