@@ -66,6 +66,27 @@ def test_join_of_frames_from_other_nodes_crossfades(comfy: ComfyUI, tmp_path: Pa
     assert play(path).frames == 20
 
 
+def test_join_shows_its_work_and_what_it_did(comfy: ComfyUI, tmp_path: Path) -> None:
+    graph = Graph()
+    one = load(comfy, graph, tmp_path, "red.mp4", frames=12, colour=(160, 60, 60))
+    two = load(comfy, graph, tmp_path, "less_red.mp4", frames=12, colour=(140, 60, 60), audio=None)
+    node = graph.add("Wan27JoinVideos", **{**JOIN, "match_colors": "to_previous"}, video_1=one, video_2=two)
+    info = graph.add("TestKeep", value=(node, 1))
+    graph.add("SaveVideo", video=(node, 0), filename_prefix="video/film", format="auto", codec="auto")
+
+    run = comfy.run(graph)
+
+    assert run.error is None, run.error
+    found = json.loads(kept(run, info)[0])
+    [seam] = found["seams"]
+    assert seam["color_step_before"] > 2 > 0.5 > seam["color_step_after"]
+    assert found["notes"] == ["Shot 2: it is silent: it has no audio."]
+    *steps, last = run.texts_of(node)
+    assert "Encoding shot 2 of 2" in steps
+    assert last.startswith("2 shots, 2.40 s: encoded, as match_colors is to_previous.\nColor difference at the seams")
+    assert "Shot 2: it is silent: it has no audio." in last
+
+
 @pytest.mark.parametrize(
     ("inputs", "words"),
     [
