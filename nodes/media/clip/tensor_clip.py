@@ -31,7 +31,7 @@ class TensorClip:
 
     Args:
         gain: of the audio; None turns it down just enough that nothing is above full scale.
-        hashed: False if nobody needs `content`, which takes as long as making the frames.
+        hashed: False if `content` is not used. Hashing takes as long as making the frames.
 
     Raises MediaError for an empty or misshapen batch.
     """
