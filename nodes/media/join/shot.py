@@ -48,8 +48,8 @@ def naming(number: int, count: int) -> Iterator[None]:
 class Shot:
     """A VIDEO as a shot. Raises MediaError if it cannot be read, MediaCancelled if `cancelled` says so.
 
-    Nothing of it stays in memory. A VIDEO without a file, such as a cropped one, is asked for its frames twice: here and
-    by `read`. A file in memory is written to `folder`.
+    Nothing of it stays in memory. A VIDEO without a file, such as a cropped one, is asked for its frames twice: here
+    and by `read`. A file in memory is written to `folder`.
 
     Attributes:
         facts: of its file, None for frames in memory.
