@@ -107,9 +107,9 @@ async def _check_key(settings: Settings) -> Finding:
 
 
 def _balance(balance: Balance | None) -> tuple[str, bool]:
-    """Return a sentence on the balance, and whether there is any, as far as the host tells it."""
+    """Return a sentence on the balance, and whether there is any, as far as the host reports it."""
     if balance is None:
-        return "The host does not tell the balance.", True
+        return "The host does not report the balance.", True
     owed = f", ${balance.outstanding_usd:.2f} outstanding" if balance.outstanding_usd else ""
     return f"Balance: ${balance.available_usd:.2f} available{owed}.", balance.available_usd > 0
 
@@ -188,9 +188,14 @@ async def _download_again(stored: StoredUrl, file: MediaFile, *, may_be_private:
     return ""
 
 
+def _price(usd: float) -> str:
+    """Return a price with its cents, and with further digits if there are any."""
+    return f"${usd:.2f}" if usd == round(usd, 2) else f"${usd:g}"
+
+
 async def _prices(settings: Settings) -> Finding:
     prices = settings.current.price_per_second
-    listed = ", ".join(f"${price:g} ({resolution})" for resolution, price in prices.items())
+    listed = ", ".join(f"{_price(price)} ({resolution})" for resolution, price in prices.items())
     start = "The sandbox bills nothing. With a key, a" if settings.in_sandbox else "A"
     text = f"{start} second of video is estimated at {listed}. "
     section = settings.current.host.name

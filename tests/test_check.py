@@ -84,7 +84,7 @@ def test_check_of_a_working_setup(tmp_path: Path) -> None:
     assert report.ok
     assert "$12.34 available" in key.text
     assert "byte for byte" in storage.text
-    assert "$0.1 (720P), $0.15 (1080P)" in price.text
+    assert "$0.10 (720P), $0.15 (1080P)" in price.text
     assert host.seen[0].body.startswith(b"\x89PNG")
 
 

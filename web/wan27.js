@@ -3,9 +3,10 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { addStyles } from "./lib/dom.js";
-import { useLanguage } from "./lib/i18n.js";
+import { FirstSteps } from "./lib/first_steps.js";
+import { t, useLanguage } from "./lib/i18n.js";
 import { useApi } from "./lib/server.js";
-import { makeTab } from "./lib/sidebar_tab.js";
+import { SidebarTab } from "./lib/sidebar_tab.js";
 import { refreshStatus, startStore } from "./lib/store.js";
 import { decorateSubmit, refreshSubmitNodes } from "./lib/submit_widget.js";
 import { startToasts } from "./lib/toasts.js";
@@ -14,6 +15,14 @@ import { startToasts } from "./lib/toasts.js";
 useApi(api);
 startStore(api);
 
+const tab = new SidebarTab(app);
+let firstSteps = null;
+
+function refresh() {
+  refreshSubmitNodes();
+  firstSteps?.show();
+}
+
 app.registerExtension({
   name: "Wan27.Panel",
 
@@ -21,16 +30,27 @@ app.registerExtension({
     useLanguage(() => app.extensionManager.setting.get("Comfy.Locale"));
     addStyles();
     refreshStatus();
-    startToasts(app);
-    app.extensionManager.registerSidebarTab(makeTab(app));
-    api.addEventListener("graphChanged", refreshSubmitNodes);
+    startToasts(app, tab);
+    app.extensionManager.registerSidebarTab(tab.registration);
+    firstSteps = new FirstSteps(app, tab);
+    api.addEventListener("graphChanged", refresh);
   },
 
   nodeCreated(node) {
     if (node.comfyClass === "Wan27ImageToVideo") decorateSubmit(node);
     // It previews a video. Nodes 2.0 of older frontends guess from the inputs, and none of them is a VIDEO.
     if (node.comfyClass === "Wan27WaitForVideo") node.previewMediaType = "video";
+    queueMicrotask(refresh); // it is added to the graph after this
   },
 
-  afterConfigureGraph: refreshSubmitNodes,
+  afterConfigureGraph: refresh,
+
+  /** The context menu of a node, with Nodes 2.0 too. */
+  getNodeMenuItems(node) {
+    if (!node.comfyClass?.startsWith("Wan27")) return [];
+    return [
+      { content: t("menuExample"), callback: () => tab.ui.openExample() },
+      { content: t("menuSettings"), callback: () => tab.ui.openSettings() },
+    ];
+  },
 });

@@ -106,7 +106,7 @@ class Connection:
 
     @property
     def reports_balance(self) -> bool:
-        """Whether the service tells the balance of the account. The sandbox has none."""
+        """Whether the service reports the balance of the account. The sandbox has none."""
         return not self.is_sandbox and self.dialect.balance() is not None
 
     def estimate(self, request: VideoRequest, clip_seconds: float | None = None) -> Estimate:

@@ -22,7 +22,7 @@ GET /wan27/status
      "limits": {"prompt_chars": …, "negative_prompt_chars": …, "duration_seconds": [low, high],
                 "clip_billed_seconds": [low, high]}}
 GET /wan27/balance
-    {"problem": null, or a sentence if the service does not tell the balance; then nothing else follows,
+    {"problem": null, or a sentence if the service does not report the balance; then nothing else follows,
      "available_usd": …, "outstanding_usd": …,
      "compared": {"since": seconds since 1970, "estimated_usd": of the videos requested since then,
                   "fell_by_usd": by how much the balance is lower than then; negative: higher} or null if it was not

@@ -17,7 +17,7 @@ from .models import service_of
 log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 10.0
-"""How long the service may take to tell the balance."""
+"""How long the service may take to report the balance."""
 
 BALANCE_SECONDS = 10.0
 """How long a balance is reused: the nodes of a graph ask once. What is sent meanwhile is subtracted from it."""
@@ -84,11 +84,11 @@ class BalanceReader:
         try:
             balance = await asyncio.wait_for(ServiceClient(connection, self._http).balance(), ANSWER_SECONDS)
         except asyncio.TimeoutError:
-            found = ServerError(f"The service did not tell the balance within {ANSWER_SECONDS:g} s.")
+            found = ServerError(f"The service did not report the balance within {ANSWER_SECONDS:g} s.")
         except AuthenticationError as error:
-            # Only some hosts tell the balance to every key. If it is not the check of a key, the key may be valid.
+            # Only some hosts report the balance to every key. If it is not the check of a key, the key may be valid.
             is_key_check = connection.dialect.key_check() == connection.dialect.balance()
-            hint = "" if is_key_check else f" {connection.host.title} tells the balance only to some kinds of keys."
+            hint = "" if is_key_check else f" {connection.host.title} reports the balance only to some kinds of keys."
             found = reworded(error, f"{error}{hint}")
         except Wan27Error as error:
             found = error

@@ -97,14 +97,13 @@ class Panel:
         pair(graph, prompt=prompt, image_url=(image, 0), seed=seed, **SMALL)
         return self.comfy.queue(graph)
 
-    def serious_findings(self) -> list[str]:
-        """Return the serious accessibility problems that axe-core finds in the tab."""
+    def accessibility_findings(self, part: str = ".wan27-tab") -> list[str]:
+        """Return the accessibility problems of any impact that axe-core finds in a part of the page."""
         self.page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text())
-        found = self.page.evaluate("async () => (await axe.run('.wan27-tab')).violations")
+        found = self.page.evaluate("async part => (await axe.run(part)).violations", part)
         return [
-            f"{one['id']}: {one['help']} {[node['html'][:200] for node in one['nodes']][:3]}"
+            f"{one['impact']} {one['id']}: {one['help']} {[node['html'][:200] for node in one['nodes']][:3]}"
             for one in found
-            if one["impact"] in {"serious", "critical"}
         ]
 
     def own_complaints(self) -> list[str]:

@@ -175,11 +175,11 @@ def test_panel_works_with_keyboard_and_screen_reader(panel: Panel, prompt: str) 
     expect(page.get_by_role("dialog", name="Video of task")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator(":focus")).to_have_attribute("aria-label", f"Play: {prompt}")
-    findings = panel.serious_findings()
+    findings = panel.accessibility_findings()
     panel.load(**{"Comfy.ColorPalette": "light"})
     panel.open()
     expect(panel.row(prompt)).to_be_visible()
-    findings += panel.serious_findings()
+    findings += panel.accessibility_findings()
     assert findings == []
 
 

@@ -50,7 +50,7 @@ def test_panel_shows_the_balance_after_each_video_beside_the_estimates(
     expect(compared).to_contain_text(re.compile(r"estimates \$\d+\.\d+, the balance (fell|rose) by"))
     expect(compared).to_contain_text("A comparison, not a bill.")
     expect(panel.page.get_by_text("Balance: $49.65").first).to_be_attached()
-    assert panel.serious_findings() == []
+    assert panel.accessibility_findings() == []
 
     service.faults({"at": "balance", "kind": "unauthorized", "count": None})
     wait_until_told(frontend_comfy, "INVALID_API_KEY")

@@ -8,10 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from nodes.api.connection import estimated_cost
-from nodes.api.request import MEDIA_FIELDS, combination_problems
 from nodes.core import limits
-from nodes.panel.views import limits_view
 from tests.browser.panel import Panel, panel_in
 from tests.host.comfy import ComfyUI
 
@@ -66,36 +63,12 @@ def test_widget_cost_follows_the_duration_in_nodes_2(panel: Panel) -> None:
     expect(panel.info.locator(".wan27-cost")).to_have_attribute("title", "For each video: 6 s × $0.15")
 
 
-def test_widget_cost_with_a_clip_is_the_range_that_the_node_estimates(panel: Panel) -> None:
+def test_widget_cost_with_a_clip_is_a_range(panel: Panel) -> None:
     panel.load()
     panel.add_submit()
     _set(panel, "first_clip_url", "https://a.example/clip.mp4")
     expect(panel.info).to_contain_text("≈ $0.75 to $1.50 · novita")
     expect(panel.info).to_contain_text("2 to 5 s of the clip may be billed on top")
-
-    clips = [None, *({"seconds": seconds} for seconds in (None, 0, 2, 2.04, 3.5, 5, 9.9))]
-    cases = [
-        (duration, resolution, clip)
-        for duration in range(limits.DURATION_SECONDS[0], limits.DURATION_SECONDS[1] + 1)
-        for resolution in limits.RESOLUTIONS
-        for clip in clips
-    ]
-    shown = panel.page.evaluate(
-        """async ([cases, prices, billed]) => {
-            const { estimate } = await import("/extensions/wan27-video/lib/rules.js");
-            return cases.map(([duration, resolution, clip]) => {
-                const { low, high } = estimate(duration, resolution, prices, clip, billed);
-                return [low, high];
-            });
-        }""",
-        [cases, limits.PRICE_PER_SECOND_USD, limits_view()["clip_billed_seconds"]],
-    )
-    for (duration, resolution, clip), range_ in zip(cases, shown, strict=True):
-        seconds = None if clip is None else clip["seconds"]
-        expected = estimated_cost(
-            duration, resolution, limits.PRICE_PER_SECOND_USD, clip=clip is not None, clip_seconds=seconds
-        )
-        assert range_ == pytest.approx(expected), (duration, resolution, clip)
 
 
 def test_widget_counts_lengths_and_warns(panel: Panel) -> None:
@@ -116,21 +89,6 @@ def test_widget_counts_lengths_and_warns(panel: Panel) -> None:
 def test_widget_judges_links_and_values_like_the_node(panel: Panel) -> None:
     panel.load()
     panel.add_submit()
-    # Every combination, as pasted URLs: the page and the node must agree.
-    judged = panel.page.evaluate(
-        """async fields => {
-            const { combination } = await import("/extensions/wan27-video/lib/rules.js");
-            return [...Array(1 << fields.length).keys()].map(bits => {
-                const given = fields.filter((_, index) => bits & (1 << index));
-                return [given, combination(new Set(given)).ok];
-            });
-        }""",
-        list(MEDIA_FIELDS),
-    )
-    assert len(judged) == 16
-    for fields, ok in judged:
-        assert ok == (not list(combination_problems(set(fields)))), fields
-
     shape = panel.info.locator(".wan27-shape")
     expect(shape).to_have_attribute("data-level", "over")
     panel.page.evaluate(
@@ -167,23 +125,10 @@ def test_widget_is_neither_saved_nor_queued(panel: Panel) -> None:
     assert height >= least, "the widget is on the node, not below it"
 
 
-def test_i18n_has_every_text_in_both_languages(panel: Panel) -> None:
+def test_widget_and_tab_are_chinese(panel: Panel) -> None:
     panel.load(**{"Comfy.Locale": "zh"})
-    english, chinese = panel.page.evaluate(
-        """async () => {
-            const { TABLES } = await import("/extensions/wan27-video/lib/i18n.js");
-            return [TABLES.EN, TABLES.ZH];
-        }"""
-    )
-    assert set(english) == set(chinese)
-    for name, text in english.items():
-        assert sorted(_marks(text)) == sorted(_marks(chinese[name])), name
 
     panel.add_submit()
     expect(panel.info).to_contain_text("每个视频 ≈ $0.75")
     panel.open()
     expect(panel.tab.get_by_role("heading", name="任务")).to_be_visible()
-
-
-def _marks(text: str) -> list[str]:
-    return [part.split("}")[0] for part in text.split("{")[1:]]

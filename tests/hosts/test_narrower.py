@@ -82,7 +82,7 @@ def test_balance_that_this_key_may_not_read_is_left_out(pack: Pack, host: Fal) -
     host.balance_needs_admin = True
     [finished] = pack.run()
     assert "balance_usd" not in finished.info
-    with pytest.raises(errors.AuthenticationError, match="fal tells the balance only to some kinds of keys"):
+    with pytest.raises(errors.AuthenticationError, match="fal reports the balance only to some kinds of keys"):
         asyncio.run(pack.runner.balance(pack.connection))
 
 

@@ -1,12 +1,14 @@
-// Add nodes to the canvas, and find them there.
+// Add nodes to the canvas, find them there, and bring them into view.
 
 const SUBMIT = "Wan27ImageToVideo";
 const WAIT = "Wan27WaitForVideo";
 const DECODE = "Wan27DecodeVideo";
 const GAP = 60;
+const TITLE = 40; // a node's title is above its position
+const MARGIN = 70; // pixels; the frontend has bars along the edges
 
 /** Return the graph on screen: the root, or the open subgraph. */
-function graphOf(app) {
+export function graphOf(app) {
   return app.canvas?.graph ?? app.graph;
 }
 
@@ -61,6 +63,31 @@ function show(app, node) {
   canvas.select?.(node);
   canvas.centerOnNode?.(node);
   canvas.setDirty?.(true, true);
+}
+
+/** Bring the whole graph into view, beside the open tab. */
+export function fitGraph(app) {
+  const { nodes } = graphOf(app);
+  if (!nodes.length) return;
+  const [left, top] = [0, 1].map((axis) => Math.min(...nodes.map((node) => node.pos[axis])) - (axis ? TITLE : 0));
+  const [right, bottom] = [0, 1].map((axis) => Math.max(...nodes.map((node) => node.pos[axis] + node.size[axis])));
+  const area = freeArea(app);
+  const { ds } = app.canvas;
+  ds.scale = Math.min((area.width - 2 * MARGIN) / (right - left), (area.height - 2 * MARGIN) / (bottom - top), 1);
+  ds.offset[0] = (area.left + area.width / 2) / ds.scale - (left + right) / 2;
+  ds.offset[1] = (area.top + area.height / 2) / ds.scale - (top + bottom) / 2;
+  app.canvas.setDirty(true, true);
+}
+
+/** Return the part of the canvas that the tab does not cover, in pixels from the canvas's corner. */
+export function freeArea(app) {
+  const { left, right, width, height } = app.canvas.canvas.getBoundingClientRect();
+  const tab = document.querySelector(".wan27-tab")?.getBoundingClientRect();
+  if (!tab || tab.right <= left || tab.left >= right) return { left: 0, top: 0, width, height };
+  const onTheLeft = tab.left - left < right - tab.right;
+  return onTheLeft
+    ? { left: tab.right - left, top: 0, width: right - tab.right, height }
+    : { left: 0, top: 0, width: tab.left - left, height };
 }
 
 /** Show the node that a task came from; return false if it is not in the open workflow. */

@@ -1,6 +1,6 @@
 // The check in the tab: one line for each part, as its answer arrives. It costs nothing.
 
-import { h, setText } from "./dom.js";
+import { h, setText, whileDisabled } from "./dom.js";
 import { t } from "./i18n.js";
 import { server } from "./server.js";
 import { store, watch } from "./store.js";
@@ -31,9 +31,8 @@ export class Check {
     this.remote.hidden = mayRun || !store.status;
   }
 
-  async run() {
-    this.button.disabled = true;
-    try {
+  run() {
+    return whileDisabled(this.button, async () => {
       const { checks } = await server.settings().catch(() => ({ checks: ["settings"] })); // a file that cannot be read
       this.items.replaceChildren();
       let done = 0;
@@ -52,9 +51,7 @@ export class Check {
       );
       const bad = found.filter((ok) => !ok).length;
       setText(this.summary, bad ? t("checkBad", { bad, all: found.length }) : t("checkGood"));
-    } finally {
-      this.button.disabled = false;
-    }
+    });
   }
 
   destroy() {

@@ -28,6 +28,18 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Disable a button until `work` is done. A disabled button loses the focus, so it is returned. */
+export async function whileDisabled(button, work) {
+  const hadFocus = document.activeElement === button;
+  button.disabled = true;
+  try {
+    await work();
+  } finally {
+    button.disabled = false;
+    if (hadFocus) button.focus();
+  }
+}
+
 /** Load the stylesheet beside this folder, once. */
 export function addStyles() {
   const href = new URL("../wan27.css", import.meta.url).href;

@@ -8,7 +8,7 @@ import { refreshStatus, store, watch } from "./store.js";
 const MANY_TASKS = 3; // from here on the guide is closed at first
 
 export class Header {
-  /** `ui`: {say(text, severity), confirm(text) → promise of a boolean, openSettings()}. */
+  /** `ui`: {say(text, severity), confirm(text) → promise of a boolean, openSettings({atKey})}. */
   constructor(ui) {
     this.ui = ui;
     this.element = h("div", { class: "wan27-top" });
@@ -26,12 +26,19 @@ export class Header {
   show() {
     const { status } = store;
     if (!status) return;
-    if (this.element.contains(document.activeElement) && document.activeElement?.id === "wan27-key") return;
     const parts = status.problem ? [h("p", { class: "wan27-problem", role: "alert" }, status.problem)] : this.facts(status);
     this.guideOpen = this.guide?.open ?? this.guideOpen;
     this.guide = this.needsGuide(status) ? this.makeGuide(status) : null;
+    const focused = this.element.contains(document.activeElement) ? document.activeElement : null;
     this.element.replaceChildren(...parts, ...(this.guide ? [this.guide] : []));
+    if (focused) this.restoreFocus(focused.textContent);
     this.showSpending();
+  }
+
+  /** Focus what replaced a focused element, else the first one. */
+  restoreFocus(label) {
+    const choices = [...this.element.querySelectorAll("button, summary")];
+    (choices.find((one) => one.textContent === label) ?? choices[0])?.focus();
   }
 
   needsGuide(status) {
@@ -50,10 +57,9 @@ export class Header {
     if (status.reports_balance) row(t("balance"), this.balancePart());
     row(t("spending"), this.spendingPart());
     this.compared = status.reports_balance ? h("div", { class: "wan27-note wan27-compared", hidden: true }) : null;
-    this.keySpot = h("div", {});
     if (status.reports_balance) this.askBalance();
     const note = connection.note && h("p", { class: "wan27-note" }, connection.note);
-    return [h("p", { class: "wan27-where" }, badge, line), note, list, this.compared, this.keySpot].filter(Boolean);
+    return [h("p", { class: "wan27-where" }, badge, line), note, list, this.compared].filter(Boolean);
   }
 
   keyParts(key) {
@@ -62,7 +68,7 @@ export class Header {
     const parts = [`${key.last4 ? t("keyEnds", { last4: key.last4 }) : t("keySet")} (${where}) `];
     if (key.can_change) {
       parts.push(
-        h("button", { type: "button", class: "wan27-link", onclick: () => this.openForm() }, t("keyChange")),
+        h("button", { type: "button", class: "wan27-link", onclick: () => this.ui.openSettings({ atKey: true }) }, t("keyChange")),
         " ",
         h("button", { type: "button", class: "wan27-link", onclick: () => this.removeKey() }, t("keyRemove")),
       );
@@ -109,62 +115,16 @@ export class Header {
     this.meter.value = limit ? Math.min(1, status.spent_today_usd / limit) : 1;
   }
 
+  /** The only field for a key is in the settings, below the host that it belongs to. */
   makeGuide(status) {
-    const { key } = status;
-    const last = key.can_change
-      ? [h("p", {}, t("guide3", { host: key.host })), this.keyForm()]
-      : [h("p", {}, t("guide3Env")), h("pre", { tabIndex: 0 }, `export ${key.variable}=…`), h("p", { class: "wan27-note" }, t("guideRemote"))];
-    const open = this.guideOpen ?? (status.tasks ?? 0) < MANY_TASKS;
+    const steps = ["guide1", "guide2", "guide3"].map((name) => h("li", {}, t(name)));
     return h(
       "details",
-      { class: "wan27-guide", open },
+      { class: "wan27-guide", open: this.guideOpen ?? (status.tasks ?? 0) < MANY_TASKS },
       h("summary", {}, t("guideTitle")),
-      h("ol", {}, h("li", {}, t("guide1")), h("li", {}, t("guide2", { host: key.host })), h("li", {}, ...last)),
-      h("button", { type: "button", class: "wan27-link", onclick: () => this.ui.openSettings() }, t("guideHosts")),
+      h("ol", {}, ...steps),
+      h("button", { type: "button", class: "wan27-button", onclick: () => this.ui.openSettings() }, t("hostAndKey")),
     );
-  }
-
-  openForm() {
-    const form = this.keyForm(() => this.keySpot.replaceChildren());
-    this.keySpot.replaceChildren(form);
-    form.querySelector("input").focus();
-  }
-
-  /** The key goes from the field to the server and nowhere else. The field is emptied, also if the server refuses the key. */
-  keyForm(onCancel = null) {
-    // "off" is ignored for passwords; "new-password" keeps the browser from offering or keeping one.
-    const field = h("input", { id: "wan27-key", type: "password", autocomplete: "new-password", spellcheck: false, required: true });
-    field.setAttribute("data-1p-ignore", "");
-    const message = h("p", { class: "wan27-problem", role: "alert", hidden: true });
-    const save = h("button", { type: "submit", class: "wan27-button" }, t("keySave"));
-    const form = h(
-      "form",
-      { class: "wan27-keyform", autocomplete: "off" },
-      h("label", { for: "wan27-key" }, t("keyLabel")),
-      field,
-      save,
-      onCancel && h("button", { type: "button", class: "wan27-button", onclick: onCancel }, t("cancel")),
-      message,
-    );
-    form.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      const key = field.value;
-      field.value = "";
-      save.disabled = true;
-      message.hidden = true;
-      try {
-        await server.storeKey(key);
-        field.blur();
-        this.guideOpen = undefined;
-        await refreshStatus();
-        this.ui.say(t(store.status?.connection?.sandbox ? "keyStoredSandbox" : "keyStored"));
-      } catch (error) {
-        setText(message, error.message || t("trouble"));
-        message.hidden = false;
-      }
-      save.disabled = false;
-    });
-    return form;
   }
 
   async removeKey() {

@@ -18,9 +18,10 @@ export function combination(fields) {
   return { ok: true, name: `shape_image${last ? "_last" : ""}${audio ? "_audio" : ""}` };
 }
 
-/** Count characters as the service does: code points, without white space around the text. */
+/** Count characters as the node does: code points, without what Python takes for white space around the text. */
 export function countCharacters(text) {
-  return Array.from(String(text ?? "").trim()).length;
+  const asPythonSees = String(text ?? "").replace(/[\x1c-\x1f\x85]/g, " ").replaceAll("\ufeff", "-");
+  return Array.from(asPythonSees.trim()).length;
 }
 
 /** Return "fine", "near" (more than 90 % used) or "over". */

@@ -27,7 +27,6 @@ export const server = {
   balance: () => ask("/balance"),
   tasks: (query) => ask(`/tasks?${new URLSearchParams(query)}`),
   fetchAgain: (id) => write("POST", `/tasks/${id}/fetch`),
-  storeKey: (key) => write("PUT", "/key", { key }),
   settings: () => ask("/settings"),
   saveSettings: (set) => write("PUT", "/settings", { set }),
   check: (part) => write("POST", "/check", { part }),
@@ -38,6 +37,13 @@ export const server = {
     const response = await api.fetchApi(`/workflow_templates/${pack}/${name}.json`);
     if (!response.ok) throw new Error("");
     return response.json();
+  },
+  /** Return the names of the images in ComfyUI's input folder. */
+  async inputImages() {
+    const response = await api.fetchApi("/object_info/LoadImage");
+    if (!response.ok) throw new Error("");
+    const [choices, options] = (await response.json()).LoadImage.input.required.image;
+    return Array.isArray(choices) ? choices : (options?.options ?? []); // newer cores name the type first
   },
   /** Return the workflow of a run from ComfyUI's own history, or null if it was not kept. */
   async workflowOf(promptId) {

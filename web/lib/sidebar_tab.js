@@ -3,6 +3,7 @@
 import { putOnCanvas, showNode } from "./canvas.js";
 import { Check } from "./check.js";
 import { copyText, h } from "./dom.js";
+import { openExample } from "./example.js";
 import { Header } from "./header.js";
 import { t } from "./i18n.js";
 import { play } from "./player.js";
@@ -11,41 +12,72 @@ import { Settings } from "./settings.js";
 import { store } from "./store.js";
 import { TaskList } from "./task_list.js";
 
-export const TAB_ID = "wan27";
-const EXAMPLE = "first_and_last_frame"; // its images come with ComfyUI
+const TAB_ID = "wan27";
 
-/** Return the tab for the frontend's `registerSidebarTab`. */
-export function makeTab(app) {
-  let parts = [];
-  const close = () => {
-    for (const part of parts) part.destroy();
-    parts = [];
+export class SidebarTab {
+  constructor(app) {
+    this.app = app;
+    this.parts = [];
+    this.settings = null;
+    this.onToggle = () => {};
+    this.ui = {
+      say: (text, severity = "success") => app.extensionManager.toast.add({ severity, summary: t("tab"), detail: text, life: 6000 }),
+      confirm: (text) => app.extensionManager.dialog.confirm({ title: t("tab"), message: text }),
+      openSettings: (at) => this.openSettings(at),
+      openExample: () => openExample(app, this),
+    };
+  }
+
+  /** For the frontend's `registerSidebarTab`. */
+  get registration() {
+    return {
+      id: TAB_ID,
+      icon: "pi pi-video",
+      title: t("tab"),
+      tooltip: t("tabHint"),
+      type: "custom",
+      render: (container) => this.render(container),
+      destroy: () => this.destroy(),
+    };
+  }
+
+  render(container) {
+    this.destroy();
+    store.tabOpen = true;
+    const { ui } = this;
+    this.settings = new Settings(ui);
+    this.parts = [new Header(ui), this.settings, new Check(), new TaskList(actionsFor(this.app, ui))];
+    const tab = { class: "wan27 wan27-tab", role: "region", "aria-label": t("tab") };
+    container.replaceChildren(h("div", tab, ...this.parts.map((part) => part.element)));
+    if (this.wanted) this.openSettings(this.wanted);
+    this.onToggle();
+  }
+
+  destroy() {
+    for (const part of this.parts) part.destroy();
+    this.parts = [];
     store.tabOpen = false;
-  };
-  return {
-    id: TAB_ID,
-    icon: "pi pi-video",
-    title: t("tab"),
-    tooltip: t("tabHint"),
-    type: "custom",
-    render(container) {
-      close();
-      store.tabOpen = true;
-      const ui = {
-        say: (text, severity = "success") => app.extensionManager.toast.add({ severity, summary: t("tab"), detail: text, life: 6000 }),
-        confirm: (text) => app.extensionManager.dialog.confirm({ title: t("tab"), message: text }),
-      };
-      const settings = new Settings(ui);
-      ui.openSettings = () => settings.openAtHost();
-      const check = new Check();
-      const header = new Header(ui);
-      const list = new TaskList(actionsFor(app, ui));
-      parts = [header, settings, check, list];
-      const tab = { class: "wan27 wan27-tab", role: "region", "aria-label": t("tab") };
-      container.replaceChildren(h("div", tab, ...parts.map((part) => part.element)));
-    },
-    destroy: close,
-  };
+    this.onToggle();
+  }
+
+  open() {
+    if (!store.tabOpen) this.toggle();
+  }
+
+  close() {
+    if (store.tabOpen) this.toggle();
+  }
+
+  toggle() {
+    this.app.extensionManager.sidebarTab?.toggleSidebarTab?.(TAB_ID);
+  }
+
+  /** Open the settings; the tab first, which renders them later. `at`: see Settings.open. */
+  openSettings(at = {}) {
+    this.wanted = store.tabOpen ? null : at;
+    if (store.tabOpen) this.settings.open(at);
+    else this.open();
+  }
 }
 
 function actionsFor(app, ui) {
@@ -68,15 +100,7 @@ function actionsFor(app, ui) {
       showNode(app, task);
       return ui.say(t("nodeOpened"), "info");
     },
-    async openExample() {
-      try {
-        await app.loadGraphData(await server.template(EXAMPLE), true, true, EXAMPLE);
-        const { sandbox } = store.status?.connection ?? {};
-        ui.say(t(sandbox ? "exampleSandbox" : "exampleBilled"), "info");
-      } catch (error) {
-        ui.say(error.message || t("trouble"), "error");
-      }
-    },
+    openExample: ui.openExample,
     async fetchAgain(task) {
       try {
         await server.fetchAgain(task.id);

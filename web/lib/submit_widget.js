@@ -1,9 +1,10 @@
 // The widget at the bottom of Image to Video: sandbox badge, cost, the combination of its inputs, the lengths of its texts.
 
 import { h, setText } from "./dom.js";
-import { money, t } from "./i18n.js";
-import { MEDIA, combination, counterLevel, countCharacters, estimate } from "./rules.js";
+import { t } from "./i18n.js";
+import { MEDIA, combination } from "./rules.js";
 import { store, watch } from "./store.js";
+import { costText, counterText } from "./submit_texts.js";
 
 const HEIGHT = 92;
 const LIMITS = { prompt: "prompt_chars", negative_prompt: "negative_prompt_chars" };
@@ -99,38 +100,13 @@ function isLinked(node, input) {
   return !origin || origin.mode !== NEVER;
 }
 
-function showCost(badge, cost, { values, linked, given }) {
+function showCost(badge, cost, state) {
   const { status } = store;
-  const sandbox = Boolean(status?.connection?.sandbox);
-  setText(badge, sandbox ? t("sandbox") : "");
-  badge.hidden = !sandbox;
-  if (!status || status.problem) {
-    setText(cost, status?.problem ?? "");
-    return;
-  }
-  const resolution = values("resolution");
-  const [least, most] = status.limits.clip_billed_seconds;
-  const clip = given.has("first_clip_url") ? { seconds: null } : null; // its length shows only when it is uploaded
-  const ofClip = clip && !sandbox ? ` ${t("costOfClip", { least, most })}` : "";
-  const again = ofClip + (!sandbox && values("on_repeat") === "submit_again" ? ` ${t("costAgain")}` : "");
-  const seconds = Number(values("duration"));
-  const what = ["duration", "resolution"].filter((name) => linked.has(name));
-  const price = status.prices[resolution];
-  const total = what.length ? null : estimate(seconds, resolution, status.prices, clip, [least, most]);
-  const shown = {
-    cost: total === null ? "?" : moneyRange(total),
-    price: price === undefined ? "?" : money(price),
-    seconds,
-    what: what.join(", "),
-    host: status.connection.name,
-  };
-  const suffix = `${sandbox ? "Sandbox" : ""}${what.length ? "Linked" : ""}`;
-  setText(cost, t(sandbox ? "costSandbox" : what.length ? "costLinked" : "costLine", shown) + again);
-  cost.title = t(`costDetail${suffix}`, shown);
-}
-
-function moneyRange({ low, high }) {
-  return low === high ? money(low) : t("costRange", { low: money(low), high: money(high) });
+  badge.hidden = !status?.connection?.sandbox;
+  setText(badge, badge.hidden ? "" : t("sandbox"));
+  const { text, detail } = costText(status, state);
+  setText(cost, text);
+  cost.title = detail;
 }
 
 function showShape(line, { given }) {
@@ -139,16 +115,8 @@ function showShape(line, { given }) {
   setText(line, `${ok ? "✓" : "✗"} ${t(name, values)}`);
 }
 
-function showCounter(part, name, { values, linked }) {
-  const limit = store.status?.limits?.[LIMITS[name]];
-  if (linked.has(name) || !limit) {
-    part.dataset.level = "fine";
-    setText(part, linked.has(name) ? t("counterLinked", { name }) : "");
-    return;
-  }
-  const count = countCharacters(values(name));
-  const level = counterLevel(count, limit);
-  const rest = { near: t("counterNear", { left: limit - count }), over: t("counterOver", { over: count - limit }) }[level];
+function showCounter(part, name, state) {
+  const { text, level } = counterText(name, store.status?.limits?.[LIMITS[name]], state);
   part.dataset.level = level;
-  setText(part, t("counter", { name, count, limit }) + (rest ? ` (${rest})` : ""));
+  setText(part, text);
 }

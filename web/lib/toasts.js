@@ -2,7 +2,6 @@
 
 import { t } from "./i18n.js";
 import { play } from "./player.js";
-import { TAB_ID } from "./sidebar_tab.js";
 import { store, watch } from "./store.js";
 
 const GATHER = 600;
@@ -12,7 +11,7 @@ const LONGEST = 120;
 /** Actions of the toasts, by their text: the frontend's toasts have no action of their own. */
 const clickable = new Map();
 
-export function startToasts(app) {
+export function startToasts(app, tab) {
   const shown = new Set();
   let ended = [];
   watch((kind, data) => {
@@ -22,7 +21,7 @@ export function startToasts(app) {
       if (!fresh) continue;
       shown.add(`${task.id} ${task.state}`);
       // The tasks of a batch end together; one toast is enough for them.
-      if (!ended.length) setTimeout(() => announce(app, ended.splice(0)), GATHER);
+      if (!ended.length) setTimeout(() => announce(app, tab, ended.splice(0)), GATHER);
       ended.push(task);
     }
   });
@@ -40,15 +39,15 @@ function actOf(element) {
   return null;
 }
 
-function announce(app, tasks) {
+function announce(app, tab, tasks) {
   const failed = tasks.filter((task) => task.state === "failed");
   const saved = tasks.filter((task) => task.state === "saved");
-  for (const task of failed) add(app, "error", t("toastFailed"), short(task.reason || task.task_id), () => openTab(app));
+  for (const task of failed) add(app, "error", t("toastFailed"), short(task.reason || task.task_id), () => tab.open());
   if (saved.length === 1) {
     const [task] = saved;
     add(app, "success", t("toastDone"), t("toastClick", { prompt: short(task.prompt) || task.task_id }), () => play(task));
   } else if (saved.length) {
-    add(app, "success", t("toastDoneMany", { count: saved.length }), t("toastClickTab"), () => openTab(app));
+    add(app, "success", t("toastDoneMany", { count: saved.length }), t("toastClickTab"), () => tab.open());
   }
 }
 
@@ -56,10 +55,6 @@ function add(app, severity, summary, detail, act) {
   app.extensionManager.toast.add({ severity, summary, detail, life: LIFE });
   clickable.set(detail, act);
   setTimeout(() => clickable.delete(detail), LIFE + 1000);
-}
-
-function openTab(app) {
-  if (!store.tabOpen) app.extensionManager.sidebarTab?.toggleSidebarTab?.(TAB_ID);
 }
 
 function short(text) {

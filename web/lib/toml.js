@@ -8,8 +8,13 @@ export function toToml(values) {
     const section = at < 0 ? "" : name.slice(0, at);
     const key = name.slice(at + 1);
     if (!sections.has(section)) sections.set(section, []);
-    sections.get(section).push(value === null ? `# ${key}` : `${key} = ${JSON.stringify(value)}`);
+    sections.get(section).push(value === null ? `# ${key}` : `${key} = ${toValue(value)}`);
   }
   const blocks = [...sections].filter(([, lines]) => lines.length);
   return blocks.map(([section, lines]) => [...(section ? [`[${section}]`] : []), ...lines].join("\n")).join("\n\n");
+}
+
+/** Write a text or a number. JSON's are TOML's, except for one character that TOML wants to be escaped. */
+function toValue(value) {
+  return JSON.stringify(value).replaceAll("\x7f", "\\u007f");
 }

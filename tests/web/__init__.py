@@ -1,0 +1,1 @@
+"""The modules of web/lib that need no page, run outside the browser."""
