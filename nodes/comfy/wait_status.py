@@ -19,6 +19,9 @@ _DOWNLOAD_SHARE = 0.05
 _MINUTES_FROM = 90.0
 """Seconds. From here on the time left is shown in minutes."""
 
+_ID_END = 6
+"""Characters of its id that tell a task of a batch from the others. The whole id does not fit on the node."""
+
 
 @dataclass
 class TaskStatus:
@@ -61,9 +64,9 @@ class TaskStatus:
         if self.done:
             # A note about the download is still true; an error before the download no longer matters.
             note = progress.note if progress is not None and progress.state == "downloading" else ""
-            return ", ".join(filter(None, [f"{self.task_id}: saved", note]))
+            return ", ".join(filter(None, ["saved", note]))
         if progress is None:
-            return f"{self.task_id}: asking"
+            return "asking"
         elapsed, left = self._seconds(progress)
         parts = [f"{progress.state} {math.floor(elapsed)} s"]
         if progress.progress_percent:
@@ -74,7 +77,7 @@ class TaskStatus:
             parts.append(f"{progress.downloaded_bytes / 1e6:.1f} MB")
         if progress.note:
             parts.append(progress.note)
-        return f"{self.task_id}: {', '.join(parts)}"
+        return ", ".join(parts)
 
     def _seconds(self, progress: Progress) -> tuple[float, float | None]:
         """Return the elapsed seconds, and those that are probably left."""
@@ -97,7 +100,7 @@ class WaitStatus:
 
     async def show(self) -> None:
         """Show the current status on the node."""
-        text = "\n".join(filter(None, [*(task.text for task in self.tasks), *self.notes]))
+        text = "\n".join(filter(None, [*self._lines(), *self.notes]))
         if text != self._shown_text:
             self._shown_text = text
             show_text(text, node_id=self.node_id)
@@ -105,3 +108,9 @@ class WaitStatus:
         # An estimate by time can be ahead of the percentage that the service reports next; a bar does not go back.
         self._permille = max(self._permille, permille)
         await self._bar.show(self._permille, 1000)
+
+    def _lines(self) -> list[str]:
+        """Return a line for each task. Only those of a batch need the end of their ids."""
+        if len(self.tasks) == 1:
+            return [self.tasks[0].text]
+        return [f"…{task.task_id[-_ID_END:]}: {task.text}" for task in self.tasks]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page
 
-from tests.browser.conftest import SETTINGS, Frontend
+from tests.browser.conftest import SETTINGS, SHOTS, Frontend
 from tests.examples.build import WORKFLOWS
 from tests.examples.inputs import put_inputs
 from tests.examples.workflows import LAST_FRAME_TITLE
@@ -93,8 +93,36 @@ def test_screenshots_of_graph_and_panel(new_user: Frontend) -> None:
     assert [path.name for path in (graph, panel) if path.stat().st_size > LARGEST] == []
 
 
+def test_screenshots_of_settings_and_check(new_user: Frontend) -> None:
+    page = new_user.page
+    page.get_by_role("button", name="Wan 2.7").first.click()
+    page.get_by_role("button", name="Choose a host and enter its key").click()
+    page.get_by_label("Where requests go").select_option("fal")
+    page.get_by_label("API key", exact=True).fill("not-a-real-key-0123456789")
+    settings, check = page.locator(".wan27-section").all()
+    settings_shot = part(settings, "settings")
+    settings.locator("> summary").click()
+    check.locator("> summary").click()
+    check.get_by_role("button").click()
+    page.get_by_text("Nothing has to be changed.").wait_for()
+    check_shot = part(check, "check")
+
+    assert "\n".join(new_user.complaints()) == ""
+    assert [path.name for path in (settings_shot, check_shot) if path.stat().st_size > LARGEST] == []
+
+
+def part(element: Locator, name: str) -> Path:
+    """Take a screenshot of a part of the tab, at the width of the tab."""
+    settle(element.page)
+    path = SHOTS / f"{name}.png"
+    element.screenshot(path=path)
+    with Image.open(path) as image:
+        width = image.width
+    return small(path, width)
+
+
 def test_screenshots_are_in_the_readme() -> None:
     text = (REPO / "README.md").read_text()
-    for name in ("graph", "panel"):
+    for name in ("graph", "panel", "settings", "check"):
         assert f"(docs/{name}.png)" in text
         assert (REPO / "docs" / f"{name}.png").stat().st_size < LARGEST

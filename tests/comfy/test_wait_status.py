@@ -33,21 +33,20 @@ def test_task_status_shows_state_seconds_and_what_the_service_reports(
     if progress is not None:
         task.update(progress)
     assert task.fraction == pytest.approx(fraction)
-    assert task.text.startswith("t-1: ")
     assert [word for word in words if word not in task.text] == []
 
 
 def test_task_status_of_a_saved_video_fills_the_bar() -> None:
     task = TaskStatus("t-1", done=True)
-    assert (task.fraction, task.text) == (1.0, "t-1: saved")
+    assert (task.fraction, task.text) == (1.0, "saved")
 
 
 def test_task_status_of_a_saved_video_keeps_a_note_about_the_download() -> None:
     task = TaskStatus("t-1", done=True)
     task.update(Progress("downloading", 60, note="a.mp4 was changed"))
-    assert task.text == "t-1: saved, a.mp4 was changed"
+    assert task.text == "saved, a.mp4 was changed"
     task.update(Progress("waiting", 61, note="the service cannot be reached"))
-    assert task.text == "t-1: saved"
+    assert task.text == "saved"
 
 
 def test_task_status_counts_seconds_between_two_polls() -> None:
@@ -60,10 +59,18 @@ def test_task_status_counts_seconds_between_two_polls() -> None:
     now = 125.0
     shown.append(task.text)
     assert shown == [
-        "t-1: processing 10 s, about 20 s left",
-        "t-1: processing 14 s, about 16 s left",
-        "t-1: processing 35 s, longer than expected",
+        "processing 10 s, about 20 s left",
+        "processing 14 s, about 16 s left",
+        "processing 35 s, longer than expected",
     ]
+
+
+def test_wait_status_of_one_task_has_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[object] = []
+    monkeypatch.setattr(wait_status, "show_text", lambda text, *, node_id: sent.append((text, node_id)))
+    task = TaskStatus("a-long-id-that-would-not-fit-on-the-node", done=True)
+    asyncio.run(WaitStatus([task], node_id="7", note="SANDBOX").show())
+    assert sent[0] == ("saved\nSANDBOX", "7")
 
 
 def test_wait_status_sends_what_changed_and_never_moves_the_bar_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +81,7 @@ def test_wait_status_sends_what_changed_and_never_moves_the_bar_back(monkeypatch
 
     monkeypatch.setattr(runtime, "show_progress", show_progress)
     monkeypatch.setattr(wait_status, "show_text", lambda text, *, node_id: sent.append((text, node_id)))
-    tasks = [TaskStatus("a", clock=lambda: 0.0), TaskStatus("b", done=True)]
+    tasks = [TaskStatus("task-of-shot-a", clock=lambda: 0.0), TaskStatus("b", done=True)]
     status = WaitStatus(tasks, node_id="7", note="SANDBOX")
     asyncio.run(status.show())
     asyncio.run(status.show())
@@ -83,9 +90,9 @@ def test_wait_status_sends_what_changed_and_never_moves_the_bar_back(monkeypatch
     tasks[0].update(Progress("processing", 2, progress_percent=40))
     asyncio.run(status.show())
     assert sent == [
-        ("a: asking\nb: saved\nSANDBOX", "7"),
+        ("…shot-a: asking\n…b: saved\nSANDBOX", "7"),
         (500, 1000, "7"),
-        ("a: processing 1 s, 50 %\nb: saved\nSANDBOX", "7"),
+        ("…shot-a: processing 1 s, 50 %\n…b: saved\nSANDBOX", "7"),
         (738, 1000, "7"),
-        ("a: processing 2 s, 40 %\nb: saved\nSANDBOX", "7"),
+        ("…shot-a: processing 2 s, 40 %\n…b: saved\nSANDBOX", "7"),
     ]
