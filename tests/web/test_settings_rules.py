@@ -52,6 +52,11 @@ def test_settings_of_a_preset_are_what_it_leaves_open(view: dict[str, Any], js: 
     assert with_key["storage"] == [*free["storage"], "storage.http.api_key"]
     assert free["rare"] == with_key["rare"] == ["storage.http.expires_hours"]
 
+    (key,) = [one for one in view["settings"] if one["name"] == "storage.http.api_key"]
+    key["source"] = "file"
+    stored = js("settings_rules", SHOWN, view, "fal", "fal", "http", "litterbox")
+    assert stored["storage"] == with_key["storage"], "a stored key can be removed"
+
 
 def test_offer_of_each_host_says_what_it_takes_and_reports(view: dict[str, Any], js: JavaScript) -> None:
     offers = dict(js("settings_rules", "({ offerOf }, view) => view.hosts.map(one => [one.name, offerOf(one)])", view))

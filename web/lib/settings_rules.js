@@ -13,15 +13,20 @@ export function shownHost(view, chosen, inUse) {
 /** Return the names of the settings to show, in their order, as {host, storage, rare, budget}. */
 export function namesToShow(view, { host, kind, preset }) {
   const below = (start) => view.settings.map((one) => one.name).filter((name) => name.startsWith(start));
-  // A preset brings the rest.
-  const ofPreset = preset && kind === "http" ? ["preset", ...(preset.needs_key ? ["api_key"] : []), "expires_hours"] : null;
-  const storage = below(`storage.${kind}.`).filter((name) => !ofPreset || ofPreset.includes(leaf(name)));
+  const byPreset = preset && kind === "http";
+  const storage = below(`storage.${kind}.`).filter((name) => !byPreset || isOpen(view, name, preset));
   return {
     host: ["connection", ...(host ? below(`${host.name}.`) : [])],
     storage: ["storage.kind", ...storage.filter((name) => !RARE.includes(leaf(name)))],
     rare: storage.filter((name) => RARE.includes(leaf(name))),
     budget: below("budget."),
   };
+}
+
+/** Return whether a preset leaves this setting open. A stored key is shown too: it must be removed before it goes elsewhere. */
+function isOpen(view, name, preset) {
+  const isStored = Boolean(view.settings.find((one) => one.name === name).source);
+  return leaf(name) === "api_key" ? preset.needs_key || isStored : ["preset", "expires_hours"].includes(leaf(name));
 }
 
 function leaf(name) {

@@ -49,6 +49,7 @@ export class SidebarTab {
     this.parts = [new Header(ui), this.settings, new Check(), new TaskList(actionsFor(this.app, ui))];
     const tab = { class: "wan27 wan27-tab", role: "region", "aria-label": t("tab") };
     container.replaceChildren(h("div", tab, ...this.parts.map((part) => part.element)));
+    container.addEventListener("keydown", keepFromShortcuts);
     if (this.wanted) this.openSettings(this.wanted);
     this.onToggle();
   }
@@ -78,6 +79,12 @@ export class SidebarTab {
     if (store.tabOpen) this.settings.open(at);
     else this.open();
   }
+}
+
+/** A letter that is typed to choose from a list is not one of ComfyUI's shortcuts; it knows text fields only. */
+function keepFromShortcuts(event) {
+  const types = event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey;
+  if (types && event.target.tagName === "SELECT") event.stopPropagation();
 }
 
 function actionsFor(app, ui) {
