@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 from nodes.core.hosts import HOSTS
 from nodes.ledger import TaskRecord
 from nodes.services import Process
+
+REPO = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -100,3 +104,11 @@ def test_settings_are_read_again_when_the_key_of_any_host_changes(
     for host in HOSTS.values():
         monkeypatch.setenv(host.key_variable, "sk-a-key-0123456789")
         assert host.name in process.settings().keyed
+
+
+def test_services_and_panel_load_nothing_heavy() -> None:
+    """ComfyUI loads them whether the pack is used or not."""
+    heavy = ("httpx", "av", "PIL", "torch", "obstore")
+    program = f"import sys, nodes.services, nodes.panel.routes; print(*[m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("", "")

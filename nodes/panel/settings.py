@@ -15,7 +15,7 @@ from ..core.errors import SettingsError
 from ..core.hosts import HOSTS
 from ..services import Process, connection_to
 from ..storage import make_storage
-from ..storage.http import load_presets
+from ..storage.presets import load_presets
 
 if TYPE_CHECKING:
     from ..check import Finding

@@ -8,8 +8,6 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -22,6 +20,7 @@ from ..media.files import MediaFile
 from .base import Progress, StoredUrl, read_chunks
 from .http_upload import BACKOFF, Upload, UploadResponse, send
 from .multipart import Form
+from .presets import load_presets
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS = ("host", "content-length", "transfer-encoding")
@@ -29,30 +28,6 @@ _SECRET_HEADER = re.compile("auth|cookie|key|token|secret|pass|sign", re.IGNOREC
 _PLACEHOLDER = re.compile(r"\{(name|hours|seconds)\}")
 _JSON_PATH = re.compile(r"json:[^.]+(\.[^.]+)*")
 _LONGEST_URL = 4096
-
-
-@dataclass(frozen=True)
-class Preset:
-    """An upload service whose protocol is documented, from presets.json.
-
-    Attributes:
-        source: page that documents the protocol.
-        public: whether anyone who has the link can read the file.
-        limits: what the service says about size and time, for the README.
-        options: keys of [storage.http]; what the user sets wins.
-    """
-
-    title: str
-    source: str
-    public: bool
-    limits: str
-    options: Mapping[str, Any]
-
-
-def load_presets() -> dict[str, Preset]:
-    """Return all presets by name."""
-    text = Path(__file__).with_name("presets.json").read_text(encoding="utf-8")
-    return {name: Preset(**fields) for name, fields in json.loads(text).items()}
 
 
 class HttpStorage:

@@ -15,7 +15,8 @@ from aiohttp import web
 
 from nodes.core.errors import StorageError
 from nodes.storage import StoredUrl
-from nodes.storage.http import HttpStorage, load_presets
+from nodes.storage.http import HttpStorage
+from nodes.storage.presets import load_presets
 from tests.media_files import large_file, media_file
 from tests.storage.servers import NO_PAUSE, Host, Seen, everything_said, hours_left, raw, running
 from tests.systems import is_open
