@@ -83,7 +83,11 @@ def comfyui_tree() -> Path:
 
 
 class ComfyUI:
-    """A base directory and the server that uses it, which can be killed and started again."""
+    """A base directory and the server that uses it, which can be killed and started again.
+
+    The environment variable COMFYUI_ARGUMENTS adds options to each one that is started without `arguments`, such as
+    --multi-user, to run the tests with them.
+    """
 
     def __init__(
         self,
@@ -101,7 +105,7 @@ class ComfyUI:
         self.env = dict(env or {})
         self.frontend = frontend
         self.wanted_port = port
-        self.arguments = tuple(arguments)
+        self.arguments = tuple(arguments or os.environ.get("COMFYUI_ARGUMENTS", "").split())
         self.on_screen = on_screen  # the log goes to the terminal, and cannot be read
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None

@@ -71,7 +71,8 @@ def _saved(video: Any) -> BytesIO:
     """Return the file that a VIDEO of another pack saves. Raises MediaError if it cannot."""
     if not callable(save := getattr(video, "save_to", None)):
         raise MediaError(f"video is a {type(video).__name__}, not a VIDEO. Link a node that outputs a video.")
-    with TemporaryDirectory(prefix="wan27-") as folder:
+    # Windows deletes no open file, and other packs may leave theirs open.
+    with TemporaryDirectory(prefix="wan27-", ignore_cleanup_errors=True) as folder:
         path = Path(folder, "video.mp4")
         save(str(path))
         if not path.is_file():
