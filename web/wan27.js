@@ -5,6 +5,7 @@ import { app } from "../../scripts/app.js";
 import { addStyles } from "./lib/dom.js";
 import { FirstSteps } from "./lib/first_steps.js";
 import { t, useLanguage } from "./lib/i18n.js";
+import { makeRestorer } from "./lib/previews.js";
 import { useApi } from "./lib/server.js";
 import { SidebarTab } from "./lib/sidebar_tab.js";
 import { refreshStatus, startStore } from "./lib/store.js";
@@ -16,7 +17,9 @@ useApi(api);
 startStore(api);
 
 const tab = new SidebarTab(app);
+const restorePreviews = makeRestorer(app, api);
 let firstSteps = null;
+let waits = false; // whether a Wait for Video was created since the last graph was opened
 
 function refresh() {
   refreshSubmitNodes();
@@ -39,11 +42,18 @@ app.registerExtension({
   nodeCreated(node) {
     if (node.comfyClass === "Wan27ImageToVideo") decorateSubmit(node);
     // It previews a video. Nodes 2.0 of older frontends guess from the inputs, and none of them is a VIDEO.
-    if (node.comfyClass === "Wan27WaitForVideo") node.previewMediaType = "video";
+    if (node.comfyClass === "Wan27WaitForVideo") {
+      node.previewMediaType = "video";
+      waits = true;
+    }
     queueMicrotask(refresh); // it is added to the graph after this
   },
 
-  afterConfigureGraph: refresh,
+  afterConfigureGraph() {
+    refresh();
+    if (waits) restorePreviews();
+    waits = false;
+  },
 
   /** The context menu of a node, with Nodes 2.0 too. */
   getNodeMenuItems(node) {
