@@ -1,7 +1,7 @@
 """python3 -m tests.host [--browser] COMMAND…: set up what is missing, then run COMMAND in it.
 
 Everything is in ${XDG_CACHE_HOME:-~/.cache}/wan27-video. COMFYUI_DIR (and COMFYUI_PYTHON) name a ComfyUI of your own
-to use instead; nothing is installed into it. COMFYUI_ARGUMENTS="--multi-user …" adds options to the ComfyUI of the tests.
+to use instead; nothing is installed into it. COMFYUI_ARGUMENTS="--multi-user …" gives the tests' ComfyUI more options.
 """
 
 from __future__ import annotations
