@@ -22,6 +22,7 @@ from .comfy.node_schema import (
     output,
     supported,
 )
+from .comfy.prompt_graph import running_workflow
 from .comfy.queue_budget import budget_problem, certain_costs
 from .comfy.runtime import executing, graph_node_id, report, show_text, until_interrupted
 from .core import limits
@@ -254,12 +255,13 @@ def _orders(services: Services, requests: Sequence[tuple[Any, Any]], *, prompt_i
     from .runner.models import Order
 
     orders = []
+    workflow = running_workflow(prompt_id)
     for request, on_repeat in requests:
         request.check(clip_seconds=_seconds(services.ledger, request.first_clip_url))
         audio_seconds = _seconds(services.ledger, request.driving_audio_url)
         if problems := services.connection.dialect.problems(request, audio_seconds=audio_seconds):
             raise RequestError("\n".join(problems))
-        orders.append(Order(request, services.connection, on_repeat, prompt_id=prompt_id, node_id=node_id))
+        orders.append(Order(request, services.connection, on_repeat, prompt_id, node_id, workflow))
     return orders
 
 

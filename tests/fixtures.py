@@ -70,12 +70,19 @@ class House:
         return self.runner
 
     def order(
-        self, seed: int = 1, on_repeat: OnRepeat = "reuse", prompt_id: str = "run", node_id: str = "", **fields: Any
+        self,
+        seed: int = 1,
+        on_repeat: OnRepeat = "reuse",
+        prompt_id: str = "run",
+        node_id: str = "",
+        workflow: dict[str, Any] | None = None,
+        **fields: Any,
     ) -> Order:
         """Return an order for a short video; of the first frame alone, unless `fields` name other media."""
         media = {} if fields.keys() & set(MEDIA_FIELDS) else {"image_url": "https://x.test/a.png"}
         values = {"prompt": "waves", "duration": 2, "resolution": "720P", "seed": seed}
-        return Order(VideoRequest(**{**values, **media, **fields}), self.connection, on_repeat, prompt_id, node_id)
+        request = VideoRequest(**{**values, **media, **fields})
+        return Order(request, self.connection, on_repeat, prompt_id, node_id, workflow)
 
     async def submit(self, *orders: Order) -> list[Submitted]:
         return await self.runner.submit_batch(orders or [self.order()])

@@ -58,14 +58,39 @@ def node_classes() -> Mapping[str, Any]:
 
 def running_prompt(prompt_id: str) -> Mapping[str, Any] | None:
     """Return the prompt with this id as it was queued, or None if it is not running."""
+    return _mapping_in(_running_item(prompt_id), 2)
+
+
+def running_workflow(prompt_id: str) -> Mapping[str, Any] | None:
+    """Return the workflow of a running prompt, which the frontend sends with it for the metadata of saved files.
+
+    None if there is none: another client has queued the prompt, or ComfyUI runs with --disable-metadata.
+    """
+    try:
+        from comfy.cli_args import args
+    except ImportError:
+        return None
+    if getattr(args, "disable_metadata", False):
+        return None
+    extra = _mapping_in(_running_item(prompt_id), 3) or {}
+    return _mapping_in(extra.get("extra_pnginfo"), "workflow")
+
+
+def _running_item(prompt_id: str) -> Any:
+    """Return ComfyUI's queue item: (number, prompt_id, prompt, extra_data, outputs to execute, ...)."""
     running = getattr(getattr(prompt_server(), "prompt_queue", None), "currently_running", None)
     if not isinstance(running, Mapping):
         return None
-    for item in list(running.values()):
-        # An item is (number, prompt_id, prompt, extra_data, outputs to execute, ...).
-        if isinstance(item, (tuple, list)) and len(item) > 2 and item[1] == prompt_id:
-            return item[2] if isinstance(item[2], Mapping) else None
-    return None
+    items = (item for item in list(running.values()) if isinstance(item, (tuple, list)) and len(item) > 3)
+    return next((item for item in items if item[1] == prompt_id), None)
+
+
+def _mapping_in(container: Any, key: Any) -> Mapping[str, Any] | None:
+    try:
+        found = container[key]
+    except (KeyError, TypeError):
+        return None
+    return found if isinstance(found, Mapping) else None
 
 
 def outputs_in_use() -> set[int] | None:

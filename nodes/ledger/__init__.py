@@ -1,8 +1,8 @@
 """SQLite record of every paid task and every upload, on disk before any money is spent."""
 
 from .balances import BalanceReading, KnownBalance
-from .ledger import BalanceRequiredError, Ledger, OnChange, UnresolvedRequestsError
-from .records import RUNNING_STATES, FinishedRun, State, TaskRecord
+from .ledger import BalanceRequiredError, Ledger, OnChange, TaskFilter, UnresolvedRequestsError
+from .records import RUNNING_STATES, FinishedRun, HostTotal, State, TaskRecord
 from .uploads import Upload
 
 __all__ = [
@@ -10,10 +10,12 @@ __all__ = [
     "BalanceReading",
     "BalanceRequiredError",
     "FinishedRun",
+    "HostTotal",
     "KnownBalance",
     "Ledger",
     "OnChange",
     "State",
+    "TaskFilter",
     "TaskRecord",
     "UnresolvedRequestsError",
     "Upload",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..config import Budget
 from ..core.errors import BudgetError
@@ -33,6 +33,17 @@ def check(cost: float, *, budget: Budget, spent_in_run: float = 0.0, spent_today
             f"Over the budget of the day: {what}, {usd(spent_today)} were used today; the limit is "
             f"{usd(budget.per_day_usd)}. Nothing was sent. " + _ADVICE.format(setting="per_day_usd")
         )
+
+
+def day_of(seconds: float) -> str:
+    """Return the local day of a time, such as "2026-11-26"."""
+    return datetime.fromtimestamp(seconds).date().isoformat()
+
+
+def day_bounds(day: str) -> tuple[float, float]:
+    """Return the first second of a local day, and that of the next day. Raises ValueError if it is not a day."""
+    start = datetime.strptime(day, "%Y-%m-%d")
+    return start.timestamp(), (start + timedelta(days=1)).timestamp()
 
 
 def day_start(now: float) -> float:

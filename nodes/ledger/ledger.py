@@ -26,13 +26,26 @@ from typing import Any
 
 from ..config import Budget
 from ..core.errors import LedgerError
+from ..core.limits import TASK_QUERY_HOURS
 from ..core.process_lock import ProcessLock
 from . import budget as budgets
 from .balances import Balances, KnownBalance, check_balance
 from .database import Database
-from .records import INSERT_RECORD, UNFINISHED_STATES, FinishedRun, State, TaskRecord, from_row, storable, to_row
+from .records import (
+    INSERT_RECORD,
+    RUNNING_STATES,
+    UNFINISHED_STATES,
+    FinishedRun,
+    HostTotal,
+    State,
+    TaskRecord,
+    from_row,
+    storable,
+    to_row,
+)
 from .recovery_log import RecoveryLog
 from .uploads import Uploads
+from .workflows import Workflows
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +59,7 @@ NEVER_SENT = "never sent"
 ANSWER_LOST = "ComfyUI ended while the request was on its way, so its answer was never read."
 ABANDONED = "its outcome could not be recorded when it was known"
 
+_SUBMITTED = "state = 'submitted', task_id = :task_id, handle = :handle, reason = '', hidden = 0"
 _OWN_INTENT = "state = 'intent' AND owner = :me"
 _SETTLED = (
     "state = CASE WHEN post_started_at IS NULL THEN 'failed' ELSE 'unknown' END, "
@@ -56,11 +70,14 @@ OnChange = Callable[[frozenset[int]], None]
 """Receives the ids of the records that a transaction added or changed, after its commit. Must return at once."""
 
 _SELECTED = """
-    (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
+    hidden = :hidden AND (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
+    AND (:connection = '' OR connection = :connection)
+    AND (:since IS NULL OR (created_at >= :since AND created_at < :until))
     AND (:text = '' OR task_id LIKE :text ESCAPE '\\' OR file LIKE :text ESCAPE '\\'
          OR json_extract(request, '$.prompt') LIKE :text ESCAPE '\\')
 """
 _COUNT = "SELECT count(*) FROM tasks WHERE" + _SELECTED  # noqa: S608 - constants
+_IDS = "SELECT id FROM tasks WHERE" + _SELECTED + "ORDER BY id DESC"  # noqa: S608
 _PAGE = "SELECT * FROM tasks WHERE (:before IS NULL OR id < :before) AND" + _SELECTED + "ORDER BY id DESC LIMIT :limit"  # noqa: S608
 
 
@@ -77,6 +94,25 @@ class BalanceRequiredError(Exception):
 
 
 @dataclass(frozen=True)
+class TaskFilter:
+    """Which tasks to list.
+
+    Attributes:
+        states: only tasks in these; empty for all.
+        text: only tasks with it in their id, their prompt or the name of their file; the case of a-z is ignored.
+        connection: only tasks of this one; "" for all.
+        day: only tasks that were requested on this local day, such as "2026-11-26"; "" for all.
+        hidden: those that the user took off the list, instead of the others.
+    """
+
+    states: Sequence[State] = ()
+    text: str = ""
+    connection: str = ""
+    day: str = ""
+    hidden: bool = False
+
+
+@dataclass(frozen=True)
 class Page:
     """At most MAX_PAGE_RECORDS records, newest first, and the total of all that match.
 
@@ -88,8 +124,24 @@ class Page:
     before: int | None
 
 
+def _values(wanted: TaskFilter) -> dict[str, object]:
+    """Return the values of `_SELECTED`."""
+    escaped = wanted.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    since, until = budgets.day_bounds(wanted.day) if wanted.day else (None, None)
+    return {
+        "states": json.dumps(list(wanted.states)),
+        "text": f"%{escaped}%" if escaped else "",
+        "connection": wanted.connection,
+        "since": since,
+        "until": until,
+        "hidden": wanted.hidden,
+    }
+
+
 class Ledger:
-    """The table `tasks`, and beside it `uploads`, `balances`, `process_lock` and `database`. Usable from any thread.
+    """The table `tasks`, and beside it `uploads`, `balances`, `workflows`, `process_lock` and `database`.
+
+    Usable from any thread.
 
     Every method is one short transaction and raises LedgerError if the file cannot be used.
 
@@ -113,6 +165,7 @@ class Ledger:
         self.process_lock = ProcessLock(path.with_name(f"{path.stem}-locks"))
         self.uploads = Uploads(self.database, clock)
         self.balances = Balances(self.database, clock)
+        self.workflows = Workflows(path.with_name("workflows"))
         self._recovery_log = RecoveryLog(path.with_name(f"{path.stem}-rescue.jsonl"))
         self._on_change = on_change
 
@@ -164,6 +217,10 @@ class Ledger:
             unknown = {i: record for i, record in enumerate(found) if record is not None and record.state == "unknown"}
             if unknown:
                 raise UnresolvedRequestsError(unknown)
+            for record in found:
+                if record is not None and record.hidden:
+                    db.execute("UPDATE tasks SET hidden = 0 WHERE id = ?", (record.id,))
+                    changed.add(record.id)
             spent = self.spent(wanted[0].run_id) if wanted else (0.0, 0.0)
             reserved = 0.0 if balance is None else self.balances.reserved(balance)
             made: dict[str, TaskRecord] = {}
@@ -250,7 +307,7 @@ class Ledger:
         for record_id, task_id, handle, at in self._recovery_log.replay():
             self._update(
                 record_id,
-                "state = 'submitted', task_id = :task_id, handle = :handle, submitted_at = :at, reason = ''",
+                f"{_SUBMITTED}, submitted_at = :at",
                 "task_id IS NULL AND post_started_at <= :at AND state IN ('intent', 'unknown')",
                 required=False,
                 task_id=task_id,
@@ -292,7 +349,7 @@ class Ledger:
         Raises LedgerError if neither was possible; the log contains the task id.
         """
         try:
-            change = "state = 'submitted', task_id = :task_id, handle = :handle, submitted_at = :now, reason = ''"
+            change = f"{_SUBMITTED}, submitted_at = :now"
             written = storable(json.dumps(dict(handle or {})))
             self._update(record_id, change, "task_id IS NULL", task_id=task_id, handle=written)
         except LedgerError as error:
@@ -348,8 +405,7 @@ class Ledger:
             is_only = len(fitting) == 1 and fitting[0] in certain
             if is_only and not any(fits(rival, fitting[0]) for rival in rivals):
                 db.execute(
-                    "UPDATE tasks SET state = 'submitted', task_id = :task_id, handle = :handle, owner = :me, "
-                    "submitted_at = post_started_at, reason = '' WHERE id = :id",
+                    f"UPDATE tasks SET {_SUBMITTED}, owner = :me, submitted_at = post_started_at WHERE id = :id",  # noqa: S608
                     {
                         "id": record_id,
                         "task_id": fitting[0],
@@ -359,6 +415,19 @@ class Ledger:
                 )
                 changed.add(record_id)
             return fitting
+
+    def hide(self, record_id: int) -> bool:
+        """Take a task off the list; return False if its video may still arrive.
+
+        After TASK_QUERY_HOURS without a video, the service has forgotten the task.
+        """
+        condition = "(state NOT IN (SELECT value FROM json_each(:running)) OR created_at < :forgotten)"
+        running, forgotten = json.dumps(RUNNING_STATES), self.now() - TASK_QUERY_HOURS * 3600.0
+        return self._update(record_id, "hidden = 1", condition, required=False, running=running, forgotten=forgotten)
+
+    def show(self, record_id: int) -> bool:
+        """Put a task back on the list; return False if there is none."""
+        return self._update(record_id, "hidden = 0", required=False)
 
     def abandon(self, record_id: int) -> None:
         """Settle an intent that this process no longer works on: `failed` if it was not sent, else `unknown`."""
@@ -385,7 +454,7 @@ class Ledger:
         """The video is on disk, flushed, as `file`, which is relative to the output folder."""
         change = (
             "state = 'saved', file = :file, file_size = :file_size, file_sha256 = :file_sha256, video = :video, "
-            "saved_at = :now"
+            "saved_at = :now, hidden = 0"
         )
         self._update(record.id, change, **to_row(record))
 
@@ -468,18 +537,24 @@ class Ledger:
         with self.database.reading() as db:
             return [FinishedRun(*row) for row in db.execute(sql, (service, HISTORY))]
 
-    def page(self, *, before: int | None = None, limit: int = 50, states: Sequence[State] = (), text: str = "") -> Page:
-        """Return one page of tasks.
+    def ids(self, wanted: TaskFilter) -> list[int]:
+        """Return the ids of all records that match, newest first."""
+        with self.database.reading() as db:
+            return [row[0] for row in db.execute(_IDS, _values(wanted))]
 
-        Args:
-            limit: number of records, 1 to MAX_PAGE_RECORDS.
-            states: only tasks in these; empty for all.
-            text: only tasks with it in their id, their prompt or the name of their file; the case of a-z is ignored.
-        """
+    def host_totals(self, day: str) -> list[HostTotal]:
+        """Return the totals of a local day, such as "2026-11-26", by host; the highest first."""
+        sql = (
+            "SELECT connection, count(*), total(estimate * counted) FROM tasks "
+            "WHERE created_at >= ? AND created_at < ? GROUP BY connection ORDER BY 3 DESC, 2 DESC"
+        )
+        with self.database.reading() as db:
+            return [HostTotal(*row) for row in db.execute(sql, budgets.day_bounds(day))]
+
+    def page(self, wanted: TaskFilter | None = None, *, before: int | None = None, limit: int = 50) -> Page:
+        """Return one page of tasks: `limit` (1 to MAX_PAGE_RECORDS) of those that match, with ids below `before`."""
         limit = max(1, min(limit, MAX_PAGE_RECORDS))
-        escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        pattern = f"%{escaped}%" if text else ""
-        values = {"states": json.dumps(list(states)), "text": pattern, "before": before, "limit": limit + 1}
+        values = {**_values(wanted or TaskFilter()), "before": before, "limit": limit + 1}
         with self.database.reading() as db:
             total = int(db.execute(_COUNT, values).fetchone()[0])
         records = self._select(_PAGE, values)

@@ -29,7 +29,8 @@ class TaskRecord:
 
     Two records that share a fingerprint or a file_fingerprint are of the same request: fingerprint identifies media by
     their content, file_fingerprint by the bytes of their files. `handle` is what the host wants to be kept beside
-    task_id (`api.task.TaskHandle.kept`). URLs never show in a repr.
+    task_id (`api.task.TaskHandle.kept`). `hidden`: the user took it off the list; it is shown again when it gets a task
+    or a video, and when its request is queued again. URLs never show in a repr.
     """
 
     service: str
@@ -61,12 +62,21 @@ class TaskRecord:
     executed_at: float | None = None
     completed_at: float | None = None
     saved_at: float | None = None
+    hidden: bool = False
     id: int = 0
 
     @property
     def began_at(self) -> float:
         """When the task began, in seconds since 1970."""
         return self.submitted_at or self.created_at
+
+
+class HostTotal(NamedTuple):
+    """The tasks of one day at one host, hidden ones too, and what those that count in the budget are estimated at."""
+
+    connection: str
+    tasks: int
+    estimated_usd: float
 
 
 class FinishedRun(NamedTuple):
@@ -86,7 +96,7 @@ INSERT_RECORD = f"INSERT INTO tasks ({', '.join(_COLUMNS)}) VALUES (:{', :'.join
 
 def from_row(row: sqlite3.Row) -> TaskRecord:
     """Return the record of a row with every column."""
-    values = {**dict(row), "counted": bool(row["counted"])}
+    values = {**dict(row), "counted": bool(row["counted"]), "hidden": bool(row["hidden"])}
     return TaskRecord(**{**values, **{name: json.loads(row[name]) for name in _JSON_COLUMNS}})
 
 

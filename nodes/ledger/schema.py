@@ -88,6 +88,11 @@ _VERSION_3: Migration = (
     "ALTER TABLE tasks ADD COLUMN handle TEXT NOT NULL DEFAULT '{}'",
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4: Migration = (
+    # 1: taken off the list in the panel. The record counts all the same: it keeps its request from being sent again.
+    "ALTER TABLE tasks ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0",
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """Step i leads from version i to i + 1; version 0 is an empty file. Published steps never change, comments included:
 SQLite stores the text that created a table."""

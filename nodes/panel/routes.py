@@ -17,7 +17,8 @@ GET /wan27/status
              that of the host that requests go to; in the sandbox, of the first one,
      "hosts": [{"name", "title", "key_page": where to get a key, "key": as above}, …],
      "storage": a kind, or "host" for the host's own upload, "prices": {"720P": USD per second, "1080P": …},
-     "budget": {"per_run_usd": …, "per_day_usd": …}, "spent_today_usd": …, "tasks": number of tasks in the ledger,
+     "budget": {"per_run_usd": …, "per_day_usd": …}, "spent_today_usd": …, "tasks": number of tasks in the list,
+     "totals_today": totals,
      "reports_balance": whether GET /wan27/balance has an answer,
      "limits": {"prompt_chars": …, "negative_prompt_chars": …, "duration_seconds": [low, high],
                 "clip_billed_seconds": [low, high]}}
@@ -28,13 +29,23 @@ GET /wan27/balance
                   "fell_by_usd": by how much the balance is lower than then; negative: higher} or null if it was not
                   known before}
     Asks the service at most every 10 seconds. 409 in the sandbox.
-GET /wan27/tasks?group=all|running|saved|failed&text=…&limit=1-200&before=…
+GET /wan27/task_ids?group=all|running|saved|failed|removed&text=…&host=…&day=2026-11-26
+    {"ids": [row number, …] of all matches, newest first, "totals": totals of that day, [] without one}
+    host: the name of a connection; day: of the server's clock, as in the budget
+    totals: [{"connection", "host": title, "tasks", "estimated_usd"}, …] of one day, the highest first
+GET /wan27/tasks?ids=3,2,1
+    {"tasks": [task, …] of those that exist}, at most 200
+GET /wan27/tasks?group=…&text=…&host=…&day=…&limit=1-200&before=…
     {"tasks": [task, …] newest first, "total": number of matches, "before": for the next page, null at the end}
     task: {"id": row number, "task_id": text or null, "state": "intent|submitted|succeeded|saved|failed|unknown|missing"
            (missing: saved, but the file was deleted), "group": "running|saved|failed", "progress": progress or null,
-           "reason": text, "prompt": at most 400 characters, "resolution", "duration": seconds requested, "seed",
-           "sandbox": bool, "estimated_cost": USD or null, "continues_clip": whether that is the upper value of a
-           range, "counted": whether it counts against the budget, "can_cancel": whether POST …/cancel may succeed,
+           "removed": whether it was taken off the list, "reason": text, "prompt": at most 400 characters,
+           "resolution", "duration": seconds requested, "seed", "sandbox": bool, "connection", "host": its title,
+           "day": on which it was requested, "estimated_cost": USD or null, "continues_clip": whether that is the upper
+           value of a range, "counted": whether it counts against the budget,
+           "can_cancel": whether POST …/cancel may succeed,
+           "cancels": the tasks of its host that can be canceled, "queued" (which then are not billed) or "running"
+           (which may be), "" for none or if the task has ended,
            "began_at", "ended_at": seconds since 1970 or null, "prompt_id", "node_id", "seconds",
            "size": [width, height] of the file, "file": {"filename", "subfolder", "type"} for ComfyUI's /view or null,
            "poster": version of the thumbnail or null}
@@ -42,7 +53,9 @@ GET /wan27/tasks?group=all|running|saved|failed&text=…&limit=1-200&before=…
            number or null, "usual_seconds": [p50, p90] of similar tasks or null, "left_seconds": by the last poll, 0 if
            it takes longer than expected, or null, "downloaded_bytes", "total_bytes": or null, "note": text}
 GET /wan27/tasks/{id}
-    task
+    task, and "inputs": all that was requested; of a media file, a text that is the same for the same content
+GET /wan27/tasks/{id}/workflow
+    {"workflow": the graph that requested the task, as the frontend saves it}, or 404
 GET /wan27/posters/{id}
     image/jpeg, at most 320 pixels a side, or 404. Add ?v=<poster of the task>, so that it can be cached.
 GET /wan27/media/{name}
@@ -65,6 +78,12 @@ POST /wan27/tasks/{id}/fetch   body {}
 POST /wan27/tasks/{id}/cancel  body {}
     202 {"canceled": true}: the host has agreed to cancel a task that has not started; what becomes of it, and of its
     cost, follows as an event. 409: why that is not possible: it has started, or the host cannot.
+POST /wan27/tasks/{id}/remove  body {"delete_file": bool, false if it is left out}
+    200, the task. It is taken off the list and stays in the ledger, so the same request is not sent again; it returns
+    to the list when it gets a video, or when its request is queued again. 409: why that is not possible: its video is
+    not on this machine yet, or the file was changed or cannot be deleted. 404: no such task. 400: a bad value.
+POST /wan27/tasks/{id}/restore body {}
+    200, the task, which is back on the list. 404: no such task.
 PUT /wan27/key                 body {"key": text, "host": name of the host; without it, the one of "key" in the status}
     200, the host's object "key". Stored in config.toml, on POSIX with mode 0600. 409: the environment has a key, which
     wins.
@@ -79,7 +98,8 @@ POST /wan27/check              body {"part": one of "checks" in the settings}
 
 Events on the websocket:
 
-wan27.tasks      {"tasks": [task, …] added or changed, "spent_today_usd": …, "total": number of tasks in the ledger}
+wan27.tasks      {"tasks": [task, …] added or changed, "spent_today_usd": …, "totals_today": totals,
+                  "total": number of tasks in the list}
 wan27.progress   {"progress": {task_id: progress, …}}
 wan27.status     {}: the key or the connection changed; request the status again
 """
@@ -89,7 +109,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,8 +117,11 @@ from aiohttp import web
 
 from ..config import MissingKeyError, Settings, check_key, remove_key, store_key
 from ..core.errors import LedgerError, SettingsError, StorageError, Wan27Error
-from ..core.hosts import HOSTS
+from ..core.hosts import HOSTS, SANDBOX
 from ..core.redaction import redact_locations
+from ..ledger import TaskFilter
+from ..ledger.budget import day_bounds, day_of
+from ..ledger.ledger import MAX_PAGE_RECORDS
 from ..services import Process
 from ..storage.comfyui import FOLDER as MEDIA_FOLDER
 from ..storage.comfyui import ROUTE as MEDIA_ROUTE
@@ -106,10 +129,20 @@ from ..storage.comfyui import find_file as find_media
 from ..storage.comfyui import remove_expired
 from .access import Handler, is_local, json_response, problem, read_route, write_route
 from .events import Announcer, SendEvent
+from .removal import remove_task
 from .settings import check_part, save_settings, settings_view
 from .thumbnails import FOLDER as THUMBNAIL_FOLDER
 from .thumbnails import Thumbnails
-from .views import GROUPS, balance_view, key_view, limits_view, status_view, task_view
+from .views import (
+    GROUPS,
+    balance_view,
+    inputs_view,
+    key_view,
+    limits_view,
+    status_view,
+    task_view,
+    totals_view,
+)
 
 if TYPE_CHECKING:
     from ..ledger import TaskRecord
@@ -117,6 +150,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STATUS_EVENT = "wan27.status"
+_FILTER_RULES = (
+    f"group must be one of {', '.join(GROUPS)}; host must be one of {', '.join((SANDBOX, *HOSTS))}; day must be a date "
+    "such as 2026-11-26."
+)
+
 FETCH_SECONDS = 2.0
 """How long a fetch gets to fail at once, so that the user sees the reason."""
 FETCH_TIMEOUT_SECONDS = 3600.0
@@ -166,14 +204,22 @@ class Panel:
             "/wan27/balance": self._get_balance,
             "/wan27/settings": self._get_settings,
             "/wan27/tasks": self._get_tasks,
+            "/wan27/task_ids": self._get_task_ids,
             "/wan27/tasks/{id:[0-9]{1,15}}": self._get_task,
+            "/wan27/tasks/{id:[0-9]{1,15}}/workflow": self._get_workflow,
             "/wan27/posters/{id:[0-9]{1,15}}": self._get_thumbnail,
         }
         for path, handler in reading.items():
             routes.get(path)(read_route(self._with_json_errors(handler)))
         routes.get(f"{MEDIA_ROUTE}{{name}}")(self._get_media)
-        routes.post("/wan27/tasks/{id:[0-9]{1,15}}/fetch")(write_route(self._with_json_errors(self._fetch_task)))
-        routes.post("/wan27/tasks/{id:[0-9]{1,15}}/cancel")(write_route(self._with_json_errors(self._cancel_task)))
+        writing = {
+            "fetch": self._fetch_task,
+            "cancel": self._cancel_task,
+            "remove": self._remove_task,
+            "restore": self._restore_task,
+        }
+        for action, handler in writing.items():
+            routes.post(f"/wan27/tasks/{{id:[0-9]{{1,15}}}}/{action}")(write_route(self._with_json_errors(handler)))
         routes.put("/wan27/settings")(write_route(self._with_json_errors(self._put_settings)))
         routes.post("/wan27/check")(write_route(self._with_json_errors(self._run_check)))
         routes.put("/wan27/key")(write_route(self._with_json_errors(self._put_key)))
@@ -205,26 +251,56 @@ class Panel:
         return json_response(balance_view(found, compared))
 
     async def _get_tasks(self, request: web.Request) -> web.StreamResponse:
-        group, before = request.query.get("group", "all"), request.query.get("before")
-        limit = request.query.get("limit", "50")
-        if group not in GROUPS or not _is_number(limit) or not (before is None or _is_number(before)):
-            return problem(f"group must be one of {', '.join(GROUPS)}; limit and before must be numbers.", status=400)
-        text = request.query.get("text", "").strip()[:200]
+        if "ids" in request.query:
+            return await self._get_tasks_by_id(request.query["ids"].split(","))
+        wanted, before, limit = _filter(request), request.query.get("before"), request.query.get("limit", "50")
+        if wanted is None or not _is_number(limit) or not (before is None or _is_number(before)):
+            return problem(f"{_FILTER_RULES} limit and before must be numbers.", status=400)
 
-        def read() -> dict[str, Any]:
+        def read(wanted: TaskFilter) -> dict[str, Any]:
             below = None if before is None else int(before)
-            page = self._process.ledger().page(before=below, limit=int(limit), states=GROUPS[group], text=text)
+            page = self._process.ledger().page(wanted, before=below, limit=int(limit))
             return {"tasks": [self._view(row) for row in page.records], "total": page.total, "before": page.before}
 
+        return json_response(await asyncio.to_thread(read, wanted))
+
+    async def _get_tasks_by_id(self, ids: Sequence[str]) -> web.StreamResponse:
+        if len(ids) > MAX_PAGE_RECORDS or not all(map(_is_number, ids)):
+            return problem(f"ids must be at most {MAX_PAGE_RECORDS} numbers, separated by commas.", status=400)
+
+        def read() -> dict[str, Any]:
+            return {"tasks": [self._view(row) for row in self._process.ledger().records([int(each) for each in ids])]}
+
         return json_response(await asyncio.to_thread(read))
+
+    async def _get_task_ids(self, request: web.Request) -> web.StreamResponse:
+        wanted = _filter(request)
+        if wanted is None:
+            return problem(_FILTER_RULES, status=400)
+
+        def read(wanted: TaskFilter) -> dict[str, Any]:
+            totals = self._process.ledger().host_totals(wanted.day) if wanted.day else []
+            return {"ids": self._process.ledger().ids(wanted), "totals": totals_view(totals)}
+
+        return json_response(await asyncio.to_thread(read, wanted))
 
     async def _get_task(self, request: web.Request) -> web.StreamResponse:
         def read() -> dict[str, Any] | None:
             row = self._find_row(request)
-            return None if row is None else self._view(row)
+            return None if row is None else {**self._view(row), "inputs": inputs_view(row)}
 
         view = await asyncio.to_thread(read)
-        return problem("This task does not exist.", status=404) if view is None else json_response(view)
+        return _no_task() if view is None else json_response(view)
+
+    async def _get_workflow(self, request: web.Request) -> web.StreamResponse:
+        def read() -> dict[str, Any] | None:
+            row = self._find_row(request)
+            return None if row is None else self._process.ledger().workflows.find(row.prompt_id)
+
+        workflow = await asyncio.to_thread(read)
+        if workflow is None:
+            return problem("The workflow of this task was not kept.", status=404)
+        return json_response({"workflow": workflow})
 
     async def _get_thumbnail(self, request: web.Request) -> web.StreamResponse:
         def make() -> Path | None:
@@ -279,6 +355,24 @@ class Panel:
         found = await self._process.services()
         await found.runner.cancel(row, connection=connection)
         return json_response({"canceled": True}, status=202)
+
+    async def _remove_task(self, request: web.Request) -> web.StreamResponse:
+        with_file = (await _body(request)).get("delete_file", False)
+        if not isinstance(with_file, bool):
+            return problem("delete_file must be true or false.", status=400)
+        row = await asyncio.to_thread(self._find_row, request)
+        if row is None:
+            return _no_task()
+        ledger, output_dir = self._process.ledger(), self._process.output_dir
+        await asyncio.to_thread(remove_task, ledger, row, output_dir=output_dir, with_file=with_file)
+        return await self._get_task(request)
+
+    async def _restore_task(self, request: web.Request) -> web.StreamResponse:
+        row = await asyncio.to_thread(self._find_row, request)
+        if row is None:
+            return _no_task()
+        await asyncio.to_thread(self._process.ledger().show, row.id)
+        return await self._get_task(request)
 
     async def _put_key(self, request: web.Request) -> web.StreamResponse:
         body = await _body(request)
@@ -341,6 +435,7 @@ class Panel:
         return {
             "tasks": [self._view(row) for row in self._process.ledger().records(sorted(ids))],
             "spent_today_usd": totals["spent_today"],
+            "totals_today": totals["totals_today"],
             "total": totals["tasks"],
         }
 
@@ -366,7 +461,8 @@ class Panel:
 
     def _totals(self) -> dict[str, Any]:
         ledger = self._process.ledger()
-        return {"spent_today": round(ledger.spent()[1], 6), "tasks": ledger.page(limit=1).total}
+        totals = totals_view(ledger.host_totals(day_of(ledger.now())))
+        return {"spent_today": round(ledger.spent()[1], 6), "tasks": ledger.page(limit=1).total, "totals_today": totals}
 
     def _current_key(self, host: str) -> dict[str, Any]:
         settings: Settings | None = None
@@ -393,6 +489,27 @@ async def _body(request: web.Request) -> Mapping[str, Any]:
     except (ValueError, UnicodeDecodeError):
         return {}
     return body if isinstance(body, Mapping) else {}
+
+
+def _no_task() -> web.Response:
+    return problem("This task does not exist.", status=404)
+
+
+def _filter(request: web.Request) -> TaskFilter | None:
+    """Return which tasks a query asks for, None if it has a bad value."""
+    query = request.query
+    group, host, day = query.get("group", "all"), query.get("host", ""), query.get("day", "")
+    if group not in GROUPS or host not in ("", SANDBOX, *HOSTS) or not (day == "" or _is_day(day)):
+        return None
+    return TaskFilter(GROUPS[group], query.get("text", "").strip()[:200], host, day, hidden=group == "removed")
+
+
+def _is_day(text: str) -> bool:
+    try:
+        day_bounds(text)
+    except (ValueError, OverflowError, OSError):  # the systems differ in the years that they know
+        return False
+    return True
 
 
 def _is_number(text: str) -> bool:

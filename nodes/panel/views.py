@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from os import environ
 from pathlib import Path
@@ -9,18 +10,20 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..api.hosts import dialect_of
+from ..api.request import MEDIA_FIELDS
 from ..api.task import TaskState
 from ..core import limits
 from ..core.hosts import HOSTS, SANDBOX
 from ..core.redaction import redact_locations
 from ..ledger import RUNNING_STATES
+from ..ledger.budget import day_of
 from ..storage import kind_in_use
 from .thumbnails import video_file
 
 if TYPE_CHECKING:
     from ..api.connection import Connection
     from ..config import Settings
-    from ..ledger import BalanceReading, State, TaskRecord
+    from ..ledger import BalanceReading, HostTotal, State, TaskRecord
     from ..ledger.balances import Comparison
     from ..runner.models import Progress
 
@@ -29,8 +32,10 @@ GROUPS: Mapping[str, tuple[State, ...]] = {
     "running": RUNNING_STATES,
     "saved": ("saved",),
     "failed": ("failed", "unknown"),
+    "removed": (),
 }
-"""The choices of the panel's filter, and the states in the ledger that each of them shows."""
+"""The choices of the panel's filter, and the states in the ledger that each of them shows; empty for all. "removed" are
+the tasks that the user took off the list, which no other choice shows."""
 
 _GROUP_OF = {state: group for group, states in GROUPS.items() for state in states}
 
@@ -46,6 +51,7 @@ def task_view(
     state = "missing" if row.state == "saved" and video is None else row.state
     prompt = str(row.request.get("prompt") or "")
     group = _GROUP_OF[row.state]
+    cancels = dialect_of(row.connection).capabilities.cancels if row.state == "submitted" else ""
     return {
         "id": row.id,
         "task_id": row.task_id,
@@ -53,15 +59,20 @@ def task_view(
         "group": group,
         "progress": progress_view(progress) if progress is not None and group == "running" else None,
         "reason": redact_locations(row.reason, folders=folders),
+        "removed": row.hidden,
         "prompt": prompt if len(prompt) <= PROMPT_CHARS else prompt[: PROMPT_CHARS - 1] + "…",
         "resolution": row.request.get("resolution"),
         "duration": row.request.get("duration"),
         "seed": row.seed if row.seed is not None else row.request.get("seed"),
-        "sandbox": row.connection == "sandbox",
+        "sandbox": row.connection == SANDBOX,
+        "connection": row.connection,
+        "host": host_title(row.connection),
+        "day": day_of(row.created_at),
         "estimated_cost": row.estimate,
         "continues_clip": "first_clip_url" in row.request,
         "counted": row.counted,
-        "can_cancel": row.state == "submitted" and progress is not None and _can_cancel(row.connection, progress),
+        "can_cancel": bool(cancels) and progress is not None and progress.state == TaskState.QUEUED.value,
+        "cancels": cancels,
         "began_at": row.began_at,
         "ended_at": row.saved_at,
         "prompt_id": row.prompt_id,
@@ -73,8 +84,30 @@ def task_view(
     }
 
 
-def _can_cancel(connection: str, progress: Progress) -> bool:
-    return progress.state == TaskState.QUEUED.value and bool(dialect_of(connection).capabilities.cancels)
+def inputs_view(row: TaskRecord) -> dict[str, Any]:
+    """Return all that was requested, for a comparison. A media file is a short hash: its URL stays here."""
+    shown = {name: value for name, value in row.request.items() if name not in MEDIA_FIELDS}
+    media = {name: str(row.request[name]) for name in MEDIA_FIELDS if name in row.request}
+    return {**shown, **{name: hashlib.sha256(value.encode()).hexdigest()[:12] for name, value in media.items()}}
+
+
+def host_title(connection: str) -> str:
+    """Return the name that users know a host by."""
+    host = HOSTS.get(connection)
+    return connection if host is None else host.title
+
+
+def totals_view(totals: Iterable[HostTotal]) -> list[dict[str, Any]]:
+    """Return the totals of a day by host."""
+    return [
+        {
+            "connection": each.connection,
+            "host": host_title(each.connection),
+            "tasks": each.tasks,
+            "estimated_usd": round(each.estimated_usd, 6),
+        }
+        for each in totals
+    ]
 
 
 def progress_view(progress: Progress) -> dict[str, Any]:
@@ -100,7 +133,13 @@ def _file_view(file: str) -> dict[str, str]:
 
 
 def status_view(
-    settings: Settings, connection: Connection | None, *, spent_today: float, tasks: int, local: bool
+    settings: Settings,
+    connection: Connection | None,
+    *,
+    spent_today: float,
+    tasks: int,
+    totals_today: list[dict[str, Any]],
+    local: bool,
 ) -> dict[str, Any]:
     """Return connection, prices, budget and limits.
 
@@ -132,6 +171,7 @@ def status_view(
         "budget": {"per_run_usd": settings.budget.per_run_usd, "per_day_usd": settings.budget.per_day_usd},
         "spent_today_usd": spent_today,
         "tasks": tasks,
+        "totals_today": totals_today,
         "reports_balance": connection is not None and connection.reports_balance,
         "limits": limits_view(),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ class Order:
         prompt_id: of the queued prompt; its nodes share the budget of one run.
         node_id: of the node that asks, the same whenever ComfyUI runs it again in one prompt. If it or prompt_id is "",
             "submit_again" makes another task each time.
+        workflow: the graph that was queued, as the frontend saves it; kept with a new task. None if it is not known.
     """
 
     request: VideoRequest = field(repr=False)
@@ -30,6 +31,7 @@ class Order:
     on_repeat: OnRepeat = "reuse"
     prompt_id: str = ""
     node_id: str = ""
+    workflow: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

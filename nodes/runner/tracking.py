@@ -172,6 +172,8 @@ class Tracker:
                 found = found if unresolved else messages.searched(connection.host.title, look.candidates)
                 self._search(record, connection)
             unresolved[index] = record
+            if record.hidden:
+                await asyncio.to_thread(self._ledger.show, record.id)
         if unresolved:
             raise OutcomeUnknownError(messages.unresolved(unresolved, orders, found=found))
 
@@ -190,7 +192,7 @@ class Tracker:
 
         services = self._ledger.billing_services()
         wanted = [_wanted(order, self._ledger, services) for order in orders]
-        return self._ledger.claim(
+        claimed = self._ledger.claim(
             [each.record for each in wanted],
             reuse=[order.on_repeat == "reuse" for order in orders],
             budget=self.budget,
@@ -198,6 +200,11 @@ class Tracker:
             elsewhere=[each.elsewhere for each in wanted],
             check_new=check_new,
         )
+        for order, (_, is_new) in zip(orders, claimed, strict=True):
+            if is_new and order.workflow and order.prompt_id:
+                self._ledger.workflows.keep(order.prompt_id, order.workflow)
+                break
+        return claimed
 
     def _check(self, order: Order, index: int, total: int) -> None:
         try:

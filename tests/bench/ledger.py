@@ -8,7 +8,7 @@ from dataclasses import replace
 from statistics import median
 
 from nodes.config import Budget
-from nodes.ledger import Ledger, TaskRecord
+from nodes.ledger import Ledger, TaskFilter, TaskRecord
 from nodes.ledger.records import INSERT_RECORD, to_row
 
 from .settings import Settings, table
@@ -54,8 +54,8 @@ def fill(ledger: Ledger, tasks: int) -> None:
 def _steps(ledger: Ledger) -> dict[str, Callable[[], object]]:
     return {
         "panel: first page": lambda: ledger.page(limit=50),
-        "panel: running tasks": lambda: ledger.page(limit=50, states=("intent", "submitted", "succeeded")),
-        "panel: search": lambda: ledger.page(limit=50, text="no such words"),
+        "panel: running tasks": lambda: ledger.page(TaskFilter(states=("intent", "submitted", "succeeded")), limit=50),
+        "panel: search": lambda: ledger.page(TaskFilter(text="no such words"), limit=50),
         "panel: totals": lambda: (ledger.spent(), ledger.page(limit=1).total),
         "claim of a batch of 20 that exists": lambda: _claim(ledger, [f"{number:064x}" for number in range(10, 30)]),
         "claim and withdrawal of a new task": lambda: _claim_new(ledger),

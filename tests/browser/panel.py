@@ -75,8 +75,16 @@ class Panel:
     def row(self, text: str) -> Locator:
         return self.rows.filter(has_text=text)
 
+    def open_menu(self, text: str) -> Locator:
+        """Open the menu of a row; return the menu."""
+        self.row(text).locator("[aria-haspopup=menu]").click()
+        menu = self.page.get_by_role("menu")
+        expect(menu).to_be_visible()
+        return menu
+
     def action(self, text: str, name: str) -> Locator:
-        return self.row(text).locator(f"[data-action={name}]")
+        """Open the menu of a row; return one of its actions."""
+        return self.open_menu(text).locator(f"[data-action={name}]")
 
     def state(self, text: str, state: str) -> None:
         expect(self.row(text).locator(".wan27-state")).to_have_attribute("data-state", state, timeout=90_000)

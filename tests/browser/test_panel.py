@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import time
@@ -11,14 +10,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from nodes.ledger import Ledger
 from tests.browser.panel import Panel, panel_in
-from tests.conftest import Measured
 from tests.host.comfy import ComfyUI
 from tests.service import Service
 
 FAILED = {"at": "task", "kind": "fail", "reason": "DataInspectionFailed: the image was refused"}
-ROWS = 5000
 
 
 def _slow(seconds: float) -> dict[str, object]:
@@ -168,8 +164,11 @@ def test_panel_works_with_keyboard_and_screen_reader(panel: Panel, prompt: str) 
     page.locator("#wan27-search").focus()
     page.keyboard.type(prompt)
     expect(panel.rows).to_have_count(1)
-    page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
+    play = panel.row(prompt).locator(".wan27-thumbnail")
+    for _ in range(12):  # past the filters; a date has several stops
+        page.keyboard.press("Tab")
+        if play.evaluate("element => element === document.activeElement"):
+            break
     expect(page.locator(":focus")).to_have_attribute("aria-label", f"Play: {prompt}")
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog", name="Video of task")).to_be_visible()
@@ -181,62 +180,3 @@ def test_panel_works_with_keyboard_and_screen_reader(panel: Panel, prompt: str) 
     expect(panel.row(prompt)).to_be_visible()
     findings += panel.accessibility_findings()
     assert findings == []
-
-
-def test_panel_opens_thousands_of_rows_in_less_than_a_second(panel: Panel, which: str, measured: Measured) -> None:
-    def opened() -> float:
-        panel.load()
-        started = time.monotonic()
-        panel.opener.click()
-        expect(panel.rows.or_(panel.page.locator(".wan27-note:visible")).first).to_be_visible()
-        return time.monotonic() - started
-
-    ledger = Ledger(panel.comfy.base / "user" / "__wan27" / "ledger.sqlite3")
-    try:
-        _hide_all(ledger)
-        opened()  # once, so that everything is loaded
-        none = opened()
-        _fill(ledger)
-        many = opened()
-        expect(panel.page.locator(".wan27-count")).to_contain_text(str(ROWS))
-        panel.page.locator(".wan27-row").last.scroll_into_view_if_needed()
-        expect(panel.rows.nth(99)).to_be_attached()
-        panel.frontend.shot(f"panel-{which}-{ROWS}-rows")
-    finally:
-        _show_all(ledger)
-        ledger.close()
-
-    measured(f"tab with no rows {none:.2f} s, with {ROWS} rows {many:.2f} s ({which} frontend)")
-    assert many - none < 1.0
-
-
-def _hide_all(ledger: Ledger) -> None:
-    with ledger.database.writing() as db:
-        db.execute("CREATE TABLE IF NOT EXISTS put_aside AS SELECT * FROM tasks")
-        db.execute("DELETE FROM tasks")
-
-
-def _fill(ledger: Ledger) -> None:
-    now = time.time()
-    rows = [
-        (
-            ("failed", "saved", "unknown")[number % 3],
-            f"filler-{number}",
-            json.dumps({"prompt": f"Filler number {number}, of some length", "duration": 5, "resolution": "720P"}),
-            now - number,
-        )
-        for number in range(ROWS)
-    ]
-    with ledger.database.writing() as db:
-        db.executemany(
-            "INSERT INTO tasks (fingerprint, state, task_id, service, connection, base_url, request, counted, owner, "
-            "created_at) VALUES ('', ?, ?, 'sandbox', 'sandbox', '', ?, 0, '', ?)",
-            rows,
-        )
-
-
-def _show_all(ledger: Ledger) -> None:
-    with ledger.database.writing() as db:
-        db.execute("DELETE FROM tasks")
-        db.execute("INSERT INTO tasks SELECT * FROM put_aside")
-        db.execute("DROP TABLE put_aside")

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from nodes.ledger import Ledger
 from tests.browser.conftest import SETTINGS, SHOTS, Frontend
 from tests.examples.build import WORKFLOWS
 from tests.examples.inputs import put_inputs
@@ -35,6 +36,14 @@ FIT = """() => {
     app.canvas.setDirty(true, true);
 }"""
 """Brings the whole graph into view, with room for the bars of the frontend."""
+PROMPTS = {"A paper boat leaves the harbor at dawn": 7, "A paper boat leaves the harbor at dusk": 8}
+REQUEST = """([prompt, seed]) => {
+    const node = app.graph.nodes.find(one => one.type === "Wan27ImageToVideo");
+    for (const [name, value] of Object.entries({ prompt, seed })) {
+        node.widgets.find(one => one.name === name).value = value;
+    }
+}"""
+TASKS = (0, 230, 640, 830)
 PANEL = (0, 0, 640, 600)
 """The part of the window that shows the panel: left, top, right, bottom in pixels."""
 
@@ -121,8 +130,60 @@ def part(element: Locator, name: str) -> Path:
     return small(path, width)
 
 
+def test_screenshots_of_tasks_and_comparison(new_user: Frontend) -> None:
+    page = new_user.page
+    page.evaluate(OPEN, json.loads((WORKFLOWS / "first_and_last_frame.json").read_text()))
+    for prompt, seed in PROMPTS.items():
+        page.evaluate(REQUEST, [prompt, seed])
+        page.evaluate(RUN)
+    page.get_by_role("button", name="Wan 2.7").first.click()
+    rows = page.locator(".wan27-row")
+    expect(rows.locator("img")).to_have_count(len(PROMPTS), timeout=90_000)
+    _tell_of_hosts(new_user)
+    page.locator("#wan27-filter").select_option("saved")
+    page.locator("#wan27-filter").select_option("all")
+    expect(rows).to_have_count(len(PROMPTS) + 2)
+    page.locator(".wan27-guide summary").click()
+    rows.nth(2).locator("[aria-haspopup=menu]").click()
+    settle(page)
+    shot = new_user.shot("tasks")
+    with Image.open(shot) as image:
+        image.crop(TASKS).save(shot)
+    tasks = small(shot, TASKS[2] - TASKS[0])
+
+    page.get_by_role("menuitem", name="Compare with another").click()
+    rows.nth(3).get_by_role("button", name="Compare", exact=True).click()
+    dialog = page.get_by_role("dialog", name="Compare two videos")
+    dialog.get_by_role("button", name="Pause").click()
+    dialog.get_by_role("slider").fill("2")
+    page.wait_for_function("() => [...document.querySelectorAll('.wan27-pair video')].every(one => !one.seeking)")
+    settle(page)
+    compared = SHOTS / "compare.png"
+    dialog.screenshot(path=compared)
+    compare = small(compared, 1000)
+
+    assert "\n".join(new_user.complaints()) == ""
+    assert [path.name for path in (tasks, compare) if path.stat().st_size > LARGEST] == []
+
+
+def _tell_of_hosts(new_user: Frontend) -> None:
+    """Make the sandbox's tasks look like those of two hosts, with one that runs and one that failed."""
+    ledger = Ledger(new_user.comfy.base / "user" / "__wan27" / "ledger.sqlite3")
+    columns = "fingerprint, task_id, state, service, connection, base_url, request, estimate, counted, owner"
+    others = [("submitted", "fal", 0.5, ""), ("failed", "kie", 0.4, "The host refused the first frame.")]
+    with ledger.database.writing() as db:
+        db.execute("UPDATE tasks SET connection = 'fal', estimate = 0.5, counted = 1")
+        for state, host, estimate, reason in others:
+            db.execute(
+                f"INSERT INTO tasks ({columns}, created_at, reason) "
+                "SELECT '', 'other-' || ?, ?, ?, ?, '', request, ?, 1, '', created_at, ? FROM tasks WHERE id = 1",
+                (host, state, host, host, estimate, reason),
+            )
+    ledger.close()
+
+
 def test_screenshots_are_in_the_readme() -> None:
     text = (REPO / "README.md").read_text()
-    for name in ("graph", "panel", "settings", "check"):
+    for name in ("graph", "panel", "settings", "check", "tasks", "compare"):
         assert f"(docs/{name}.png)" in text
         assert (REPO / "docs" / f"{name}.png").stat().st_size < LARGEST

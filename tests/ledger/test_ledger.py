@@ -9,7 +9,8 @@ import pytest
 
 from nodes.config import Budget
 from nodes.core.errors import BudgetError, LedgerError
-from nodes.ledger import Ledger, UnresolvedRequestsError
+from nodes.ledger import Ledger, TaskFilter, UnresolvedRequestsError
+from nodes.ledger.budget import day_of
 from tests.ledger.helpers import adopt, claimed, submitted, wanted
 
 REPO = Path(__file__).resolve().parents[2]
@@ -229,15 +230,15 @@ def test_page_searches_for_literal_text(ledger: Ledger, text: str, found: set[st
     for prompt in ("A lake", "100% snow_white", "一只猫", "failing"):
         submitted(ledger, prompt)
 
-    assert {record.request["prompt"] for record in ledger.page(text=text).records} == found
+    assert {record.request["prompt"] for record in ledger.page(TaskFilter(text=text)).records} == found
 
 
 def test_page_can_be_limited_to_states(ledger: Ledger) -> None:
     running, failing = submitted(ledger, "running"), submitted(ledger, "failing")
     ledger.fail(failing, "no", billed=True)
 
-    assert [record.id for record in ledger.page(states=["failed"]).records] == [failing]
-    assert [record.id for record in ledger.page(states=["submitted", "saved"]).records] == [running]
+    assert [record.id for record in ledger.page(TaskFilter(states=["failed"])).records] == [failing]
+    assert [record.id for record in ledger.page(TaskFilter(states=["submitted", "saved"])).records] == [running]
     assert [record.id for record in ledger.records([running, 999])] == [running]
 
 
@@ -333,3 +334,71 @@ def test_finished_runs_are_the_latest_of_a_service(ledger: Ledger, monkeypatch: 
     assert ledger.finished_runs("another") == []
     monkeypatch.setattr("nodes.ledger.ledger.HISTORY", 1)
     assert [round(run.seconds) for run in ledger.finished_runs("novita https://x")] == [70]
+
+
+def test_hidden_task_is_off_the_list_and_still_keeps_its_request_from_being_sent(ledger: Ledger) -> None:
+    [(record, _)] = claimed(ledger)
+    ledger.begin_post(record.id)
+    ledger.mark_unknown(record.id, "the answer was lost")
+
+    assert ledger.hide(record.id)
+
+    assert ledger.ids(TaskFilter()) == []
+    assert ledger.ids(TaskFilter(hidden=True)) == [record.id]
+    assert ledger.spent("run")[0] == 1.0
+    with pytest.raises(UnresolvedRequestsError):
+        claimed(ledger)
+
+
+@pytest.mark.parametrize("event", ["queued again", "task found", "saved again", "put back"])
+def test_hidden_task_returns_to_the_list(event: str, ledger: Ledger) -> None:
+    if event == "task found":
+        [(record, _)] = claimed(ledger)
+        ledger.begin_post(record.id)
+        ledger.mark_unknown(record.id, "the answer was lost")
+    else:
+        record = ledger.get(submitted(ledger, "waves"))
+        ledger.record_saved(replace(record, file="wan27/a.mp4"))
+    assert ledger.hide(record.id)
+
+    if event == "queued again":
+        assert not claimed(ledger, wanted("waves"))[0].is_new
+    elif event == "task found":
+        ledger.adopt_lost(record.id, {"t-9": {}}, fits=lambda record, task_id: True, certain={"t-9"})
+    elif event == "saved again":
+        ledger.record_saved(replace(record, file="wan27/a.mp4"))
+    else:
+        assert ledger.show(record.id)
+
+    assert ledger.ids(TaskFilter()) == [record.id]
+
+
+def test_task_whose_video_may_arrive_cannot_be_hidden_for_a_day(path: Path) -> None:
+    now = [1_800_000_000.0]
+    ledger = Ledger(path, clock=lambda: now[0])
+    running = submitted(ledger, "waves")
+    assert not ledger.hide(running)
+
+    now[0] += 25 * 3600
+    assert ledger.hide(running)
+    ledger.close()
+
+
+def test_ids_can_be_limited_to_a_host_and_a_day_which_has_totals(path: Path) -> None:
+    now = [1_800_000_000.0]
+    ledger = Ledger(path, clock=lambda: now[0])
+    day = day_of(now[0])
+    first = submitted(ledger, "yesterday")
+    now[0] += 86_400
+    second, third, hidden = (submitted(ledger, f"number {n}") for n in range(3))
+    [(free, _)] = claimed(ledger, wanted("free", connection="sandbox", counted=False))
+    ledger.fail(third, "canceled", billed=False)
+    ledger.fail(hidden, "refused", billed=True)
+    ledger.hide(hidden)
+
+    assert ledger.ids(TaskFilter(day=day)) == [first]
+    assert ledger.ids(TaskFilter(day=day_of(now[0]), connection="novita")) == [third, second]
+    assert ledger.ids(TaskFilter(connection="sandbox")) == [free.id]
+    assert ledger.host_totals(day) == [("novita", 1, 1.0)]
+    assert ledger.host_totals(day_of(now[0])) == [("novita", 3, 2.0), ("sandbox", 1, 0.0)]
+    ledger.close()

@@ -72,10 +72,75 @@ def test_tasks_are_paged_and_filtered(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["group=everything", "limit=many", "before=-1", "before=1%20OR%201", "limit=9999999999999999"]
+    "query",
+    [
+        "group=everything",
+        "host=elsewhere",
+        "day=today",
+        "day=2026-13-01",
+        "limit=many",
+        "before=-1",
+        "before=1%20OR%201",
+        "limit=9999999999999999",
+        "ids=",
+        "ids=1,two",
+        f"ids={','.join(map(str, range(201)))}",
+    ],
 )
 def test_tasks_refuse_an_invalid_query(query: str, host: Host) -> None:
     assert host.ask("GET", f"/wan27/tasks?{query}").status_code == 400
+
+
+def test_task_ids_are_filtered_by_host_and_day_with_totals(host: Host) -> None:
+    billed, free = host.task("billed", estimate=0.75), host.task("free", connection="sandbox")
+    day = host.get(f"/wan27/tasks/{billed}")["day"]
+    totals = [
+        {"connection": "novita", "host": "Novita AI", "tasks": 1, "estimated_usd": 0.75},
+        {"connection": "sandbox", "host": "sandbox", "tasks": 1, "estimated_usd": 0.0},
+    ]
+
+    assert host.get("/wan27/task_ids") == {"ids": [free, billed], "totals": []}
+    assert host.get(f"/wan27/task_ids?day={day}&host=novita") == {"ids": [billed], "totals": totals}
+    assert host.get("/wan27/task_ids?day=2020-02-29") == {"ids": [], "totals": []}
+    assert host.get("/wan27/status")["totals_today"] == totals
+    assert [task["id"] for task in host.get(f"/wan27/tasks?ids={billed},999,{free}")["tasks"]] == [free, billed]
+    for query in ("group=everything", "host=elsewhere", "day=2026-02-30"):
+        assert host.ask("GET", f"/wan27/task_ids?{query}").status_code == 400
+
+
+def test_task_tells_its_host_and_what_can_be_canceled(host: Host) -> None:
+    rows = [host.task("a", connection="fal"), host.task("b", connection="replicate"), host.task("c"), host.saved("d")]
+
+    tasks = [host.get(f"/wan27/tasks/{row}") for row in rows]
+
+    assert [task["host"] for task in tasks] == ["fal", "Replicate", "Novita AI", "Novita AI"]
+    assert [task["cancels"] for task in tasks] == ["queued", "running", "", ""]
+
+
+def test_task_alone_has_all_its_inputs_but_no_url(host: Host) -> None:
+    prompt = "a long prompt " * 50
+    row = host.task(prompt)
+    with host.ledger.database.writing() as db:
+        db.execute("UPDATE tasks SET request = json_set(request, '$.image_url', ?)", (SIGNED,))
+
+    task = host.get(f"/wan27/tasks/{row}")
+
+    assert len(task["prompt"]) == 400
+    assert task["inputs"] == {"prompt": prompt, "duration": 5, "resolution": "720P", "image_url": ANY}
+    assert len(task["inputs"]["image_url"]) == 12
+    assert "inputs" not in host.get("/wan27/tasks")["tasks"][0]
+
+
+def test_workflow_of_a_task_is_the_one_of_its_prompt(host: Host) -> None:
+    row = host.task("a boat")
+    assert host.ask("GET", f"/wan27/tasks/{row}/workflow").status_code == 404
+
+    host.ledger.workflows.keep("prompt", {"nodes": [], "version": 0.4})
+
+    assert host.get(f"/wan27/tasks/{row}/workflow") == {"workflow": {"nodes": [], "version": 0.4}}
+    assert host.ask("GET", "/wan27/tasks/999/workflow").status_code == 404
+    other_site = {"Sec-Fetch-Site": "cross-site"}
+    assert host.ask("GET", f"/wan27/tasks/{row}/workflow", headers=other_site).status_code == 403
 
 
 def test_task_with_a_deleted_video_is_missing(host: Host) -> None:

@@ -13,6 +13,7 @@ from nodes.core.errors import (
     NotDeliveredError,
     OutcomeUnknownError,
 )
+from nodes.ledger import TaskFilter
 from tests.fixtures import House
 from tests.runner.conftest import only, soon
 from tests.service import Service, at
@@ -107,3 +108,17 @@ def test_submission_answered_with_task_failed_is_unknown(house: House, service: 
     with pytest.raises(OutcomeUnknownError):
         house.run()
     assert (service.count["submit"], house.states()) == (1, ["unknown"])
+
+
+def test_submission_refused_for_a_lost_answer_puts_its_task_back_on_the_list(house: House, service: Service) -> None:
+    service.faults(*at("submit", "server_error"))
+    with pytest.raises(OutcomeUnknownError):
+        house.run()
+    [hidden] = house.ledger().ids(TaskFilter())
+    assert house.ledger().hide(hidden)
+
+    with pytest.raises(OutcomeUnknownError):
+        house.run()
+
+    assert house.ledger().ids(TaskFilter()) == [hidden]
+    assert len(service.posts()) == 1

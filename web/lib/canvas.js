@@ -90,10 +90,16 @@ export function freeArea(app) {
     : { left: 0, top: 0, width: tab.left - left, height };
 }
 
+/** Return whether the open workflow has the node that a task came from. */
+export function hasNode(app, task) {
+  const found = findNode(app, task.node_id);
+  return Boolean(found) && (found.node.comfyClass ?? found.node.type) === SUBMIT;
+}
+
 /** Show the node that a task came from; return false if it is not in the open workflow. */
 export function showNode(app, task) {
+  if (!hasNode(app, task)) return false;
   const found = findNode(app, task.node_id);
-  if (!found || (found.node.comfyClass ?? found.node.type) !== SUBMIT) return false;
   if (found.graph !== graphOf(app)) app.canvas.setGraph?.(found.graph);
   show(app, found.node);
   return true;

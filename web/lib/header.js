@@ -4,6 +4,7 @@ import { h, setText } from "./dom.js";
 import { moment, money, t } from "./i18n.js";
 import { server } from "./server.js";
 import { refreshStatus, store, watch } from "./store.js";
+import { totalsLine } from "./task_facts.js";
 
 const MANY_TASKS = 3; // from here on the guide is closed at first
 
@@ -104,7 +105,8 @@ export class Header {
   spendingPart() {
     this.spent = h("span", {});
     this.meter = h("meter", { class: "wan27-meter", min: 0, max: 1, low: 0.7, high: 0.9, optimum: 0, "aria-label": t("spendingBar") });
-    return h("span", { class: "wan27-spending" }, this.spent, this.meter);
+    this.totals = h("span", { class: "wan27-note" });
+    return h("span", { class: "wan27-spending" }, this.spent, this.meter, this.totals);
   }
 
   showSpending() {
@@ -112,6 +114,7 @@ export class Header {
     if (!this.spent || !status || status.problem) return;
     const limit = status.budget.per_day_usd;
     setText(this.spent, t("spendingOf", { spent: money(status.spent_today_usd), limit: money(limit) }));
+    setText(this.totals, totalsLine(status.totals_today));
     this.meter.value = limit ? Math.min(1, status.spent_today_usd / limit) : 1;
   }
 

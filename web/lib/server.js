@@ -25,8 +25,13 @@ function write(method, path, body = {}) {
 export const server = {
   status: () => ask("/status"),
   balance: () => ask("/balance"),
-  tasks: (query) => ask(`/tasks?${new URLSearchParams(query)}`),
+  taskIds: (filter) => ask(`/task_ids?${new URLSearchParams(filter)}`),
+  tasksOf: (ids) => ask(`/tasks?ids=${ids.join(",")}`),
+  task: (id) => ask(`/tasks/${id}`),
   fetchAgain: (id) => write("POST", `/tasks/${id}/fetch`),
+  cancel: (id) => write("POST", `/tasks/${id}/cancel`),
+  remove: (id, withFile) => write("POST", `/tasks/${id}/remove`, { delete_file: withFile }),
+  restore: (id) => write("POST", `/tasks/${id}/restore`),
   settings: () => ask("/settings"),
   saveSettings: (set) => write("PUT", "/settings", { set }),
   check: (part) => write("POST", "/check", { part }),
@@ -45,10 +50,12 @@ export const server = {
     const [choices, options] = (await response.json()).LoadImage.input.required.image;
     return Array.isArray(choices) ? choices : (options?.options ?? []); // newer cores name the type first
   },
-  /** Return the workflow of a run from ComfyUI's own history, or null if it was not kept. */
-  async workflowOf(promptId) {
-    const response = await api.fetchApi(`/history/${encodeURIComponent(promptId)}`);
-    const entry = response.ok ? (await response.json())[promptId] : null;
+  /** Return the workflow that requested a task, or null if neither the pack nor ComfyUI's history has it. */
+  async workflowOf(task) {
+    const kept = await ask(`/tasks/${task.id}/workflow`).catch(() => null);
+    if (kept) return kept.workflow;
+    const response = await api.fetchApi(`/history/${encodeURIComponent(task.prompt_id)}`);
+    const entry = response.ok ? (await response.json())[task.prompt_id] : null;
     return entry?.prompt?.[3]?.extra_pnginfo?.workflow ?? null;
   },
 };

@@ -1,15 +1,13 @@
 // The sidebar tab.
 
-import { putOnCanvas, showNode } from "./canvas.js";
 import { Check } from "./check.js";
-import { copyText, h } from "./dom.js";
+import { h } from "./dom.js";
 import { openExample } from "./example.js";
 import { Header } from "./header.js";
 import { t } from "./i18n.js";
-import { play } from "./player.js";
-import { server } from "./server.js";
 import { Settings } from "./settings.js";
 import { store } from "./store.js";
+import { taskActions } from "./task_actions.js";
 import { TaskList } from "./task_list.js";
 
 const TAB_ID = "wan27";
@@ -46,7 +44,7 @@ export class SidebarTab {
     store.tabOpen = true;
     const { ui } = this;
     this.settings = new Settings(ui);
-    this.parts = [new Header(ui), this.settings, new Check(), new TaskList(actionsFor(this.app, ui))];
+    this.parts = [new Header(ui), this.settings, new Check(), new TaskList(taskActions(this.app, ui))];
     const tab = { class: "wan27 wan27-tab", role: "region", "aria-label": t("tab") };
     container.replaceChildren(h("div", tab, ...this.parts.map((part) => part.element)));
     container.addEventListener("keydown", keepFromShortcuts);
@@ -85,36 +83,4 @@ export class SidebarTab {
 function keepFromShortcuts(event) {
   const types = event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey;
   if (types && event.target.tagName === "SELECT") event.stopPropagation();
-}
-
-function actionsFor(app, ui) {
-  return {
-    mayWrite: () => Boolean(store.status?.may_write),
-    play,
-    async copy(task) {
-      await copyText(task.task_id);
-      ui.say(t("copied"));
-    },
-    toCanvas(task) {
-      putOnCanvas(app, task.task_id);
-      ui.say(t("onCanvas"), "info");
-    },
-    async showNode(task) {
-      if (showNode(app, task)) return;
-      const workflow = task.prompt_id ? await server.workflowOf(task.prompt_id).catch(() => null) : null;
-      if (!workflow) return ui.say(t("nodeGone"), "warn");
-      await app.loadGraphData(workflow);
-      showNode(app, task);
-      return ui.say(t("nodeOpened"), "info");
-    },
-    openExample: ui.openExample,
-    async fetchAgain(task) {
-      try {
-        await server.fetchAgain(task.id);
-        ui.say(t("fetching"), "info");
-      } catch (error) {
-        ui.say(error.message || t("trouble"), "error");
-      }
-    },
-  };
 }

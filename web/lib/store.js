@@ -34,16 +34,12 @@ export function takeProgress(taskId, progress) {
   if (taskId && progress) store.progress.set(taskId, { ...progress, at: Date.now() });
 }
 
-/** Return how long a task has been running; counts on between two events. */
-export function secondsNow(progress) {
-  return progress.seconds + (Date.now() - (progress.at ?? Date.now())) / 1000;
-}
-
 export function startStore(api) {
   listen("wan27.status", refreshStatus);
   listen("wan27.tasks", (data) => {
     if (store.status && !store.status.problem) {
       store.status.spent_today_usd = data.spent_today_usd;
+      store.status.totals_today = data.totals_today;
       store.status.tasks = data.total;
     }
     for (const task of data.tasks) if (task.group !== "running") store.progress.delete(task.task_id);

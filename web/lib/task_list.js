@@ -1,21 +1,32 @@
-// The task list: search, filter, pages, live changes.
+// The task list: search, filters, live changes. It knows the ids of all tasks and has rows for those in sight only.
 
+import { openCompare } from "./compare.js";
 import { h, setText } from "./dom.js";
 import { t } from "./i18n.js";
+import { CHUNK, IdChunks } from "./id_chunks.js";
 import { server } from "./server.js";
-import { takeProgress, watch } from "./store.js";
+import { store, takeProgress, watch } from "./store.js";
+import { totalsLine } from "./task_facts.js";
+import { fits, isFiltered } from "./task_filter.js";
 import { TaskRow } from "./task_row.js";
 
-const PAGE = 50;
 const TYPING_PAUSE = 200; // milliseconds
+const FIRST_CHUNKS = 2; // are requested before the list is shown
+const MOST = 200; // tasks in one request
+const MARGIN = "800px 0px"; // rows are made this far outside of what is in sight
+const GROUPS = { all: "filterAll", running: "filterRunning", saved: "filterSaved", failed: "filterFailed", removed: "filterRemoved" };
 
 export class TaskList {
-  /** `actions`: what the buttons of a row do; see sidebar_tab.js. */
+  /** `actions`: what the menu of a row does; see task_actions.js. */
   constructor(actions) {
-    this.actions = actions;
-    this.rows = new Map();
-    this.before = null;
-    this.total = 0;
+    this.actions = { ...actions, compare: (task, row) => this.compare(task, row) };
+    this.openExample = actions.openExample;
+    this.list = new IdChunks([]);
+    this.parts = new Map(); // the element of each chunk
+    this.near = new Set(); // the chunks in sight, or almost
+    this.tasks = new Map(); // by id, those that were needed so far
+    this.rows = new Map(); // by id, those in the document
+    this.missed = []; // what changed while the ids were requested
     this.asked = 0;
     this.build();
     this.stop = watch((kind, data) => this.receive(kind, data));
@@ -34,17 +45,19 @@ export class TaskList {
         this.typing = setTimeout(() => this.load(), TYPING_PAUSE);
       },
     });
-    const choices = { all: "filterAll", running: "filterRunning", saved: "filterSaved", failed: "filterFailed" };
-    this.filter = h(
-      "select",
-      { id: "wan27-filter", onchange: () => this.load() },
-      ...Object.entries(choices).map(([value, name]) => h("option", { value }, t(name))),
-    );
+    const onchange = () => this.load();
+    this.group = h("select", { id: "wan27-filter", onchange }, ...Object.entries(GROUPS).map(([value, name]) => h("option", { value }, t(name))));
+    this.host = h("select", { id: "wan27-host", onchange }, h("option", { value: "" }, t("filterHosts")));
+    this.day = h("input", { id: "wan27-day", type: "date", onchange });
+    this.shown = this.filter();
+    this.showHosts();
     this.count = h("span", { class: "wan27-count", role: "status" });
-    this.items = h("ul", { class: "wan27-list", role: "list", "aria-labelledby": "wan27-tasks" });
+    this.totals = h("p", { class: "wan27-note wan27-totals", hidden: true });
+    this.choosing = h("div", { class: "wan27-choosing", role: "status" });
+    this.items = h("div", { class: "wan27-list", role: "list", "aria-labelledby": "wan27-tasks" });
     this.note = h("p", { class: "wan27-note" });
-    this.example = h("button", { type: "button", class: "wan27-button", onclick: () => this.actions.openExample() }, t("openExample"));
-    this.more = h("button", { type: "button", class: "wan27-button", onclick: () => this.loadMore() }, t("more"));
+    this.example = h("button", { type: "button", class: "wan27-button", onclick: () => this.openExample() }, t("openExample"));
+    const label = (name, field) => [h("label", { for: field.id, class: "wan27-offscreen" }, t(name)), field];
     this.element = h(
       "section",
       { class: "wan27-tasks", "aria-labelledby": "wan27-tasks" },
@@ -52,96 +65,170 @@ export class TaskList {
       h(
         "div",
         { class: "wan27-filter" },
-        h("label", { for: "wan27-search", class: "wan27-offscreen" }, t("search")),
-        this.search,
-        h("label", { for: "wan27-filter", class: "wan27-offscreen" }, t("filter")),
-        this.filter,
+        ...label("search", this.search),
+        ...label("filter", this.group),
+        ...label("filterHost", this.host),
+        ...label("filterDay", this.day),
       ),
+      this.totals,
+      this.choosing,
       this.items,
       this.note,
       this.example,
-      this.more,
     );
-    // Scrolling loads more, too; the button is for the keyboard.
-    this.seen = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.loadMore());
-    this.seen.observe(this.more);
+    this.element.addEventListener("keydown", (event) => event.key === "Escape" && this.chosen && this.choose(null));
   }
+
+  showHosts() {
+    const hosts = store.status?.hosts ?? [];
+    if (this.host.options.length > 1 || !hosts.length) return;
+    const choices = [...hosts, { name: "sandbox", title: t("sandbox") }];
+    this.host.append(...choices.map(({ name, title }) => h("option", { value: name }, title)));
+  }
+
+  filter() {
+    return { group: this.group.value, text: this.search.value.trim(), host: this.host.value, day: this.day.value };
+  }
+
+  // Loading ------------------------------------------------------------------------------------------------------------
 
   async load() {
     const asked = ++this.asked;
-    this.before = null;
     this.loading = true;
-    this.more.hidden = true;
+    this.missed = [];
+    if (!this.list.size) setText(this.note, t("loading"));
     this.example.hidden = true;
-    if (!this.rows.size) setText(this.note, t("loading"));
+    const filter = this.filter();
     try {
-      const page = await server.tasks(this.query());
+      const { ids, totals } = await server.taskIds(filter);
+      const first = await this.request(ids.slice(0, FIRST_CHUNKS * CHUNK));
       if (asked !== this.asked) return;
-      const listed = new Set(page.tasks.map((task) => task.id));
-      for (const id of [...this.rows.keys()]) if (!listed.has(id)) this.remove(id);
-      this.take(page, this.items.firstElementChild);
+      this.loading = false;
+      this.shown = filter;
+      this.show(ids, first);
+      setText(this.totals, totals.length ? t("totalsOfDay", { day: filter.day, totals: totalsLine(totals) }) : "");
+      this.totals.hidden = !totals.length;
+      for (const task of this.missed.splice(0)) this.changed(task);
     } catch (error) {
       if (asked === this.asked) this.fail(error);
-    } finally {
-      if (asked === this.asked) this.loading = false;
     }
   }
 
-  async loadMore() {
-    if (this.loading || this.before === null) return;
-    const asked = this.asked;
-    this.loading = true;
-    try {
-      const page = await server.tasks({ ...this.query(), before: this.before });
-      if (asked === this.asked) this.take(page);
-    } catch (error) {
-      if (asked === this.asked) this.fail(error);
-    } finally {
-      if (asked === this.asked) this.loading = false;
-    }
+  async request(ids) {
+    return ids.length ? (await server.tasksOf(ids)).tasks : [];
   }
 
-  query() {
-    return { group: this.filter.value, text: this.search.value.trim(), limit: PAGE };
-  }
-
-  /** Show a page before the element `next`, null for the end. Existing rows stay, and so does the focus in them. */
-  take(page, next = null) {
-    this.total = page.total;
-    this.before = page.before;
-    let at = next;
-    for (const task of page.tasks) {
-      takeProgress(task.task_id, task.progress);
-      const row = this.rows.get(task.id);
-      row?.update(task);
-      const element = row?.element ?? this.add(task).element;
-      if (element === at) at = at.nextElementSibling;
-      else this.items.insertBefore(element, at);
+  /** Show a list of ids. If it is the one that is shown, only its tasks are new, and rows and focus stay. */
+  show(ids, first) {
+    this.tasks.clear();
+    this.take(first);
+    if (!this.list.equals(ids)) {
+      this.list = new IdChunks(ids);
+      this.observer?.disconnect();
+      this.near.clear();
+      this.rows.clear();
+      this.parts = new Map(this.list.chunks.map((chunk) => [chunk, this.part(chunk)]));
+      this.items.replaceChildren(...this.parts.values());
+      for (const chunk of this.list.chunks.slice(0, FIRST_CHUNKS)) this.near.add(chunk);
+      this.observe();
     }
     this.summary();
+    this.fill();
   }
 
-  remove(id) {
-    this.rows.get(id).element.remove();
-    this.rows.delete(id);
+  /** Watch which chunks come into sight. Only now is the list in the document, below the element that scrolls. */
+  observe() {
+    const root = this.element.closest(".wan27-tab");
+    this.observer = new IntersectionObserver(
+      (entries) => {
+        for (const { target, isIntersecting } of entries) this.near[isIntersecting ? "add" : "delete"](target.chunk);
+        this.fill();
+      },
+      { root, rootMargin: MARGIN },
+    );
+    for (const part of this.parts.values()) this.observer.observe(part);
   }
 
-  add(task) {
-    const row = new TaskRow(task, this.actions);
-    this.rows.set(task.id, row);
+  /** Return the element of a chunk. As long as it is empty, it is as high as its rows probably are. */
+  part(chunk) {
+    const part = h("div", { class: "wan27-chunk", role: "presentation" });
+    part.chunk = chunk;
+    this.keepRoom(part);
+    return part;
+  }
+
+  keepRoom(part) {
+    part.style.setProperty("--wan27-rows", part.chunk.ids.length);
+  }
+
+  /** Make the rows of the chunks in sight, and drop the others. One request at a time: who scrolls fast skips most. */
+  async fill() {
+    for (const [chunk, part] of this.parts) if (!this.near.has(chunk)) this.dropRows(chunk, part);
+    for (const chunk of this.near) this.makeRows(chunk, this.parts.get(chunk));
+    if (this.filling) return;
+    this.filling = true;
+    try {
+      for (let ids = this.unknown(); ids.length; ids = this.unknown()) {
+        this.take(await this.request(ids));
+        for (const id of ids) if (!this.tasks.has(id) && this.list.has(id)) this.removeId(id); // the ledger was replaced
+        for (const chunk of this.near) this.makeRows(chunk, this.parts.get(chunk));
+      }
+    } catch (error) {
+      this.fail(error);
+    }
+    this.filling = false;
+  }
+
+  unknown() {
+    return [...this.near].flatMap((chunk) => chunk.ids.filter((id) => !this.tasks.has(id))).slice(0, MOST);
+  }
+
+  makeRows(chunk, part) {
+    if (part.childElementCount || !chunk.ids.every((id) => this.tasks.has(id))) return;
+    part.replaceChildren(...chunk.ids.map((id) => this.row(id).element));
+    part.style.removeProperty("height");
+    this.number(chunk);
+  }
+
+  dropRows(chunk, part) {
+    const isInUse = part.contains(document.activeElement) || part.querySelector("[aria-expanded=true]");
+    if (!part.childElementCount || isInUse) return;
+    part.style.height = `${part.offsetHeight}px`;
+    part.replaceChildren();
+    for (const id of chunk.ids) this.rows.delete(id);
+  }
+
+  row(id) {
+    const row = new TaskRow(this.tasks.get(id), this.actions);
+    this.rows.set(id, row);
+    row.offerCompare(this.chosen);
     return row;
   }
 
+  number(chunk) {
+    const start = this.list.startOf(chunk);
+    for (const [index, id] of chunk.ids.entries()) this.rows.get(id)?.place(start + index + 1, this.list.size);
+  }
+
+  take(tasks) {
+    for (const task of tasks) {
+      takeProgress(task.task_id, task.progress);
+      this.tasks.set(task.id, task);
+      this.rows.get(task.id)?.update(task);
+    }
+  }
+
   summary() {
-    const filtered = this.filter.value !== "all" || this.search.value.trim();
-    setText(this.count, t(this.total === 1 ? "count1" : "count", { count: this.total }));
-    setText(this.note, this.rows.size ? "" : t(filtered ? "emptyFilter" : "empty"));
+    const { size } = this.list;
+    const filtered = isFiltered(this.shown);
+    setText(this.count, t(size === 1 ? "count1" : "count", { count: size }));
+    setText(this.note, size ? "" : t(filtered ? "emptyFilter" : "empty"));
     this.note.hidden = !this.note.textContent;
-    this.example.hidden = Boolean(this.rows.size || filtered);
-    this.more.hidden = this.before === null;
+    this.example.hidden = Boolean(size || filtered);
   }
 
   fail(error) {
+    this.loading = false;
     this.note.hidden = false;
     this.note.replaceChildren(
       error.message || t("trouble"),
@@ -150,37 +237,68 @@ export class TaskList {
     );
   }
 
+  // Changes ------------------------------------------------------------------------------------------------------------
+
   receive(kind, data) {
+    if (kind === "status") this.showHosts();
     if (kind === "reconnected") this.load();
     if (kind === "progress") for (const row of this.rows.values()) if (row.task.task_id in data) row.tick();
-    if (kind === "tasks") for (const task of [...data.tasks].reverse()) this.changed(task);
+    if (kind !== "tasks") return;
+    if (this.loading) this.missed.push(...data.tasks);
+    else for (const task of data.tasks) this.changed(task);
   }
 
   changed(task) {
-    takeProgress(task.task_id, task.progress);
-    const row = this.rows.get(task.id);
-    if (!this.fits(task)) {
-      if (row) {
-        this.remove(task.id);
-        this.total -= 1;
-      }
-    } else if (row) {
-      row.update(task);
-    } else if (this.newest() < task.id) {
-      this.items.prepend(this.add(task).element);
-      this.total += 1;
+    const isListed = this.list.has(task.id);
+    const belongs = fits(task, this.shown);
+    if (belongs) this.take([task]);
+    if (isListed === belongs) return;
+    if (belongs) this.insertId(task.id);
+    else this.removeId(task.id);
+    this.renumber();
+  }
+
+  insertId(id) {
+    const chunk = this.list.insert(id);
+    if (!this.parts.has(chunk)) {
+      const part = this.part(chunk);
+      this.parts = new Map([[chunk, part], ...this.parts]);
+      this.items.prepend(part);
+      if (this.observer) this.observer.observe(part);
+      else this.observe();
     }
+    const part = this.parts.get(chunk);
+    this.keepRoom(part);
+    if (part.childElementCount) part.insertBefore(this.row(id).element, part.children[chunk.ids.indexOf(id)] ?? null);
+  }
+
+  removeId(id) {
+    const chunk = this.list.remove(id);
+    const part = this.parts.get(chunk);
+    const row = this.rows.get(id);
+    if (row?.element.contains(document.activeElement)) this.moveFocus(row.element);
+    row?.element.remove();
+    this.rows.delete(id);
+    this.tasks.delete(id);
+    this.keepRoom(part);
+    if (chunk.ids.length) return;
+    this.observer.unobserve(part);
+    this.near.delete(chunk);
+    this.parts.delete(chunk);
+    part.remove();
+  }
+
+  /** Move the focus from a row that is about to be removed to its neighbor. */
+  moveFocus(element) {
+    const all = [...this.items.querySelectorAll(".wan27-row")];
+    const at = all.indexOf(element);
+    const next = all[at + 1] ?? all[at - 1];
+    (next?.querySelector("[aria-haspopup]") ?? this.search).focus();
+  }
+
+  renumber() {
+    for (const [chunk, part] of this.parts) if (part.childElementCount) this.number(chunk);
     this.summary();
-  }
-
-  fits(task) {
-    const text = this.search.value.trim().toLowerCase();
-    const found = [task.prompt, task.task_id, task.file?.filename].some((part) => part?.toLowerCase().includes(text));
-    return ["all", task.group].includes(this.filter.value) && (!text || found);
-  }
-
-  newest() {
-    return Number(this.items.firstElementChild?.dataset.task ?? 0);
   }
 
   tick() {
@@ -188,11 +306,30 @@ export class TaskList {
     for (const row of this.rows.values()) if (this.ticks % 30 === 0 || row.task.group === "running") row.tick();
   }
 
+  // Comparing ----------------------------------------------------------------------------------------------------------
+
+  /** Choose the first of two tasks to compare, or compare with the one that is chosen. */
+  compare(task, row) {
+    const { chosen } = this;
+    if (!chosen || chosen.id === task.id) return this.choose(chosen ? null : task);
+    row.menu.focus(); // where the focus returns to
+    this.choose(null);
+    return openCompare(chosen, task);
+  }
+
+  choose(task) {
+    this.chosen = task;
+    const text = task && t("compareChoose", { prompt: (task.prompt || task.task_id).slice(0, 60) });
+    const cancel = () => this.choose(null);
+    this.choosing.replaceChildren(...(task ? [h("span", {}, text), h("button", { type: "button", class: "wan27-button", onclick: cancel }, t("dialogCancel"))] : []));
+    for (const row of this.rows.values()) row.offerCompare(task);
+  }
+
   destroy() {
     this.asked += 1;
     this.stop();
     clearInterval(this.ticking);
     clearTimeout(this.typing);
-    this.seen.disconnect();
+    this.observer?.disconnect();
   }
 }

@@ -1,28 +1,54 @@
 // One task in the task list.
 
-import { h, iconButton, setText } from "./dom.js";
-import { ago, money, t } from "./i18n.js";
+import { h, setText } from "./dom.js";
+import { t } from "./i18n.js";
+import { menuButton } from "./menu.js";
 import { thumbnailUrl, videoUrl } from "./server.js";
-import { secondsNow, store } from "./store.js";
+import { store } from "./store.js";
+import { actionsOf, factsOf } from "./task_facts.js";
+
+const ICONS = {
+  cancel: "pi-ban",
+  fetchAgain: "pi-refresh",
+  download: "pi-download",
+  compare: "pi-clone",
+  toCanvas: "pi-plus-circle",
+  showNode: "pi-sitemap",
+  openWorkflow: "pi-folder-open",
+  copy: "pi-copy",
+  remove: "pi-trash",
+  restore: "pi-undo",
+};
 
 /** A list item that shows a task. `update` keeps its elements, so that the focus stays where it is. */
 export class TaskRow {
+  /** `actions`: a function for each action's name, mayWrite() and isOnCanvas(task). */
   constructor(task, actions) {
     this.actions = actions;
     this.thumbnail = h("button", { type: "button", class: "wan27-thumbnail" });
     this.prompt = h("div", { class: "wan27-prompt" });
+    this.menu = menuButton("pi-ellipsis-h", t("actions"), () => this.menuItems());
     this.state = h("span", { class: "wan27-state" });
     this.facts = h("span", { class: "wan27-facts" });
     this.bar = h("progress", { class: "wan27-bar", max: 100 });
     this.reason = h("div", { class: "wan27-reason" });
-    this.buttons = h("div", { class: "wan27-actions", role: "group" });
+    this.compare = h("button", { type: "button", class: "wan27-button wan27-compare-this", hidden: true }, t("compareThis"));
     this.element = h(
-      "li",
-      { class: "wan27-row" },
+      "div",
+      { class: "wan27-row", role: "listitem" },
       this.thumbnail,
-      h("div", { class: "wan27-body" }, this.prompt, h("div", { class: "wan27-meta" }, this.state, this.facts), this.bar, this.reason, this.buttons),
+      h(
+        "div",
+        { class: "wan27-body" },
+        h("div", { class: "wan27-title" }, this.prompt, this.menu),
+        h("div", { class: "wan27-meta" }, this.state, this.facts),
+        this.bar,
+        this.reason,
+        this.compare,
+      ),
     );
     this.thumbnail.addEventListener("click", () => this.actions.play(this.task));
+    this.compare.addEventListener("click", () => this.actions.compare(this.task, this));
     this.update(task);
   }
 
@@ -33,10 +59,10 @@ export class TaskRow {
     const title = task.prompt || t("noPrompt");
     setText(this.prompt, title);
     this.prompt.title = task.prompt;
+    this.menu.setAttribute("aria-label", t("actionsOf", { prompt: title.slice(0, 60) }));
     setText(this.reason, task.reason);
     this.reason.hidden = !task.reason;
     if (before?.poster !== task.poster || before?.file?.filename !== task.file?.filename || !before) this.showThumbnail();
-    if (!before || shapeOf(before) !== shapeOf(task)) this.showButtons(title);
     this.tick();
   }
 
@@ -48,9 +74,27 @@ export class TaskRow {
     const state = progress?.state ?? task.state;
     this.state.dataset.state = running ? "running" : task.state;
     setText(this.state, t(`state_${state}`));
-    setText(this.facts, facts(task, progress).join(" · "));
+    this.showFacts(factsOf(task, progress, Date.now()));
     this.bar.hidden = !running;
-    if (running) showBar(this.bar, task, progress);
+    if (running) showBar(this.bar, progress);
+  }
+
+  /** A line may break between two facts only. */
+  showFacts(facts) {
+    if (this.facts.textContent === facts.join(" · ")) return;
+    this.facts.replaceChildren(...facts.flatMap((fact, index) => [index ? " · " : "", h("span", {}, fact)]));
+  }
+
+  /** Say where in the list it is: not all of the list is in the document. */
+  place(position, total) {
+    this.element.setAttribute("aria-posinset", position);
+    this.element.setAttribute("aria-setsize", total);
+  }
+
+  /** Offer to compare with this task while another one, `chosen`, is chosen for it; null if none is. */
+  offerCompare(chosen) {
+    this.compare.hidden = !chosen || !this.task.file || chosen.id === this.task.id;
+    this.element.classList.toggle("wan27-chosen", chosen?.id === this.task.id);
   }
 
   showThumbnail() {
@@ -68,54 +112,21 @@ export class TaskRow {
     this.thumbnail.append(h("i", { class: `pi ${task.file ? "pi-play" : "pi-image"}`, "aria-hidden": "true" }));
   }
 
-  showButtons(title) {
+  menuItems() {
     const { task, actions } = this;
-    const focused = this.buttons.contains(document.activeElement) ? document.activeElement.dataset.action : null;
-    const button = (name, icon, label) => iconButton(icon, label, () => actions[name](this.task), { "data-action": name });
-    const shown = [];
-    if (task.task_id) shown.push(button("copy", "pi-copy", t("copy")), button("toCanvas", "pi-plus-circle", t("toCanvas")));
-    if (task.file) {
-      shown.push(
-        h(
-          "a",
-          { class: "wan27-icon", href: videoUrl(task), download: task.file.filename, title: t("download"), "aria-label": t("download"), "data-action": "download" },
-          h("i", { class: "pi pi-download", "aria-hidden": "true" }),
-        ),
-      );
-    }
-    if (task.node_id) shown.push(button("showNode", "pi-sitemap", t("showNode")));
-    if (task.task_id && (task.group === "running" || task.state === "missing") && actions.mayWrite())
-      shown.push(button("fetchAgain", "pi-refresh", t("fetch")));
-    this.buttons.replaceChildren(...shown);
-    this.buttons.setAttribute("aria-label", t("actionsOf", { prompt: title.slice(0, 60) }));
-    if (focused) this.buttons.querySelector(`[data-action="${focused}"]`)?.focus();
+    const progress = store.progress.get(task.task_id);
+    const names = actionsOf(task, { progress, mayWrite: actions.mayWrite(), onCanvas: actions.isOnCanvas(task) });
+    return names.map((name) => ({
+      name,
+      icon: ICONS[name],
+      text: t(`do_${name}`),
+      act: () => actions[name]?.(this.task, this),
+      link: name === "download" ? { href: videoUrl(task), download: task.file.filename } : undefined,
+    }));
   }
 }
 
-function shapeOf(task) {
-  return JSON.stringify([task.task_id, task.file, task.node_id, task.state]);
-}
-
-function facts(task, progress) {
-  const found = [];
-  if (progress) {
-    found.push(t("secondsLong", { seconds: Math.round(secondsNow(progress)) }));
-    if (progress.percent) found.push(`${Math.round(progress.percent)} %`);
-    if (progress.eta_seconds) found.push(t("toGo", { seconds: Math.round(progress.eta_seconds) }));
-  } else {
-    const length = task.seconds ?? task.duration;
-    if (length) found.push(t("secondsLong", { seconds: Math.round(length * 10) / 10 }));
-  }
-  if (task.resolution) found.push(task.resolution);
-  if (task.sandbox) found.push(t("sandbox"));
-  else if (task.estimated_cost !== null) {
-    found.push(t(task.continues_clip ? "estimateUpTo" : "estimate", { cost: money(task.estimated_cost) }));
-  }
-  found.push(ago(Date.now() / 1000 - task.began_at));
-  return found;
-}
-
-function showBar(bar, task, progress) {
+function showBar(bar, progress) {
   bar.setAttribute("aria-label", t("state_submitted"));
   const share =
     progress?.state === "downloading" && progress.total_bytes

@@ -1,0 +1,50 @@
+"""Taking a task off the list, with its file if the user asks for that.
+
+The record stays in the ledger, hidden: it keeps the same request from being sent, and paid for, again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.disk import patiently
+from ..core.errors import RequestError
+from ..runner.output_files import is_changed
+from .thumbnails import video_file
+
+if TYPE_CHECKING:
+    from ..ledger import Ledger, TaskRecord
+
+
+def remove_task(ledger: Ledger, row: TaskRecord, *, output_dir: Path, with_file: bool) -> None:
+    """Take a task off the list. May block.
+
+    Raises:
+        RequestError: its video may still arrive, or its file cannot be deleted. Nothing was changed.
+    """
+    if with_file:
+        _delete_file(row, output_dir)
+    if not ledger.hide(row.id):
+        raise RequestError(
+            "The video of this task is not on this machine yet, so the task stays in the list. Wait for it or fetch it "
+            "again; a task that is queued can be canceled where the host allows that."
+        )
+
+
+def _delete_file(row: TaskRecord, output_dir: Path) -> None:
+    path = video_file(row, output_dir)
+    if path is None:
+        raise RequestError("This task has no file in the output folder, so there is none to delete.")
+    if is_changed(row, output_dir):
+        raise RequestError(
+            f"{row.file} was changed since it was saved, so it is not deleted with the task. Delete it by hand, or "
+            "remove the task without its file."
+        )
+    try:
+        patiently(path.unlink)
+    except OSError as error:
+        raise RequestError(
+            f"{row.file} cannot be deleted: {error.strerror or error}. Close what has it open and try again, or remove "
+            "the task without its file."
+        ) from error

@@ -1,0 +1,215 @@
+"""What a row of the task list says and offers, which tasks a filter lets through, and the parts of a long list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nodes.comfy.wait_status import TaskStatus
+from nodes.runner.models import Progress
+from tests.web.conftest import JavaScript
+
+NOW = 1_800_000_000
+TASK: dict[str, Any] = {
+    "id": 7, "task_id": "t-7", "state": "saved", "group": "saved", "removed": False, "prompt": "A paper boat",
+    "resolution": "720P", "duration": 5, "seconds": 5.04, "sandbox": False, "connection": "fal", "host": "fal",
+    "day": "2027-01-15", "estimated_cost": 0.5, "continues_clip": False, "cancels": "", "began_at": NOW - 120,
+    "prompt_id": "p", "file": {"filename": "wan27_boat.mp4"},
+}  # fmt: skip
+RUNNING = TASK | {"state": "submitted", "group": "running", "seconds": None, "file": None, "cancels": "queued"}
+QUEUED = {"state": "queued", "seconds": 10, "percent": None, "eta_seconds": None, "usual_seconds": [200, 280]}
+
+
+def test_facts_of_a_task_are_its_length_host_and_estimate(js: JavaScript) -> None:
+    tasks = [TASK, TASK | {"continues_clip": True}, TASK | {"sandbox": True}, TASK | {"estimated_cost": None}]
+    facts = js(
+        "task_facts", "({ factsOf }, tasks, now) => tasks.map(task => factsOf(task, null, now))", tasks, NOW * 1000
+    )
+    assert facts == [
+        ["5 s", "720P", "fal", "≈ $0.50", "2 min ago"],
+        ["5 s", "720P", "fal", "up to ≈ $0.50", "2 min ago"],
+        ["5 s", "720P", "SANDBOX", "2 min ago"],
+        ["5 s", "720P", "fal", "2 min ago"],
+    ]
+
+
+def test_facts_of_a_running_task_count_down_between_two_reports(js: JavaScript) -> None:
+    progress = QUEUED | {"at": NOW * 1000}
+    body = "({ factsOf }, task, progress, times) => times.map(now => factsOf(task, progress, now).slice(0, 2))"
+    times = [(NOW + after) * 1000 for after in (0, 70, 150, 260, 300)]
+    assert js("task_facts", body, RUNNING, progress, times) == [
+        ["10 s", "about 3 min left"],
+        ["80 s", "about 2 min left"],
+        ["160 s", "about 60 s left"],
+        ["270 s", "about 5 s left"],
+        ["310 s", "longer than expected"],
+    ]
+
+
+PROGRESSES = [
+    Progress("queued", 10.0, usual_seconds=(200.0, 280.0)),
+    Progress("processing", 10.0, eta_seconds=30.0, usual_seconds=(200.0, 280.0)),
+    Progress("processing", 101.0, usual_seconds=(60.0, 400.0)),
+    Progress("waiting", 4000.0, usual_seconds=(60.0, 400.0)),
+    Progress("downloading", 10.0, eta_seconds=30.0, usual_seconds=(200.0, 280.0)),
+    Progress("processing", 10.0),
+]
+
+
+def test_time_left_is_the_same_in_the_tab_and_on_the_node(js: JavaScript) -> None:
+    body = """({ secondsLeft, leftText }, all) => all
+        .map(([progress, since]) => secondsLeft(progress, since))
+        .map(seconds => seconds === null ? null : leftText(seconds))"""
+    moments = [(progress, since) for progress in PROGRESSES for since in (0, 25.5, 120, 1000)]
+    shown = js("time_left", body, [[vars(progress), since] for progress, since in moments])
+
+    for text, (progress, since) in zip(shown, moments, strict=True):
+        status = TaskStatus("t", progress, clock=lambda since=since: since)
+        left = next((part for part in status.text.split(", ") if "left" in part or "longer" in part), None)
+        assert text == left, (progress, since)
+
+
+@pytest.mark.parametrize(
+    ("task", "situation", "actions"),
+    [
+        (TASK, {"mayWrite": True}, ["download", "compare", "toCanvas", "openWorkflow", "copy", "remove"]),
+        (TASK, {"mayWrite": False}, ["download", "compare", "toCanvas", "openWorkflow", "copy"]),
+        (TASK | {"removed": True, "file": None, "prompt_id": ""}, {"mayWrite": True}, ["toCanvas", "copy", "restore"]),
+        (
+            TASK | {"state": "missing", "file": None},
+            {"mayWrite": True, "onCanvas": True},
+            ["fetchAgain", "toCanvas", "showNode", "openWorkflow", "copy", "remove"],
+        ),
+        (
+            RUNNING,
+            {"mayWrite": True, "progress": QUEUED},
+            ["cancel", "fetchAgain", "toCanvas", "openWorkflow", "copy", "remove"],
+        ),
+        (RUNNING, {"mayWrite": False, "progress": QUEUED}, ["toCanvas", "openWorkflow", "copy"]),
+        (
+            RUNNING,
+            {"mayWrite": True, "progress": QUEUED | {"state": "processing"}},
+            ["fetchAgain", "toCanvas", "openWorkflow", "copy", "remove"],
+        ),
+        (
+            RUNNING | {"cancels": ""},
+            {"mayWrite": True, "progress": QUEUED},
+            ["fetchAgain", "toCanvas", "openWorkflow", "copy", "remove"],
+        ),
+        (TASK | {"task_id": None, "state": "unknown", "file": None, "prompt_id": ""}, {"mayWrite": True}, ["remove"]),
+    ],
+    ids=[
+        "done",
+        "elsewhere",
+        "removed",
+        "file deleted",
+        "queued",
+        "queued elsewhere",
+        "started",
+        "host cannot",
+        "lost",
+    ],
+)
+def test_actions_are_those_that_make_sense(
+    task: dict[str, Any], situation: dict[str, Any], actions: list[str], js: JavaScript
+) -> None:
+    assert (
+        js("task_facts", "({ actionsOf }, task, situation) => actionsOf(task, situation)", task, situation) == actions
+    )
+
+
+def test_totals_of_a_day_are_one_line(js: JavaScript) -> None:
+    totals = [
+        {"connection": "fal", "host": "fal", "tasks": 3, "estimated_usd": 1.2},
+        {"connection": "sandbox", "host": "sandbox", "tasks": 2, "estimated_usd": 0},
+    ]
+    body = "({ totalsLine }, totals) => [totalsLine(totals), totalsLine([]), totalsLine(undefined)]"
+    assert js("task_facts", body, totals) == ["fal ≈ $1.20 (3) · SANDBOX free (2)", "", ""]
+
+
+ALL = {"group": "all", "text": "", "host": "", "day": ""}
+
+
+@pytest.mark.parametrize(
+    ("task", "chosen", "expected"),
+    [
+        ({}, {}, True),
+        ({}, {"group": "saved"}, True),
+        ({}, {"group": "failed"}, False),
+        ({}, {"text": "PAPER"}, True),
+        ({}, {"text": "t-7"}, True),
+        ({}, {"text": "wan27_boat"}, True),
+        ({"file": None, "task_id": None}, {"text": "wan27_boat"}, False),
+        ({}, {"host": "fal", "day": "2027-01-15"}, True),
+        ({}, {"host": "kie"}, False),
+        ({}, {"day": "2027-01-16"}, False),
+        ({"removed": True}, {}, False),
+        ({"removed": True}, {"group": "saved"}, False),
+        ({"removed": True}, {"group": "removed", "host": "fal"}, True),
+        ({}, {"group": "removed"}, False),
+    ],
+)
+def test_filter_lets_through_what_the_server_would(
+    task: dict[str, Any], chosen: dict[str, str], expected: bool, js: JavaScript
+) -> None:
+    assert js("task_filter", "({ fits }, task, filter) => fits(task, filter)", TASK | task, ALL | chosen) is expected
+
+
+CHECKED = """({ IdChunks }, ids, changes) => {
+    const list = new IdChunks(ids);
+    for (const [change, id] of changes) list[change](id);
+    return {
+        ids: list.chunks.flatMap(chunk => chunk.ids),
+        sizes: list.chunks.map(chunk => chunk.ids.length),
+        starts: list.chunks.map(chunk => list.startOf(chunk)),
+        size: list.size,
+        equal: list.equals(list.chunks.flatMap(chunk => chunk.ids)) && !list.equals([1, 2]),
+    };
+}"""
+
+
+@pytest.mark.parametrize(
+    ("ids", "changes"),
+    [
+        (range(45, 0, -1), []),
+        (range(45, 0, -1), [("insert", 46), ("insert", 47), ("remove", 46)]),
+        (range(90, 0, -2), [("insert", 1), ("insert", 47), ("insert", 89), ("remove", 90), ("remove", 2)]),
+        ([], [("insert", 5), ("insert", 3), ("insert", 9)]),
+        ([4], [("remove", 4)]),
+        (range(3, 0, -1), [("insert", each) for each in range(4, 60)]),
+    ],
+    ids=["unchanged", "new ones", "between", "first ones", "last one", "many new ones"],
+)
+def test_chunks_stay_in_order(ids: Any, changes: list[tuple[str, int]], js: JavaScript) -> None:
+    expected = set(ids)
+    for change, each in changes:
+        (expected.add if change == "insert" else expected.discard)(each)
+
+    found = js("id_chunks", CHECKED, list(ids), changes)
+
+    assert found["ids"] == sorted(expected, reverse=True)
+    assert found["size"] == len(expected) and found["equal"]
+    assert found["starts"] == [sum(found["sizes"][:index]) for index in range(len(found["sizes"]))]
+    assert 0 not in found["sizes"] and max(found["sizes"], default=0) <= 25
+
+
+def test_differences_are_those_that_a_user_would_notice(js: JavaScript) -> None:
+    inputs = {"prompt": "A boat", "seed": 1, "prompt_extend": True, "image_url": "aabbccddeeff"}
+    first = TASK | {"seed": 1, "inputs": inputs, "size": [1280, 720]}
+    second = first | {
+        "seed": 2,
+        "inputs": inputs | {"prompt_extend": False, "image_url": "001122334455"},
+        "host": "Kie",
+    }
+
+    body = "({ differences }, first, second) => [differences(first, second), differences(first, first)]"
+    differing, same = js("differences", body, first, second)
+
+    assert differing == [
+        ["Seed", "1", "2"],
+        ["Prompt extend", "yes", "no"],
+        ["First frame", "#aabbcc", "#001122"],
+        ["Host", "fal", "Kie"],
+    ]
+    assert same == []

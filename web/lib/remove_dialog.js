@@ -1,0 +1,43 @@
+// Asks before a task is taken off the list, and says what that means for its video and its money.
+
+import { h } from "./dom.js";
+import { money, t } from "./i18n.js";
+
+const SAID = { saved: "removeSaved", missing: "removeMissing", unknown: "removeUnknown" };
+
+/** Return a promise of {withFile}, or of null if the user keeps the task. A task that loses nothing is not asked about. */
+export function askRemoval(task) {
+  if (!SAID[task.state]) return Promise.resolve({ withFile: false });
+  return new Promise((resolve) => {
+    const file = task.file && h("input", { id: "wan27-remove-file", type: "checkbox" });
+    const path = task.file && `output/${[task.file.subfolder, task.file.filename].filter(Boolean).join("/")}`;
+    const warning = h("p", { class: "wan27-problem", role: "alert" });
+    file?.addEventListener("change", () => {
+      const name = task.sandbox ? "removeFileFree" : "removeFilePaid";
+      warning.textContent = file.checked ? t(name, { cost: money(task.estimated_cost ?? 0) }) : "";
+    });
+    const close = (value) => () => dialog.close(value);
+    const dialog = h(
+      "dialog",
+      { class: "wan27 wan27-dialog", "aria-labelledby": "wan27-remove-title" },
+      h("h2", { id: "wan27-remove-title" }, t("removeTitle")),
+      h("p", {}, task.prompt || task.task_id || ""),
+      h("p", {}, t(SAID[task.state])),
+      file && h("label", { class: "wan27-check" }, file, t("removeFile", { file: path })),
+      warning,
+      h(
+        "div",
+        { class: "wan27-dialog-buttons" },
+        h("button", { type: "button", class: "wan27-button", onclick: close("") }, t("dialogCancel")),
+        h("button", { type: "button", class: "wan27-button", onclick: close("remove") }, t("removeDo")),
+      ),
+    );
+    dialog.addEventListener("keydown", (event) => event.stopPropagation());
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "remove" ? { withFile: Boolean(file?.checked) } : null);
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
