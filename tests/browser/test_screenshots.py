@@ -43,7 +43,7 @@ REQUEST = """([prompt, seed]) => {
         node.widgets.find(one => one.name === name).value = value;
     }
 }"""
-TASKS = (0, 230, 640, 830)
+TASKS = (0, 230, 640, 850)
 PANEL = (0, 0, 640, 600)
 """The part of the window that shows the panel: left, top, right, bottom in pixels."""
 
