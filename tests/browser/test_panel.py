@@ -16,6 +16,9 @@ from tests.service import Service
 
 FAILED = {"at": "task", "kind": "fail", "reason": "DataInspectionFailed: the image was refused"}
 
+HAS_PROMPT = """prompt => app.graph.nodes.some(node => node.type === "Wan27ImageToVideo"
+    && node.widgets?.some(widget => widget.name === "prompt" && widget.value === prompt))"""
+
 
 def _slow(seconds: float) -> dict[str, object]:
     return {"at": "task", "kind": "slow", "seconds": seconds, "count": None}
@@ -40,7 +43,7 @@ def prompt() -> str:
 
 
 @pytest.mark.parametrize("renderer", ["classic", "nodes 2.0"])
-def test_panel_follows_a_run_from_the_button_to_the_video_and_collects_it_again(
+def test_panel_follows_a_run_from_the_button_to_the_video_opens_its_workflow_and_collects_it_again(
     renderer: str, panel: Panel, service: Service, prompt: str, which: str
 ) -> None:
     page = panel.page
@@ -62,10 +65,16 @@ def test_panel_follows_a_run_from_the_button_to_the_video_and_collects_it_again(
     panel.frontend.shot(f"panel-{shot}-done")
     (post,) = service.posts()
 
-    # Nothing is left of the workflow but what the tab adds.
+    # ComfyUI has forgotten the run, and the workflow is closed: the pack still has it.
+    panel.comfy.request("POST", "/history", json={"clear": True}).raise_for_status()
     page.evaluate("() => app.graph.clear()")
     page.locator("#wan27-search").fill(post["task_id"])
     expect(panel.rows).to_have_count(1)
+    panel.action(prompt, "openWorkflow").click()
+    page.wait_for_function(HAS_PROMPT, arg=prompt)
+
+    # Nothing is left of the workflow but what the tab adds.
+    page.evaluate("() => app.graph.clear()")
     panel.action(prompt, "toCanvas").click()
     nodes = page.evaluate("() => app.graph.nodes.map(node => [node.type, node.inputs?.[0]?.link ?? null])")
     assert [kind for kind, _ in nodes] == ["Wan27WaitForVideo", "Wan27DecodeVideo"]
