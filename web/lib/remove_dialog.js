@@ -3,7 +3,14 @@
 import { h } from "./dom.js";
 import { money, t } from "./i18n.js";
 
-const SAID = { saved: "removeSaved", missing: "removeMissing", unknown: "removeUnknown" };
+const SAID = {
+  intent: "removeRunning",
+  submitted: "removeRunning",
+  succeeded: "removeRunning",
+  saved: "removeSaved",
+  missing: "removeMissing",
+  unknown: "removeUnknown",
+};
 
 /** Return a promise of {withFile}, or of null if the user keeps the task. A task that loses nothing is not asked about. */
 export function askRemoval(task) {

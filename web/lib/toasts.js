@@ -17,7 +17,7 @@ export function startToasts(app, tab) {
   watch((kind, data) => {
     if (kind !== "tasks" || (store.tabOpen && !document.hidden)) return;
     for (const task of data.tasks) {
-      const fresh = ["saved", "failed"].includes(task.state) && task.task_id && !shown.has(`${task.id} ${task.state}`);
+      const fresh = ["saved", "failed"].includes(task.state) && !task.removed && task.task_id && !shown.has(`${task.id} ${task.state}`);
       if (!fresh) continue;
       shown.add(`${task.id} ${task.state}`);
       // The tasks of a batch end together; one toast is enough for them.
