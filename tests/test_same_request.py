@@ -100,7 +100,7 @@ def other_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nodes.media.image.encode.png", formats.png_smaller)
     monkeypatch.setattr("nodes.media.image.encode.jpeg", lambda pixels, quality: formats.jpeg(pixels, quality - 2))
     monkeypatch.setattr("nodes.media.audio.mp3._BITRATES", (256_000,))
-    monkeypatch.setattr("nodes.media.clip.writer._X264", {"preset": "ultrafast"})
+    monkeypatch.setattr("nodes.media.clip.writer._PRESET", "ultrafast")
     for module in ("audio.encode", "clip.tensor_clip"):
         monkeypatch.setattr(
             f"nodes.media.{module}.resample", lambda *given: waveform.resample(*given) * waveform.np.float32(0.999)

@@ -81,8 +81,10 @@ class Shot:
         self.notes = list(facts.notes)
 
     def frames_at(self, fps: Fraction) -> int:
-        """Return how many frames the shot has at a rate."""
-        return self._file_clip(self.facts, fps).frames if self.facts is not None else self._tensor_clock(fps).count
+        """Return how many frames the shot has at a rate: at one that is not its own, as many as fill its time."""
+        if fps != self.fps or (self.facts is not None and not self.facts.clock.constant):
+            return max(1, round(self.seconds * fps))
+        return self._frames if self.facts is None else self._file_clip(self.facts, fps).frames
 
     def changes(self, form: FilmForm, *, copied: bool) -> tuple[str, ...]:
         """Return a sentence for each thing that was done to its frames, other than encoding."""
@@ -103,11 +105,13 @@ class Shot:
         shaper = _Fitter(self, form.size)
         wanted = form.audio if self.audio is not None else None
         seen = shaped = None
+        missing = self.frames_at(form.fps)
         for part in self._parts(form.fps, wanted, np.float32(form.gain)):
             if isinstance(part, np.ndarray):
                 assert wanted is not None
                 yield _with_channels(part, wanted[1])
-            else:
+            elif missing > 0:
+                missing -= 1
                 if part is not seen:
                     seen, shaped = part, shaper(part)
                 assert shaped is not None

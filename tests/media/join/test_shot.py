@@ -97,6 +97,25 @@ def test_shot_gives_audio_the_gain_of_the_film(level: float, tmp_path: Path) -> 
         assert np.abs(np.concatenate(samples, 1)[:, 4_800:-4_800]).max() == pytest.approx(wanted, rel=0.06)
 
 
+@pytest.mark.parametrize(
+    "change", [{"fps": 240, "frames": 240}, {"times": (0, 40, 240, 280, 680, 720)}], ids=["fast", "variable"]
+)
+def test_shot_of_a_rate_that_players_do_not_take_keeps_its_length(change: dict[str, Any], tmp_path: Path) -> None:
+    made = {"frames": len(change.get("times", ())), "audio": None, **change}
+    found = Shot(shot(tmp_path / "a.mp4", scene(0), **made), tmp_path)
+    count = len(list(found.read(FilmForm(SIZE, found.fps, None))))
+    assert found.frames_at(found.fps) == count
+    assert abs(count / found.fps - found.seconds) <= 1 / (2 * found.fps)
+
+
+@pytest.mark.parametrize("fps", [10, 12, 25, 60])
+def test_shot_keeps_its_length_at_another_rate(fps: int, tmp_path: Path) -> None:
+    form = FilmForm(SIZE, Fraction(fps), None)
+    for video in (shot(tmp_path / "a.mp4", scene(0)), _tensors(tone(1.0))):
+        found = Shot(video, tmp_path)
+        assert found.frames_at(form.fps) == len(list(found.read(form))) == fps
+
+
 def _tensors(audio: dict[str, Any]) -> Any:
     components = SimpleNamespace(images=torch.full((FPS, 96, 160, 3), 0.5), audio=audio, frame_rate=FPS)
     return SimpleNamespace(get_components=lambda: components)
