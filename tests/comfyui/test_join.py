@@ -79,7 +79,7 @@ def test_join_shows_its_work_and_what_it_did(comfy: ComfyUI, tmp_path: Path) -> 
     assert run.error is None, run.error
     found = json.loads(kept(run, info)[0])
     [seam] = found["seams"]
-    assert seam["color_step_before"] > 2 > 0.5 > seam["color_step_after"]
+    assert seam["color_step_before"] > 5 > 1 > seam["color_step_after"]
     assert found["notes"] == ["Shot 2: it is silent: it has no audio."]
     *steps, last = run.texts_of(node)
     assert "Encoding shot 2 of 2" in steps

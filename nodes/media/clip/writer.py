@@ -75,7 +75,9 @@ class ClipWriter:
         self.bytes_written = 0
         self._frames = 0
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
-        self._video = self._container.add_stream("libx264", rate=fps, options={"preset": preset or _PRESET, "crf": str(crf)})
+        self._video = self._container.add_stream(
+            "libx264", rate=fps, options={"preset": preset or _PRESET, "crf": str(crf)}
+        )
         self._video.width, self._video.height = size
         self._video.pix_fmt = "yuv420p"
         context = self._video.codec_context

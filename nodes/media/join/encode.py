@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from av import VideoFrame
 
     from ..audio.waveform import Samples
-_CRF = 17
-"""Close to visually lossless, as for clips."""
+_PRESET, _CRF = "veryfast", 18
+"""Close to visually lossless. Measured with two shots of 1080p, 2 s, moving detail under film grain, 7.8 MB: 8.0 MB
+with 47.5 dB for 10.4 s of processor time. superfast and crf 17, as for uploads: 19.1 MB, 49.3 dB, 8.5 s. faster, crf 18:
+8.2 MB, 48.1 dB, 14.7 s."""
 
 
 class FilmEncoder:
@@ -46,7 +48,7 @@ class FilmEncoder:
     def write(self, path: Path, shots: Sequence[Shot]) -> None:
         form = self._form
         self._total = sum(shot.frames_at(form.fps) for shot in shots)
-        with ClipWriter(path, size=form.size, fps=form.fps, crf=_CRF, audio=form.audio) as writer:
+        with ClipWriter(path, size=form.size, fps=form.fps, crf=_CRF, audio=form.audio, preset=_PRESET) as writer:
             frames = FrameLane(writer.write_frame, self._overlap)
             audio = self._audio_lane(writer)
             for number, shot in enumerate(shots, 1):
