@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from ..audio.waveform import Samples
 _PRESET, _CRF = "veryfast", 18
-"""Close to visually lossless. Measured with two shots of 1080p, 2 s, moving detail under film grain, 7.8 MB: 8.0 MB
-with 47.5 dB for 10.4 s of processor time. superfast and crf 17, as for uploads: 19.1 MB, 49.3 dB, 8.5 s. faster, crf 18:
-8.2 MB, 48.1 dB, 14.7 s."""
+"""Close to visually lossless. Measured with two shots of 1080p, 2 s each, moving detail under film grain, 7.8 MB in
+all: 8.0 MB with 47.5 dB for 10.4 s of processor time. superfast and crf 17, as for uploads: 19.1 MB, 49.3 dB, 8.5 s.
+faster and crf 18: 8.2 MB, 48.1 dB, 14.7 s."""
 
 
 class FilmEncoder:
