@@ -8,7 +8,7 @@ import numpy as np
 
 from ...core.limits import ClipBounds, within_aspect
 from ..image.pixels import fitted_size, plane_of, sides_inside, to_rgb8
-from ..video.geometry import UPRIGHT, orientation_of
+from ..video.geometry import UPRIGHT, Orientation, orientation_of
 from ..video.images import Converter
 from ..video.rgb import StreamColors, filter_graph, has_alpha
 
@@ -46,6 +46,7 @@ class Shaper:
         self.size = size
         self._colors = colors
         self._converter: Converter | None = None
+        self._orientation: Orientation | None = None
         self._graph: Any = None
         self._layout: tuple[Any, ...] = ()
 
@@ -70,7 +71,17 @@ class Shaper:
     def _is_plain(self, frame: VideoFrame) -> bool:
         plain = not (frame.format.is_rgb or has_alpha(frame) or self._colors.hdr)
         limited = frame.color_range in _LIMITED and not frame.format.name.startswith("yuvj")
-        return plain and limited and frame.colorspace == _BT709 and orientation_of(frame) == UPRIGHT
+        return plain and limited and frame.colorspace == _BT709 and self._orientation_of(frame) == UPRIGHT
+
+    def _orientation_of(self, frame: VideoFrame) -> Orientation:
+        """Return the orientation of the first frame.
+
+        Others are not asked: PyAV's frame and its side data refer to each other, and would wait in memory for Python's
+        garbage collector.
+        """
+        if self._orientation is None:
+            self._orientation = orientation_of(frame)
+        return self._orientation
 
     def _image(self, frame: VideoFrame) -> VideoFrame:
         """Return the frame as an upright image of 8 bits."""
@@ -78,7 +89,7 @@ class Shaper:
         from av import VideoFrame as Frame
 
         if self._converter is None:
-            orientation, stored = orientation_of(frame), (frame.width, frame.height)
+            orientation, stored = self._orientation_of(frame), (frame.width, frame.height)
             crops = self.crops(*orientation.size(*stored))
             self._converter = Converter(frame, stored if crops else orientation.size(*self.size), self._colors)
         image = np.empty(self._converter.shape, np.float32)
