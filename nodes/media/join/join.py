@@ -18,8 +18,9 @@ from .encode import FilmEncoder
 from .film import Film, FilmForm, JoinOptions, Seam
 from .shot import Shot, naming
 
-_ENCODER_FRAMES = 60
-"""Frames that decoding and encoding hold in memory."""
+_ENCODER_FRAMES, _PER_OVERLAP = 90, 2
+"""Frames of memory that decoding and encoding take, and that each frame of a crossfade takes. Seen at 1080p: 84, and 114
+for a crossfade of 60 frames."""
 _GIB = 1 << 30
 _PREFIX = "wan27_film_"
 
@@ -147,7 +148,7 @@ def _check_lengths(shots: Sequence[Shot], form: FilmForm, overlap: int, options:
 def _check_memory(form: FilmForm, overlap: int, limit: int | None) -> None:
     """Raise MediaError if the frames that overlap, and those that the encoder holds, do not fit into memory."""
     available = available_bytes() if limit is None else limit
-    needed = (overlap + _ENCODER_FRAMES) * form.size[0] * form.size[1] * 3 // 2
+    needed = (_PER_OVERLAP * overlap + _ENCODER_FRAMES) * form.size[0] * form.size[1] * 3 // 2
     if available is not None and needed > available - MARGIN_BYTES:
         width, height = form.size
         raise MediaError(

@@ -165,7 +165,7 @@ def test_join_refuses_a_shot_shorter_than_the_crossfade(
 
 
 def test_join_refuses_frames_that_do_not_fit_into_memory(shots: list[FileVideo], tmp_path: Path) -> None:
-    needed = (15 + 60) * 160 * 96 * 3 // 2
+    needed = (2 * 15 + 90) * 160 * 96 * 3 // 2
     for options, limit in ((JoinOptions(), 0), (JoinOptions(crossfade_seconds=0.5), needed + MARGIN_BYTES)):
         join_videos(shots, tmp_path / "film.mp4", options, memory_limit=limit)
     with pytest.raises(MediaError, match=r"frames of 160×96 px, 15 of them for the crossfade; .* Lower crossfade_"):
