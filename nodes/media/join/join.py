@@ -19,8 +19,8 @@ from .film import Film, FilmForm, JoinOptions, Seam
 from .shot import Shot, naming
 
 _ENCODER_FRAMES, _PER_OVERLAP = 90, 2
-"""Frames of memory that decoding and encoding take, and that each frame of a crossfade takes. Seen at 1080p: 84, and 114
-for a crossfade of 60 frames."""
+"""Frames of memory that decoding and encoding take, and that each frame of a crossfade takes. Seen at 1080p: 84, and
+114 for a crossfade of 60 frames."""
 _GIB = 1 << 30
 _PREFIX = "wan27_film_"
 
