@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 from comfy_api.latest import ComfyExtension, io
 
@@ -19,6 +20,8 @@ from .upload import Wan27UploadAudio, Wan27UploadImage, Wan27UploadVideo
 from .wait_for_video import Wan27WaitForVideo
 
 log = logging.getLogger(__name__)
+
+_PLAIN_NAME = "wan27-video"
 
 
 class Wan27Extension(ComfyExtension):
@@ -66,9 +69,30 @@ def _step_back(other: str) -> None:
         other,
         folder,
     )
-    served = getattr(sys.modules.get("nodes"), "EXTENSION_WEB_DIRS", {})
-    for name in [name for name, web in served.items() if Path(web) == folder / "web"]:
-        del served[name]
+    for name in _web_names():
+        del _served()[name]
+
+
+def _use_plain_web_name() -> None:
+    """Let the browser find this pack in a folder whose name has spaces, brackets or letters beyond ASCII.
+
+    ComfyUI lists the scripts of such a folder under an address that it does not serve.
+    """
+    for name in _web_names():
+        if quote(name) != name:
+            _served()[_PLAIN_NAME] = _served().pop(name)
+
+
+def _web_names() -> list[str]:
+    """Return the names under which ComfyUI serves the browser part of this pack."""
+    web = Path(__file__).absolute().parents[1] / "web"
+    return [name for name, folder in _served().items() if Path(folder) == web]
+
+
+def _served() -> dict[str, str]:
+    """Return ComfyUI's own table of folders that it serves to the browser."""
+    served: dict[str, str] = getattr(sys.modules.get("nodes"), "EXTENSION_WEB_DIRS", {})
+    return served
 
 
 def _start_once() -> None:
@@ -79,6 +103,7 @@ def _start_once() -> None:
     process, server = get_process(), prompt_server()
     if server is not None and not process.started:
         process.started = True
+        _use_plain_web_name()
         register_routes(process, server)
         server.add_on_prompt_handler(process.queued_prompt.on_prompt)
         process.resume_unfinished()

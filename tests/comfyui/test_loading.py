@@ -47,6 +47,15 @@ def test_second_copy_of_the_pack_says_so_and_leaves_the_first_alone(tmp_path: Pa
         assert "Wan27ImageToVideo" in comfy.get_json("/object_info/Wan27ImageToVideo")
 
 
+def test_pack_reaches_the_browser_from_a_folder_of_any_name(tmp_path: Path) -> None:
+    odd = tmp_path / "Wan 2.7 (山田)"
+    odd.symlink_to(REPO, target_is_directory=True)
+    with ComfyUI(tmp_path / "comfyui", pack=HELPERS, custom_nodes=[odd]) as comfy:
+        (script,) = [name for name in comfy.get_json("/extensions") if name.endswith("/wan27.js")]
+        assert comfy.request("GET", script).status_code == 200
+        assert "Wan27ImageToVideo" in comfy.get_json("/object_info/Wan27ImageToVideo")
+
+
 def test_pack_loads_in_a_process_without_a_server(tmp_path: Path) -> None:
     program = """
 import asyncio, sys, threading
