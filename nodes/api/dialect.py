@@ -18,7 +18,7 @@ from ..core import errors, limits
 from ..core.hosts import HOSTS, Host
 from .json_values import Json, short
 from .request import VideoRequest
-from .task import Balance, TaskHandle, TaskPage, TaskResult, check_task_id
+from .task import Balance, TaskHandle, TaskPage, TaskResult, TaskState, check_task_id
 
 Kind = type[errors.ServiceError]
 """What an error is about; its class decides what happens next."""
@@ -96,8 +96,8 @@ class Capabilities:
         upload_bytes: the largest file that it takes, None if no limit is known.
         public_uploads: whether everyone who has the URL of an upload can read it.
         shared_ticket: whether one answer to `prepare_upload` is good for several files.
-        cancels: which tasks can be canceled: none (""), those that are "queued" still, or "running" ones too. A queued
-            task was not billed yet. A running one may be.
+        cancels: which tasks the host cancels: none (""), those that are "queued" still, or "running" ones too, so that
+            a canceled one may be billed. `can_cancel` says which of them the pack cancels.
         watermark: whether the host can put a watermark on the video. Without, `submit` leaves it out.
         min_audio_seconds: the shortest driving audio.
         polls_per_minute: the limit for all tasks together. If the host documents none, it is our own choice.
@@ -112,6 +112,13 @@ class Capabilities:
     watermark: bool = True
     min_audio_seconds: float = limits.AUDIO.min_seconds
     polls_per_minute: float = 60.0
+
+    def can_cancel(self, state: TaskState) -> bool:
+        """Return whether a task in this state is canceled if the user asks for it.
+
+        One that has started is billed, so it goes on at every host, and its video is not thrown away.
+        """
+        return bool(self.cancels) and state is TaskState.QUEUED
 
 
 class Dialect(ABC):

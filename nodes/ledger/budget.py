@@ -10,6 +10,9 @@ from ..core.errors import BudgetError
 ROUNDING = 1e-9
 """USD. Sums of prices are not exact."""
 
+_YEARS = range(2000, 2100)
+"""Before 1970 and after 3000, Windows has no timestamps."""
+
 _ADVICE = (
     "Raise {setting} under [budget] in config.toml, or make fewer or shorter videos, or choose 720P. "
     "These are estimates from price_per_second, with a clip the upper ones; finished videos that are used again cost "
@@ -41,8 +44,13 @@ def day_of(seconds: float) -> str:
 
 
 def day_bounds(day: str) -> tuple[float, float]:
-    """Return the first second of a local day, and that of the next day. Raises ValueError if it is not a day."""
+    """Return the first second of a local day, and that of the next day.
+
+    Raises ValueError if it is not a day, or is in a year that some systems have no timestamps of.
+    """
     start = datetime.strptime(day, "%Y-%m-%d")
+    if start.year not in _YEARS:
+        raise ValueError(f"{day} is not in the years {_YEARS.start} to {_YEARS.stop - 1}")
     return start.timestamp(), (start + timedelta(days=1)).timestamp()
 
 

@@ -69,16 +69,10 @@ _SETTLED = (
 OnChange = Callable[[frozenset[int]], None]
 """Receives the ids of the records that a transaction added or changed, after its commit. Must return at once."""
 
-_SELECTED = """
-    hidden = :hidden AND (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
-    AND (:connection = '' OR connection = :connection)
-    AND (:since IS NULL OR (created_at >= :since AND created_at < :until))
-    AND (:text = '' OR task_id LIKE :text ESCAPE '\\' OR file LIKE :text ESCAPE '\\'
-         OR json_extract(request, '$.prompt') LIKE :text ESCAPE '\\')
-"""
-_COUNT = "SELECT count(*) FROM tasks WHERE" + _SELECTED  # noqa: S608 - constants
-_IDS = "SELECT id FROM tasks WHERE" + _SELECTED + "ORDER BY id DESC"  # noqa: S608
-_PAGE = "SELECT * FROM tasks WHERE (:before IS NULL OR id < :before) AND" + _SELECTED + "ORDER BY id DESC LIMIT :limit"  # noqa: S608
+_HAS_TEXT = (
+    "(task_id LIKE :text ESCAPE '\\' OR file LIKE :text ESCAPE '\\' "
+    "OR json_extract(request, '$.prompt') LIKE :text ESCAPE '\\')"
+)
 
 
 class UnresolvedRequestsError(Exception):
@@ -124,18 +118,26 @@ class Page:
     before: int | None
 
 
-def _values(wanted: TaskFilter) -> dict[str, object]:
-    """Return the values of `_SELECTED`."""
+def _condition(wanted: TaskFilter) -> tuple[str, dict[str, object]]:
+    """Return a filter as SQL and its values, with what it does not ask for left out: then an index has all columns."""
     escaped = wanted.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    since, until = budgets.day_bounds(wanted.day) if wanted.day else (None, None)
-    return {
+    since, until = budgets.day_bounds(wanted.day) if wanted.day else (0.0, 0.0)
+    parts = {
+        "hidden = :hidden": True,
+        "state IN (SELECT value FROM json_each(:states))": wanted.states,
+        "connection = :connection": wanted.connection,
+        "created_at >= :since AND created_at < :until": wanted.day,
+        _HAS_TEXT: escaped,
+    }
+    values = {
+        "hidden": wanted.hidden,
         "states": json.dumps(list(wanted.states)),
-        "text": f"%{escaped}%" if escaped else "",
         "connection": wanted.connection,
         "since": since,
         "until": until,
-        "hidden": wanted.hidden,
+        "text": f"%{escaped}%",
     }
+    return " AND ".join(part for part, is_wanted in parts.items() if is_wanted), values
 
 
 class Ledger:
@@ -429,6 +431,12 @@ class Ledger:
         """Put a task back on the list; return False if there is none."""
         return self._update(record_id, "hidden = 0", required=False)
 
+    def forget_workflow(self, prompt_id: str) -> None:
+        """Delete the workflow of a prompt, unless a task of it is on the list."""
+        sql = "SELECT * FROM tasks WHERE prompt_id = ? AND hidden = 0 LIMIT 1"
+        if self._first(sql, (prompt_id,)) is None:
+            self.workflows.delete(prompt_id)
+
     def abandon(self, record_id: int) -> None:
         """Settle an intent that this process no longer works on: `failed` if it was not sent, else `unknown`."""
         self._update(record_id, _SETTLED, _OWN_INTENT, required=False, reason=ABANDONED)
@@ -539,14 +547,27 @@ class Ledger:
 
     def ids(self, wanted: TaskFilter) -> list[int]:
         """Return the ids of all records that match, newest first."""
+        condition, values = _condition(wanted)
+        sql = f"SELECT id FROM tasks WHERE {condition} ORDER BY id DESC"  # noqa: S608 - constants
         with self.database.reading() as db:
-            return [row[0] for row in db.execute(_IDS, _values(wanted))]
+            return [row[0] for row in db.execute(sql, values)]
+
+    def counts(self) -> tuple[int, int]:
+        """Return the number of tasks on the list, and of all, with those that the user took off it."""
+        with self.database.reading() as db:
+            hidden, ever = db.execute("SELECT total(hidden), count(*) FROM tasks").fetchone()
+        return ever - int(hidden), ever
 
     def host_totals(self, day: str) -> list[HostTotal]:
-        """Return the totals of a local day, such as "2026-11-26", by host; the highest first."""
+        """Return the totals of a local day, such as "2026-11-26", by host, the highest first.
+
+        A request that was given up before it was sent does not count.
+        """
         sql = (
             "SELECT connection, count(*), total(estimate * counted) FROM tasks "
-            "WHERE created_at >= ? AND created_at < ? GROUP BY connection ORDER BY 3 DESC, 2 DESC"
+            "WHERE created_at >= ? AND created_at < ? "
+            "AND (state != 'failed' OR post_started_at IS NOT NULL OR task_id IS NOT NULL) "
+            "GROUP BY connection ORDER BY 3 DESC, 2 DESC"
         )
         with self.database.reading() as db:
             return [HostTotal(*row) for row in db.execute(sql, budgets.day_bounds(day))]
@@ -554,13 +575,9 @@ class Ledger:
     def page(self, wanted: TaskFilter | None = None, *, before: int | None = None, limit: int = 50) -> Page:
         """Return one page of tasks: `limit` (1 to MAX_PAGE_RECORDS) of those that match, with ids below `before`."""
         limit = max(1, min(limit, MAX_PAGE_RECORDS))
-        values = {**_values(wanted or TaskFilter()), "before": before, "limit": limit + 1}
-        with self.database.reading() as db:
-            total = int(db.execute(_COUNT, values).fetchone()[0])
-        records = self._select(_PAGE, values)
-        more = len(records) > limit
-        records = records[:limit]
-        return Page(records, total, records[-1].id if more else None)
+        ids = self.ids(wanted or TaskFilter())
+        rest = ids if before is None else [each for each in ids if each < before]
+        return Page(self.records(rest[:limit]), len(ids), rest[limit - 1] if len(rest) > limit else None)
 
     def _select(self, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[TaskRecord]:
         with self.database.reading() as db:

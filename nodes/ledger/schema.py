@@ -91,6 +91,9 @@ _VERSION_3: Migration = (
 _VERSION_4: Migration = (
     # 1: taken off the list in the panel. The record counts all the same: it keeps its request from being sent again.
     "ALTER TABLE tasks ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0",
+    # Requests are long. The list is filtered and counted, and the totals of a day are added up, without reading them.
+    "CREATE INDEX tasks_by_list ON tasks (hidden, state, connection, created_at)",
+    "CREATE INDEX tasks_by_time ON tasks (created_at, connection, counted, estimate, state, post_started_at, task_id)",
 )
 
 MIGRATIONS: tuple[Migration, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)

@@ -5,6 +5,7 @@ The record stays in the ledger, hidden: it keeps the same request from being sen
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,33 +19,38 @@ if TYPE_CHECKING:
 
 
 def remove_task(ledger: Ledger, row: TaskRecord, *, output_dir: Path, with_file: bool) -> None:
-    """Take a task off the list. May block.
+    """Take a task off the list, and then delete what is wanted. May block.
 
     Raises:
         RequestError: its video may still arrive, or its file cannot be deleted. Nothing was changed.
+        LedgerError: the ledger cannot be written. No file was deleted.
     """
-    if with_file:
-        _delete_file(row, output_dir)
+    file = _file_to_delete(row, output_dir) if with_file else None
     if not ledger.hide(row.id):
         raise RequestError(
             "The video of this task is not on this machine yet, so the task stays in the list. Wait for it or fetch it "
             "again; a task that is queued can be canceled where the host allows that."
         )
+    if file is not None:
+        try:
+            patiently(partial(file.unlink, missing_ok=True))
+        except OSError as error:
+            if not row.hidden:
+                ledger.show(row.id)
+            raise RequestError(
+                f"{row.file} cannot be deleted: {error.strerror or error}. Close what has it open and try again, or "
+                "remove the task without its file."
+            ) from error
+    ledger.forget_workflow(row.prompt_id)
 
 
-def _delete_file(row: TaskRecord, output_dir: Path) -> None:
-    path = video_file(row, output_dir)
-    if path is None:
+def _file_to_delete(row: TaskRecord, output_dir: Path) -> Path:
+    """Return the name that the ledger has: if it is a link, the link is deleted and not what it leads to."""
+    if row.file is None or video_file(row, output_dir) is None:
         raise RequestError("This task has no file in the output folder, so there is none to delete.")
     if is_changed(row, output_dir):
         raise RequestError(
             f"{row.file} was changed since it was saved, so it is not deleted with the task. Delete it by hand, or "
             "remove the task without its file."
         )
-    try:
-        patiently(path.unlink)
-    except OSError as error:
-        raise RequestError(
-            f"{row.file} cannot be deleted: {error.strerror or error}. Close what has it open and try again, or remove "
-            "the task without its file."
-        ) from error
+    return output_dir / row.file

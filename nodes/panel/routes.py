@@ -18,7 +18,7 @@ GET /wan27/status
      "hosts": [{"name", "title", "key_page": where to get a key, "key": as above}, …],
      "storage": a kind, or "host" for the host's own upload, "prices": {"720P": USD per second, "1080P": …},
      "budget": {"per_run_usd": …, "per_day_usd": …}, "spent_today_usd": …, "tasks": number of tasks in the list,
-     "totals_today": totals,
+     "all_tasks": with those that were taken off the list, "totals_today": totals,
      "reports_balance": whether GET /wan27/balance has an answer,
      "limits": {"prompt_chars": …, "negative_prompt_chars": …, "duration_seconds": [low, high],
                 "clip_billed_seconds": [low, high]}}
@@ -43,19 +43,21 @@ GET /wan27/tasks?group=…&text=…&host=…&day=…&limit=1-200&before=…
            "resolution", "duration": seconds requested, "seed", "sandbox": bool, "connection", "host": its title,
            "day": on which it was requested, "estimated_cost": USD or null, "continues_clip": whether that is the upper
            value of a range, "counted": whether it counts against the budget,
-           "can_cancel": whether POST …/cancel may succeed,
-           "cancels": the tasks of its host that can be canceled, "queued" (which then are not billed) or "running"
-           (which may be), "" for none or if the task has ended,
-           "began_at", "ended_at": seconds since 1970 or null, "prompt_id", "node_id", "seconds",
+           "cancels": the tasks that its host cancels, "queued" (which then are not billed) or "running" (which may be),
+           "" for none or if the task has ended; "can_cancel" of the progress says whether it is possible now,
+           "began_at", "ended_at": seconds since 1970 or null, "prompt_id", "has_workflow": whether
+           GET …/workflow has an answer for a browser on this machine, "node_id", "seconds",
            "size": [width, height] of the file, "file": {"filename", "subfolder", "type"} for ComfyUI's /view or null,
            "poster": version of the thumbnail or null}
     progress: {"state": "queued|processing|downloading|waiting", "seconds": since it began, "percent", "eta_seconds":
            number or null, "usual_seconds": [p50, p90] of similar tasks or null, "left_seconds": by the last poll, 0 if
-           it takes longer than expected, or null, "downloaded_bytes", "total_bytes": or null, "note": text}
+           it takes longer than expected, or null, "downloaded_bytes", "total_bytes": or null, "note": text,
+           "can_cancel": whether POST …/cancel may succeed}
 GET /wan27/tasks/{id}
     task, and "inputs": all that was requested; of a media file, a text that is the same for the same content
 GET /wan27/tasks/{id}/workflow
-    {"workflow": the graph that requested the task, as the frontend saves it}, or 404
+    {"workflow": the graph that requested the task, as the frontend saves it}, or 404. Other packs may keep secrets in
+    their widgets, so it is only for a browser on this machine; anything else gets 403.
 GET /wan27/posters/{id}
     image/jpeg, at most 320 pixels a side, or 404. Add ?v=<poster of the task>, so that it can be cached.
 GET /wan27/media/{name}
@@ -80,8 +82,9 @@ POST /wan27/tasks/{id}/cancel  body {}
     cost, follows as an event. 409: why that is not possible: it has started, or the host cannot.
 POST /wan27/tasks/{id}/remove  body {"delete_file": bool, false if it is left out}
     200, the task. It is taken off the list and stays in the ledger, so the same request is not sent again; it returns
-    to the list when it gets a video, or when its request is queued again. 409: why that is not possible: its video is
-    not on this machine yet, or the file was changed or cannot be deleted. 404: no such task. 400: a bad value.
+    to the list when it gets a video, or when its request is queued again. With the last listed task of its prompt, the
+    workflow is deleted. 409: why that is not possible: its video is not on this machine yet, or the file was changed or
+    cannot be deleted. 404: no such task. 400: a bad value.
 POST /wan27/tasks/{id}/restore body {}
     200, the task, which is back on the list. 404: no such task.
 PUT /wan27/key                 body {"key": text, "host": name of the host; without it, the one of "key" in the status}
@@ -99,7 +102,7 @@ POST /wan27/check              body {"part": one of "checks" in the settings}
 Events on the websocket:
 
 wan27.tasks      {"tasks": [task, …] added or changed, "spent_today_usd": …, "totals_today": totals,
-                  "total": number of tasks in the list}
+                  "total": number of tasks in the list, "all_tasks": with those that were taken off it}
 wan27.progress   {"progress": {task_id: progress, …}}
 wan27.status     {}: the key or the connection changed; request the status again
 """
@@ -293,6 +296,9 @@ class Panel:
         return _no_task() if view is None else json_response(view)
 
     async def _get_workflow(self, request: web.Request) -> web.StreamResponse:
+        if not is_local(request):
+            return problem("Kept workflows are only for a browser on the machine that runs ComfyUI.", status=403)
+
         def read() -> dict[str, Any] | None:
             row = self._find_row(request)
             return None if row is None else self._process.ledger().workflows.find(row.prompt_id)
@@ -303,18 +309,14 @@ class Panel:
         return json_response({"workflow": workflow})
 
     async def _get_thumbnail(self, request: web.Request) -> web.StreamResponse:
-        def make() -> Path | None:
-            row = self._find_row(request)
-            if row is None:
-                return None
-            folder = self._process.user_dir / THUMBNAIL_FOLDER
-            return self._thumbnails.get(row, output_dir=self._process.output_dir, folder=folder)
-
+        row = await asyncio.to_thread(self._find_row, request)
+        folder = self._process.user_dir / THUMBNAIL_FOLDER
+        path = None
         try:
-            path = await asyncio.to_thread(make)
+            if row is not None:
+                path = await self._thumbnails.get(row, output_dir=self._process.output_dir, folder=folder)
         except Exception as error:  # a video that cannot be decoded has no thumbnail, whatever is wrong with it
             log.info("Wan 2.7: no thumbnail: %s", error)
-            path = None
         if path is None:
             return problem("This task has no thumbnail.", status=404)
         return web.FileResponse(path, headers=_THUMBNAIL_HEADERS)
@@ -437,11 +439,17 @@ class Panel:
             "spent_today_usd": totals["spent_today"],
             "totals_today": totals["totals_today"],
             "total": totals["tasks"],
+            "all_tasks": totals["all_tasks"],
         }
 
     def _view(self, row: TaskRecord) -> dict[str, Any]:
-        latest = self.announcer.latest(row.task_id)
-        return task_view(row, latest, output_dir=self._process.output_dir, folders=self._folders)
+        return task_view(
+            row,
+            self.announcer.latest(row.task_id),
+            output_dir=self._process.output_dir,
+            folders=self._folders,
+            has_workflow=self._process.ledger().workflows.has(row.prompt_id),
+        )
 
     async def _get_media(self, request: web.Request) -> web.StreamResponse:
         found = find_media(self._process.user_dir / MEDIA_FOLDER, request.match_info["name"])
@@ -461,8 +469,13 @@ class Panel:
 
     def _totals(self) -> dict[str, Any]:
         ledger = self._process.ledger()
-        totals = totals_view(ledger.host_totals(day_of(ledger.now())))
-        return {"spent_today": round(ledger.spent()[1], 6), "tasks": ledger.page(limit=1).total, "totals_today": totals}
+        listed, ever = ledger.counts()
+        return {
+            "spent_today": round(ledger.spent()[1], 6),
+            "tasks": listed,
+            "all_tasks": ever,
+            "totals_today": totals_view(ledger.host_totals(day_of(ledger.now()))),
+        }
 
     def _current_key(self, host: str) -> dict[str, Any]:
         settings: Settings | None = None
@@ -507,7 +520,7 @@ def _filter(request: web.Request) -> TaskFilter | None:
 def _is_day(text: str) -> bool:
     try:
         day_bounds(text)
-    except (ValueError, OverflowError, OSError):  # the systems differ in the years that they know
+    except ValueError:
         return False
     return True
 

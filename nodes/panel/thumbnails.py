@@ -5,22 +5,23 @@ Only for files that the ledger names. The thumbnails are kept in the pack's own 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import os
 import secrets
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.disk import replace
+from ..core.disk import FolderLimit, replace
 
 if TYPE_CHECKING:
     from ..ledger import TaskRecord
 
 SIDE = 320
 """Pixels of the longer side: twice the size in the panel, for screens with two pixels per CSS pixel."""
-KEPT = 5000
-"""Thumbnails of about 15 kB each; beyond this the oldest are deleted."""
+KEPT = 20_000
+"""Thumbnails of about 15 kB each; beyond this the oldest are deleted. More than a long list has, which would otherwise
+delete and make them again whenever it is scrolled through."""
 FOLDER = "posters"
 """In the pack's own folder; has the name of the route."""
 
@@ -36,24 +37,29 @@ def video_file(row: TaskRecord, output_dir: Path) -> Path | None:
 
 
 class Thumbnails:
-    """Makes thumbnails one at a time: a page of tasks requests fifty at once, but the nodes need the processor more."""
+    """Makes thumbnails one at a time: a page of tasks requests fifty at once, but the nodes need the processor more.
+
+    They are made in a thread of their own, so that no other route waits for one.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="wan27-thumbnails")
+        self._limit = FolderLimit(".jpg", files=KEPT)
 
-    def get(self, row: TaskRecord, *, output_dir: Path, folder: Path) -> Path | None:
-        """Return a JPEG in `folder` of the video's first frame, None if there is no video. Blocks while it decodes."""
-        video = video_file(row, output_dir)
+    async def get(self, row: TaskRecord, *, output_dir: Path, folder: Path) -> Path | None:
+        """Return a JPEG in `folder` of the video's first frame, None if there is no video."""
+        video = await asyncio.to_thread(video_file, row, output_dir)
         if video is None or not row.file_sha256:
             return None
         target = folder / f"{row.file_sha256[:32]}.jpg"
-        if target.is_file():
-            return target
-        with self._lock:
-            if not target.is_file():
-                _make(video, target)
-                _delete_oldest(folder)
-        return target if target.is_file() else None
+        if not await asyncio.to_thread(target.is_file):
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._make, video, target)
+        return target
+
+    def _make(self, video: Path, target: Path) -> None:
+        if not target.is_file():  # two requests may have waited for it
+            _make(video, target)
+            self._limit.file_added(target.parent)
 
 
 def _make(video: Path, target: Path) -> None:
@@ -72,12 +78,3 @@ def _make(video: Path, target: Path) -> None:
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
-
-
-def _delete_oldest(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        entries = [entry for entry in os.scandir(folder) if entry.name.endswith(".jpg")]
-        if len(entries) > KEPT:
-            entries.sort(key=lambda entry: entry.stat().st_mtime)
-            for entry in entries[: len(entries) - KEPT]:
-                Path(entry.path).unlink(missing_ok=True)

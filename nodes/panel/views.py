@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from ..api.hosts import dialect_of
 from ..api.request import MEDIA_FIELDS
-from ..api.task import TaskState
 from ..core import limits
 from ..core.hosts import HOSTS, SANDBOX
 from ..core.redaction import redact_locations
@@ -44,14 +43,18 @@ PROMPT_CHARS = 400
 
 
 def task_view(
-    row: TaskRecord, progress: Progress | None, *, output_dir: Path, folders: Iterable[Path] = ()
+    row: TaskRecord,
+    progress: Progress | None,
+    *,
+    output_dir: Path,
+    folders: Iterable[Path] = (),
+    has_workflow: bool = False,
 ) -> dict[str, Any]:
     """Return one task."""
     video = video_file(row, output_dir)
     state = "missing" if row.state == "saved" and video is None else row.state
     prompt = str(row.request.get("prompt") or "")
     group = _GROUP_OF[row.state]
-    cancels = dialect_of(row.connection).capabilities.cancels if row.state == "submitted" else ""
     return {
         "id": row.id,
         "task_id": row.task_id,
@@ -71,11 +74,11 @@ def task_view(
         "estimated_cost": row.estimate,
         "continues_clip": "first_clip_url" in row.request,
         "counted": row.counted,
-        "can_cancel": bool(cancels) and progress is not None and progress.state == TaskState.QUEUED.value,
-        "cancels": cancels,
+        "cancels": _cancels(row.connection) if row.state == "submitted" else "",
         "began_at": row.began_at,
         "ended_at": row.saved_at,
         "prompt_id": row.prompt_id,
+        "has_workflow": has_workflow,
         "node_id": row.node_id,
         "seconds": row.video.get("seconds"),
         "size": row.video.get("size"),
@@ -89,6 +92,11 @@ def inputs_view(row: TaskRecord) -> dict[str, Any]:
     shown = {name: value for name, value in row.request.items() if name not in MEDIA_FIELDS}
     media = {name: str(row.request[name]) for name in MEDIA_FIELDS if name in row.request}
     return {**shown, **{name: hashlib.sha256(value.encode()).hexdigest()[:12] for name, value in media.items()}}
+
+
+def _cancels(connection: str) -> str:
+    is_known = connection == SANDBOX or connection in HOSTS  # a later version of the pack may have had other hosts
+    return dialect_of(connection).capabilities.cancels if is_known else ""
 
 
 def host_title(connection: str) -> str:
@@ -123,6 +131,7 @@ def progress_view(progress: Progress) -> dict[str, Any]:
         "downloaded_bytes": progress.downloaded_bytes,
         "total_bytes": progress.total_bytes,
         "note": redact_locations(progress.note),
+        "can_cancel": progress.can_cancel,
     }
 
 
@@ -138,6 +147,7 @@ def status_view(
     *,
     spent_today: float,
     tasks: int,
+    all_tasks: int,
     totals_today: list[dict[str, Any]],
     local: bool,
 ) -> dict[str, Any]:
@@ -171,6 +181,7 @@ def status_view(
         "budget": {"per_run_usd": settings.budget.per_run_usd, "per_day_usd": settings.budget.per_day_usd},
         "spent_today_usd": spent_today,
         "tasks": tasks,
+        "all_tasks": all_tasks,
         "totals_today": totals_today,
         "reports_balance": connection is not None and connection.reports_balance,
         "limits": limits_view(),

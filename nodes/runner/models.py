@@ -60,6 +60,7 @@ class Progress:
         total_bytes: of the video, None if not known yet.
         note: what is in the way, usually "".
         usual_seconds: p50 and p90 of similar tasks from their submission to their end, None if none is known.
+        can_cancel: whether `Runner.cancel` may succeed.
     """
 
     state: str
@@ -70,6 +71,7 @@ class Progress:
     total_bytes: int | None = None
     note: str = ""
     usual_seconds: tuple[float, float] | None = None
+    can_cancel: bool = False
 
     def left_seconds(self, since: float = 0.0) -> float | None:
         """Return the seconds until the task has probably ended, `since` seconds after this report.

@@ -186,6 +186,7 @@ class Poller:
                 eta_seconds=result.eta_seconds if result else None,
                 usual_seconds=usual_seconds(task.run_times),
                 note=note,
+                can_cancel=result is not None and task.connection.dialect.capabilities.can_cancel(result.state),
             )
         )
 

@@ -20,7 +20,7 @@ import httpx
 from ..api.client import ServiceClient
 from ..api.connection import Connection
 from ..api.retry import FREE_BACKOFF, NOT_DELIVERED_BACKOFF
-from ..api.task import TaskHandle, TaskState, check_task_id
+from ..api.task import TaskHandle, check_task_id
 from ..config import Budget, Polling
 from ..core.backoff import Backoff
 from ..core.errors import (
@@ -205,10 +205,11 @@ class Runner:
         await result_of(self._call(self._cancel, task, connection))
 
     async def _cancel(self, task: TaskRecord, connection: Connection) -> None:
-        if not connection.dialect.capabilities.cancels:
+        capabilities = connection.dialect.capabilities
+        if not capabilities.cancels:
             raise RequestError(messages.cannot_cancel(connection.host.title))
         client, handle = self._client_to(connection), TaskHandle(task.task_id or "", task.handle)
-        if (await client.result(handle)).state is not TaskState.QUEUED:
+        if not capabilities.can_cancel((await client.result(handle)).state):
             raise RequestError(messages.too_late_to_cancel(handle.task_id))
         try:
             await client.cancel(handle)

@@ -20,12 +20,13 @@ FREE = ("dashscope", "fal")
 BILLS = ("replicate",)
 
 
-async def started(pack: Pack, state: str) -> asyncio.Task[object]:
+async def started(pack: Pack, state: str, *, can_cancel: bool) -> asyncio.Task[object]:
     """Submit a request, and return the wait for its task once the host says that it is in a state."""
     seen: list[Progress] = []
     [submitted] = await pack.submit()
     waiting = asyncio.ensure_future(pack.wait(submitted.task_id, seen.append))
     await soon(lambda: any(progress.state == state for progress in seen))
+    assert {progress.can_cancel for progress in seen if progress.state == state} == {can_cancel}
     return waiting
 
 
@@ -36,7 +37,7 @@ async def cancel(pack: Pack) -> None:
 def test_cancel_ends_a_task_that_has_not_started(pack: Pack, host: StandIn) -> None:
     async def graph() -> None:
         host.hold = "queued"
-        waiting = await started(pack, "queued")
+        waiting = await started(pack, "queued", can_cancel=host.name in FREE + BILLS)
         if host.name not in FREE + BILLS:
             with pytest.raises(RequestError, match="cannot cancel a task"):
                 await cancel(pack)
@@ -59,7 +60,7 @@ def test_cancel_comes_too_late_for_a_task_that_runs(pack: Pack, host: StandIn) -
 
     async def graph() -> None:
         host.hold = "running"
-        waiting = await started(pack, "processing")
+        waiting = await started(pack, "processing", can_cancel=False)
         with pytest.raises(RequestError, match="too late to cancel"):
             await cancel(pack)
         host.hold = ""
@@ -76,7 +77,7 @@ def test_canceled_request_is_submitted_again_when_it_is_queued(pack: Pack, host:
 
     async def graph() -> None:
         host.hold = "queued"
-        waiting = await started(pack, "queued")
+        waiting = await started(pack, "queued", can_cancel=True)
         await cancel(pack)
         with pytest.raises(TaskFailedError):
             await waiting

@@ -6,7 +6,7 @@ import pytest
 
 from nodes.config import Budget
 from nodes.core.errors import BudgetError
-from nodes.ledger.budget import check, day_start
+from nodes.ledger.budget import check, day_bounds, day_of, day_start
 
 LIMITS = Budget(per_run_usd=10.0, per_day_usd=50.0)
 
@@ -52,3 +52,15 @@ def test_check_without_a_run() -> None:
 def test_day_start_is_local_midnight() -> None:
     noon = datetime(2026, 3, 4, 12, 30)
     assert datetime.fromtimestamp(day_start(noon.timestamp())) == datetime(2026, 3, 4)
+
+
+def test_day_bounds_are_the_midnights_of_a_day() -> None:
+    since, until = day_bounds("2026-11-26")
+
+    assert (day_of(since), day_of(until), day_of(until - 1)) == ("2026-11-26", "2026-11-27", "2026-11-26")
+
+
+@pytest.mark.parametrize("day", ["0002-11-26", "0202-11-26", "1969-12-31", "9999-12-31", "2026-02-30", "today"])
+def test_day_bounds_refuse_what_some_system_has_no_time_of(day: str) -> None:
+    with pytest.raises(ValueError, match=r"not in the years|does not match|out of range"):
+        day_bounds(day)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -395,10 +396,39 @@ def test_ids_can_be_limited_to_a_host_and_a_day_which_has_totals(path: Path) -> 
     ledger.fail(third, "canceled", billed=False)
     ledger.fail(hidden, "refused", billed=True)
     ledger.hide(hidden)
+    [(never_sent, _)] = claimed(ledger, wanted("withdrawn", connection="fal"))
+    ledger.withdraw(never_sent.id, "the run was stopped")
+    adopt(ledger, "pasted")
 
+    assert ledger.counts() == (6, 7)
     assert ledger.ids(TaskFilter(day=day)) == [first]
-    assert ledger.ids(TaskFilter(day=day_of(now[0]), connection="novita")) == [third, second]
+    assert ledger.ids(TaskFilter(day=day_of(now[0]), connection="novita")) == [never_sent.id + 1, third, second]
     assert ledger.ids(TaskFilter(connection="sandbox")) == [free.id]
     assert ledger.host_totals(day) == [("novita", 1, 1.0)]
-    assert ledger.host_totals(day_of(now[0])) == [("novita", 3, 2.0), ("sandbox", 1, 0.0)]
+    assert ledger.host_totals(day_of(now[0])) == [("novita", 4, 2.0), ("sandbox", 1, 0.0)]
     ledger.close()
+
+
+@pytest.mark.parametrize(
+    "wanted_tasks",
+    [
+        TaskFilter(),
+        TaskFilter(hidden=True),
+        TaskFilter(("failed", "unknown"), connection="novita"),
+        TaskFilter(day="2026-11-26"),
+    ],
+    ids=["all", "removed", "failed", "day"],
+)
+def test_list_and_totals_are_read_from_an_index(wanted_tasks: TaskFilter, ledger: Ledger) -> None:
+    def looked_at(read: Callable[[], object]) -> list[str]:
+        run: list[str] = []
+        with ledger.database.reading() as db:
+            db.set_trace_callback(run.append)
+            read()
+            db.set_trace_callback(None)
+            return [
+                row["detail"] for sql in run for row in db.execute(f"EXPLAIN QUERY PLAN {sql}") if " tasks" in row[3]
+            ]
+
+    for read in (lambda: ledger.ids(wanted_tasks), ledger.counts, lambda: ledger.host_totals("2026-11-26")):
+        assert all("COVERING INDEX" in step for step in looked_at(read)) and looked_at(read)

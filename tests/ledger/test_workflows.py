@@ -29,7 +29,18 @@ def test_workflow_is_found_by_its_prompt(folder: Path) -> None:
     assert is_private(file)
 
 
-@pytest.mark.parametrize("graph", [{"seed": float("nan")}, {"image": "x" * 17_000_000}, {"text": {1, 2}}])
+def _endless() -> dict[str, object]:
+    graph: dict[str, object] = {}
+    for _ in range(100_000):
+        graph = {"inner": graph}
+    return graph
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [{"seed": float("nan")}, {"image": "x" * 1_100_000}, {"text": {1, 2}}, _endless()],
+    ids=["not a number", "an image", "no JSON", "too deep"],
+)
 def test_workflow_that_cannot_be_kept_is_left_out(graph: dict[str, object], folder: Path) -> None:
     Workflows(folder).keep("prompt", graph)
 
@@ -45,10 +56,14 @@ def test_workflow_does_not_fail_without_a_folder_to_write_to(folder: Path) -> No
     assert Workflows(folder).find("prompt") is None
 
 
-def test_workflow_that_is_damaged_is_not_found(folder: Path) -> None:
+@pytest.mark.parametrize("damage", ["cut off", "other bytes", "no gzip"])
+def test_workflow_that_is_damaged_is_not_found(damage: str, folder: Path) -> None:
     Workflows(folder).keep("prompt", GRAPH)
     (file,) = folder.iterdir()
-    file.write_bytes(file.read_bytes()[:-12])
+    data = file.read_bytes()
+    file.write_bytes(
+        {"cut off": data[:-12], "other bytes": data[:10] + b"\xff" * (len(data) - 10), "no gzip": b"{}"}[damage]
+    )
 
     assert Workflows(folder).find("prompt") is None
 

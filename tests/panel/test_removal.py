@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nodes.core import disk
 from tests.panel.conftest import Host
 
 
@@ -25,7 +27,8 @@ def test_remove_keeps_the_file_and_can_be_taken_back(host: Host) -> None:
 
     assert (answer.status_code, answer.json()["removed"]) == (200, True)
     assert listed(host) == [] and listed(host, "?group=removed") == [row]
-    assert host.get("/wan27/status")["tasks"] == 0
+    status = host.get("/wan27/status")
+    assert (status["tasks"], status["all_tasks"]) == (0, 1)
     assert (host.output / "wan27" / "a.mp4").is_file()
 
     answer = host.write("POST", f"/wan27/tasks/{row}/restore")
@@ -64,6 +67,59 @@ def test_remove_leaves_a_file_that_was_changed(host: Host) -> None:
     assert answer.status_code == 409 and "was changed" in answer.json()["error"]
     assert file.is_file() and listed(host) == [row]
     assert remove(host, row).status_code == 200
+
+
+def test_remove_deletes_no_file_if_the_ledger_refuses(host: Host) -> None:
+    row = host.saved("a boat")
+    with host.ledger.database.writing() as db:
+        db.execute("CREATE TRIGGER refuse BEFORE UPDATE ON tasks BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END")
+
+    assert remove(host, row, delete_file=True).status_code == 500
+
+    assert (host.output / "wan27" / "a.mp4").is_file() and listed(host) == [row]
+
+
+def test_remove_keeps_a_task_on_the_list_whose_file_cannot_be_deleted(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = host.saved("a boat")
+
+    def refused(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "in use")
+
+    monkeypatch.setattr(disk, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(Path, "unlink", refused)
+
+    answer = remove(host, row, delete_file=True)
+
+    assert answer.status_code == 409 and "in use" in answer.json()["error"]
+    assert listed(host) == [row]
+
+
+def test_remove_deletes_a_link_and_not_what_it_leads_to(host: Host) -> None:
+    row = host.saved("a boat")
+    link, target = host.output / "wan27" / "a.mp4", host.output / "archive.mp4"
+    link.rename(target)
+    try:
+        link.symlink_to(target)
+    except OSError:
+        pytest.skip("this user may not make links")
+
+    assert remove(host, row, delete_file=True).status_code == 200
+
+    assert not link.is_symlink() and target.is_file()
+
+
+def test_remove_deletes_the_workflow_with_the_last_task_of_its_prompt(host: Host) -> None:
+    first, second = host.saved("a boat"), host.saved("a kite", "wan27/b.mp4")
+    host.ledger.workflows.keep("prompt", {"nodes": []})
+    host.ledger.workflows.keep("other", {"nodes": []})
+
+    remove(host, first)
+    assert host.ledger.workflows.has("prompt")
+    remove(host, second)
+
+    assert [host.ledger.workflows.has(each) for each in ("prompt", "other")] == [False, True]
 
 
 def test_remove_deletes_nothing_outside_the_output_folder(host: Host) -> None:

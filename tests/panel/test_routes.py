@@ -104,17 +104,18 @@ def test_task_ids_are_filtered_by_host_and_day_with_totals(host: Host) -> None:
     assert host.get("/wan27/task_ids?day=2020-02-29") == {"ids": [], "totals": []}
     assert host.get("/wan27/status")["totals_today"] == totals
     assert [task["id"] for task in host.get(f"/wan27/tasks?ids={billed},999,{free}")["tasks"]] == [free, billed]
-    for query in ("group=everything", "host=elsewhere", "day=2026-02-30"):
+    for query in ("group=everything", "host=elsewhere", "day=2026-02-30", "day=0202-11-26"):
         assert host.ask("GET", f"/wan27/task_ids?{query}").status_code == 400
 
 
 def test_task_tells_its_host_and_what_can_be_canceled(host: Host) -> None:
-    rows = [host.task("a", connection="fal"), host.task("b", connection="replicate"), host.task("c"), host.saved("d")]
+    rows = [host.task(name, connection=name) for name in ("fal", "replicate", "novita", "a former host")]
+    rows.append(host.saved("a boat"))
 
     tasks = [host.get(f"/wan27/tasks/{row}") for row in rows]
 
-    assert [task["host"] for task in tasks] == ["fal", "Replicate", "Novita AI", "Novita AI"]
-    assert [task["cancels"] for task in tasks] == ["queued", "running", "", ""]
+    assert [task["host"] for task in tasks] == ["fal", "Replicate", "Novita AI", "a former host", "Novita AI"]
+    assert [task["cancels"] for task in tasks] == ["queued", "running", "", "", ""]
 
 
 def test_task_alone_has_all_its_inputs_but_no_url(host: Host) -> None:
@@ -134,10 +135,12 @@ def test_task_alone_has_all_its_inputs_but_no_url(host: Host) -> None:
 def test_workflow_of_a_task_is_the_one_of_its_prompt(host: Host) -> None:
     row = host.task("a boat")
     assert host.ask("GET", f"/wan27/tasks/{row}/workflow").status_code == 404
+    assert host.get(f"/wan27/tasks/{row}")["has_workflow"] is False
 
     host.ledger.workflows.keep("prompt", {"nodes": [], "version": 0.4})
 
     assert host.get(f"/wan27/tasks/{row}/workflow") == {"workflow": {"nodes": [], "version": 0.4}}
+    assert host.get(f"/wan27/tasks/{row}")["has_workflow"] is True
     assert host.ask("GET", "/wan27/tasks/999/workflow").status_code == 404
     other_site = {"Sec-Fetch-Site": "cross-site"}
     assert host.ask("GET", f"/wan27/tasks/{row}/workflow", headers=other_site).status_code == 403

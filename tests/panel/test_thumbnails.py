@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
+import pytest
+
+from nodes.panel import thumbnails
 from tests.media_files import write_clip
 from tests.panel.conftest import Host
 
@@ -35,3 +41,24 @@ def test_thumbnail_of_a_broken_video_is_not_found(host: Host) -> None:
     (host.output / "wan27" / "a.mp4").write_bytes(b"no video")
 
     assert host.ask("GET", f"/wan27/posters/{row_id}").status_code == 404
+
+
+def test_thumbnails_being_made_keep_no_other_route_waiting(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    row_id = host.saved("done")
+    began, go_on, made = threading.Event(), threading.Event(), []
+
+    def make(*paths: Any) -> None:
+        began.set()
+        go_on.wait(10)
+        made.append(paths)
+
+    monkeypatch.setattr(thumbnails, "_make", make)
+    with ThreadPoolExecutor(33) as tabs:  # more than asyncio has threads
+        for _ in range(33):
+            tabs.submit(host.ask, "GET", f"/wan27/posters/{row_id}")
+        assert began.wait(10)
+
+        tasks = host.get("/wan27/tasks")["tasks"]
+
+        assert (len(tasks), made) == (1, [])
+        go_on.set()
