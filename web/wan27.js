@@ -19,7 +19,6 @@ startStore(api);
 const tab = new SidebarTab(app);
 const restorePreviews = makeRestorer(app, api);
 let firstSteps = null;
-let waits = false; // whether a Wait for Video was created since the last graph was opened
 
 function refresh() {
   refreshSubmitNodes();
@@ -42,17 +41,13 @@ app.registerExtension({
   nodeCreated(node) {
     if (node.comfyClass === "Wan27ImageToVideo") decorateSubmit(node);
     // It previews a video. Nodes 2.0 of older frontends guess from the inputs, and none of them is a VIDEO.
-    if (node.comfyClass === "Wan27WaitForVideo") {
-      node.previewMediaType = "video";
-      waits = true;
-    }
+    if (node.comfyClass === "Wan27WaitForVideo") node.previewMediaType = "video";
     queueMicrotask(refresh); // it is added to the graph after this
   },
 
   afterConfigureGraph() {
     refresh();
-    if (waits) restorePreviews();
-    waits = false;
+    restorePreviews();
   },
 
   /** The context menu of a node, with Nodes 2.0 too. */

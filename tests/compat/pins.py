@@ -6,7 +6,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 
-NEEDS_COMFYUI = ("comfyui", "browser", "registry", "bench", "compat", "windows")
+NEEDS_COMFYUI = ("comfyui", "browser", "registry", "bench", "compat", "web", "windows")
 NEEDS_TORCH = ("media", "panel/test_thumbnails.py", "test_same_request.py")
 """What is not run, relative to tests/: at all, and without torch."""
 

@@ -15,7 +15,7 @@ OTHER = {"type": "LoadImage", "outputs": [{"links": []}]}
 
 
 def status(*, sandbox: bool, tasks: int, problem: str | None = None) -> dict[str, Any]:
-    return {"problem": problem, "connection": {"sandbox": sandbox}, "tasks": tasks}
+    return {"problem": problem, "connection": {"sandbox": sandbox}, "tasks": 0, "all_tasks": tasks}
 
 
 NEW = status(sandbox=True, tasks=0)

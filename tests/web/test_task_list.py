@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nodes.comfy.wait_status import TaskStatus
+from nodes.core import limits
+from nodes.ledger import Ledger, TaskFilter
+from nodes.ledger.records import TaskRecord
+from nodes.panel.views import GROUPS, task_view
 from nodes.runner.models import Progress
 from tests.web.conftest import JavaScript
 
@@ -15,10 +21,17 @@ TASK: dict[str, Any] = {
     "id": 7, "task_id": "t-7", "state": "saved", "group": "saved", "removed": False, "prompt": "A paper boat",
     "resolution": "720P", "duration": 5, "seconds": 5.04, "sandbox": False, "connection": "fal", "host": "fal",
     "day": "2027-01-15", "estimated_cost": 0.5, "continues_clip": False, "cancels": "", "began_at": NOW - 120,
-    "prompt_id": "p", "file": {"filename": "wan27_boat.mp4"},
+    "prompt_id": "p", "has_workflow": True, "ended_at": NOW - 20, "file": {"filename": "wan27_boat.mp4"},
 }  # fmt: skip
-RUNNING = TASK | {"state": "submitted", "group": "running", "seconds": None, "file": None, "cancels": "queued"}
-QUEUED = {"state": "queued", "seconds": 10, "percent": None, "eta_seconds": None, "usual_seconds": [200, 280]}
+RUNNING = TASK | {"state": "submitted", "group": "running", "seconds": None, "file": None, "ended_at": None}
+QUEUED = {
+    "can_cancel": True,
+    "state": "queued",
+    "seconds": 10,
+    "percent": None,
+    "eta_seconds": None,
+    "usual_seconds": [200, 280],
+}
 
 
 def test_facts_of_a_task_are_its_length_host_and_estimate(js: JavaScript) -> None:
@@ -75,7 +88,11 @@ def test_time_left_is_the_same_in_the_tab_and_on_the_node(js: JavaScript) -> Non
     [
         (TASK, {"mayWrite": True}, ["download", "compare", "toCanvas", "openWorkflow", "copy", "remove"]),
         (TASK, {"mayWrite": False}, ["download", "compare", "toCanvas", "openWorkflow", "copy"]),
-        (TASK | {"removed": True, "file": None, "prompt_id": ""}, {"mayWrite": True}, ["toCanvas", "copy", "restore"]),
+        (
+            TASK | {"removed": True, "file": None, "has_workflow": False},
+            {"mayWrite": True},
+            ["toCanvas", "copy", "restore"],
+        ),
         (
             TASK | {"state": "missing", "file": None},
             {"mayWrite": True, "onCanvas": True},
@@ -84,20 +101,24 @@ def test_time_left_is_the_same_in_the_tab_and_on_the_node(js: JavaScript) -> Non
         (
             RUNNING,
             {"mayWrite": True, "progress": QUEUED},
-            ["cancel", "fetchAgain", "toCanvas", "openWorkflow", "copy", "remove"],
+            ["cancel", "fetchAgain", "toCanvas", "openWorkflow", "copy"],
         ),
         (RUNNING, {"mayWrite": False, "progress": QUEUED}, ["toCanvas", "openWorkflow", "copy"]),
         (
             RUNNING,
-            {"mayWrite": True, "progress": QUEUED | {"state": "processing"}},
+            {"mayWrite": True, "progress": QUEUED | {"can_cancel": False}},
+            ["fetchAgain", "toCanvas", "openWorkflow", "copy"],
+        ),
+        (
+            RUNNING | {"began_at": NOW - limits.TASK_QUERY_HOURS * 3600 - 1},
+            {"mayWrite": True, "progress": None},
             ["fetchAgain", "toCanvas", "openWorkflow", "copy", "remove"],
         ),
         (
-            RUNNING | {"cancels": ""},
-            {"mayWrite": True, "progress": QUEUED},
-            ["fetchAgain", "toCanvas", "openWorkflow", "copy", "remove"],
+            TASK | {"task_id": None, "state": "unknown", "file": None, "has_workflow": False},
+            {"mayWrite": True},
+            ["remove"],
         ),
-        (TASK | {"task_id": None, "state": "unknown", "file": None, "prompt_id": ""}, {"mayWrite": True}, ["remove"]),
     ],
     ids=[
         "done",
@@ -106,17 +127,47 @@ def test_time_left_is_the_same_in_the_tab_and_on_the_node(js: JavaScript) -> Non
         "file deleted",
         "queued",
         "queued elsewhere",
-        "started",
-        "host cannot",
+        "not to be canceled",
+        "forgotten by its host",
         "lost",
     ],
 )
 def test_actions_are_those_that_make_sense(
     task: dict[str, Any], situation: dict[str, Any], actions: list[str], js: JavaScript
 ) -> None:
-    assert (
-        js("task_facts", "({ actionsOf }, task, situation) => actionsOf(task, situation)", task, situation) == actions
-    )
+    now = {"now": NOW * 1000}
+    offered = js("task_facts", "({ actionsOf }, task, situation) => actionsOf(task, situation)", task, situation | now)
+    assert offered == actions
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, True),
+        ({"ended_at": NOW - 3600}, False),
+        ({"removed": True}, False),
+        ({"state": "failed", "ended_at": None}, True),
+        ({"state": "failed", "ended_at": None, "removed": True}, False),
+        ({"state": "failed", "ended_at": None, "began_at": NOW - 2 * 86400}, False),
+        ({"state": "missing"}, False),
+        ({"state": "submitted", "ended_at": None}, False),
+    ],
+    ids=["saved", "put back", "removed", "failed", "failed and removed", "failed and put back", "file gone", "running"],
+)
+def test_task_has_just_ended_only_once(change: dict[str, Any], expected: bool, js: JavaScript) -> None:
+    body = "({ hasJustEnded }, task, now) => hasJustEnded(task, now)"
+    assert js("task_facts", body, TASK | change, NOW * 1000) is expected
+
+
+def test_removal_says_what_becomes_of_the_file_and_of_the_money(js: JavaScript) -> None:
+    body = "({ removalTexts }, task) => [removalTexts(task, false), removalTexts(task, true)]"
+    kept, deleted = js("remove_dialog", body, TASK)
+    assert "The video file stays." in kept["meaning"] and kept["warning"] == ""
+    assert "stays" not in deleted["meaning"] and "paid for (≈ $0.50)." in deleted["warning"]
+    _, unknown = js("remove_dialog", body, TASK | {"estimated_cost": None})
+    assert "This video was paid for." in unknown["warning"] and "$" not in unknown["warning"]
+    _, free = js("remove_dialog", body, TASK | {"sandbox": True})
+    assert "paid" not in free["warning"]
 
 
 def test_totals_of_a_day_are_one_line(js: JavaScript) -> None:
@@ -128,32 +179,31 @@ def test_totals_of_a_day_are_one_line(js: JavaScript) -> None:
     assert js("task_facts", body, totals) == ["fal ≈ $1.20 (3) · SANDBOX free (2)", "", ""]
 
 
-ALL = {"group": "all", "text": "", "host": "", "day": ""}
+def test_filter_lets_through_what_the_server_does(tmp_path: Path, js: JavaScript) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite3")
+    for number, (state, host, hidden) in enumerate(
+        product(("submitted", "saved", "failed", "unknown"), ("fal", "kie"), (False, True))
+    ):
+        made = ledger.adopt(TaskRecord(service=host, connection=host, base_url="", state=state, task_id=f"t-{number}"))
+        if hidden:
+            with ledger.database.writing() as db:
+                db.execute("UPDATE tasks SET hidden = 1, created_at = created_at - 86400 WHERE id = ?", (made.id,))
+    rows = ledger.records(list(range(1, 17)))
+    views = [task_view(row, None, output_dir=tmp_path) for row in rows]
+    days = ["", *sorted({view["day"] for view in views})]
+    filters = [dict(zip(("group", "host", "day"), each, strict=True)) for each in product(GROUPS, ("", "fal"), days)]
 
+    body = """({ fits }, tasks, filters) =>
+        filters.map(filter => tasks.filter(task => fits(task, filter)).map(({ id }) => id))"""
+    shown = js("task_filter", body, views, filters)
 
-@pytest.mark.parametrize(
-    ("task", "chosen", "expected"),
-    [
-        ({}, {}, True),
-        ({}, {"group": "saved"}, True),
-        ({}, {"group": "failed"}, False),
-        ({}, {"text": "PAPER"}, True),
-        ({}, {"text": "t-7"}, True),
-        ({}, {"text": "wan27_boat"}, True),
-        ({"file": None, "task_id": None}, {"text": "wan27_boat"}, False),
-        ({}, {"host": "fal", "day": "2027-01-15"}, True),
-        ({}, {"host": "kie"}, False),
-        ({}, {"day": "2027-01-16"}, False),
-        ({"removed": True}, {}, False),
-        ({"removed": True}, {"group": "saved"}, False),
-        ({"removed": True}, {"group": "removed", "host": "fal"}, True),
-        ({}, {"group": "removed"}, False),
-    ],
-)
-def test_filter_lets_through_what_the_server_would(
-    task: dict[str, Any], chosen: dict[str, str], expected: bool, js: JavaScript
-) -> None:
-    assert js("task_filter", "({ fits }, task, filter) => fits(task, filter)", TASK | task, ALL | chosen) is expected
+    for chosen, found in zip(filters, shown, strict=True):
+        group, host, day = chosen.values()
+        assert sorted(found) == sorted(
+            ledger.ids(TaskFilter(GROUPS[group], "", host, day, hidden=group == "removed"))
+        ), chosen
+    ledger.close()
+    assert any(shown) and len(rows) == 16 and len(days) == 3
 
 
 CHECKED = """({ IdChunks }, ids, changes) => {
@@ -164,8 +214,14 @@ CHECKED = """({ IdChunks }, ids, changes) => {
         sizes: list.chunks.map(chunk => chunk.ids.length),
         starts: list.chunks.map(chunk => list.startOf(chunk)),
         size: list.size,
-        equal: list.equals(list.chunks.flatMap(chunk => chunk.ids)) && !list.equals([1, 2]),
     };
+}"""
+CHANGED = """({ IdChunks }, ids, others) => {
+    const list = new IdChunks(ids);
+    const { gone, added } = list.changesTo(others);
+    for (const id of gone) list.remove(id);
+    for (const id of added) list.insert(id);
+    return { ids: list.chunks.flatMap(chunk => chunk.ids), changes: gone.length + added.length };
 }"""
 
 
@@ -189,9 +245,16 @@ def test_chunks_stay_in_order(ids: Any, changes: list[tuple[str, int]], js: Java
     found = js("id_chunks", CHECKED, list(ids), changes)
 
     assert found["ids"] == sorted(expected, reverse=True)
-    assert found["size"] == len(expected) and found["equal"]
+    assert found["size"] == len(expected)
     assert found["starts"] == [sum(found["sizes"][:index]) for index in range(len(found["sizes"]))]
     assert 0 not in found["sizes"] and max(found["sizes"], default=0) <= 25
+
+
+def test_chunks_find_the_few_changes_to_other_ids(js: JavaScript) -> None:
+    before, after = [*range(90, 0, -2)], [97, 91, *range(90, 4, -2), 3, 2]
+    assert js("id_chunks", CHANGED, before, after) == {"ids": after, "changes": 4}
+    assert js("id_chunks", CHANGED, before, before) == {"ids": before, "changes": 0}
+    assert js("id_chunks", CHANGED, before, []) == {"ids": [], "changes": 45}
 
 
 def test_differences_are_those_that_a_user_would_notice(js: JavaScript) -> None:

@@ -7,17 +7,23 @@ import { server, videoUrl } from "./server.js";
 
 const DRIFT = 0.08; // seconds between the two videos before one is moved
 const STEP = 0.04; // seconds that an arrow key moves
+const NAMES = ["A", "B"];
 
 export function openCompare(first, second) {
   const tasks = [first, second];
   const videos = tasks.map((task) => h("video", { src: videoUrl(task), playsInline: true, preload: "auto", "aria-label": t("videoOf", { task: task.task_id }) }));
-  const pair = new Pair(videos);
+  const problem = h("p", { class: "wan27-problem", role: "alert", hidden: true });
+  const pair = new Pair(videos, (index) => {
+    setText(problem, t("compareNoVideo", { name: NAMES[index] }));
+    problem.hidden = false;
+  });
   const table = h("div", { class: "wan27-differences", role: "status" }, t("loading"));
   const dialog = h(
     "dialog",
     { class: "wan27 wan27-dialog wan27-compare", "aria-label": t("compareTitle") },
     h("div", { class: "wan27-head" }, h("h2", {}, t("compareTitle")), iconButton("pi-times", t("close"), () => dialog.close())),
-    h("div", { class: "wan27-pair" }, ...tasks.map((task, index) => h("figure", {}, videos[index], h("figcaption", {}, soundButton(pair, index), ["A", "B"][index])))),
+    h("div", { class: "wan27-pair" }, ...tasks.map((task, index) => h("figure", {}, videos[index], h("figcaption", {}, soundButton(pair, index), NAMES[index])))),
+    problem,
     pair.controls,
     table,
   );
@@ -54,7 +60,7 @@ function tableOf(rows) {
 }
 
 function soundButton(pair, index) {
-  const label = t("soundOf", { name: ["A", "B"][index] });
+  const label = t("soundOf", { name: NAMES[index] });
   const button = iconButton("pi-volume-off", label, () => pair.listenTo(pair.heard === index ? null : index), { "aria-pressed": "false" });
   pair.soundButtons.push(button);
   return button;
@@ -62,7 +68,8 @@ function soundButton(pair, index) {
 
 /** Two videos with one set of controls. The longer one sets the time; a shorter one waits at its end. */
 class Pair {
-  constructor(videos) {
+  /** `onFailure(index)`: a video cannot be played. */
+  constructor(videos, onFailure) {
     this.videos = videos;
     this.soundButtons = [];
     this.heard = null;
@@ -72,8 +79,9 @@ class Pair {
     this.time = h("span", { class: "wan27-time" });
     this.controls = h("div", { class: "wan27-controls" }, this.button, this.slider, this.time);
     this.slider.addEventListener("input", () => this.seek(Number(this.slider.value)));
-    for (const video of videos) {
+    for (const [index, video] of videos.entries()) {
       video.muted = true;
+      video.addEventListener("error", () => video.hasAttribute("src") && onFailure(index));
       video.addEventListener("loadedmetadata", () => this.show());
       video.addEventListener("ended", () => video === this.longest && this.playing && this.restart());
     }

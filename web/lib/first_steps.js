@@ -4,6 +4,7 @@ import { graphOf } from "./canvas.js";
 import { h, iconButton } from "./dom.js";
 import { t } from "./i18n.js";
 import { store, watch } from "./store.js";
+import { hasJustEnded } from "./task_facts.js";
 
 const FEW_TASKS = 3; // users with more know their way
 
@@ -14,7 +15,7 @@ const FEW_TASKS = 3; // users with more know their way
  */
 export function nextStep({ status, nodes, saw }) {
   if (!status || status.problem) return null;
-  const { connection, tasks } = status;
+  const { connection, all_tasks: tasks } = status; // those that were taken off the list, too
   if (connection.sandbox && saw && tasks < FEW_TASKS) return "host";
   const onlyOurs = nodes.length > 0 && nodes.every((node) => isOurs(node) && !isLinked(node));
   return tasks === 0 && onlyOurs ? "example" : null;
@@ -38,7 +39,7 @@ export class FirstSteps {
     this.element = h("div", { class: "wan27 wan27-steps", role: "region", "aria-label": t("tab"), hidden: true });
     document.body.append(this.element);
     watch((kind, data) => {
-      if (kind === "tasks" && data.tasks.some((task) => task.state === "saved")) this.saw = true;
+      if (kind === "tasks" && data.tasks.some((task) => task.state === "saved" && hasJustEnded(task, Date.now()))) this.saw = true;
       if (kind === "status" || kind === "tasks") this.show();
     });
     tab.onToggle = () => this.show();
@@ -59,6 +60,7 @@ export class FirstSteps {
     const button = (name, act) => h("button", { type: "button", class: "wan27-button", onclick: act }, t(name));
     const close = iconButton("pi-times", t("close"), () => {
       this.closed.add(step);
+      this.app.canvas?.canvas?.focus(); // the button is about to go
       this.show();
     });
     const needsKey = store.status.connection.sandbox && button("hostAndKey", () => ui.openSettings());

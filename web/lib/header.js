@@ -6,6 +6,7 @@ import { server } from "./server.js";
 import { refreshStatus, store, watch } from "./store.js";
 import { totalsLine } from "./task_facts.js";
 
+const MINUTE = 60_000; // milliseconds
 const MANY_TASKS = 3; // from here on the guide is closed at first
 
 export class Header {
@@ -20,6 +21,15 @@ export class Header {
         if (data.tasks.some((task) => task.state === "saved")) this.askBalance();
       }
     });
+    // After midnight, nothing was spent today. The server may have another midnight than the browser.
+    this.onVisible = () => !document.hidden && refreshStatus();
+    document.addEventListener("visibilitychange", this.onVisible);
+    let day = new Date().getDate();
+    this.watchingDay = setInterval(() => {
+      if (day === new Date().getDate()) return;
+      day = new Date().getDate();
+      refreshStatus();
+    }, MINUTE);
     this.show();
     refreshStatus();
   }
@@ -123,7 +133,7 @@ export class Header {
     const steps = ["guide1", "guide2", "guide3"].map((name) => h("li", {}, t(name)));
     return h(
       "details",
-      { class: "wan27-guide", open: this.guideOpen ?? (status.tasks ?? 0) < MANY_TASKS },
+      { class: "wan27-guide", open: this.guideOpen ?? (status.all_tasks ?? 0) < MANY_TASKS },
       h("summary", {}, t("guideTitle")),
       h("ol", {}, ...steps),
       h("button", { type: "button", class: "wan27-button", onclick: () => this.ui.openSettings() }, t("hostAndKey")),
@@ -142,6 +152,8 @@ export class Header {
   }
 
   destroy() {
+    document.removeEventListener("visibilitychange", this.onVisible);
+    clearInterval(this.watchingDay);
     this.stop();
   }
 }

@@ -23,9 +23,11 @@ export class IdChunks {
     return this.chunkOf.has(id);
   }
 
-  equals(ids) {
-    let index = 0;
-    return ids.length === this.size && this.chunks.every((chunk) => chunk.ids.every((id) => id === ids[index++]));
+  /** Return what has to be removed and inserted, in this order, to come to other ids: {gone, added}. */
+  changesTo(ids) {
+    const wanted = new Set(ids);
+    const gone = [...this.chunkOf.keys()].filter((id) => !wanted.has(id));
+    return { gone, added: ids.filter((id) => !this.has(id)).reverse() };
   }
 
   /** Return the index of the first id of a chunk in the whole list. */

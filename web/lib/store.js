@@ -30,8 +30,10 @@ export async function refreshStatus() {
   notify("status", store.status);
 }
 
-export function takeProgress(taskId, progress) {
-  if (taskId && progress) store.progress.set(taskId, { ...progress, at: Date.now() });
+/** Keep the progress of a task, unless a later one arrived since `asked`, the time of the request that it answers. */
+export function takeProgress(taskId, progress, asked = Infinity) {
+  if (!taskId || !progress || store.progress.get(taskId)?.at >= asked) return;
+  store.progress.set(taskId, { ...progress, at: Date.now() });
 }
 
 export function startStore(api) {
@@ -41,6 +43,7 @@ export function startStore(api) {
       store.status.spent_today_usd = data.spent_today_usd;
       store.status.totals_today = data.totals_today;
       store.status.tasks = data.total;
+      store.status.all_tasks = data.all_tasks;
     }
     for (const task of data.tasks) if (task.group !== "running") store.progress.delete(task.task_id);
     notify("tasks", data);

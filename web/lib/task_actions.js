@@ -2,11 +2,12 @@
 
 import { hasNode, putOnCanvas, showNode } from "./canvas.js";
 import { copyText } from "./dom.js";
-import { money, t } from "./i18n.js";
+import { t } from "./i18n.js";
 import { play } from "./player.js";
 import { askRemoval } from "./remove_dialog.js";
 import { server } from "./server.js";
 import { store } from "./store.js";
+import { amountOf } from "./task_facts.js";
 
 /** `ui`: {say(text, severity), confirm(text) → promise of a boolean, openExample()}. */
 export function taskActions(app, ui) {
@@ -37,13 +38,17 @@ export function taskActions(app, ui) {
     async openWorkflow(task) {
       const workflow = await server.workflowOf(task).catch(() => null);
       if (!workflow) return ui.say(t("workflowGone"), "warn");
-      // With a name it gets a tab of its own, and what is open stays open.
-      await app.loadGraphData(workflow, true, true, `wan27 ${(task.task_id ?? String(task.id)).replace(/\W/g, "_")}`);
+      try {
+        // With a name it gets a tab of its own, and what is open stays open.
+        await app.loadGraphData(workflow, true, true, `wan27 ${(task.task_id ?? String(task.id)).replace(/\W/g, "_")}`);
+      } catch (error) {
+        return ui.say(t("workflowBroken", { reason: error.message }), "error");
+      }
       return showNode(app, task);
     },
     fetchAgain: (task) => tell(server.fetchAgain(task.id), "fetching"),
     async cancel(task) {
-      const values = { host: task.host, cost: money(task.estimated_cost ?? 0) };
+      const values = { host: task.host, amount: amountOf(task) };
       if (await ui.confirm(t(`cancelSure_${task.cancels}`, values))) await tell(server.cancel(task.id), "canceled");
     },
     async remove(task) {

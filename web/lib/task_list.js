@@ -14,6 +14,10 @@ const TYPING_PAUSE = 200; // milliseconds
 const FIRST_CHUNKS = 2; // are requested before the list is shown
 const MOST = 200; // tasks in one request
 const MARGIN = "800px 0px"; // rows are made this far outside of what is in sight
+const FEW = 50; // changes of the list that leave its rows, the focus and the position as they are
+const RELOAD_PAUSE = 1000; // milliseconds
+const STILL = 150; // milliseconds without scrolling before posters are requested: each may have to be made from its video
+const FIRST_DAY = "2024-01-01"; // while a year is typed, it is one of long ago
 const GROUPS = { all: "filterAll", running: "filterRunning", saved: "filterSaved", failed: "filterFailed", removed: "filterRemoved" };
 
 export class TaskList {
@@ -26,7 +30,8 @@ export class TaskList {
     this.near = new Set(); // the chunks in sight, or almost
     this.tasks = new Map(); // by id, those that were needed so far
     this.rows = new Map(); // by id, those in the document
-    this.missed = []; // what changed while the ids were requested
+    this.missed = []; // [time, task] of what changed while the ids were requested
+    this.changedAt = new Map(); // by id, when its last change arrived
     this.asked = 0;
     this.build();
     this.stop = watch((kind, data) => this.receive(kind, data));
@@ -48,7 +53,7 @@ export class TaskList {
     const onchange = () => this.load();
     this.group = h("select", { id: "wan27-filter", onchange }, ...Object.entries(GROUPS).map(([value, name]) => h("option", { value }, t(name))));
     this.host = h("select", { id: "wan27-host", onchange }, h("option", { value: "" }, t("filterHosts")));
-    this.day = h("input", { id: "wan27-day", type: "date", onchange });
+    this.day = h("input", { id: "wan27-day", type: "date", min: FIRST_DAY, onchange: () => this.day.validity.valid && this.load() });
     this.shown = this.filter();
     this.showHosts();
     this.count = h("span", { class: "wan27-count", role: "status" });
@@ -72,9 +77,9 @@ export class TaskList {
       ),
       this.totals,
       this.choosing,
-      this.items,
       this.note,
       this.example,
+      this.items,
     );
     this.element.addEventListener("keydown", (event) => event.key === "Escape" && this.chosen && this.choose(null));
   }
@@ -87,53 +92,74 @@ export class TaskList {
   }
 
   filter() {
-    return { group: this.group.value, text: this.search.value.trim(), host: this.host.value, day: this.day.value };
+    return { group: this.group.value, text: this.search.value.trim(), host: this.host.value, day: this.day.validity.valid ? this.day.value : "" };
   }
 
   // Loading ------------------------------------------------------------------------------------------------------------
 
   async load() {
     const asked = ++this.asked;
+    const since = Date.now();
+    this.reloading = clearTimeout(this.reloading);
     this.loading = true;
-    this.missed = [];
     if (!this.list.size) setText(this.note, t("loading"));
     this.example.hidden = true;
     const filter = this.filter();
     try {
       const { ids, totals } = await server.taskIds(filter);
-      const first = await this.request(ids.slice(0, FIRST_CHUNKS * CHUNK));
+      const { added } = this.list.changesTo(ids);
+      const wanted = new Set([...ids.slice(0, FIRST_CHUNKS * CHUNK), ...(added.length <= FEW ? added : [])]);
+      const first = await this.request([...wanted]);
       if (asked !== this.asked) return;
       this.loading = false;
       this.shown = filter;
-      this.show(ids, first);
+      this.show(ids, first, since);
       setText(this.totals, totals.length ? t("totalsOfDay", { day: filter.day, totals: totalsLine(totals) }) : "");
       this.totals.hidden = !totals.length;
-      for (const task of this.missed.splice(0)) this.changed(task);
+      for (const [at, task] of this.missed.splice(0)) if (at >= since) this.changed(task);
     } catch (error) {
-      if (asked === this.asked) this.fail(error);
+      if (asked !== this.asked) return;
+      this.loading = false;
+      this.fail(error);
+      for (const [, task] of this.missed.splice(0)) this.changed(task);
     }
+  }
+
+  /** Ask the server again for what only it knows: whether a text matches, and the totals of a day. */
+  reloadSoon() {
+    this.reloading ??= setTimeout(() => this.load(), RELOAD_PAUSE);
   }
 
   async request(ids) {
     return ids.length ? (await server.tasksOf(ids)).tasks : [];
   }
 
-  /** Show a list of ids. If it is the one that is shown, only its tasks are new, and rows and focus stay. */
-  show(ids, first) {
+  /** Show a list of ids. If it is almost the one that is shown, rows and focus stay. `first`: tasks that were requested `since`. */
+  show(ids, first, since) {
     this.tasks.clear();
-    this.take(first);
-    if (!this.list.equals(ids)) {
-      this.list = new IdChunks(ids);
-      this.observer?.disconnect();
-      this.near.clear();
-      this.rows.clear();
-      this.parts = new Map(this.list.chunks.map((chunk) => [chunk, this.part(chunk)]));
-      this.items.replaceChildren(...this.parts.values());
-      for (const chunk of this.list.chunks.slice(0, FIRST_CHUNKS)) this.near.add(chunk);
-      this.observe();
+    this.take(first, since);
+    const { gone, added } = this.list.changesTo(ids);
+    if (this.list.size && gone.length < this.list.size && gone.length + added.length <= FEW) {
+      for (const id of gone) this.removeId(id);
+      for (const id of added) if (this.tasks.has(id)) this.insertId(id);
+      this.renumber();
+    } else {
+      this.replace(ids);
     }
     this.summary();
     this.fill();
+  }
+
+  replace(ids) {
+    this.list = new IdChunks(ids);
+    this.items.querySelector("[aria-expanded=true]")?.click(); // closes its menu
+    this.observer?.disconnect();
+    this.near.clear();
+    this.rows.clear();
+    this.parts = new Map(this.list.chunks.map((chunk) => [chunk, this.part(chunk)]));
+    this.items.replaceChildren(...this.parts.values());
+    for (const chunk of this.list.chunks.slice(0, FIRST_CHUNKS)) this.near.add(chunk);
+    this.observe();
   }
 
   /** Watch which chunks come into sight. Only now is the list in the document, below the element that scrolls. */
@@ -141,11 +167,15 @@ export class TaskList {
     const root = this.element.closest(".wan27-tab");
     this.observer = new IntersectionObserver(
       (entries) => {
-        for (const { target, isIntersecting } of entries) this.near[isIntersecting ? "add" : "delete"](target.chunk);
+        for (const { target, isIntersecting } of entries) {
+          // What was seen before a part was removed arrives after it.
+          if (this.parts.has(target.chunk)) this.near[isIntersecting ? "add" : "delete"](target.chunk);
+        }
         this.fill();
       },
       { root, rootMargin: MARGIN },
     );
+    root.onscroll = () => this.showPostersSoon();
     for (const part of this.parts.values()) this.observer.observe(part);
   }
 
@@ -169,8 +199,13 @@ export class TaskList {
     this.filling = true;
     try {
       for (let ids = this.unknown(); ids.length; ids = this.unknown()) {
-        this.take(await this.request(ids));
-        for (const id of ids) if (!this.tasks.has(id) && this.list.has(id)) this.removeId(id); // the ledger was replaced
+        const since = Date.now();
+        const tasks = await this.request(ids);
+        // What changed meanwhile is known already, and newer than the answer may be.
+        this.take(tasks.filter((task) => !(this.tasks.has(task.id) && this.changedAt.get(task.id) >= since)), since);
+        const lost = ids.filter((id) => !this.tasks.has(id) && this.list.has(id)); // the ledger was replaced
+        for (const id of lost) this.removeId(id);
+        if (lost.length) this.renumber();
         for (const chunk of this.near) this.makeRows(chunk, this.parts.get(chunk));
       }
     } catch (error) {
@@ -188,6 +223,7 @@ export class TaskList {
     part.replaceChildren(...chunk.ids.map((id) => this.row(id).element));
     part.style.removeProperty("height");
     this.number(chunk);
+    this.showPostersSoon();
   }
 
   dropRows(chunk, part) {
@@ -205,17 +241,27 @@ export class TaskList {
     return row;
   }
 
+  showPostersSoon() {
+    clearTimeout(this.scrolling);
+    this.scrolling = setTimeout(() => {
+      for (const row of this.rows.values()) row.showPoster();
+    }, STILL);
+  }
+
   number(chunk) {
     const start = this.list.startOf(chunk);
     for (const [index, id] of chunk.ids.entries()) this.rows.get(id)?.place(start + index + 1, this.list.size);
   }
 
-  take(tasks) {
+  /** Take tasks from an event, or from the answer to a request that was sent at `since`. */
+  take(tasks, since) {
     for (const task of tasks) {
-      takeProgress(task.task_id, task.progress);
+      if (task.group === "running") takeProgress(task.task_id, task.progress, since);
+      else store.progress.delete(task.task_id);
       this.tasks.set(task.id, task);
       this.rows.get(task.id)?.update(task);
     }
+    this.showPostersSoon();
   }
 
   summary() {
@@ -228,7 +274,6 @@ export class TaskList {
   }
 
   fail(error) {
-    this.loading = false;
     this.note.hidden = false;
     this.note.replaceChildren(
       error.message || t("trouble"),
@@ -244,13 +289,18 @@ export class TaskList {
     if (kind === "reconnected") this.load();
     if (kind === "progress") for (const row of this.rows.values()) if (row.task.task_id in data) row.tick();
     if (kind !== "tasks") return;
-    if (this.loading) this.missed.push(...data.tasks);
-    else for (const task of data.tasks) this.changed(task);
+    for (const task of data.tasks) {
+      this.changedAt.set(task.id, Date.now());
+      if (this.loading) this.missed.push([Date.now(), task]);
+      else this.changed(task);
+    }
+    if (this.shown.day) this.reloadSoon();
   }
 
   changed(task) {
     const isListed = this.list.has(task.id);
     const belongs = fits(task, this.shown);
+    if (belongs && this.shown.text && !isListed) return this.reloadSoon();
     if (belongs) this.take([task]);
     if (isListed === belongs) return;
     if (belongs) this.insertId(task.id);
@@ -276,6 +326,7 @@ export class TaskList {
     const chunk = this.list.remove(id);
     const part = this.parts.get(chunk);
     const row = this.rows.get(id);
+    if (row?.menu.getAttribute("aria-expanded") === "true") row.menu.click(); // closes its menu, which returns the focus
     if (row?.element.contains(document.activeElement)) this.moveFocus(row.element);
     row?.element.remove();
     this.rows.delete(id);
@@ -329,7 +380,7 @@ export class TaskList {
     this.asked += 1;
     this.stop();
     clearInterval(this.ticking);
-    clearTimeout(this.typing);
+    for (const timer of [this.typing, this.reloading, this.scrolling]) clearTimeout(timer);
     this.observer?.disconnect();
   }
 }

@@ -100,22 +100,31 @@ export class TaskRow {
   showThumbnail() {
     const { task } = this;
     this.thumbnail.replaceChildren();
+    this.poster = null;
     this.thumbnail.disabled = !task.file;
     const label = task.file ? `${t("play")}: ${task.prompt || task.task_id}` : t("firstFrame");
     this.thumbnail.setAttribute("aria-label", label);
     this.thumbnail.title = task.file ? t("play") : "";
     if (task.poster) {
-      const image = h("img", { src: thumbnailUrl(task), alt: "", loading: "lazy", decoding: "async", width: 96, height: 64 });
-      image.addEventListener("error", () => image.remove());
-      this.thumbnail.append(image);
+      this.poster = h("img", { alt: "", loading: "lazy", decoding: "async", width: 96, height: 64, hidden: true });
+      const { poster } = this;
+      poster.addEventListener("error", () => poster.remove());
+      this.thumbnail.append(this.poster);
     }
     this.thumbnail.append(h("i", { class: `pi ${task.file ? "pi-play" : "pi-image"}`, "aria-hidden": "true" }));
+  }
+
+  /** Request the poster. The list does this when it is not being scrolled. */
+  showPoster() {
+    if (!this.poster?.hidden) return;
+    this.poster.hidden = false;
+    this.poster.src = thumbnailUrl(this.task);
   }
 
   menuItems() {
     const { task, actions } = this;
     const progress = store.progress.get(task.task_id);
-    const names = actionsOf(task, { progress, mayWrite: actions.mayWrite(), onCanvas: actions.isOnCanvas(task) });
+    const names = actionsOf(task, { progress, mayWrite: actions.mayWrite(), onCanvas: actions.isOnCanvas(task), now: Date.now() });
     return names.map((name) => ({
       name,
       icon: ICONS[name],

@@ -3,6 +3,7 @@
 import { t } from "./i18n.js";
 import { play } from "./player.js";
 import { store, watch } from "./store.js";
+import { hasJustEnded } from "./task_facts.js";
 
 const GATHER = 600;
 const LIFE = 12000;
@@ -17,8 +18,7 @@ export function startToasts(app, tab) {
   watch((kind, data) => {
     if (kind !== "tasks" || (store.tabOpen && !document.hidden)) return;
     for (const task of data.tasks) {
-      const fresh = ["saved", "failed"].includes(task.state) && !task.removed && task.task_id && !shown.has(`${task.id} ${task.state}`);
-      if (!fresh) continue;
+      if (!hasJustEnded(task, Date.now()) || shown.has(`${task.id} ${task.state}`)) continue;
       shown.add(`${task.id} ${task.state}`);
       // The tasks of a batch end together; one toast is enough for them.
       if (!ended.length) setTimeout(() => announce(app, tab, ended.splice(0)), GATHER);
