@@ -100,13 +100,14 @@ def _history(panel: Panel, prompt_id: str) -> dict:
 
 
 def test_panel_of_a_page_loaded_during_a_task_shows_it(panel: Panel, service: Service, prompt: str) -> None:
-    service.faults(_slow(6))
+    service.faults({"at": "result", "kind": "processing", "count": None})
     run = panel.queue(prompt, 1).wait_for(lambda run: bool(service.posts()))
 
     panel.load()
     panel.open()
 
     panel.state(prompt, "running")
+    service.faults()
     panel.state(prompt, "saved")
     assert run.wait().error is None
 
