@@ -9,6 +9,8 @@ from pathlib import Path
 
 KILLED = {-9, 9}
 """The exit codes of a process that killed itself with signal 9: the second is Windows'."""
+KILLED_BY_ANOTHER = 1 if sys.platform == "win32" else -9
+"""The exit code of a process that `Popen.kill` ended."""
 
 
 def is_private(path: Path) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pytest
 
 from tests.conftest import Measured
 from tests.service import Service
+from tests.systems import KILLED_BY_ANOTHER
 
 REPO = Path(__file__).resolve().parents[2]
 TASKS = 12
@@ -51,13 +51,13 @@ def soak(kills: int, folder: Path, service: Service, measured: Measured) -> int:
     while killed < kills:
         process = start(folder, service, range(rounds * TASKS, (rounds + 1) * TASKS))
         assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
+        assert process.stdout.readline().strip() == b"ready"
         last = service.count.total() + moments.randint(0, MOST_CALLS)
         while process.poll() is None and service.count.total() < last:
             time.sleep(0.001)
         process.kill()
         process.communicate()
-        killed += process.returncode == -signal.SIGKILL
+        killed += process.returncode == KILLED_BY_ANOTHER
         rounds += 1
     hits = sum(fault["hits"] for fault in service.fault_hits())
     service.faults()
