@@ -33,7 +33,7 @@ class Wan27DecodeVideo(io.ComfyNode):
             **aliases("video to images", "extract frames", "split video", "last frame", "demux"),
             inputs=[
                 io.Video.Input("video", tooltip="Any video, for example from Wan 2.7 Wait for Video."),
-                _seconds("start_time", "Seconds to skip at the start. The audio starts there too."),
+                _seconds("start_time", "Seconds to skip. Images and audio begin with the first frame from there on."),
                 _seconds("duration", "Seconds of frames and audio to output. 0 means to the end."),
                 _number("every_nth", 1, 1000, "Output every n-th frame, starting with the first. fps is divided by n."),
                 _number("max_frames", 0, 1_000_000, "Stop, and cut the audio, after this many frames. 0 means all."),

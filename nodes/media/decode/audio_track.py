@@ -1,4 +1,4 @@
-"""Collecting decoded audio into one waveform that starts and ends with the window."""
+"""Collecting decoded audio into one waveform that begins with the first frame."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _UNASKED = 8 << 20
 class AudioTrack:
     """Takes audio frames in order, returns float32 [C,T]. Not thread-safe.
 
-    The first sample is heard when the window starts: audio from before that is cut off, and silence stands before audio
-    that begins later.
+    The first sample is heard when the first frame is shown: audio from before that is cut off, and silence stands
+    before audio that begins later.
 
     Args:
         plan: says where the audio starts and ends. If no end was asked for, no timestamp leaves a gap after the frames.
@@ -46,12 +46,12 @@ class AudioTrack:
         # Read now: a stream says nothing once its file is closed. Other containers than mp4 guess where audio ends
         # from the first and last packets.
         self._stop = _stop_of(stream) if is_mp4(stream.container) else None
-        self._start, end = plan.window.start, plan.audio_end
+        self._start, end = plan.audio.start, plan.audio_end
         self._clock = AudioClock(self._start, end, plan.frames_end if end is None else None)
         self._ask = ask
         self._held = 0  # bytes in chunks
         self._asked = _UNASKED
-        self._chunks: list[tuple[int, Samples]] = []  # first sample, counted from the window's start
+        self._chunks: list[tuple[int, Samples]] = []  # first sample, counted from the start
         self.rate = 0
         self.channels = 0
         self.changed_rate = False

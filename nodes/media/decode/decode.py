@@ -87,7 +87,7 @@ def _read(
     audio = video.audio if options.want_audio else None
     track = AudioTrack(audio, plan, guard.check_audio) if audio is not None else None
     if track is not None and together:
-        track.end_at(plan.window.end)  # until the frames show which is the last
+        track.end_at(plan.audio.end)  # until the frames show which is the last
     elif track is not None:
         for frame, _ in video.read(plan.begin if exact else None, video=False):
             if not track.add(frame):

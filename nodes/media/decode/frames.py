@@ -81,7 +81,7 @@ class FrameCollector:
             self._on_progress(self.count, max(self.count, self._plan.frames))
         if self.count != options.max_frames:
             return True
-        self.end = self._plan.window.end_by(time + options.every_nth / self._video.rate)
+        self.end = self._plan.audio.end_by(time + options.every_nth / self._video.rate)
         return False
 
     def images(self) -> Tensor | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -44,22 +44,29 @@ class Window:
         """Return the end of the window, `time` at the latest."""
         return time if self.end is None else min(time, self.end)
 
+    def begun_at(self, time: Fraction) -> Window:
+        """Return a window of the same length that starts at `time`."""
+        return replace(self, start=time, end=None if self.end is None else self.end + time - self.start)
+
 
 @dataclass(frozen=True)
 class Plan:
     """What the packets of a file promise for a window, found without decoding.
 
     Attributes:
+        window: of the frames.
+        audio: window of the audio. It is as long, and begins with the first frame.
         clock: what the frames are counted by.
         slots: of the clock, from the first to the last that is returned.
         frames: how many will be returned, every_nth and max_frames counted in.
         begin: time of the file's frame that the first of them shows; None to read from the beginning.
         last: time of the file's frame that the last of them shows.
         frames_end: when the last frame that was found ends.
-        audio_end: of the window, or of the last frame that max_frames lets through. None for the end of the file.
+        audio_end: of its window, or of the last frame that max_frames lets through. None for the end of the file.
     """
 
     window: Window
+    audio: Window
     clock: FrameClock
     slots: range
     frames: int
@@ -113,11 +120,12 @@ def make_plan(video: VideoInput, options: DecodeOptions) -> Plan:
             "or 0."
         )
     cut = len(chosen) == options.max_frames
-    audio_end = window.end_by(clock.time(chosen[-1]) + options.every_nth / clock.rate) if cut else window.end
+    audio = window.begun_at(clock.time(first))
+    audio_end = audio.end_by(clock.time(chosen[-1]) + options.every_nth / clock.rate) if cut else audio.end
     begin = None if window.whole else window.start if clock.constant else clock.frame_in(first)
     last = clock.frame_in(chosen[-1])
     slots = range(first, chosen[-1] + 1)
-    return Plan(window, clock, slots, len(chosen), begin, last, clock.end, audio_end)
+    return Plan(window, audio, clock, slots, len(chosen), begin, last, clock.end, audio_end)
 
 
 def _window(first: Fraction, options: DecodeOptions) -> Window:

@@ -92,6 +92,7 @@ def _window(count: int, rate: Fraction, options: DecodeOptions) -> tuple[range, 
             f"The video has no frame between start_time {options.start_time:g} s and the end of duration: it is "
             f"{float(count / rate):.3f} s long. Use a smaller start_time, or 0, and a longer duration, or 0."
         )
+    start, end = first / rate, None if end is None else end + first / rate - start
     chosen = range(first, stop, options.every_nth)
     if options.max_frames and len(chosen) >= options.max_frames:
         chosen = chosen[: options.max_frames]

@@ -10,6 +10,7 @@ from nodes.core.limits import CLIP
 from nodes.media.clip.encode import encode_clip
 from nodes.media.decode.decode import Decoded, DecodeOptions, decode
 from nodes.media.decode.memory import MIB, MemoryRefusedError
+from nodes.media.decode.tensors import decode_tensors
 from tests.media.comfyui_inputs import FileVideo
 from tests.media_files import Clip, without_decoder, write, write_timed
 from tests.media_reading import audio_of
@@ -23,6 +24,7 @@ def make(
     frame_times: tuple[float, ...],
     audio_spans: tuple[tuple[float, float], ...],
     click: float = 9,
+    fps: int = FPS,
     size: tuple[int, int] = (64, 48),
     codec: str = "libx264",
 ) -> Path:
@@ -36,7 +38,7 @@ def make(
     images = [(time, np.full((size[1], size[0], 3), 255 * (time > click - 1e-6), np.uint8)) for time in frame_times]
     audio = [(start, piece(start, stop)) for start, stop in audio_spans]
     name = "mp2" if path.suffix == ".mpg" else "aac"
-    return write_timed(path, images=images, audio=audio, fps=FPS, layout="mono", codec=name, video_codec=codec)
+    return write_timed(path, images=images, audio=audio, fps=fps, layout="mono", codec=name, video_codec=codec)
 
 
 def run(start: float, stop: float) -> tuple[float, ...]:
@@ -101,6 +103,26 @@ def test_audio_track_of_a_part_stays_in_step_with_the_frames(
         if not options.start_time:
             # Matroska rounds the last frame's time to 1 ms.
             assert abs(wave(found).size - 1.5 * RATE) <= (0 if options.duration else 0.001 * RATE)
+
+
+@pytest.mark.parametrize(("fps", "start"), [(1, 1.3), (1, 2.9), (10, 1.55)], ids=["1 fps", "1 fps late", "10 fps"])
+def test_audio_track_begins_with_the_first_frame_after_a_start_between_two(
+    tmp_path: Path, fps: int, start: float
+) -> None:
+    times = tuple(index / fps for index in range(6 * fps))
+    path = make(tmp_path / "slow.mkv", frame_times=times, audio_spans=((0, 6),), click=4, fps=fps)
+    whole = decode(path)
+    assert whole.fps == fps
+
+    for options in (
+        DecodeOptions(start_time=start),
+        DecodeOptions(start_time=start, duration=3),
+        DecodeOptions(start_time=start, max_frames=3 * fps),
+    ):
+        for found in (decode(path, options), decode_tensors(whole.images, whole.audio, whole.fps, options)):
+            assert abs(late_by(found)) < 0.002
+            if seconds := options.duration or options.max_frames / fps:
+                assert wave(found).size == pytest.approx(seconds * RATE, abs=2)
 
 
 @pytest.mark.parametrize("late", [0.02, 0.08, 0.3])

@@ -141,7 +141,7 @@ def test_decode_windows_side_by_side_share_no_frame(clip: Path) -> None:
     ("options", "start", "end"),
     [
         (DecodeOptions(start_time=1.0), 1.0, 2.0),
-        (DecodeOptions(start_time=0.25, duration=0.5), 0.25, 0.75),
+        (DecodeOptions(start_time=0.25, duration=0.5), 0.3, 0.8),
         (DecodeOptions(max_frames=4), 0.0, 0.4),
         (DecodeOptions(start_time=0.5, every_nth=2, max_frames=3), 0.5, 1.1),
     ],
