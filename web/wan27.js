@@ -5,6 +5,7 @@ import { app } from "../../scripts/app.js";
 import { addStyles } from "./lib/dom.js";
 import { FirstSteps } from "./lib/first_steps.js";
 import { t, useLanguage } from "./lib/i18n.js";
+import { growWithTexts } from "./lib/node_text.js";
 import { makeRestorer } from "./lib/previews.js";
 import { useApi } from "./lib/server.js";
 import { SidebarTab } from "./lib/sidebar_tab.js";
@@ -33,6 +34,7 @@ app.registerExtension({
     addStyles();
     refreshStatus();
     startToasts(app, tab);
+    growWithTexts(app);
     app.extensionManager.registerSidebarTab(tab.registration);
     firstSteps = new FirstSteps(app, tab);
     api.addEventListener("graphChanged", refresh);
@@ -50,7 +52,7 @@ app.registerExtension({
     restorePreviews();
   },
 
-  /** The context menu of a node, with Nodes 2.0 too. */
+  /** The context menu of a node. That of Nodes 2.0 has such entries on newer frontends only. */
   getNodeMenuItems(node) {
     if (!node.comfyClass?.startsWith("Wan27")) return [];
     return [

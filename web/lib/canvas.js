@@ -106,7 +106,7 @@ export function showNode(app, task) {
 }
 
 /** Find a node. Inside a subgraph the id is a path such as "5:12": the ids of the nodes around it, then its own. */
-function findNode(app, id) {
+export function findNode(app, id) {
   let graph = app.rootGraph ?? app.graph;
   const parts = String(id ?? "").split(":");
   for (const [index, part] of parts.entries()) {

@@ -2,6 +2,7 @@
 
 import { h, setText } from "./dom.js";
 import { t } from "./i18n.js";
+import { makeRoom } from "./node_text.js";
 import { MEDIA, combination } from "./rules.js";
 import { store, watch } from "./store.js";
 import { costText, counterText } from "./submit_texts.js";
@@ -60,11 +61,6 @@ export function decorateSubmit(node) {
 /** Update all: the graph changed in a way that nodes do not hear about (undo, paste, another extension). */
 export function refreshSubmitNodes() {
   for (const refresh of decorated) refresh();
-}
-
-function makeRoom(node) {
-  const [, least] = node.computeSize();
-  if (node.size[1] < least) node.setSize([node.size[0], least]);
 }
 
 function followNode(node, refresh) {
