@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Error, Page
 
 from tests.browser.conftest import FRONTENDS, RENDERERS, SETTINGS
 from tests.browser.panel import Panel, panel_in
+from tests.browser.test_screenshots import FIT, FULL_DETAIL
 from tests.examples.build import WORKFLOWS
 from tests.host.comfy import REPO, ComfyUI
 from tests.host.fixtures import QUICK, ComfyFactory
@@ -49,10 +51,10 @@ NOT_DRAWN = """() => {
 }"""
 """Returns the texts that the classic canvas does not draw in full: a cut one is drawn with an ellipsis."""
 CUT = """() => {
-    const isCut = element => {
+    const isCut = (element, kinds) => {
         const { overflowX, overflowY } = getComputedStyle(element);
-        const wide = overflowX !== "visible" && element.scrollWidth > element.clientWidth + 1;
-        const high = overflowY !== "visible" && element.scrollHeight > element.clientHeight + 1;
+        const wide = kinds.includes(overflowX) && element.scrollWidth > element.clientWidth + 1;
+        const high = kinds.includes(overflowY) && element.scrollHeight > element.clientHeight + 1;
         return wide || high;
     };
     const found = [];
@@ -60,12 +62,15 @@ CUT = """() => {
         const own = [...element.childNodes].filter(child => child.nodeType === 3).map(child => child.textContent);
         const text = element.matches("input, textarea") ? element.value : own.join("").trim();
         if (!text || !element.clientWidth && !element.offsetWidth) continue;
+        if (isCut(element, ["hidden", "clip"])) found.push(text);
         for (let box = element, up = 0; box && up < 4; box = box.parentElement, up += 1)
-            if (isCut(box)) found.push(text);
+            if (isCut(box, ["auto", "scroll"])) found.push(text);
     }
     return found;
 }"""
 """Returns the texts in elements of nodes that have to be scrolled, or that end in an ellipsis."""
+LONGER_THAN_80_PIXELS = ("driving_audio_url", "timeout_minutes", "crossfade_seconds")
+"""Nodes 2.0 of 1.32.9 give the name of an input 80 pixels on every node, however wide that is."""
 DEFAULT_SIZE = """() => {
     const ours = app.graph.nodes.filter(node => node.type.startsWith("Wan27"));
     for (const node of ours) node.setSize(LiteGraph.createNode(node.type).size);
@@ -90,16 +95,19 @@ def panel(browser: Browser, comfy: ComfyUI) -> Iterator[Panel]:
         yield made
 
 
-def test_node_texts_are_not_cut_off_at_the_default_size(panel: Panel) -> None:
+def test_node_texts_are_not_cut_off_at_the_default_size(panel: Panel, request: pytest.FixtureRequest) -> None:
+    which = request.node.callspec.params["comfy"]
     cut: list[tuple[str, str, str, Any]] = []
     for number, renderer in enumerate(RENDERERS):
         for locale in ("en", "zh"):
-            panel.load(**{"Comfy.VueNodes.Enabled": renderer == "vue", "Comfy.Locale": locale})
+            panel.load(**{"Comfy.VueNodes.Enabled": renderer == "vue", "Comfy.Locale": locale, **FULL_DETAIL})
             for name in NODES:
                 panel.page.evaluate(PLACE, name)
                 texts = panel.page.evaluate(CUT) + (panel.page.evaluate(NOT_DRAWN) if renderer == "canvas" else [])
                 cut += [(renderer, locale, name, text) for text in texts]
         cut += [(renderer, "", "while it runs", text) for text in _cut_in_a_run(panel, number)]
+    if which == "required":
+        cut = [each for each in cut if each[0] != "vue" or each[3] not in LONGER_THAN_80_PIXELS]
     assert cut == []
 
 
@@ -112,11 +120,19 @@ def _cut_in_a_run(panel: Panel, number: int) -> list[str]:
             node["widgets_values"][0] = f"small{number}.png"  # nothing comes from a cache, or it would say nothing
     page.evaluate("async workflow => { await app.loadGraphData(workflow, true, true, 'texts'); }", workflow)
     page.evaluate(DEFAULT_SIZE)
+    page.evaluate(FIT)  # what is not in view has no elements
     panel.run()
     page.wait_for_function(SAID, arg="processing")
-    found: list[str] = page.evaluate(CUT)
+    found = _cut_after_growing(page)
     page.wait_for_function(SAID, arg="saved", timeout=120_000)
     for text in ("SANDBOX", "px"):
         assert page.evaluate(SAID, text), text
-    found += page.evaluate(CUT)
-    return found
+    return found + _cut_after_growing(page)
+
+
+def _cut_after_growing(page: Page) -> list[str]:
+    """A node grows one frame after its text has changed."""
+    with contextlib.suppress(Error):
+        page.wait_for_function(f"() => ({CUT})().length === 0", timeout=10_000)
+    texts: list[str] = page.evaluate(CUT)
+    return texts
