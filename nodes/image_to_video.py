@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ from .storage.inline import explain_refused_image
 if TYPE_CHECKING:
     from .ledger import Ledger
     from .runner.models import Order
+
+log = logging.getLogger(__name__)
 
 _URL_TOOLTIPS = {
     "image_url": (
@@ -203,9 +206,9 @@ class Wan27ImageToVideo(io.ComfyNode):
             )
         ids = [item.task_id for item in submitted]
         process.node_cache.add_check(f"submit {node_id}", partial(_any_failed, services, ids), prompt_id=prompt_id)
-        lines = [f"{item.task_id}{' (reused)' if item.reused else ''} {item.note}".strip() for item in submitted]
-        cost = services.cost_note(sum(item.estimated_cost for item in submitted))
-        show_text("\n".join([cost, *lines]), node_id=node_id)
+        for item in submitted:
+            log.info("Wan 2.7: %s", f"task {item.task_id} {item.note}".strip())
+        show_text(services.paid_note(submitted), node_id=node_id)
         return io.NodeOutput(ids, [item.estimated_cost for item in submitted])
 
 

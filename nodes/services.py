@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from os import environ
@@ -25,7 +26,7 @@ from .core.hosts import HOSTS, SANDBOX
 
 if TYPE_CHECKING:
     from .ledger import Ledger, OnChange
-    from .runner.models import OnProgress
+    from .runner.models import OnProgress, Submitted
     from .runner.runner import Runner
     from .sandbox import Sandbox
     from .storage import Storage
@@ -81,9 +82,14 @@ class Services:
             return SANDBOX_LABEL
         return self.connection.name if self.settings.choice_note else ""
 
-    def cost_note(self, cost: float) -> str:
-        """Return what the node that pays shows, for estimated USD."""
-        return SANDBOX_LABEL if self.connection.is_sandbox else f"≈ ${cost:.2f} · {self.connection.name}"
+    def paid_note(self, submitted: Sequence[Submitted]) -> str:
+        """Return what the node that pays shows: few words, as it is small. The tab and the log have the tasks."""
+        cost, reused = sum(item.estimated_cost for item in submitted), sum(item.reused for item in submitted)
+        first = [SANDBOX_LABEL if self.connection.is_sandbox else f"≈ ${cost:.2f} · {self.connection.name}"]
+        if reused:
+            first.append("reused" if reused == len(submitted) else f"{reused} of {len(submitted)} reused")
+        notes = dict.fromkeys(item.note for item in submitted if item.note and not item.reused)
+        return "\n".join([" · ".join(first), *notes])
 
 
 class Process:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from nodes.core.hosts import HOSTS
 from nodes.ledger import TaskRecord
+from nodes.runner.models import Submitted
 from nodes.services import Process
 
 REPO = Path(__file__).resolve().parents[1]
@@ -49,6 +51,31 @@ def test_ledger_is_created_once_and_reports_changes(process: Process) -> None:
     ledger.adopt(TaskRecord(service="s", connection="novita", base_url="https://api.example", task_id="task-1"))
     ledger.close()
     assert changed == [frozenset({1})]
+
+
+_NEW = Submitted("11111111-aaaa", 0.5, reused=False, note="estimated $0.50 to $0.75")
+_AGAIN = Submitted("22222222-bbbb", 0.0, reused=True, note="already submitted; on_repeat submit_again makes another")
+
+
+@pytest.mark.parametrize(
+    ("submitted", "text"),
+    [
+        ([_NEW, _NEW], "≈ $1.00 · fal\nestimated $0.50 to $0.75"),
+        ([_AGAIN], "≈ $0.00 · fal · reused"),
+        ([_NEW, _AGAIN], "≈ $0.50 · fal · 1 of 2 reused\nestimated $0.50 to $0.75"),
+    ],
+    ids=["new", "reused", "both"],
+)
+def test_paid_note_is_short(
+    submitted: list[Submitted], text: str, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAL_KEY", "a-key-of-a-test-0123456789")
+
+    async def note() -> str:
+        return (await process.services()).paid_note(submitted)
+
+    assert asyncio.run(note()) == text
+    process.ledger().close()
 
 
 def test_resume_unfinished_creates_no_ledger(process: Process) -> None:

@@ -131,7 +131,7 @@ class UploadPipeline:
             return upload
 
     def _report(self, files: Sequence[MediaFile], storage: Storage, note: str, node_id: str) -> None:
-        """Report on the node and in the log what was changed, and the destination of the files."""
+        """Report on the node and in the log what was changed, and in the log who can read the files."""
         privacy = storage.privacy_notice
         if privacy and privacy not in self._warned:
             self._warned.add(privacy)
@@ -141,7 +141,7 @@ class UploadPipeline:
             log.info("Wan 2.7: %s", change)
         size = sum(file.size for file in files) / 1_000_000
         summary = f"{len(files)} {files[0].kind}{'s' if len(files) > 1 else ''}, {size:.1f} MB"
-        show_text("\n".join(filter(None, [note, privacy, *changes, summary])), node_id=node_id)
+        show_text("\n".join(filter(None, [note, *changes, summary])), node_id=node_id)
 
 
 def _any_is_new(files: Sequence[MediaFile], ledger: Ledger) -> bool:

@@ -36,7 +36,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Submitted:
-    """The task that will deliver the video, whether it existed already (`reused`), and a note to show on the node.
+    """The task that will deliver the video, whether it existed already (`reused`), and a note for the user.
 
     `estimated_cost` is in USD: 0 if nothing was sent; with a clip the upper value of the range.
     """

@@ -253,10 +253,10 @@ def test_generation_increases_before_the_first_of_several_urls_expires(node: Nod
     assert node.generation() != before
 
 
-def test_upload_shows_what_was_changed_and_where_files_go(node: Node) -> None:
+def test_upload_shows_what_was_changed_and_leaves_where_files_go_to_the_log(node: Node) -> None:
     files = maker(b"a", notes=("Image 1: scaled.",)), maker(b"b", notes=("Image 2: flattened.",))
     node.run(*files, note="SANDBOX")
-    assert node.shown == ["SANDBOX\nFiles go to memory.\nImage 1: scaled.\nImage 2: flattened.\n2 images, 0.0 MB"]
+    assert node.shown == ["SANDBOX\nImage 1: scaled.\nImage 2: flattened.\n2 images, 0.0 MB"]
 
 
 def test_upload_logs_each_privacy_notice_once(node: Node, caplog: pytest.LogCaptureFixture) -> None:
