@@ -204,8 +204,10 @@ def _encode(clip: TensorClip | FileClip, job: _Job) -> MediaFile:
         job.notes.append(f"Clip encoded with crf {crf} instead of {_BEST_CRF}, to stay under {most}.")
     if shaper.found_transparency:
         job.notes.append("Clip flattened on white: it has transparent parts.")
-    if clip.colors.hdr:
-        job.notes.append(f"Clip converted from {clip.colors.hdr} (HDR) to SDR.")
+    if shaper.resized:
+        job.notes.append(f"Its frames change their size; all are scaled to {width}×{height} px.")
+    if clip.colors.conversion:
+        job.notes.append(f"Clip converted {clip.colors.conversion}.")
     if clip.damage:
         job.notes.append(clip.damage)
     return describe(path, content=clip.content, seconds=seconds, notes=tuple(job.notes))

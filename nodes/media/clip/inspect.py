@@ -90,7 +90,8 @@ def inspect_file(source: Source, trim: tuple[float, float], cancelled: Cancelled
         if codec not in _CODECS:
             reasons.append(f"its video is {codec}, only H.264 and HEVC are sure to be read")
         said = Fraction(container.duration or 0, 1_000_000)
-        video_said = stream.duration * stream.time_base if stream.duration and stream.time_base else None
+        # Only mp4 and mov are read by the service.
+        video_said = stream.duration * stream.time_base if extension and stream.duration and stream.time_base else None
         tags = tags_of(container)
         first, start = _first_frame(video)
         stored = square_size(first.width, first.height, stream)

@@ -40,6 +40,7 @@ class Shaper:
 
     Attributes:
         found_transparency: whether a frame had transparent parts, which are shown on white.
+        resized: whether the size of the frames changed. All are scaled to the same one.
     """
 
     def __init__(self, size: tuple[int, int], colors: StreamColors) -> None:
@@ -49,6 +50,8 @@ class Shaper:
         self._orientation: Orientation | None = None
         self._graph: Any = None
         self._layout: tuple[Any, ...] = ()
+        self._stored: tuple[int, int] | None = None
+        self.resized = False
 
     @property
     def found_transparency(self) -> bool:
@@ -59,6 +62,9 @@ class Shaper:
         return 0 <= width - self.size[0] <= 1 and 0 <= height - self.size[1] <= 1
 
     def __call__(self, frame: VideoFrame) -> VideoFrame:
+        stored = frame.width, frame.height
+        self.resized |= stored != (self._stored or stored)
+        self._stored = stored
         if not (frame.format.name == "rgb24" or self._is_plain(frame)):
             frame = self._image(frame)
         layout = frame.format.name, frame.width, frame.height
@@ -69,7 +75,7 @@ class Shaper:
         return shaped
 
     def _is_plain(self, frame: VideoFrame) -> bool:
-        plain = not (frame.format.is_rgb or has_alpha(frame) or self._colors.hdr)
+        plain = not (frame.format.is_rgb or has_alpha(frame) or self._colors.conversion)
         limited = frame.color_range in _LIMITED and not frame.format.name.startswith("yuvj")
         return plain and limited and frame.colorspace == _BT709 and self._orientation_of(frame) == UPRIGHT
 

@@ -34,8 +34,12 @@ _NEEDED = frozenset(
 )
 """Boxes of numbers that a player may need."""
 _FREE = frozenset(b"free skip wide".split())
+_CODEC = frozenset(
+    b"avcC hvcC lhvC vvcC av1C vpcC dvcC dvvC dvwC esds wave chan chnl srat alac dfLa dOps dac3 dec3 dac4 pcmC enda "
+    b"btrt pasp clap colr fiel gama clli mdcv cclv amve vexu hfov st3d sv3d".split()
+)
+"""What a decoder or a screen may need of the description of a codec."""
 _TAGS = frozenset(b"uuid udta meta name".split())
-"""What is blanked in the description of a codec, whose other boxes are too many to name."""
 _HEADERS = {b"vide": 78, b"soun": 28}
 """Bytes of a sample entry before its boxes."""
 _QUICKTIME_SOUND = {0: 0, 1: 16, 2: 36}
@@ -172,10 +176,10 @@ class _Scan:
         elif handler == b"soun":
             start += _QUICKTIME_SOUND.get(int.from_bytes(self._read(entry.start + 8, entry.start + 10), "big"), 0)
         for box in self._boxes(start, entry.end):
-            if box.kind in _TAGS:
-                self._add_box(self._name_of(box), box)
-            elif box.kind in _FREE:
+            if box.kind in _FREE:
                 self._add("unused data", box.start, box.end)
+            elif box.kind not in _CODEC:
+                self._add_box(self._name_of(box), box)
 
     def _boxes(self, start: int, end: int) -> Iterator[Box]:
         return (box._replace(end=min(box.end, end)) for box in walk_boxes(self._file, start, end))

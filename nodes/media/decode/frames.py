@@ -136,8 +136,8 @@ class FrameCollector:
     def _warn_of_losses(self, *converters: Converter) -> None:
         if any(converter.found_transparency for converter in converters):
             self._video.damage.warn("transparent parts are shown on white")
-        if converters[0].hdr:
-            self._video.damage.warn(f"{converters[0].hdr} (HDR) was converted to SDR")
+        if converters[0].conversion:
+            self._video.damage.warn(f"its colors were converted {converters[0].conversion}")
 
 
 def limited_size(width: int, height: int, max_side: int) -> tuple[int, int]:

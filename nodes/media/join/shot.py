@@ -96,8 +96,8 @@ class Shot:
             changes.append("scaled from {}×{} to {}×{} px".format(*self.size, *form.size) + bars)
         if self.fps != form.fps:
             changes.append(f"{float(self.fps):.5g} frames per second become {float(form.fps):.5g}")
-        if self.facts is not None and self.facts.colors.hdr:
-            changes.append(f"converted from {self.facts.colors.hdr} (HDR) to SDR")
+        if self.facts is not None and self.facts.colors.conversion:
+            changes.append(f"converted {self.facts.colors.conversion}")
         return sentences(changes)
 
     def read(self, form: FilmForm) -> Generator[VideoFrame | Samples, None, None]:

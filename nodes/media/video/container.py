@@ -35,6 +35,10 @@ FALLBACK_RATE = Fraction(30)
 """Frames per second of a file that names no rate."""
 SAMPLE_RATES = 1_000, MAX_SAMPLE_RATE
 """Samples per second. Resampling what a damaged file puts at one a second would take gigabytes."""
+_DEFAULT, _ATTACHED_PIC = 0x1, 0x400
+"""FFmpeg's AV_DISPOSITION_DEFAULT and AV_DISPOSITION_ATTACHED_PIC."""
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders that do not leave out transparency, as FFmpeg's own do."""
 _PROGRAM_STREAMS_SINCE = (62, 0, 0)
 """The libavformat of FFmpeg 8. That of FFmpeg 7 crashes if a program stream is opened with any options."""
 _OPTIONS = {"format_whitelist": CONTAINERS, "max_pixels": str(MAX_PIXELS)}
@@ -99,13 +103,26 @@ def video_stream(container: InputContainer, source: Source) -> VideoStream:
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
-    """Return the first audio stream with a decoder and a possible rate.
+    """Return the audio stream that players choose of those with a decoder and a possible rate.
 
-    In a transport stream it can begin later than FFmpeg looks when it opens the file. Its rate is unknown then, so a
-    stream that says its rate comes first.
+    That is the first one that the file marks as its default, or the first. In a transport stream one can begin later
+    than FFmpeg looks when it opens the file. Its rate is unknown then, so a stream that says its rate comes first.
     """
     streams = [stream for stream in container.streams.audio if not why_unreadable(stream)]
-    return next((stream for stream in streams if stream.sample_rate), streams[0] if streams else None)
+    return max(streams, key=lambda stream: (bool(stream.sample_rate), _disposition(stream) & _DEFAULT), default=None)
+
+
+def decoder_of(stream: VideoStream) -> Any:
+    """Return the VideoCodecContext that decodes a stream: its own, or a new one that outputs its transparency too."""
+    import av
+
+    name = _WITH_ALPHA.get(codec_of(stream), "")
+    says_alpha = any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items())
+    if not says_alpha or name not in av.codecs_available:
+        return stream.codec_context
+    context = av.CodecContext.create(name, "r")
+    context.options = dict(stream.codec_context.options)
+    return context
 
 
 def why_unreadable(stream: AudioStream) -> str:
@@ -173,8 +190,12 @@ def _is_program_stream(source: Source) -> bool:
 
 def is_cover(stream: Stream) -> bool:
     """Return whether a video stream is one image that belongs to the tags."""
+    return bool(_disposition(stream) & _ATTACHED_PIC)
+
+
+def _disposition(stream: Stream) -> int:
     disposition = getattr(stream, "disposition", 0)
-    return bool(int(getattr(disposition, "value", disposition)) & 0x400)  # AV_DISPOSITION_ATTACHED_PIC
+    return int(getattr(disposition, "value", disposition))
 
 
 def _check_size(stream: VideoStream, source: Source) -> None:

@@ -33,7 +33,7 @@ class Converter:
         shape: height, width and 3 channels of an image.
         stored_pixels: of the frame `first`.
         scales: whether a whole image is made in memory before it is written.
-        hdr: the kind of HDR that is converted to SDR, "" for none.
+        conversion: from what to what the colors are converted, for a message; "" if they are not.
         found_transparency: whether a frame had transparent parts, which are shown on white.
     """
 
@@ -43,10 +43,10 @@ class Converter:
         self.shape = height, width, 3
         self.stored_pixels = first.width * first.height
         self.scales = size != (first.width, first.height)
-        self.hdr = colors.hdr
+        self.conversion = colors.conversion
         self.found_transparency = False
         self._reader = RgbReader(colors, size)
-        self._tone_mapper = ToneMapper(colors) if self.hdr else None
+        self._tone_mapper = ToneMapper(colors) if self.conversion else None
 
     def write(self, frame: VideoFrame, out: Pixels) -> None:
         """Fill `out`, which has `shape`."""

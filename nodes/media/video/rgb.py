@@ -39,6 +39,8 @@ _AV1_TOP_LEFT = 2
 
 _HDR = {16: "PQ", 18: "HLG"}
 """FFmpeg's AVCOL_TRC_SMPTE2084 and AVCOL_TRC_ARIB_STD_B67."""
+_WIDE = {9: "BT.2020", 12: "Display P3"}
+"""FFmpeg's AVCOL_PRI_BT2020 and AVCOL_PRI_SMPTE432."""
 _BT709_PRIMARIES = 1
 
 
@@ -50,13 +52,13 @@ class StreamColors:
         siting: FFmpeg's name of where chroma is sampled, if a frame does not say it.
         declares: whether the frames say it.
         hdr: "HLG", "PQ", or "" for SDR.
-        wide: whether HDR has other primaries than BT.709: those of BT.2020.
+        primaries: "BT.2020", "Display P3", or "" for BT.709 and what hardly differs from it.
     """
 
     siting: str = "left"
     declares: bool = True
     hdr: str = ""
-    wide: bool = True
+    primaries: str = ""
 
     @classmethod
     def of(cls, stream: VideoStream) -> StreamColors:
@@ -66,8 +68,16 @@ class StreamColors:
         siting = "center" if codec in _CENTERED else "left"
         if codec == "av1" and len(header) > 2 and header[2] & 3 == _AV1_TOP_LEFT:
             siting = "topleft"
-        hdr = _HDR.get(int(context.color_trc or 0), "")
-        return cls(siting, codec in _DECLARING, hdr, int(context.color_primaries or 0) != _BT709_PRIMARIES)
+        hdr, primaries = _HDR.get(int(context.color_trc or 0), ""), int(context.color_primaries or 0)
+        usual = "BT.2020" if hdr and primaries != _BT709_PRIMARIES else ""
+        return cls(siting, codec in _DECLARING, hdr, _WIDE.get(primaries, usual))
+
+    @property
+    def conversion(self) -> str:
+        """From what to what frames are converted, for a message; "" if they are not."""
+        if self.hdr:
+            return f"from {self.hdr} (HDR) to SDR"
+        return f"from {self.primaries} to BT.709" if self.primaries else ""
 
 
 @dataclass(frozen=True)
@@ -140,9 +150,9 @@ class _Slicer:
 
     def __init__(self, frame: VideoFrame, filters: list[tuple[str, str]], size: tuple[int, int] | None) -> None:
         self.size = size
-        self._layout = frame.format.name, frame.width, frame.height
+        self._layout = _layout(frame)
         height = frame.height
-        margin = _MARGIN * _ROWS // frame.format.chroma_height(_ROWS)
+        margin = _MARGIN * _ROWS // frame.format.chroma_height(_ROWS) * (2 if frame.interlaced_frame else 1)
         self._rows = max(_ROWS, _BAND_PIXELS // frame.width // _ROWS * _ROWS)
         # The last band begins where the others could too, whatever the height is: at a row that has chroma.
         taken = self._rows + 2 * margin + height % 4
@@ -155,7 +165,7 @@ class _Slicer:
         self._graph = filter_graph(frame, filters) if filters else None
 
     def fits(self, frame: VideoFrame) -> bool:
-        return self._layout == (frame.format.name, frame.width, frame.height)
+        return self._layout == _layout(frame)
 
     def parts(self, frame: VideoFrame) -> Iterator[tuple[int, int, int, VideoFrame]]:
         """Yield each band: its first row, how many rows it has, how many are before it, and its frame."""
@@ -167,6 +177,10 @@ class _Slicer:
                 self._graph.push(frame)
                 part = self._graph.pull()
             yield top, rows, top - start, part
+
+
+def _layout(frame: VideoFrame) -> tuple[str, int, int, bool]:
+    return frame.format.name, frame.width, frame.height, frame.interlaced_frame
 
 
 def filter_graph(frame: VideoFrame, filters: list[tuple[str, str]]) -> Any:

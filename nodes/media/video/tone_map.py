@@ -1,4 +1,4 @@
-"""HDR video (HLG and PQ) as SDR: the brightness of a BT.2100 signal made to fit a screen for BT.709."""
+"""HDR video (HLG and PQ) and wide colors (BT.2020 and Display P3) as a screen for BT.709 shows them."""
 
 from __future__ import annotations
 
@@ -17,43 +17,47 @@ _PEAK_NITS = 1000.0
 _STEPS = 1 << 12
 _SDR_GAMMA = 2.4
 """Of the SDR reference display (ITU-R BT.1886)."""
-_FROM_BT2020 = np.array(
-    [[1.660491, -0.587641, -0.072850], [-0.124550, 1.132900, -0.008349], [-0.018151, -0.100579, 1.118730]], np.float32
-)
-"""Linear BT.2020 to BT.709 (ITU-R BT.2087)."""
+_TO_BT709 = {
+    "BT.2020": ((1.660491, -0.587641, -0.072850), (-0.124550, 1.132900, -0.008349), (-0.018151, -0.100579, 1.118730)),
+    "Display P3": ((1.224940, -0.224940, 0), (-0.042057, 1.042057, 0), (-0.019638, -0.078636, 1.098274)),
+}
+"""Linear light of other primaries to BT.709's (ITU-R BT.2087, and computed in the same way from SMPTE EG 432)."""
 _LUMA = (0.2627, 0.6780, 0.0593)
 
 Plane = NDArray[np.float32]
 
 
 class ToneMapper:
-    """Converts planes of HLG or PQ to SDR as BT.709 shows it, in place.
+    """Converts planes of HLG, PQ or wide colors to SDR as BT.709 shows it, in place.
 
-    Light up to a knee stays as it is, and what is brighter is compressed by the curve of ITU-R BT.2390. It follows the
-    largest of the three colors, so that hues stay and none is clipped.
+    Of HDR, light up to a knee stays as it is, and what is brighter is compressed by the curve of ITU-R BT.2390. It
+    follows the largest of the three colors, so that hues stay and none is clipped.
     """
 
     def __init__(self, colors: StreamColors) -> None:
-        self._hlg, self._wide = colors.hdr == "HLG", colors.wide
+        self._hdr, self._matrix = colors.hdr, _TO_BT709.get(colors.primaries)
 
     def __call__(self, planes: list[Plane]) -> None:
         """Convert red, green and blue, float32 in 0..1."""
         tables = _tables()
-        light = [_look_up(tables["hlg" if self._hlg else "pq"], plane) for plane in planes]
-        if self._hlg:
+        light = [_look_up(tables[self._hdr or "SDR"], plane) for plane in planes]
+        if self._hdr == "HLG":
             # The reference display's system gamma of 1.2 depends on brightness, not on color.
             luma = sum(weight * plane for weight, plane in zip(_LUMA, light, strict=True))
             gain = np.maximum(luma, 1e-6) ** np.float32(0.2) * np.float32(_PEAK_NITS / _WHITE_NITS)
             light = [plane * gain for plane in light]
-        if self._wide:
-            light = [sum(weight * plane for weight, plane in zip(row, light, strict=True)) for row in _FROM_BT2020]
+        if self._matrix is not None:
+            light = [
+                sum(np.float32(weight) * plane for weight, plane in zip(row, light, strict=True))
+                for row in self._matrix
+            ]
         light = [np.maximum(plane, 0) for plane in light]
-        largest = np.maximum(np.maximum(light[0], light[1]), light[2])
-        # Looked up by its square root, which has more steps where it is dark.
-        root = np.sqrt(largest * np.float32(_WHITE_NITS / 10_000))
-        gain = _look_up(tables["curve"], root)
+        if self._hdr:
+            largest = np.maximum(np.maximum(light[0], light[1]), light[2])
+            gain = _look_up(tables["curve"], np.sqrt(largest * np.float32(_WHITE_NITS / 10_000)))
+            light = [plane * gain for plane in light]
         for plane, values in zip(planes, light, strict=True):
-            plane[...] = _look_up(tables["sdr"], np.sqrt(values * gain))
+            plane[...] = _look_up(tables["signal"], np.sqrt(values))
 
 
 def _look_up(table: Plane, values: Any) -> Plane:
@@ -64,16 +68,19 @@ def _look_up(table: Plane, values: Any) -> Plane:
 
 @cache
 def _tables() -> dict[str, Plane]:
-    """Return curves of 0..1: HLG and PQ to linear, 1 for diffuse white (HLG before its system gamma: for its peak);
-    the square root of light, 1 for 10,000 nits, to the factor that compresses it; and of SDR light to its signal."""
+    """Return curves of 0..1: HLG, PQ and SDR to linear, 1 for diffuse white (HLG before its system gamma: its peak); the
+    square root of light, 1 for 10,000 nits, to the factor that compresses it; and of SDR light to its signal.
+
+    A square root has more steps where it is dark.
+    """
     signal = np.linspace(0, 1, _STEPS + 1)
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     hlg = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
     light = signal**2 * 10_000
     # Below one step everything is black, whatever the factor.
     curve = _compressed(np.maximum(light, 1e-3)) / np.maximum(light, 1e-3)
-    sdr = signal ** (2 / _SDR_GAMMA)
-    tables = {"hlg": hlg, "pq": _nits(signal) / _WHITE_NITS, "curve": curve, "sdr": sdr}
+    tables = {"HLG": hlg, "PQ": _nits(signal) / _WHITE_NITS, "SDR": signal**_SDR_GAMMA}
+    tables |= {"curve": curve, "signal": signal ** (2 / _SDR_GAMMA)}
     return {name: table.astype(np.float32) for name, table in tables.items()}
 
 

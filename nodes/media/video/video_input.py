@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 from ...core.channel_layout import usual_order
 from ..audio.waveform import reordered
 from ..files import Cancelled, Source, check_cancelled, name_of
-from .container import audio_stream, declared_rates, frame_rate, is_mp4, opened, plain, video_stream, why_unreadable
+from .container import (
+    audio_stream,
+    declared_rates,
+    decoder_of,
+    frame_rate,
+    is_mp4,
+    opened,
+    plain,
+    video_stream,
+    why_unreadable,
+)
 from .frame_clock import FrameClock, find_clock, settled_rate
 from .matroska import is_cut_off
 from .timeline import TOLERANCE, PacketError, Timeline, packets_of, read_timeline
@@ -293,7 +303,7 @@ class _Pass:
         self._held: list[Packet[Any]] = []  # audio, until video shows that the seek has not missed
         owner.place = "in the audio" if self._video is None else "before the first frame"
         if self._video is not None:
-            context = self._video.codec_context
+            self._decoder = context = decoder_of(self._video)
             if not context.is_open:
                 context.thread_type, context.thread_count = threads
             self._skips = only is not None and context.name in _SKIPPING_CODECS
@@ -357,10 +367,9 @@ class _Pass:
 
         time = None if packet.pts is None else packet.pts * packet.time_base
         if self._skips and time == self._only:
-            assert self._video is not None
-            self._video.codec_context.skip_frame = "DEFAULT"
+            self._decoder.skip_frame = "DEFAULT"
         try:
-            yield from packet.decode()
+            yield from self._decoder.decode(packet)
         except (av.FFmpegError, IndexError, ValueError) as error:
             self.damaged = True
             self.lost |= not packet.size  # the packet that ends the stream

@@ -630,6 +630,14 @@ def test_encode_clip_fits_sides_or_refuses_them(size: tuple[int, int], fitted: t
             encode(video, on_limit="error")
 
 
+def test_encode_clip_says_that_the_size_of_the_frames_changes(encode, tmp_path: Path) -> None:
+    path = tmp_path / "joined.ts"
+    parts = [write_clip(tmp_path / f"{width}.ts", size=(width, 240)) for width in (320, 480)]
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+
+    assert "Its frames change their size; all are scaled to 320×240 px." in encode(FileVideo(str(path))).notes
+
+
 def test_encode_clip_scales_a_large_file(encode, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "large.mp4", size=(4100, 600), fps=2, frames=4)
     file = encode(FileVideo(str(path)))

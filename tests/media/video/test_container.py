@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
+from av.stream import Disposition
 from PIL import Image
 
 from nodes.media.decode.decode import decode
@@ -79,3 +81,24 @@ def test_audio_at_an_impossible_rate_is_not_read(tmp_path: Path) -> None:
     assert found.frame_count == 11
     assert found.silent
     assert any("1 samples per second" in text for text in found.warnings)
+
+
+def test_audio_stream_is_the_default_track_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=10)
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        tracks = [container.add_stream("pcm_s16le", rate=48000, layout="mono") for _ in range(2)]
+        tracks[0].disposition, tracks[1].disposition = Disposition(0), Disposition.default
+        for _ in range(10):
+            container.mux(video.encode(av.VideoFrame(96, 64, "yuv420p")))
+        container.mux(video.encode())
+        for track, level in zip(tracks, (0, 8192), strict=True):
+            frame = av.AudioFrame.from_ndarray(np.full((1, 48000), level, np.int16), "s16", "mono")
+            frame.rate = 48000
+            container.mux(track.encode(frame))
+
+    audio = decode(path).audio
+
+    assert audio is not None
+    assert float(audio["waveform"].min()) == 0.25

@@ -12,6 +12,8 @@ import pytest
 from nodes.core.limits import CLIP
 from nodes.media.clip.encode import encode_clip
 from nodes.media.decode.decode import DecodeOptions, decode
+from nodes.media.video.images import Converter
+from nodes.media.video.rgb import StreamColors, filter_graph
 from tests.media.comfyui_inputs import FileVideo
 from tests.media_files import Clip, Pixels, lay_out, write
 from tests.media_reading import frames_of, psnr, reference, same_frames
@@ -137,6 +139,74 @@ def test_transparent_parts_are_white_and_it_is_said(tmp_path: Path) -> None:
     assert any("transparent" in note for note in encoded.notes)
 
 
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_transparent_parts_of_webm_are_white_and_it_is_said(tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "a.webm"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=10, options={"auto-alt-ref": "0", "deadline": "realtime"})
+        stream.width, stream.height, stream.pix_fmt = 320, 256, "yuva420p"
+        stream.metadata["alpha_mode"] = "1"
+        pixels = np.full((256, 320, 4), (0, 0, 255, 255), np.uint8)
+        pixels[:, 160:, 3] = 0
+        for _ in range(20):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgba").reformat(format="yuva420p")))
+        container.mux(stream.encode())
+
+    found = decode(path)
+    encoded = encode_clip(FileVideo(str(path)), CLIP, directory=tmp_path)
+
+    assert len(found.images) == 20
+    assert np.abs(found.images[-1, 100, 20].numpy() - (0, 0, 1)).max() < 0.03
+    assert np.abs(found.images[-1, 100, 300].numpy() - 1).max() < 0.03
+    assert found.warnings == ("a.webm: transparent parts are shown on white.",)
+    assert any("transparent" in note for note in encoded.notes)
+
+
+@pytest.mark.parametrize(
+    ("primaries", "name", "stored", "shown"),
+    [
+        (9, "BT.2020", (60, 69, 92), (50, 70, 94)),
+        (12, "Display P3", (180, 120, 145), (190, 116, 146)),
+    ],
+)
+def test_wide_colors_become_those_of_bt709_and_it_is_said(
+    tmp_path: Path, primaries: int, name: str, stored: tuple[int, int, int], shown: tuple[int, int, int]
+) -> None:
+    colours = {"colorspace": 1, "color_range": 1, "color_primaries": primaries, "color_trc": 1}
+    path = write(tmp_path / "a.mkv", Clip(size=(320, 256), colour=stored, colours=colours, options={"crf": "4"}))
+
+    found = decode(path)
+    encoded = encode_clip(FileVideo(str(path)), CLIP, directory=tmp_path)
+
+    assert found.warnings == (f"a.mkv: its colors were converted from {name} to BT.709.",)
+    assert np.abs(found.images[0, 9, 9].numpy() * 255 - shown).max() < 2
+    assert f"Clip converted from {name} to BT.709." in encoded.notes
+    assert np.abs(frames_of(encoded.path)[0][9, 9].astype(int) - shown).max() < 5
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_bands_of_interlaced_frames_do_not_show(interlaced: bool) -> None:
+    noise = np.random.default_rng(1).integers(16, 236, (576 * 3 // 2, 720), np.uint8)
+    frame = av.VideoFrame.from_ndarray(noise, format="yuv420p")
+    if interlaced:
+        frame = interlaced_copy(frame)
+    assert frame.interlaced_frame == interlaced
+    images = [np.empty((576, 720, 3), np.float32) for _ in range(2)]
+    for image, pixels in zip(images, (1 << 14, 1 << 30), strict=True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("nodes.media.video.rgb._BAND_PIXELS", pixels)
+            Converter(frame, (720, 576), StreamColors()).write(frame, image)
+
+    assert np.array_equal(*images)
+
+
+def interlaced_copy(frame: av.VideoFrame) -> av.VideoFrame:
+    """Return the frame, marked as two fields, the top one first."""
+    graph = filter_graph(frame, [("setfield", "tff")])
+    graph.push(frame)
+    return graph.pull()
+
+
 @pytest.mark.parametrize(("curve", "name"), [(18, "HLG"), (16, "PQ")])
 def test_hdr_becomes_sdr_and_it_is_said(tmp_path: Path, curve: int, name: str) -> None:
     colours = {"colorspace": 9, "color_range": 1, "color_primaries": 9, "color_trc": curve}
@@ -148,7 +218,7 @@ def test_hdr_becomes_sdr_and_it_is_said(tmp_path: Path, curve: int, name: str) -
             options={"x265-params": "log-level=none", "crf": "6"},
         )  # fmt: skip
         found = decode(write(tmp_path / f"{grey}.mp4", clip))
-        assert found.warnings == (f"{grey}.mp4: {name} (HDR) was converted to SDR.",)
+        assert found.warnings == (f"{grey}.mp4: its colors were converted from {name} (HDR) to SDR.",)
         assert float(np.ptp(found.images.numpy()[0, 0, 0])) < 0.01, "grey stays grey"
         seen.append(float(found.images.mean()))
 
