@@ -68,8 +68,8 @@ def _look_up(table: Plane, values: Any) -> Plane:
 
 @cache
 def _tables() -> dict[str, Plane]:
-    """Return curves of 0..1: HLG, PQ and SDR to linear, 1 for diffuse white (HLG before its system gamma: its peak); the
-    square root of light, 1 for 10,000 nits, to the factor that compresses it; and of SDR light to its signal.
+    """Return curves of 0..1: HLG, PQ and SDR to linear, 1 for diffuse white (HLG before its system gamma: its peak);
+    the square root of light, 1 for 10,000 nits, to the factor that compresses it; and of SDR light to its signal.
 
     A square root has more steps where it is dark.
     """
