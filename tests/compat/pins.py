@@ -8,7 +8,7 @@ REPO = Path(__file__).resolve().parents[2]
 
 NEEDS_COMFYUI = ("comfyui", "browser", "registry", "bench", "compat", "web", "windows")
 NEEDS_TORCH = ("media", "panel/test_thumbnails.py", "test_same_request.py")
-"""What is not run, relative to tests/: at all, and without torch."""
+"""What is not run, relative to tests/: at all (ComfyUI, a browser or other tools are needed), and without torch."""
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 

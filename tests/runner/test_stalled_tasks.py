@@ -45,4 +45,4 @@ def test_scanner_writes_nothing_and_ends_with_the_runner(house: House, service: 
     assert ledger.stat().st_mtime_ns == before
     assert "wan27-runner" in thread_names()
     house.runner.close(1.0)
-    assert "wan27-runner" not in thread_names()
+    asyncio.run(soon(lambda: "wan27-runner" not in thread_names()))
