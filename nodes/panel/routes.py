@@ -470,12 +470,9 @@ class Panel:
     def _totals(self) -> dict[str, Any]:
         ledger = self._process.ledger()
         listed, ever = ledger.counts()
-        return {
-            "spent_today": round(ledger.spent()[1], 6),
-            "tasks": listed,
-            "all_tasks": ever,
-            "totals_today": totals_view(ledger.host_totals(day_of(ledger.now()))),
-        }
+        today = ledger.host_totals(day_of(ledger.now()))
+        spent = round(sum(each.estimated_usd for each in today), 6)
+        return {"spent_today": spent, "tasks": listed, "all_tasks": ever, "totals_today": totals_view(today)}
 
     def _current_key(self, host: str) -> dict[str, Any]:
         settings: Settings | None = None
