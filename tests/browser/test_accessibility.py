@@ -100,7 +100,27 @@ def _show_check(panel: Panel) -> None:
 
 
 def _show_tasks(panel: Panel) -> None:
-    expect(panel.rows).to_have_count(4)
+    expect(panel.rows).to_have_count(6)
+
+
+def _show_menu(panel: Panel) -> None:
+    panel.open_menu("Cut one")
+
+
+def _show_removal(panel: Panel) -> None:
+    panel.action("Cut one", "remove").click()
+    panel.page.locator("#wan27-remove-file").check()
+
+
+def _show_choosing(panel: Panel) -> None:
+    panel.action("Cut one", "compare").click()
+    expect(panel.tab.locator(".wan27-choosing button")).to_be_visible()
+
+
+def _show_comparison(panel: Panel) -> None:
+    panel.row("Cut two").locator(".wan27-compare-this").click()
+    expect(panel.page.locator(".wan27-compare [role=alert]")).to_be_visible()  # the files are no videos
+    expect(panel.page.locator(".wan27-differences table")).to_be_visible()
 
 
 STATES: dict[str, Callable[[Panel], None]] = {
@@ -113,6 +133,13 @@ STATES: dict[str, Callable[[Panel], None]] = {
     "refusal": _show_refusal,
     "check": _show_check,
 }
+OPENED: dict[str, Callable[[Panel], None]] = {
+    ".wan27-menu": _show_menu,
+    ".wan27-dialog": _show_removal,
+    ".wan27-choosing": _show_choosing,
+    ".wan27-compare": _show_comparison,
+}
+"""What opens from a row of the list, in this order, and is closed with Escape."""
 LOOKS = [("dark", "en"), ("light", "zh"), ("dark", "zh"), ("light", "en")]
 
 
@@ -133,6 +160,12 @@ def test_tab_has_no_accessibility_findings_in_any_state(panel: Panel) -> None:
                 if (overflow := panel.page.evaluate(OVERFLOW)) > 0:
                     found.append(f"{where}: {overflow} px too wide")
             panel.page.evaluate(NARROW, False)
+        for part, show in OPENED.items():
+            show(panel)
+            found += [f"{part}, {palette}, {locale}: {text}" for text in panel.accessibility_findings(part)]
+            if part != ".wan27-choosing":
+                panel.page.keyboard.press("Escape")
+                expect(panel.page.locator(part)).to_have_count(0)
     panel.frontend.console.clear()  # the browser reports the refusals, too
     assert found == []
 
@@ -140,19 +173,24 @@ def test_tab_has_no_accessibility_findings_in_any_state(panel: Panel) -> None:
 def _fill(comfy: ComfyUI) -> None:
     """Put a task of each look into the ledger."""
     rows = [
-        ("failed", "sandbox", "A boat", "InternalError: the image was refused"),
-        ("unknown", "novita", LONG, "The answer was lost."),
-        ("saved", "fal", "", ""),
-        ("saved", "novita", "猫" * 200, ""),
+        ("failed", "sandbox", "A boat", "InternalError: the image was refused", None),
+        ("unknown", "novita", LONG, "The answer was lost.", None),
+        ("saved", "fal", "", "", None),
+        ("saved", "novita", "猫" * 200, "", None),
+        ("saved", "fal", "Cut one", "", "one.mp4"),
+        ("saved", "fal", "Cut two", "", "two.mp4"),
     ]
+    for *_, file in rows:
+        if file:
+            (comfy.output / file).write_bytes(b"no video")
     ledger = Ledger(comfy.base / "user" / "__wan27" / "ledger.sqlite3")
     with ledger.database.writing() as db:
         db.executemany(
             "INSERT INTO tasks (fingerprint, state, task_id, service, connection, base_url, request, counted, owner, "
-            "created_at, reason, estimate) VALUES ('', ?, ?, ?, ?, '', ?, 0, '', ?, ?, 0.5)",
+            "created_at, reason, file, estimate) VALUES ('', ?, ?, ?, ?, '', ?, 0, '', ?, ?, ?, 0.5)",
             [
-                (state, f"row-{number}-{LONG[:60]}", host, host, _request(prompt), time.time() - number, reason)
-                for number, (state, host, prompt, reason) in enumerate(rows)
+                (state, f"row-{number}-{LONG[:60]}", host, host, _request(prompt), time.time() - number, reason, file)
+                for number, (state, host, prompt, reason, file) in enumerate(rows)
             ],
         )
     ledger.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -67,8 +68,8 @@ def test_widget_cost_with_a_clip_is_a_range(panel: Panel) -> None:
     panel.load()
     panel.add_submit()
     _set(panel, "first_clip_url", "https://a.example/clip.mp4")
-    expect(panel.info).to_contain_text("≈ $0.75 to $1.50 · novita")
-    expect(panel.info).to_contain_text("2 to 5 s of the clip may be billed on top")
+    expect(panel.info).to_contain_text("≈ $0.75 to $1.50 · novita · with the clip")
+    expect(panel.info.locator(".wan27-cost")).to_have_attribute("title", re.compile("may be billed on top"))
 
 
 def test_widget_counts_lengths_and_warns(panel: Panel) -> None:

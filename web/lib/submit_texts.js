@@ -11,8 +11,8 @@ export function costText(status, { values, linked, given }) {
   const { sandbox } = status.connection;
   const [least, most] = status.limits.clip_billed_seconds;
   const clip = given.has("first_clip_url") ? { seconds: null } : null; // its length shows only when it is uploaded
-  const ofClip = clip && !sandbox ? ` ${t("costOfClip", { least, most })}` : "";
-  const again = !sandbox && values("on_repeat") === "submit_again" ? ` ${t("costAgain")}` : "";
+  // On the node one short line: each of these says the rest in the tooltip.
+  const notes = sandbox ? [] : [clip && "OfClip", values("on_repeat") === "submit_again" && "Again"].filter(Boolean);
   const resolution = values("resolution");
   const seconds = Number(values("duration"));
   const what = ["duration", "resolution"].filter((name) => linked.has(name));
@@ -27,7 +27,11 @@ export function costText(status, { values, linked, given }) {
   };
   const suffix = `${sandbox ? "Sandbox" : ""}${what.length ? "Linked" : ""}`;
   const line = t(sandbox ? "costSandbox" : what.length ? "costLinked" : "costLine", shown);
-  return { text: line + ofClip + again, detail: t(`costDetail${suffix}`, shown) };
+  const more = notes.map((name) => t(`costDetail${name}`, { least, most }));
+  return {
+    text: [line, ...notes.map((name) => t(`cost${name}`))].join(" · "),
+    detail: [t(`costDetail${suffix}`, shown), ...more].join("\n"),
+  };
 }
 
 function moneyRange({ low, high }) {
