@@ -72,6 +72,19 @@ def test_widget_cost_with_a_clip_is_a_range(panel: Panel) -> None:
     expect(panel.info.locator(".wan27-cost")).to_have_attribute("title", re.compile("may be billed on top"))
 
 
+def test_widget_has_room_for_its_longest_texts(panel: Panel) -> None:
+    for locale in ("en", "zh"):
+        panel.load(**{"Comfy.Locale": locale})
+        panel.add_submit()
+        _set(panel, "image_url", "https://a.example/first.png")
+        _set(panel, "first_clip_url", "https://a.example/clip.mp4")
+        _set(panel, "on_repeat", "submit_again")
+        _set(panel, "prompt", "x" * (limits.PROMPT_CHARS - 1))
+        _set(panel, "negative_prompt", "x" * (limits.NEGATIVE_PROMPT_CHARS + 1))
+        expect(panel.info.locator("[data-level=over]")).to_have_count(2)
+        assert panel.info.evaluate("box => box.scrollHeight - box.clientHeight") <= 0, locale
+
+
 def test_widget_counts_lengths_and_warns(panel: Panel) -> None:
     panel.load()
     panel.add_submit()
