@@ -62,7 +62,7 @@ def main() -> int:
             python = ensure_python(cache, version, PACKAGES if asked.smoke else [*PACKAGES, TORCH])
             code, row = run_tests(wine, python, smoke=asked.smoke, extra=words[cut + 1 :])
             rows.append(f"| {version} | {wine.version} | {row} |")
-            worst = max(worst, code)
+            worst = worst or code  # a crash is a negative or a very large number
     except UnavailableError as reason:
         say(f"not run: {reason}")
         return 0
