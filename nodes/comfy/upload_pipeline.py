@@ -131,7 +131,7 @@ class UploadPipeline:
             return upload
 
     def _report(self, files: Sequence[MediaFile], storage: Storage, note: str, node_id: str) -> None:
-        """Report on the node and in the log what was changed, and in the log who can read the files."""
+        """Report on the node and in the log what was changed and who can read the files, on the node in a few words."""
         privacy = storage.privacy_notice
         if privacy and privacy not in self._warned:
             self._warned.add(privacy)
@@ -140,7 +140,9 @@ class UploadPipeline:
         for change in changes:
             log.info("Wan 2.7: %s", change)
         size = sum(file.size for file in files) / 1_000_000
-        summary = f"{len(files)} {files[0].kind}{'s' if len(files) > 1 else ''}, {size:.1f} MB"
+        summary = f"{len(files)} {files[0].kind}{'s' if len(files) > 1 else ''}, {size:.1f} MB" + (
+            " · public link" if storage.public_links else ""
+        )
         show_text("\n".join(filter(None, [note, *changes, summary])), node_id=node_id)
 
 

@@ -35,6 +35,10 @@ class Storage(Protocol):
         """Identifies this place: a file that was stored under another name is not found here."""
 
     @property
+    def public_links(self) -> bool:
+        """Whether everybody who has the link of a file can read it, which is then with a company that others use."""
+
+    @property
     def privacy_notice(self) -> str:
         """One sentence on who can read the files, or "" if only the service can."""
 

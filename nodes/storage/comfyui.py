@@ -37,7 +37,7 @@ class ComfyStorage:
     missing or unusable setting.
     """
 
-    privacy_notice = ""
+    public_links, privacy_notice = False, ""
 
     def __init__(self, values: Mapping[str, Any], directory: Path) -> None:
         options = Options("comfyui", values)

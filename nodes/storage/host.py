@@ -63,8 +63,12 @@ class HostStorage:
         self.name = f"{connection.name} {self._dialect.model} {connection.account}"
 
     @property
+    def public_links(self) -> bool:
+        return self._dialect.capabilities.public_uploads
+
+    @property
     def privacy_notice(self) -> str:
-        if not self._dialect.capabilities.public_uploads:
+        if not self.public_links:
             return ""
         return f"Files are uploaded to {self._host.title}. Anyone who has a file's link can read it until it expires."
 

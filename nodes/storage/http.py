@@ -66,6 +66,10 @@ class HttpStorage:
         return f"http {self._host} {hashlib.sha256(location.encode()).hexdigest()[:12]}"
 
     @property
+    def public_links(self) -> bool:
+        return self._preset is not None and self._preset.public
+
+    @property
     def privacy_notice(self) -> str:
         if self._preset is None or not self._preset.public:
             return ""

@@ -45,7 +45,7 @@ class InlineStorage:
     Raises StorageError if the host of the connection takes no images inside the request.
     """
 
-    name = "inline"
+    name, public_links = "inline", False
 
     def __init__(self, connection: Connection) -> None:
         self._title, how = connection.host.title, connection.dialect.capabilities.data_uris

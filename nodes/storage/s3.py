@@ -46,7 +46,7 @@ class S3Storage:
         StorageError: names the setting that is missing or cannot be used, or the command that installs obstore.
     """
 
-    privacy_notice = ""
+    public_links, privacy_notice = False, ""
 
     def __init__(self, values: Mapping[str, Any], *, backoff: Backoff = BACKOFF) -> None:
         options = Options("s3", values)

@@ -17,7 +17,7 @@ UPLOAD_PATH = "/sandbox/media/"
 class SandboxStorage:
     """Uploads to the sandbox that runs at `base_url`, on loopback."""
 
-    privacy_notice = ""
+    public_links, privacy_notice = False, ""
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url

@@ -31,6 +31,7 @@ class MemoryStorage:
 
     def __init__(self, name: str = "memory", life: float | None = 24 * HOUR) -> None:
         self.name, self.privacy_notice, self.life = name, f"Files go to {name}.", life
+        self.public_links = False
         self.kept: list[bytes] = []
         self.paths: list[Path] = []
         self.at_once = self.most_at_once = 0
@@ -253,10 +254,12 @@ def test_generation_increases_before_the_first_of_several_urls_expires(node: Nod
     assert node.generation() != before
 
 
-def test_upload_shows_what_was_changed_and_leaves_where_files_go_to_the_log(node: Node) -> None:
+@pytest.mark.parametrize(("public", "mark"), [(False, ""), (True, " · public link")])
+def test_upload_shows_what_was_changed_and_whether_links_are_public(node: Node, public: bool, mark: str) -> None:
     files = maker(b"a", notes=("Image 1: scaled.",)), maker(b"b", notes=("Image 2: flattened.",))
+    node.storage.public_links = public
     node.run(*files, note="SANDBOX")
-    assert node.shown == ["SANDBOX\nImage 1: scaled.\nImage 2: flattened.\n2 images, 0.0 MB"]
+    assert node.shown == ["SANDBOX\nImage 1: scaled.\nImage 2: flattened.\n2 images, 0.0 MB" + mark]
 
 
 def test_upload_logs_each_privacy_notice_once(node: Node, caplog: pytest.LogCaptureFixture) -> None:

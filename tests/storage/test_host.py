@@ -208,5 +208,9 @@ def test_inline_is_refused_for_a_host_that_takes_no_images_inside_the_request(tm
 
 
 def test_privacy_notice_is_given_if_others_can_read_the_files() -> None:
-    assert "uploaded to fal. Anyone who has a file" in HostStorage(ELSEWHERE["fal"]).privacy_notice
-    assert HostStorage(Connection("replicate", "https://api.example", "a-key-of-a-test")).privacy_notice == ""
+    public, private = (
+        HostStorage(ELSEWHERE["fal"]),
+        HostStorage(Connection("replicate", "https://api.example", "a-key")),
+    )
+    assert "uploaded to fal. Anyone who has a file" in public.privacy_notice
+    assert (public.public_links, private.public_links, private.privacy_notice) == (True, False, "")

@@ -167,6 +167,7 @@ def test_preset_has_a_source_https_and_a_privacy_notice(preset: str) -> None:
     assert found.source.startswith("https://") and found.limits
     storage = HttpStorage({"preset": preset, "api_key": KEY})
     assert found.options["url"].startswith("https://")
+    assert storage.public_links
     assert "anyone who has the link" in storage.privacy_notice and found.title in storage.privacy_notice
     assert KEY not in storage.privacy_notice + storage.name + repr(storage)
 
