@@ -27,6 +27,8 @@ UNEVEN = Fraction(1, 10)
 """Seconds that the times of a constant rate may be apart, or the end of the last frame from where it should be."""
 _WITHIN = Fraction(99, 100)
 """Of a frame's duration: times that are farther apart do not leave each frame a slot of its own."""
+_LOST = 1.5
+"""Times the usual gap between frames, from which on a frame is missing there: more than an uneven constant rate."""
 _NEAR = 0.25
 """Gaps between frames that differ by this much of the median belong to the same rate."""
 _PROOF = 1000
@@ -165,11 +167,11 @@ def find_clock(timeline: Timeline, declared: Sequence[Fraction]) -> FrameClock:
     Args:
         declared: the rates that the file names, the best first. One of them is used if the times agree with it.
     """
-    times = _Times(timeline)
-    rate = times.constant_rate(declared)
+    times = _Times(timeline, declared)
+    rate = times.constant_rate()
     if rate is not None:
         return FrameClock(timeline, rate, constant=True)
-    rate = times.usual_rate(declared)
+    rate = times.usual_rate()
     if rate is not None:
         note = f"its frame rate varies, so frames are repeated or left out for a constant {float(rate):.5g} fps"
         return FrameClock(timeline, rate, constant=False, notes=(note,))
@@ -189,7 +191,7 @@ def settled_rate(stream: VideoStream, ticks: Sequence[int], declared: Sequence[F
     if len(shown) < 2:
         return None
     end = (2 * shown[-1] - shown[-2]) * base
-    rate = _Times(Timeline(base, shown, [], end, 0, False, False)).constant_rate(declared)
+    rate = _Times(Timeline(base, shown, [], end, 0, False, False), declared).constant_rate()
     if rate is None:
         return None
     if stream.frames and stream.duration:
@@ -201,40 +203,48 @@ def settled_rate(stream: VideoStream, ticks: Sequence[int], declared: Sequence[F
 class _Times:
     """The times of the frames of a timeline, as far as they tell a frame rate."""
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: Timeline, declared: Sequence[Fraction]) -> None:
+        self._declared = declared
         self._ticks = np.array(timeline.ticks, np.int64)
         self._base = timeline.base
+        self._rounding = 0 if 1 / self._base in declared else _ROUNDING  # ticks can count frames, as those of AVI
         self._length = timeline.end - timeline.start
         self._span = (timeline.ticks[-1] - timeline.ticks[0]) * timeline.base
 
-    def constant_rate(self, declared: Sequence[Fraction]) -> Fraction | None:
+    def constant_rate(self) -> Fraction | None:
         """Return the rate that every frame has its own place in, None if there is none."""
         count = len(self._ticks)
         measured = self._measured()
+        lacks_frames = self._lacks_frames()
         for rounded_only in (True, False):
-            for rate in (*declared, *measured):
+            for rate in (*self._declared, *measured):
+                if lacks_frames and not rounded_only and not _named(rate, Fraction(0)):
+                    continue  # the average of frames at another rate and a gap
                 most = min(_ROUNDING * self._base, 1 / (2 * rate)) if rounded_only else min(UNEVEN, _WITHIN / rate)
                 longer = self._length - count / rate
                 # The header's rate may be right though the last packet says that its frame is shown for no time.
-                fits = longer <= UNEVEN and (longer >= -UNEVEN or (rounded_only and rate in declared))
+                fits = longer <= UNEVEN and (longer >= -UNEVEN or (rounded_only and rate in self._declared))
                 if fits and self._spread(rate) <= most:
                     return rate
         return None
 
-    def usual_rate(self, declared: Sequence[Fraction]) -> Fraction | None:
+    def usual_rate(self) -> Fraction | None:
         """Return the rate of most of the frames, or a multiple of it; None if the times make no sense."""
         gaps = np.diff(self._ticks)
         gaps = gaps[gaps > 0]
         if not len(gaps):
             return None
         median = int(np.sort(gaps)[(len(gaps) - 1) // 2])
-        near = gaps[np.abs(gaps - median) <= max(_NEAR * median, 1)]
+        near = gaps[np.abs(gaps - median) <= max(_NEAR * median, self._rounding / 2)]
         gap = Fraction(int(near.sum()), len(near)) * self._base
         if 1 / gap > _FASTEST:
             gap = self._span / len(gaps)
         tolerance = max(self._base / 2, gap / 100)
-        known = (*declared, *_named(1 / gap, Fraction(1, 100)))
-        rate = next(rate for rate in (*known, 1 / gap) if abs(1 / rate - gap) <= tolerance)
+        known = (*self._declared, *_named(1 / gap, Fraction(1, 100)))
+        close = [rate for rate in known if abs(1 / rate - gap) <= tolerance] or [1 / gap]
+        rate, doubt = close[0], self._rounding * self._base / len(near)
+        if not _named(rate, Fraction(0)):  # perhaps an average, which longer gaps are a part of: take the nearest
+            rate = min(close, key=lambda rate: max(0, abs(1 / rate - gap) - doubt))
         if rate > MAX_RATE:
             return None
         if rate >= _SLOWEST:
@@ -252,6 +262,14 @@ class _Times:
         else:
             return []
         return [rate for rate in (*exact, rate.limit_denominator(10_000)) if 0 < rate <= MAX_RATE]
+
+    def _lacks_frames(self) -> bool:
+        """Return whether some gap has room for one frame more."""
+        if len(self._ticks) < 2:
+            return False
+        gaps = np.diff(self._ticks)
+        longest, usual = gaps.max(), np.median(gaps)
+        return bool(longest >= _LOST * usual and longest > usual + self._rounding)
 
     def _spread(self, rate: Fraction) -> float:
         """Return how many seconds the times differ at most from even ones."""

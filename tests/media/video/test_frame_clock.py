@@ -68,6 +68,9 @@ def test_find_clock_of_a_constant_rate_gives_each_frame_a_slot(name: str) -> Non
 
 
 VARIABLE = {
+    "a frame of 59 lost": ([at for at in rounded(30, 60) if at != 1000], [Fraction(59, 2), Fraction(30)], 30),
+    "a frame of 120 lost": ([at for at in rounded(30, 120) if at != 2000], [Fraction(119, 4), Fraction(30)], 30),
+    "a frame of 120 lost, a long average": ([at for at in rounded(30, 120) if at != 2000], [Fraction(119, 4)], 30),
     "a browser: gaps at 30": (rounded(30, 60) + [t + 3000 for t in rounded(30, 60)], [Fraction(30)], 30),
     "most at 30, some at 10": (rounded(30, 60) + [2000 + t for t in rounded(10, 20)], [Fraction(24)], 30),
     "most at 15 though it says 30": (rounded(30, 60) + [2000 + t for t in rounded(15, 100)], [Fraction(30)], 15),
@@ -103,6 +106,14 @@ def test_find_clock_of_a_variable_rate_takes_that_of_most_frames_and_says_so(nam
     assert paced(clock) == [
         max(index for index, first in enumerate(slots) if first <= slot) for slot in range(clock.count)
     ]
+
+
+def test_find_clock_of_an_avi_whose_second_frame_is_missing_keeps_its_rate() -> None:
+    """FFmpeg writes such files, with MP3 beside the video. Their ticks count frames."""
+    clock = find_clock(timeline([0, *range(2, 97)], 1 / NTSC), [NTSC * Fraction(96, 97), NTSC])
+
+    assert (clock.rate, clock.count, clock.constant) == (NTSC, 97, False)
+    assert paced(clock)[:4] == [0, 0, 1, 2]
 
 
 @pytest.mark.parametrize("base", [Fraction(1, 90000), Fraction(1, 60000), MS], ids=str)
