@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ..files import Cancelled, MediaError, check_cancelled
@@ -26,6 +27,10 @@ _LAST_PACKETS = 20
 """Packets that can be the last one shown. If all packets counted, one damaged time would be taken for the end."""
 _GAP_SECONDS = Fraction(1, 20)
 """A shorter gap between two frames is rounding in the container, a longer one is lost packets."""
+_PROBED = 16
+"""Packets that show whether two of them make one frame."""
+_APART = 0.75
+"""Of a frame's duration: the second field of a frame comes sooner after the first, the next frame later."""
 _CERTAINLY_BEYOND = 50
 """This many frames in a row after the end: no more will come. Single ones may have a wrong time, or come before
 the place where the clock of a joined file is set back."""
@@ -140,6 +145,7 @@ class _PacketScan:
         length: ticks that a frame is shown if its packet does not say.
         set_back: the clock was set back on the way, as in files that were joined.
         total, longest: durations of all frames together, and of the one that is shown longest.
+        fields: two packets with times of their own make one frame, as in interlaced broadcasts. The first one counts.
         head: the first packets, as long as the file may begin with frames that cannot be decoded.
     """
 
@@ -151,6 +157,7 @@ class _PacketScan:
     longest: int = 0
     packets: int = 0
     set_back: bool = False
+    fields: bool = False
     head: list[Packet[Any]] = field(default_factory=list)
     _first_key: int | None = None
     _decoded: int | None = None  # the clock of decoding
@@ -172,8 +179,11 @@ class _PacketScan:
             self._first_key = tick
         if packet.is_discard:
             return False
+        if self.fields and self._is_second_field(tick, self.ticks[-1]):
+            self.packets -= not packet.is_corrupt
+            return False
         self.ticks.append(tick)
-        length = packet.duration or self.length
+        length = self.length if self.fields else packet.duration or self.length
         self.ends.append(tick + length)
         self.total += length
         self.longest = max(self.longest, length)
@@ -181,6 +191,8 @@ class _PacketScan:
             self.head.append(packet)
         if packet.is_keyframe:
             self.keys.append(tick)
+        if len(self.ticks) == _PROBED and self._has_fields(packet.stream):
+            self._count_fields()
         return True
 
     def shown(self, video: VideoStream) -> list[int]:
@@ -206,6 +218,27 @@ class _PacketScan:
         last = self.total - (ticks[-1] - ticks[0])
         return ticks[-1] + last if in_order_of_decoding and 0 < last <= self.longest else max(self.ends)
 
+    def _has_fields(self, video: VideoStream) -> bool:
+        """Return whether the packets are half a frame apart, and the decoder makes whole frames of them."""
+        gaps = sorted(following - tick for tick, following in pairwise(sorted(self.ticks)))
+        if not self._is_second_field(gaps[len(gaps) // 2], 0):
+            return False
+        frames = sorted(_decoded(video, self.head))
+        return len(frames) > 1 and not any(self._is_second_field(later, tick) for tick, later in pairwise(frames))
+
+    def _count_fields(self) -> None:
+        """Take the second fields out of what was counted so far."""
+        self.fields = True
+        firsts = self.ticks[:1]
+        for tick in self.ticks[1:]:
+            if not self._is_second_field(tick, firsts[-1]):
+                firsts.append(tick)
+        self.packets -= len(self.ticks) - len(firsts)
+        self.ticks, self.keys = firsts, [key for key in self.keys if key in firsts]
+
+    def _is_second_field(self, tick: int, first: int) -> bool:
+        return 0 < tick - first <= _APART * self.length
+
     def _is_set_back(self, packet: Packet[Any]) -> bool:
         """Return whether both clocks go back: at a key frame, or by more than frames overtake each other."""
         if packet.dts is None or self._decoded is None or packet.dts >= self._decoded or packet.pts is None:
@@ -216,6 +249,11 @@ class _PacketScan:
 
 def _first_decoded(video: VideoStream, packets: list[Packet[Any]]) -> int | None:
     """Return the ticks of the first frame that a decoder outputs for the packets that a file begins with."""
+    return next(_decoded(video, packets), None)
+
+
+def _decoded(video: VideoStream, packets: list[Packet[Any]]) -> Iterator[int]:
+    """Yield the ticks of the frames that a decoder outputs for the packets that a file begins with."""
     import av
 
     # Not the stream's own context: that gets its threads later.
@@ -225,9 +263,8 @@ def _first_decoded(video: VideoStream, packets: list[Packet[Any]]) -> int | None
     for packet in (*packets, None):
         with suppress(av.FFmpegError):
             for frame in context.decode(packet):
-                ticks: int | None = frame.pts
-                return ticks
-    return None
+                if frame.pts is not None:
+                    yield frame.pts
 
 
 def samples_in(seconds: Fraction, rate: int) -> int:
