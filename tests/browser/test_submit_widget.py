@@ -143,6 +143,6 @@ def test_widget_and_tab_are_chinese(panel: Panel) -> None:
     panel.load(**{"Comfy.Locale": "zh"})
 
     panel.add_submit()
-    expect(panel.info).to_contain_text("每个视频 ≈ $0.75")
+    expect(panel.info).to_contain_text("≈ $0.75 · novita")
     panel.open()
     expect(panel.tab.get_by_role("heading", name="任务")).to_be_visible()
