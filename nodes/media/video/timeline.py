@@ -31,6 +31,10 @@ _PROBED = 16
 """Packets that show whether two of them make one frame."""
 _APART = 0.75
 """Of a frame's duration: the second field of a frame comes sooner after the first, the next frame later."""
+_JUMP_SECONDS = 10
+"""If both clocks of a transport stream go ahead by more in one step, another file was joined there. FFmpeg's limit."""
+_RARE = 100
+"""Times the usual step, up to which a step is no jump."""
 _CERTAINLY_BEYOND = 50
 """This many frames in a row after the end: no more will come. Single ones may have a wrong time, or come before
 the place where the clock of a joined file is set back."""
@@ -54,7 +58,7 @@ def packets_of(container: InputContainer, streams: list[Any]) -> Iterator[Packet
 class Timeline:
     """When the frames of a video stream are shown, in seconds of the file's own clock.
 
-    If files were joined and the clock was set back on the way, the times go on as if it had not been.
+    If files were joined and the clock was set back on the way, or far ahead, the times go on as if it had not been.
 
     Attributes:
         base: seconds of a tick.
@@ -64,6 +68,7 @@ class Timeline:
         packets: the packets that are there in full.
         complete: every packet was looked at, not only as many as were needed.
         counted: the decoded frames do not carry these times: the n-th frame is shown at the n-th time.
+        joints: where in the file another clock begins, and the seconds to be added to its times.
     """
 
     base: Fraction
@@ -73,6 +78,7 @@ class Timeline:
     packets: int
     complete: bool
     counted: bool
+    joints: tuple[tuple[int, Fraction], ...] = ()
 
     @property
     def start(self) -> Fraction:
@@ -91,6 +97,10 @@ class Timeline:
         """Return the time of the last key frame at or before `time`, None for the first one of the file."""
         index = bisect_right(self.keys, math.floor((time + TOLERANCE) / self.base)) - 1
         return self.keys[index] * self.base if index > 0 else None
+
+    def added_at(self, place: int) -> Fraction:
+        """Return the seconds to be added to the times of a packet at that place in the file."""
+        return next((added for begin, added in reversed(self.joints) if place >= begin), Fraction(0))
 
     def without_times(self, rate: Fraction) -> Timeline:
         """Return the timeline of the same frames, one after the other at a rate."""
@@ -117,7 +127,8 @@ def read_timeline(
         enough: gets the times of the frames so far, in ticks, and says whether the rest need not be read.
     """
     base = Fraction(video.time_base or 1)
-    scan = _PacketScan(max(1, round(1 / (rate * base))))
+    jump = round(_JUMP_SECONDS / base) if container.format.name == "mpegts" else None
+    scan = _PacketScan(max(1, round(1 / (rate * base))), jump)
     complete = True
     with suppress(PacketError):  # a truncated file ends here; decoding says where
         for packet in packets_of(container, [video]):
@@ -134,7 +145,8 @@ def read_timeline(
     keys = [] if counted else sorted(scan.keys)
     ticks = sorted(scan.shown(video))
     end = scan.end(ticks, in_order_of_decoding=is_mp4(container)) * base
-    return Timeline(base, ticks, keys, end, scan.packets, complete, counted=counted)
+    joints = tuple((place, shift * base) for place, shift in scan.joints)
+    return Timeline(base, ticks, keys, end, scan.packets, complete, counted, joints)
 
 
 @dataclass
@@ -143,13 +155,16 @@ class _PacketScan:
 
     Attributes:
         length: ticks that a frame is shown if its packet does not say.
-        set_back: the clock was set back on the way, as in files that were joined.
+        jump: more ticks than a clock goes ahead in one step; None if it may.
+        set_back: the clock was set back on the way, or far ahead, as in files that were joined.
+        joints: the places in the file where that happened, and the ticks to be added from there on.
         total, longest: durations of all frames together, and of the one that is shown longest.
         fields: two packets with times of their own make one frame, as in interlaced broadcasts. The first one counts.
         head: the first packets, as long as the file may begin with frames that cannot be decoded.
     """
 
     length: int
+    jump: int | None = None
     ticks: list[int] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
     ends: deque[int] = field(default_factory=lambda: deque(maxlen=_LAST_PACKETS))
@@ -157,6 +172,7 @@ class _PacketScan:
     longest: int = 0
     packets: int = 0
     set_back: bool = False
+    joints: list[tuple[int, int]] = field(default_factory=list)
     fields: bool = False
     head: list[Packet[Any]] = field(default_factory=list)
     _first_key: int | None = None
@@ -169,9 +185,11 @@ class _PacketScan:
         self.packets += not packet.is_corrupt  # the last one of a file that is cut off
         if packet.pts is None:
             return False
-        if self._is_set_back(packet):
+        if self._is_set_back(packet) or self._is_set_ahead(packet):
             self.set_back = True
             self._shift = self._highest + self.length - packet.pts
+            if packet.pos is not None:
+                self.joints.append((packet.pos, self._shift))
         tick = packet.pts + self._shift
         self._decoded = packet.dts if packet.dts is not None else self._decoded
         self._highest = max(self._highest, tick) if self.ticks else tick
@@ -245,6 +263,14 @@ class _PacketScan:
             return False
         back = self._highest - packet.pts - self._shift
         return back > (0 if packet.is_keyframe else OVERTAKEN * self.length)
+
+    def _is_set_ahead(self, packet: Packet[Any]) -> bool:
+        """Return whether both clocks go far ahead, in a file whose frames are not that far apart."""
+        if self.jump is None or packet.dts is None or self._decoded is None or len(self.ticks) < _PROBED:
+            return False
+        usual = (self._highest - self.ticks[0]) // len(self.ticks)
+        least = max(self.jump, _RARE * usual)
+        return packet.dts - self._decoded > least and (packet.pts or 0) + self._shift - self._highest > least
 
 
 def _first_decoded(video: VideoStream, packets: list[Packet[Any]]) -> int | None:

@@ -296,7 +296,7 @@ class _Pass:
         self._audio: AudioStream | None = audio_stream(container) if "audio" in self._wanted else None
         if self._audio is not None:
             usual_order(self._audio)  # again: the container may be a new one
-        self._seen = self._before = 0
+        self._seen = self._before = self._place = 0
         self.time: Fraction | None = None
         self.damaged = self.lost = self._skips = False
         self.missed = seek is not None and self._video is not None
@@ -356,7 +356,11 @@ class _Pass:
         if "audio" not in self._wanted or self._audio is None:
             return
         try:
+            self._place = packet.pos or self._place  # what a parser cut from a longer packet has none of its own
+            added = self._owner.timeline.added_at(self._place)
             for frame in self._audio.decode(packet):
+                if added and frame.pts is not None and frame.time_base is not None:
+                    frame.pts += round(added / frame.time_base)
                 yield reordered(frame, self._owner.channels), None
         except (av.FFmpegError, IndexError, ValueError) as error:
             self._note_loss(packet)

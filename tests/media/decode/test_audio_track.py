@@ -125,6 +125,26 @@ def test_audio_track_begins_with_the_first_frame_after_a_start_between_two(
                 assert wave(found).size == pytest.approx(seconds * RATE, abs=2)
 
 
+@pytest.mark.parametrize("begin", [0, 60, 3600], ids=["set back", "a minute ahead", "an hour ahead"])
+def test_audio_track_follows_the_clock_of_each_part_of_a_joined_file(tmp_path: Path, begin: int) -> None:
+    first = make(tmp_path / "a.ts", frame_times=run(0, 2), audio_spans=((0, 2),))
+    second = make(
+        tmp_path / "b.ts", frame_times=run(begin, begin + 2), audio_spans=((begin + 0.8, begin + 2),), click=begin + 1
+    )
+    path = tmp_path / "joined.ts"
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+
+    for options in (DecodeOptions(), DecodeOptions(start_time=2.5), DecodeOptions(duration=3.5)):
+        found = decode(path, options)
+
+        assert found.frame_count == (options.duration or 4 - options.start_time) * FPS
+        assert abs(late_by(found)) < 0.002
+        assert found.warnings == ()
+    file = encode_clip(FileVideo(str(path)), CLIP, directory=tmp_path)
+    sent, rate = audio_of(file.path)
+    assert np.abs(sent[0]).argmax() / rate == pytest.approx(3, abs=0.01)
+
+
 @pytest.mark.parametrize("late", [0.02, 0.08, 0.3])
 def test_audio_track_that_begins_late_stays_late(tmp_path: Path, late: float) -> None:
     found = decode(make(tmp_path / "late.mkv", frame_times=run(0, 2), audio_spans=((late, 2),), click=1))
