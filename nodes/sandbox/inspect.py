@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..core import limits
+from ..core.mp4_index import FalseIndexError, check_index
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -121,6 +122,8 @@ def _clip(file: BinaryIO, field: str, kind: str, size: int) -> Facts:
     if kind not in ("mp4", "mov"):
         raise InvalidMediaError(f"{field} is not an mp4 or mov file")
     try:
+        check_index(file, field)
+        file.seek(0)
         with av.open(file, format="mov") as container:
             if not container.streams.video:
                 raise InvalidMediaError(f"{field} has no video stream")
@@ -136,6 +139,8 @@ def _clip(file: BinaryIO, field: str, kind: str, size: int) -> Facts:
                 raise InvalidMediaError(f"{field} has no frame that can be decoded")
             width, height = (first.height, first.width) if first.rotation % 180 else (first.width, first.height)
             seconds = float((end - max(start, 0)) * stream.time_base)
+    except FalseIndexError as error:
+        raise InvalidMediaError(str(error)) from None
     except (av.error.FFmpegError, OSError, UnicodeDecodeError) as error:
         raise InvalidMediaError(f"{field} cannot be read as mp4 or mov: {error}") from None
     _check_sides(field, width, height, limits.CLIP)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from struct import pack
 
 import pytest
 from PIL import Image
@@ -13,6 +14,12 @@ from tests.media_files import audio_mp4_bytes, clip_bytes, flat, gradient, image
 def padded(data: bytes, size: int) -> bytes:
     """Return a file with bytes after its end, which readers ignore."""
     return data + bytes(size - len(data))
+
+
+def with_false_index(data: bytes) -> bytes:
+    """Return an mp4 that declares 30 million samples of one byte. FFmpeg would make an index of 2 GiB."""
+    at = data.index(b"stsz") + 8
+    return data[:at] + pack(">2I", 1, 30_000_000) + data[at + 8 :]
 
 
 def half(data: bytes) -> bytes:
@@ -154,6 +161,7 @@ def test_inspect_accepts_clips_inside_the_limits(data: bytes) -> None:
         (clip_bytes(2.0, kind="matroska"), "not an mp4 or mov"),
         (clip_bytes(2.0, kind="avi", codec="mpeg4"), "not an mp4 or mov"),
         (half(clip_bytes(2.0)), "cannot be read"),
+        (with_false_index(clip_bytes(2.0)), "first_clip_url declares samples of 30000000 bytes"),
         (b"#EXTM3U\nhttp://127.0.0.1/secret\n", "not an mp4 or mov"),
     ],
 )

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ...core.mp4_index import FalseIndexError, check_index
 from ..audio.waveform import MAX_SAMPLE_RATE
 from ..files import MediaError, Source, name_of, open_binary
-from .mp4_index import check_index
 from .unreadable import no_frame
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def opened(source: Source, **options: str) -> Iterator[InputContainer]:
     import av
 
     file = _readable(source)
-    check_index(file, name_of(source))
+    _check_index(source)
     if av.library_versions["libavformat"] < _PROGRAM_STREAMS_SINCE and _is_program_stream(source):
         raise MediaError(
             f"{name_of(source)} is an MPEG program stream (.mpg, .vob), which PyAV {av.__version__} cannot open "
@@ -74,6 +74,16 @@ def opened(source: Source, **options: str) -> Iterator[InputContainer]:
     finally:
         _stop_threads(container)
         container.close()
+
+
+def _check_index(source: Source) -> None:
+    try:
+        with open_binary(source) as file:
+            check_index(file, name_of(source))
+    except FalseIndexError as error:
+        raise MediaError(str(error)) from None
+    except OSError:
+        return  # FFmpeg says why it cannot be read
 
 
 def _stop_threads(container: InputContainer) -> None:

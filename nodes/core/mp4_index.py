@@ -15,8 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ...core.mp4_boxes import Box, walk_boxes
-from ..files import MediaError, Source, open_binary
+from .mp4_boxes import Box, walk_boxes
 
 _PARENTS = frozenset(b"moov trak mdia minf stbl dinf edts udta tref mvex moof traf sinf schi ilst wave cmov".split())
 """Boxes of boxes on the way to the tables, and the others that FFmpeg looks into wherever they are."""
@@ -71,20 +70,21 @@ class _Track:
         return self.is_audio and self.steps == (1, 1)
 
 
-def check_index(source: Source, name: str) -> None:
+class FalseIndexError(ValueError):
+    """An mp4 or mov declares more than it can hold."""
+
+
+def check_index(file: BinaryIO, name: str) -> None:
     """Check that the tables of an mp4 or mov declare no more than the file can hold.
 
     Reads a few bytes of each box: some dozens in a plain file, a fraction of a millisecond. A file that is not an mp4,
     is cut off or is not understood is left to FFmpeg.
 
     Raises:
-        MediaError: more samples or table entries are declared than there can be.
+        FalseIndexError: more samples or table entries are declared than there can be.
+        OSError: the file cannot be read.
     """
-    try:
-        with open_binary(source) as file:
-            _IndexCheck(file, name).run()
-    except OSError:
-        return  # FFmpeg says why it cannot be read
+    _IndexCheck(file, name).run()
 
 
 class _IndexCheck:
@@ -97,7 +97,7 @@ class _IndexCheck:
         self._boxes = self._indexed = self._needed = 0
 
     def run(self) -> None:
-        """Raise MediaError for the first number that cannot be true."""
+        """Raise FalseIndexError for the first number that cannot be true."""
         # No end: the boxes of a file that was cut off end after it, which does not make their tables wrong.
         self._walk(0, 1 << 63, _Track(), 0)
 
@@ -180,7 +180,7 @@ class _IndexCheck:
             packed = _PACKED_AUDIO if track.is_audio and track.size == 1 else 1
             self._check_samples(entries, samples * track.size // packed)
         elif entries > _MAX_ELSEWHERE:
-            raise MediaError(
+            raise FalseIndexError(
                 f"{self._name} declares {entries} samples that are in another file; at most {_MAX_ELSEWHERE} are read "
                 f"from a file of {self._size} bytes. {_WAY_OUT}"
             )
@@ -200,7 +200,7 @@ class _IndexCheck:
         self._indexed += entries
         self._needed += needed
         if self._indexed > _HARMLESS and self._needed > self._size:
-            raise MediaError(
+            raise FalseIndexError(
                 f"{self._name} declares samples of {self._needed} bytes in all, more than the {self._size} bytes of "
                 f"the file. {_WAY_OUT}"
             )
@@ -208,7 +208,7 @@ class _IndexCheck:
     def _check_table(self, box: Box, count: int, needed: int, head: int) -> None:
         room = box.end - box.start - head
         if needed > room:
-            raise MediaError(
+            raise FalseIndexError(
                 f"{self._name} declares {count} entries in its table {box.kind.decode()}, of {needed} bytes; the table "
                 f"has {max(room, 0)} bytes, the file {self._size}. {_WAY_OUT}"
             )
