@@ -54,6 +54,13 @@ def steady(hertz: float, level: float = 0.5) -> Callable[[int, int, float], np.n
     return signal
 
 
+def ending_early(
+    signal: Callable[[int, int, float], np.ndarray], missing: float
+) -> Callable[[int, int, float], np.ndarray]:
+    """Return a signal that ends so many seconds before the frames do."""
+    return lambda channels, rate, seconds: signal(channels, rate, seconds - missing)
+
+
 def three_shots(folder: Path, **changes: Any) -> list[FileVideo]:
     """Render three shots, alike. Each goes on where the one before ended."""
     return [shot(folder / f"shot_{n}.mp4", scene(n * FPS), signal=steady(300 + 90 * n), **changes) for n in range(3)]

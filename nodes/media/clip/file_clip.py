@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Generator, Iterator
 from fractions import Fraction
@@ -65,7 +66,7 @@ class FileClip:
         self._gain, self._cancelled = gain, cancelled
 
     def read(self, audio: tuple[int, int] | None) -> Generator[VideoFrame | Samples, None, None]:
-        """Yield exactly `frames` frames, and samples in the format `audio`, not longer than the frames.
+        """Yield exactly `frames` frames, and samples in the format `audio`, to the end of the last frame.
 
         Decoding begins at the frame that is seen at the start. Frames are repeated or left out to keep the rate
         constant.
@@ -112,7 +113,7 @@ class FileClip:
         return self._clock.frame_in(self._first) if self._first else None
 
     def _track(self, audio: tuple[int, int]) -> AudioConverter:
-        return AudioConverter(audio, self._start, int(self.frames * audio[0] / self.fps))
+        return AudioConverter(audio, self._start, math.ceil(self.frames * audio[0] / self.fps))
 
     def _find_gain(self, audio: tuple[int, int] | None) -> np.float32:
         """Return how far the audio has to be turned down so that nothing is above full scale.

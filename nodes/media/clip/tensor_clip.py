@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -87,7 +88,7 @@ class TensorClip:
                     self._hashed += 1
                 yield frame
                 if self._samples is not None and audio is not None:
-                    start, end = (int((index + step) * audio[0] / self.fps) for step in (0, 1))
+                    start, end = (math.ceil((index + step) * audio[0] / self.fps) for step in (0, 1))
                     yield self._samples[:, start:end]
             if pending is not None:
                 pending.result()
@@ -113,8 +114,9 @@ class TensorClip:
     def _read_samples(self, first: int, audio: tuple[int, int], content: ContentHash) -> Samples:
         waveform, rate = parts(self._audio)
         start, end = (int(frame * rate / self.fps) for frame in (first, first + self.frames))
-        kept = to_float(waveform[0, :, start:end], name="The video's audio")
-        content.update_samples(kept, rate)
+        stop = math.ceil((first + self.frames) * rate / self.fps)
+        kept = to_float(waveform[0, :, start:stop], name="The video's audio")
+        content.update_samples(kept[:, : end - start], rate)  # without the sample that the last frame ends in
         samples = mix_down(kept)
         samples = without_clipping(samples)[0] if self._gain is None else samples * self._gain
         return samples if rate == audio[0] or samples.shape[1] == 0 else resample(samples, rate, audio[0])

@@ -215,15 +215,16 @@ class _FilmAudio:
     def __init__(self, container: OutputContainer, audio: tuple[int, int]) -> None:
         self._container, self._form = container, audio
         self._track = AacTrack(container, audio)
-        self._lane = AudioLane(self._mux, audio[1], round(CUT_FADE_SECONDS * audio[0]), overlapping=False)
+        self._lane = AudioLane(self._mux, audio, round(CUT_FADE_SECONDS * audio[0]), overlapping=False)
         self._samples: Iterator[Samples] = iter(())
+        self._shot: Shot | None = None
 
     def begin_shot(self, shot: Shot, end: Fraction) -> None:
-        self._samples = shot.read_audio(self._form)
+        self._shot, self._samples = shot, shot.read_audio(self._form)
         self._lane.begin_shot(round(end * self._form[0]))
 
     def write_until(self, seconds: Fraction) -> None:
-        """Write the samples up to a time, silence if there are none."""
+        """Write the samples up to a time, silence if there are none left."""
         end = round(seconds * self._form[0])
         while self._lane.start + self._lane.count < end and (part := next(self._samples, None)) is not None:
             self._lane.add(part)
@@ -236,7 +237,9 @@ class _FilmAudio:
 
     def end_shot(self) -> None:
         deque(self._samples, 0)  # what is left comes after the last frame, but the shot has to be read to its end
-        self._lane.end_shot()
+        silent = self._lane.end_shot()
+        if self._shot is not None:
+            self._shot.note_silence(silent)
 
     def _mux(self, samples: Samples) -> None:
         for packet in self._track.encode(samples):

@@ -63,7 +63,7 @@ class FilmEncoder:
         if self._form.audio is None:
             return None
         fade = self._sample(self._overlap) or round(CUT_FADE_SECONDS * self._form.audio[0])
-        return AudioLane(writer.write_audio, self._form.audio[1], fade, overlapping=self._overlap > 0)
+        return AudioLane(writer.write_audio, self._form.audio, fade, overlapping=self._overlap > 0)
 
     def _sample(self, frames: int) -> int:
         """Return the sample of the film at which a frame begins."""
@@ -96,8 +96,8 @@ class FilmEncoder:
                 self._progress()
         frames.end_shot()
         if audio is not None:
-            audio.end_shot()
-        self._film.frames.append(count)
+            shot.note_silence(audio.end_shot())
+        self._film.frames.append(number)
 
     def _head(self, parts: Iterator[VideoFrame | Samples]) -> list[VideoFrame | Samples]:
         """Return what a shot begins with, as much as is needed to compare it with the shot before."""

@@ -103,6 +103,7 @@ def _join(
         if not film.copied:
             _check_memory(form, overlap, memory_limit)
             FilmEncoder(film, options, overlap, cancelled, on_progress, on_step).write(path, shots)
+        check_cancelled(cancelled)
     except BaseException:
         path.unlink(missing_ok=True)
         raise

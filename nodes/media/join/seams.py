@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 CUT_FADE_SECONDS = Fraction(20, 1000)
 """Crossfade of the audio at a cut."""
+_PATCH_SECONDS = Fraction(1, 10)
+"""Audio that a shot lacks at its end, up to this, is made of its last audio: encoders and cuts leave such gaps."""
 SEAM_FRAMES = 2
 """Frames on each side of a seam that are compared. With more, what moves or fades would look like a jump of colors."""
 RAMP_SECONDS = 2
@@ -71,15 +73,22 @@ class AudioLane:
     """Samples of one shot after the other, float32 [channels, T].
 
     If shots overlap, their audio is mixed at constant power. At a cut the end of a shot, played backwards, fades out
-    under the beginning of the next one: no click, no hole, and nothing is moved.
+    under the beginning of the next one: no click, no hole, and nothing is moved. A shot whose audio ends a little early
+    goes on with its last audio, played backwards. If more is missing, its audio fades out and silence follows.
 
     Args:
+        audio: sample rate and channels of the film.
         fade: samples that a seam takes.
         overlapping: whether the shots overlap by them.
     """
 
-    def __init__(self, write: Callable[[Samples], None], channels: int, fade: int, *, overlapping: bool) -> None:
+    def __init__(
+        self, write: Callable[[Samples], None], audio: tuple[int, int], fade: int, *, overlapping: bool
+    ) -> None:
         self._write, self._fade, self._overlapping = write, fade, overlapping
+        self._rate, channels = audio
+        self._patch, self._fade_out = round(_PATCH_SECONDS * self._rate), round(CUT_FADE_SECONDS * self._rate)
+        self._silent = 0  # samples that are silent because the shot's own had ended
         self._held = self._before = np.zeros((channels, 0), np.float32)
         self._weights = np.zeros((2, 0), np.float32)
         self._mixed = self._length = 0
@@ -91,27 +100,43 @@ class AudioLane:
     def begin_shot(self, end: int) -> None:
         """Begin a shot that ends before sample `end` of the film. What it has too much of is left out."""
         self.start += self.count - (self._before.shape[1] if self._overlapping else 0)
-        self._length, self.count, self._mixed = end - self.start, 0, 0
+        self._length, self.count, self._mixed, self._silent = end - self.start, 0, 0, 0
 
     def add(self, samples: Samples) -> None:
         """Take the next samples of the shot."""
         samples = samples[:, : self._length - self.count]
         self.count += samples.shape[1]
         joined = np.concatenate([self._held, self._with_seam(samples)], axis=1)
-        ready = max(0, joined.shape[1] - self._fade)
+        ready = max(0, joined.shape[1] - max(self._fade, self._patch))
         self._held = joined[:, ready:]
         self._write(joined[:, :ready])
 
     def fill_to(self, end: int) -> None:
-        """Add silence up to sample `end` of the film."""
-        missing = min(end - self.start, self._length) - self.count
-        if missing > 0:
-            self.add(np.zeros((self._held.shape[0], missing), np.float32))
+        """Add silence up to sample `end` of the film, as no samples of the shot are left.
 
-    def end_shot(self) -> None:
-        """Fill the shot with silence, and keep what the next one is mixed with."""
+        A little that is missing is left to `end_shot`, which may have something better.
+        """
+        missing = min(end - self.start, self._length) - self.count
+        if missing <= 0 or (missing <= self._patch and not self._silent):
+            return
+        if not self._silent:
+            out = min(self._fade_out, self._held.shape[1])
+            weights = np.ones(self._held.shape[1], np.float32)
+            weights[weights.size - out :] = 1 - (np.arange(out, dtype=np.float32) + 0.5) / max(1, out)
+            self._held = self._held * weights
+        self._silent += missing
+        self.add(np.zeros((self._held.shape[0], missing), np.float32))
+
+    def end_shot(self) -> Fraction:
+        """Fill what the shot lacks, and keep what the next one is mixed with. Return the seconds of silence added."""
         self.fill_to(self.start + self._length)
-        self._before = self._held
+        missing = self._length - self.count
+        if missing > 0:
+            end = self._held if self._held.size else np.zeros((self._held.shape[0], 1), np.float32)
+            self.add(np.pad(end, ((0, 0), (0, missing)), "symmetric")[:, -missing:])
+        kept = max(0, self._held.shape[1] - self._fade)
+        self._write(self._held[:, :kept])
+        self._before = self._held[:, kept:]
         self._held = self._before[:, :0]
         steps = (np.arange(self._before.shape[1], dtype=np.float32) + 0.5) / max(1, self._before.shape[1])
         if self._overlapping:
@@ -120,6 +145,7 @@ class AudioLane:
             self._write(self._before)
             self._before = self._before[:, ::-1]
             self._weights = np.stack([1 - steps, steps])
+        return Fraction(self._silent, self._rate)
 
     def finish(self) -> None:
         """Write what no other shot follows."""

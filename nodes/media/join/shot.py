@@ -81,10 +81,15 @@ class Shot:
         self.notes = list(facts.notes)
 
     def frames_at(self, fps: Fraction) -> int:
-        """Return how many frames the shot has at a rate: at one that is not its own, as many as fill its time."""
-        if fps != self.fps or (self.facts is not None and not self.facts.clock.constant):
-            return max(1, round(self.seconds * fps))
-        return self._frames if self.facts is None else self._file_clip(self.facts, fps).frames
+        """Return how many frames the shot has at a rate: at one that is not its own, as many as fill its time.
+
+        A trimmed file can have one less, as only frames that begin inside the trimmed part count.
+        """
+        most = self._frames if self.facts is None else self._file_clip(self.facts, fps).frames
+        if fps == self.fps and (self.facts is None or self.facts.clock.constant):
+            return most
+        fitting = max(1, round(self.seconds * fps))
+        return fitting if self.facts is None else min(most, fitting)
 
     def changes(self, form: FilmForm, *, copied: bool) -> tuple[str, ...]:
         """Return a sentence for each thing that was done to its frames, other than encoding."""
@@ -144,9 +149,14 @@ class Shot:
                 number += 1
         yield from (frame for frame, _ in pacer.finish(fill=True))
 
-    def _note(self, damage: str) -> None:
-        if damage and damage not in self.notes:
-            self.notes.append(damage)
+    def note_silence(self, seconds: Fraction) -> None:
+        """Note that its audio ends that long before its frames do."""
+        if seconds > 0 and self.audio is not None:
+            self._note(f"Its audio ends {float(seconds):.2f} s before its frames; the rest is silent.")
+
+    def _note(self, note: str) -> None:
+        if note and note not in self.notes:
+            self.notes.append(note)
 
     def _file_clip(self, facts: FileFacts, fps: Fraction, gain: np.float32 = _UNCHANGED) -> FileClip:
         if fps != facts.fps:

@@ -15,7 +15,7 @@ from nodes.media.files import MediaCancelled, MediaError
 from nodes.media.join.film import JoinOptions
 from nodes.media.join.join import join_videos
 from tests.media.comfyui_inputs import FileVideo, VideoFromComponents, tone
-from tests.media.shots import FPS, SIZE, file, join, loudness, packets, scene, shot, steady, three_shots
+from tests.media.shots import FPS, SIZE, ending_early, file, join, loudness, packets, scene, shot, steady, three_shots
 from tests.media_files import Clip, Pixels, melody, write
 from tests.media_reading import audio_of, frames_of, psnr, reference, reread, times_of
 
@@ -50,6 +50,55 @@ def test_join_at_a_cut_has_no_click_and_no_hole_in_the_audio(
         assert runs.max() <= rate // 1000
     length = reread(path).audio_seconds
     assert length == pytest.approx(3, abs=1 / FPS)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.06], ids=["whole audio", "short audio"])
+@pytest.mark.parametrize("form", [(Fraction(FPS), FPS), (Fraction(30_000, 1001), 31)], ids=["30", "ntsc"])
+@pytest.mark.parametrize("options", [{}, {"match_colors": True}], ids=["copied", "encoded"])
+def test_join_has_no_click_if_audio_does_not_fill_the_last_frame(
+    options: dict[str, Any], form: tuple[Fraction, int], missing: float, tmp_path: Path
+) -> None:
+    (fps, count), shots = form, []
+    for number in range(3):
+        signal = ending_early(steady(300 + 90 * number), missing)
+        made = {"signal": signal, "audio": "pcm_s16le", "fps": fps, "frames": count}  # AAC would end with a drop
+        shots.append(shot(tmp_path / f"{number}.mov", scene(number * FPS), **made))
+    film, path = join(shots, tmp_path, **options)
+    assert film.copied == (not options)
+    samples, rate = audio_of(path)
+    own = 0.5 * 2 * np.pi * 480 / rate
+    for seam in (1, 2):
+        at = round(seam * count / fps * rate)
+        around = samples[0, at - rate // 8 : at + rate // 20]
+        assert np.abs(np.diff(around)).max() <= 1.2 * own
+        quiet = np.abs(around) < 0.01
+        runs = np.diff(np.flatnonzero(np.concatenate([[True], ~quiet, [True]])))
+        assert runs.max() <= rate // 1000
+    assert reread(path).audio_seconds == pytest.approx(3 * count / fps, abs=1 / FPS)
+    assert film.notes == []
+
+
+@pytest.mark.parametrize("options", [{}, {"match_colors": True}], ids=["copied", "encoded"])
+def test_join_fades_out_audio_that_ends_long_before_its_frames(options: dict[str, Any], tmp_path: Path) -> None:
+    shots = [
+        shot(tmp_path / f"{n}.mov", scene(n * FPS), signal=ending_early(steady(440), missing), audio="pcm_s16le")
+        for n, missing in enumerate((0.4, 0.0))
+    ]
+    film, path = join(shots, tmp_path, **options)
+    samples, rate = audio_of(path)
+    assert np.abs(np.diff(samples[0, rate // 4 : rate * 7 // 4])).max() <= 1.2 * 0.5 * 2 * np.pi * 440 / rate
+    assert loudness(path, 0.3) > 0.4
+    assert loudness(path, 0.7) < 0.01
+    [note] = film.notes
+    assert note.startswith("Shot 1: its audio ends 0.") and note.endswith(" s before its frames; the rest is silent.")
+
+
+def test_join_counts_the_frames_of_trimmed_shots_at_another_rate(tmp_path: Path) -> None:
+    first = shot(tmp_path / "a.mp4", scene(0), fps=24, frames=24)
+    part = FileVideo(str(file(shot(tmp_path / "b.mp4", scene(FPS)))), window=(0.05, 0.9))
+    film, path = join([first] + [part] * 6, tmp_path)
+    assert film.total == sum(film.frames) == len(frames_of(path))
+    assert reread(path).audio_seconds == pytest.approx(float(film.seconds), abs=1 / 24)
 
 
 def test_join_keeps_every_shots_audio_at_its_frames(shots: list[FileVideo], tmp_path: Path) -> None:
@@ -190,6 +239,22 @@ def test_join_interrupted_leaves_no_file(options: dict[str, Any], shots: list[Fi
             tmp_path / "film.mp4",
             JoinOptions(**options),
             cancelled=lambda: len(done) > 40,
+            on_progress=lambda count, total: done.append(count),
+        )
+    assert not (tmp_path / "film.mp4").exists()
+
+
+@pytest.mark.parametrize("options", [{}, {"crossfade_seconds": 0.2}], ids=["copied", "encoded"])
+def test_join_interrupted_after_the_last_frame_leaves_no_file(
+    options: dict[str, Any], shots: list[FileVideo], tmp_path: Path
+) -> None:
+    done: list[int] = []
+    with pytest.raises(MediaCancelled):
+        join_videos(
+            shots,
+            tmp_path / "film.mp4",
+            JoinOptions(**options),
+            cancelled=lambda: done[-1:] == [90],
             on_progress=lambda count, total: done.append(count),
         )
     assert not (tmp_path / "film.mp4").exists()
