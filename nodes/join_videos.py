@@ -106,7 +106,8 @@ class Wan27JoinVideos(io.ComfyNode):
         """Join in a thread. Raises MediaError, with what the user can do about it."""
         from .comfy.file_video import Wan27Video
 
-        shots = [video for name in ("videos", *SOCKETS) for video in videos.get(name) or ()]
+        shots = list(videos.get("videos") or ())
+        shots += [video for name in SOCKETS for video in videos.get(name) or () if video is not None]
         options = _options(*(value[0] if value else None for value in (seam, crossfade_seconds, match_colors)))
         if not shots:
             raise MediaError("No video is linked, so there is nothing to join. Link videos, or video_1 and video_2.")

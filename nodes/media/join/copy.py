@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -11,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..clip.inspect import FileFacts
 from ..clip.writer import AacTrack
-from ..files import Cancelled, check_cancelled
+from ..files import Cancelled, MediaError, check_cancelled
 from ..video.container import codec_of, opened, plain, video_stream
 from ..video.frame_clock import FrameClock
 from ..video.timeline import PacketError, packets_of
 from .film import FilmForm
 from .seams import CUT_FADE_SECONDS, AudioLane
-from .shot import Shot
+from .shot import Shot, naming
 
 if TYPE_CHECKING:
     from av import Packet, VideoStream
@@ -29,6 +30,8 @@ _CODEC_TAGS = {"hevc": "hvc1"}
 """Apple's players take HEVC under this name only."""
 _ROUNDING = 1
 """Ticks that a frame may be from its time, which containers round."""
+_DISK_ERRORS = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EACCES, errno.EIO)
+"""Encoding would meet them too."""
 
 
 class CopyError(Exception):
@@ -127,6 +130,7 @@ def copy_shots(
     Raises:
         CopyError: the packets are not what the file's index says, or cannot be written one after the other.
         MediaCancelled, MediaError: see `files`.
+        OSError: the disk is full or cannot be written.
     """
     import av
 
@@ -138,21 +142,26 @@ def copy_shots(
             container = files.enter_context(av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}))
             stream = _add_stream(container, sources[0], files)
             audio = _FilmAudio(container, form.audio) if form.audio is not None else None
-            for shot, facts in zip(shots, sources, strict=True):
-                if audio is not None:
-                    audio.begin_shot(shot, (done + _count(facts)) / form.fps)
-                for packet in _film_packets(facts, stream, done, ahead):
-                    check_cancelled(cancelled)
-                    container.mux(packet)
-                    done += 1
+            for number, (shot, facts) in enumerate(zip(shots, sources, strict=True), 1):
+                with naming(number, len(shots)):
                     if audio is not None:
-                        audio.write_until(done / form.fps)
-                    on_progress(done, total)
-                if audio is not None:
-                    audio.end_shot()
+                        audio.begin_shot(shot, (done + _count(facts)) / form.fps)
+                    for packet in _film_packets(facts, stream, done, ahead):
+                        check_cancelled(cancelled)
+                        container.mux(packet)
+                        done += 1
+                        if audio is not None:
+                            audio.write_until(done / form.fps)
+                        on_progress(done, total)
+                    if audio is not None:
+                        audio.end_shot()
             if audio is not None:
                 audio.finish()
-    except (PacketError, av.FFmpegError) as error:
+    except MediaError:
+        raise
+    except (PacketError, av.FFmpegError, ValueError) as error:  # ValueError: a codec that FFmpeg was built without
+        if getattr(error, "errno", None) in _DISK_ERRORS:
+            raise
         raise CopyError(plain(error)) from error
 
 
@@ -173,7 +182,9 @@ def _frames_ahead(facts: FileFacts) -> int:
 def _add_stream(container: OutputContainer, facts: FileFacts, files: ExitStack) -> VideoStream:
     """Add the video stream of the film: a copy of the first shot's, whose file must stay open meanwhile."""
     template = video_stream(files.enter_context(opened(facts.source)), facts.source)
-    stream: VideoStream = container.add_stream_from_template(template)
+    # Copying needs no encoder. Older versions of PyAV ask for one all the same.
+    opaque = {"opaque": True} if "opaque" in (container.add_stream_from_template.__doc__ or "") else {}
+    stream: VideoStream = container.add_stream_from_template(template, **opaque)
     tag = _CODEC_TAGS.get(codec_of(template))
     if tag is not None:
         stream.codec_context.codec_tag = tag

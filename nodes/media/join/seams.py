@@ -33,9 +33,10 @@ _GAIN = (0.5, 2.0)
 """The spread of a channel is changed by no more than this: a nearly flat frame says little about it."""
 _BLOCK = 8
 """Pixels of a side of the blocks that are compared. Their means have hardly any noise of the encoder left."""
-_SAME = 0.2
-"""Two frames that differ by less, in 8-bit steps, look alike. The same frame encoded twice was seen to differ by up to
-0.18, frames of a slow camera move by 0.34."""
+_SAME = np.array([0.2, 2.5])
+"""Two frames that differ by less, on average and in any block, in 8-bit steps, look alike. The same frame encoded twice
+was seen to differ by up to 0.18 on average and 2.2 in a block, frames of a slow camera move by 0.34 on average, and a
+block of frames in which something small moves by 27."""
 _OTHER_BRIGHTNESS = 16
 """8-bit steps. Shots that are made one after the other differ by less as a whole."""
 _STEP = 4
@@ -196,8 +197,10 @@ def mixed(one: VideoFrame, other: VideoFrame, weight: float) -> VideoFrame:
 def repeats(before: Sequence[VideoFrame], after: Sequence[VideoFrame]) -> bool:
     """Return whether the first frame after a seam repeats the last one before it.
 
-    It does if the two differ by less than half of what changes from frame to frame there. Brightness and color as a
-    whole do not count: they often jump at a seam.
+    It does if the two differ by less than half of what changes from frame to frame there, and by less than the last
+    frame and the second one after the seam, both on average and in every block: something small may be all that moves.
+    Brightness and color as a whole do not count: they often jump at a seam. Nor does a frame that the frame rate of the
+    film repeats, which is the same object.
 
     Args:
         before: the last two frames, or the only one.
@@ -205,16 +208,25 @@ def repeats(before: Sequence[VideoFrame], after: Sequence[VideoFrame]) -> bool:
     """
     if not before or not after:
         return False
-    steps = [_difference(pair[0], pair[1]) for pair in (before[-2:], after[:2]) if len(pair) == 2]
-    return _difference(before[-1], after[0]) < max(_SAME, min(steps, default=0.0) / 2)
+    pairs = [pair for pair in (before[-2:], after[:2]) if len(pair) == 2 and pair[0] is not pair[1]]
+    limits = [_difference(pair[0], pair[1]) / 2 for pair in pairs]
+    if len(after) > 1 and after[0] is not after[1]:
+        limits.append(_difference(before[-1], after[1]))
+    same = np.maximum(_SAME, np.min(limits, axis=0)) if limits else _SAME
+    return bool((_difference(before[-1], after[0]) < same).all())
 
 
-def _difference(one: VideoFrame, other: VideoFrame) -> float:
-    """Return the mean difference of two frames in 8-bit steps, apart from what all blocks have in common."""
+def _difference(one: VideoFrame, other: VideoFrame) -> NDArray[np.float64]:
+    """Return by how many 8-bit steps two frames differ, apart from what all blocks have in common.
+
+    Returns:
+        the mean of all blocks, and the brightness of the block that differs most.
+    """
     differences = [_blocks(one, index) - _blocks(other, index) for index in range(3)]
     if abs(differences[0].mean()) > _OTHER_BRIGHTNESS:
-        return float("inf")
-    return max(float(np.abs(part - part.mean()).mean()) for part in differences)
+        return np.array([np.inf, np.inf])
+    parts = [np.abs(part - part.mean()) for part in differences]
+    return np.array([max(part.mean() for part in parts), parts[0].max()])
 
 
 def _blocks(frame: VideoFrame, index: int) -> NDArray[np.float64]:

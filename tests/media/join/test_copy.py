@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import av
 import numpy as np
 import pytest
 
+from nodes.media.files import MediaError
+from nodes.media.join import copy
 from nodes.media.video.geometry import orientation_of
 from tests.media.comfyui_inputs import FileVideo
 from tests.media.shots import FPS, file, join, packets, scene, shot, three_shots
@@ -165,3 +168,41 @@ def test_copy_that_fails_becomes_an_encoding(tmp_path: Path) -> None:
     assert film.reason.startswith("copying the frames failed (")
     assert film.frames == [FPS, FPS]
     assert len(decoded(path)) == 2 * FPS
+
+
+def failing(error: Exception) -> Any:
+    def fail(*_: object) -> Any:
+        raise error
+
+    return fail
+
+
+def test_copy_without_an_encoder_for_the_codec_becomes_an_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copy, "_add_stream", failing(av.codec.codec.UnknownCodecError("hevc")))
+    film, path = join(three_shots(tmp_path), tmp_path)
+    assert film.reason == "copying the frames failed (hevc)"
+    assert len(decoded(path)) == film.total
+
+
+def test_copy_to_a_full_disk_is_not_tried_again_as_an_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = av.FFmpegError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(copy, "_film_packets", failing(full))
+    with pytest.raises(MediaError, match="The film cannot be made: No space left on device"):
+        join(three_shots(tmp_path), tmp_path)
+    assert not (tmp_path / "film.mp4").exists()
+
+
+def test_copy_names_the_shot_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shots, packets_of_film, begun = three_shots(tmp_path), copy._film_packets, []
+
+    def delete_second(*arguments: Any) -> Any:
+        begun.append(arguments)
+        if len(begun) == 2:
+            file(shots[1]).unlink()
+        return packets_of_film(*arguments)
+
+    monkeypatch.setattr(copy, "_film_packets", delete_second)
+    with pytest.raises(MediaError, match=r"Shot 2 of 3: shot_1\.mp4 no longer exists"):
+        join(shots, tmp_path)
