@@ -111,6 +111,27 @@ def test_join_refuses_bad_values_when_queued(
     assert all(word in text for word in words), text
 
 
+def test_join_leaves_out_a_socket_that_gets_none_but_no_shot_of_a_list(comfy: ComfyUI, tmp_path: Path) -> None:
+    graph = Graph()
+    one = load(comfy, graph, tmp_path, "one.mp4", frames=12)
+    nothing = graph.add("TestOddValue", kind="none", file=""), 0
+
+    _, info = film_of(comfy, graph, video_1=one, video_2=nothing, video_3=one)
+
+    assert info["frames_of_shots"] == [12, 12]
+
+    graph = Graph()
+    one = load(comfy, graph, tmp_path, "one.mp4", frames=12)
+    nothing = graph.add("TestOddValue", kind="none", file=""), 0
+    node = graph.add("Wan27JoinVideos", **JOIN, videos=nothing, video_1=one)
+    graph.add("SaveVideo", video=(node, 0), filename_prefix="video/film", format="auto", codec="auto")
+
+    run = comfy.run(graph)
+
+    assert run.error is not None
+    assert "Shot 1 of 2: video is None" in run.error.message
+
+
 def test_join_without_a_video_says_what_to_link(comfy: ComfyUI) -> None:
     graph = Graph()
     node = graph.add("Wan27JoinVideos", **JOIN)
