@@ -87,7 +87,7 @@ def test_menu_of_a_task_works_with_the_keyboard(panel: Panel, prompt: str, which
     focused = page.locator(":focus")
 
     names = page.get_by_role("menu").locator("[data-action]").evaluate_all("all => all.map(one => one.dataset.action)")
-    assert names == ["download", "compare", "toCanvas", "openWorkflow", "copy", "remove"]
+    assert names == ["download", "compare", "toCanvas", "copy", "remove"]
     expect(focused).to_have_attribute("data-action", "download")
     page.keyboard.press("ArrowUp")
     expect(focused).to_have_attribute("data-action", "remove")
