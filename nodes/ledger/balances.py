@@ -103,7 +103,7 @@ class Balances:
         return float(total)
 
     def compare_today(self, latest: BalanceReading) -> Comparison | None:
-        """Compare with the last reading before midnight, or with today's first; None if there is no earlier reading."""
+        """Compare with the last reading before midnight, or with today's first; None if neither is earlier."""
         midnight = budgets.day_start(self._clock())
         with self._database.reading() as db:
             account = "SELECT available_usd, at FROM balances WHERE service = ? AND account = ? AND "

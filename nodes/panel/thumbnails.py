@@ -47,7 +47,7 @@ class Thumbnails:
         self._limit = FolderLimit(".jpg", files=KEPT)
 
     async def get(self, row: TaskRecord, *, output_dir: Path, folder: Path) -> Path | None:
-        """Return a JPEG in `folder` of the video's first frame, None if there is no video."""
+        """Return a JPEG in `folder` of the video's first frame, or None without a video."""
         video = await asyncio.to_thread(video_file, row, output_dir)
         if video is None or not row.file_sha256:
             return None

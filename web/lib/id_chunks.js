@@ -55,7 +55,7 @@ export class IdChunks {
     return chunk;
   }
 
-  /** Remove an id; return its chunk, which is no longer in `chunks` if that was its last id. */
+  /** Remove an id; return its chunk, which leaves `chunks` with its last id. */
   remove(id) {
     const chunk = this.chunkOf.get(id);
     chunk.ids.splice(chunk.ids.indexOf(id), 1);

@@ -51,7 +51,7 @@ def why_not_copied(shots: Sequence[Shot]) -> str:
             return f"shot {number} has frames that are not evenly spaced"
         with opened(facts.source) as container:
             stream = video_stream(container, facts.source)
-            if not _begins_anew(next(_packets(container, stream), None), stream, facts):
+            if not _is_independent(next(_packets(container, stream), None), stream, facts):
                 return f"shot {number} does not begin with a key frame that stands alone, or hides or lacks frames"
             kind = _kind(stream, facts)
         first = first or kind
@@ -66,7 +66,7 @@ def _is_even(clock: FrameClock) -> bool:
     return all(abs(tick - first - number * length) <= _ROUNDING for number, tick in enumerate(clock.timeline.ticks))
 
 
-def _begins_anew(packet: Packet[Any] | None, stream: VideoStream, facts: FileFacts) -> bool:
+def _is_independent(packet: Packet[Any] | None, stream: VideoStream, facts: FileFacts) -> bool:
     """Return whether a file begins with a frame that is shown first and that separates it from all frames before.
 
     Not every key frame does: after one in an open group of pictures, the decoder still needs or expects earlier frames.

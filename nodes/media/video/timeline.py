@@ -34,7 +34,7 @@ _APART = 0.75
 _JUMP_SECONDS = 10
 """If both clocks of a transport stream go ahead by more in one step, another file was joined there. FFmpeg's limit."""
 _RARE = 100
-"""Times the usual step, up to which a step is no jump."""
+"""A step up to this many times the usual one is not a jump."""
 _CERTAINLY_BEYOND = 50
 """This many frames in a row after the end: no more will come. Single ones may have a wrong time, or come before
 the place where the clock of a joined file is set back."""
