@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playw
 
 from tests.host.comfy import ComfyUI, ComfyUIError
 from tests.host.fixtures import *  # noqa: F403  (fixtures and hooks are found by their names here)
-from tests.host.fixtures import HELPERS, connected
+from tests.host.fixtures import HELPERS, ComfyFactory, connected
 from tests.host.provision import REPO, find_browser
 from tests.service import Service
 
@@ -39,6 +40,8 @@ OFFER = "Prefer the legacy design?"
 """Shown by 1.32.9 when the renderer is changed."""
 RENDERERS = ("canvas", "vue")
 FRONTENDS = ("required", "newest")
+StartFrontend = Callable[[dict[str, str]], ComfyUI]
+"""Starts a ComfyUI with these environment variables."""
 
 
 @pytest.fixture(scope="package")
@@ -61,10 +64,34 @@ def frontend_comfy(
         comfy: ComfyUI = request.getfixturevalue("shared_comfy")
         yield _with_settings(comfy)
         return
-    frontend = Path(os.environ["COMFYUI_NEWEST_FRONTEND"])
-    base = tmp_path_factory.mktemp("newest")
+    base, frontend = tmp_path_factory.mktemp("newest"), frontend_named("newest")
     with ComfyUI(base, env=connected(shared_service), custom_nodes=[HELPERS], frontend=frontend) as comfy:
         yield _with_settings(comfy)
+
+
+@pytest.fixture(params=FRONTENDS)
+def start_frontend(request: pytest.FixtureRequest, start_comfy: ComfyFactory) -> StartFrontend:
+    """Starts a ComfyUI of the test's own, with each of the two frontends."""
+    return lambda env: _with_settings(start_comfy(env=env, frontend=frontend_named(request.param)))
+
+
+@pytest.fixture
+def which(request: pytest.FixtureRequest) -> str:
+    """The frontend of the test, of FRONTENDS."""
+    params = request.node.callspec.params
+    name: str = params.get("frontend_comfy") or params["start_frontend"]
+    return name
+
+
+@pytest.fixture
+def prompt() -> str:
+    """A prompt that no other test of this ComfyUI has put into the ledger."""
+    return f"A paper boat {secrets.token_hex(4)}"
+
+
+def frontend_named(name: str) -> Path | None:
+    """Return the folder of a frontend; None for the one that ComfyUI's requirements name."""
+    return Path(os.environ["COMFYUI_NEWEST_FRONTEND"]) if name == "newest" else None
 
 
 def _with_settings(comfy: ComfyUI) -> ComfyUI:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Route, expect
 
 from nodes.ledger import Ledger
-from tests.browser.conftest import FRONTENDS, SETTINGS
+from tests.browser.conftest import StartFrontend
 from tests.browser.panel import Panel, panel_in
 from tests.browser.test_panel_key import KEY
 from tests.host.comfy import ComfyUI
-from tests.host.fixtures import QUICK, ComfyFactory
+from tests.host.fixtures import QUICK
 
 NARROW = "on => { document.querySelector('.wan27-tab').style.width = on ? '300px' : ''; }"
 OVERFLOW = "() => { const tab = document.querySelector('.wan27-tab'); return tab.scrollWidth - tab.clientWidth; }"
@@ -25,12 +23,10 @@ MOVING = """() => document.getAnimations().map(one => one.effect?.target)
 LONG = "A-word-that-is-longer-than-the-tab-is-wide-" * 6
 
 
-@pytest.fixture(params=FRONTENDS)
-def comfy(request: pytest.FixtureRequest, start_comfy: ComfyFactory) -> Iterator[ComfyUI]:
+@pytest.fixture
+def comfy(start_frontend: StartFrontend) -> Iterator[ComfyUI]:
     """A ComfyUI without a key, in which nothing has run."""
-    newest = Path(os.environ["COMFYUI_NEWEST_FRONTEND"]) if request.param == "newest" else None
-    comfy = start_comfy(env=QUICK, frontend=newest)
-    comfy.request("POST", "/settings", json=SETTINGS).raise_for_status()
+    comfy = start_frontend(QUICK)
     yield comfy
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.browser.conftest import FRONTENDS, RENDERERS, SETTINGS
+from tests.browser.conftest import RENDERERS, StartFrontend
 from tests.browser.panel import Panel, panel_in
 from tests.host.comfy import ComfyUI
-from tests.host.fixtures import QUICK, ComfyFactory
+from tests.host.fixtures import QUICK
 from tests.media_files import photo, png
 
 ADD = """type => {
@@ -37,12 +35,10 @@ HIDDEN_NODES = """() => {
 IMAGES = "() => app.graph.nodes.filter(node => node.type === 'LoadImage').map(node => node.widgets[0].value)"
 
 
-@pytest.fixture(params=FRONTENDS)
-def newcomer(request: pytest.FixtureRequest, start_comfy: ComfyFactory) -> Iterator[ComfyUI]:
+@pytest.fixture
+def newcomer(start_frontend: StartFrontend) -> Iterator[ComfyUI]:
     """A new installation: no key, no task, and one image in the input folder."""
-    newest = Path(os.environ["COMFYUI_NEWEST_FRONTEND"]) if request.param == "newest" else None
-    comfy = start_comfy(env=QUICK, frontend=newest)
-    comfy.request("POST", "/settings", json=SETTINGS).raise_for_status()
+    comfy = start_frontend(QUICK)
     comfy.upload("mine.png", png(photo(512, 512, seed=1)))
     yield comfy
 
@@ -58,9 +54,8 @@ def _steps(panel: Panel) -> Locator:
 
 
 def test_first_steps_lead_from_a_node_to_the_example_and_from_its_video_to_host_and_key(
-    panel: Panel, request: pytest.FixtureRequest
+    panel: Panel, which: str
 ) -> None:
-    which = request.node.callspec.params["newcomer"]
     page, steps = panel.page, _steps(panel)
     panel.load()
     page.evaluate("() => app.graph.clear()")
@@ -88,10 +83,10 @@ def test_first_steps_lead_from_a_node_to_the_example_and_from_its_video_to_host_
     expect(steps).to_be_hidden()
 
 
-def test_first_steps_are_in_the_context_menu_of_the_nodes(panel: Panel, request: pytest.FixtureRequest) -> None:
+def test_first_steps_are_in_the_context_menu_of_the_nodes(panel: Panel, which: str) -> None:
     page = panel.page
     # The menu of Nodes 2.0 has no entries of packs on the older frontend.
-    for renderer in RENDERERS if request.node.callspec.params["newcomer"] == "newest" else ("canvas",):
+    for renderer in RENDERERS if which == "newest" else ("canvas",):
         panel.load(**{"Comfy.VueNodes.Enabled": renderer == "vue"})
         page.evaluate("() => app.graph.clear()")
         page.evaluate(ADD, "Wan27UploadAudio")

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.conftest import FRONTENDS, RENDERERS, SETTINGS
+from tests.browser.conftest import RENDERERS, StartFrontend
 from tests.browser.panel import Panel, panel_in
 from tests.browser.test_screenshots import FIT, FULL_DETAIL
 from tests.examples.build import WORKFLOWS
 from tests.host.comfy import REPO, ComfyUI
-from tests.host.fixtures import QUICK, ComfyFactory
+from tests.host.fixtures import QUICK
 from tests.media_files import photo, png
 
 NODES = tuple(json.loads((REPO / "locales" / "en" / "nodeDefs.json").read_text(encoding="utf-8")))
@@ -94,11 +92,9 @@ WATCH = f"""() => {{
 grows one frame after its text has changed."""
 
 
-@pytest.fixture(params=FRONTENDS)
-def comfy(request: pytest.FixtureRequest, start_comfy: ComfyFactory) -> Iterator[ComfyUI]:
-    newest = Path(os.environ["COMFYUI_NEWEST_FRONTEND"]) if request.param == "newest" else None
-    comfy = start_comfy(env=QUICK, frontend=newest)
-    comfy.request("POST", "/settings", json=SETTINGS).raise_for_status()
+@pytest.fixture
+def comfy(start_frontend: StartFrontend) -> Iterator[ComfyUI]:
+    comfy = start_frontend(QUICK)
     for number in range(len(RENDERERS)):  # so small that Upload Image has to say what it changed
         comfy.upload(f"small{number}.png", png(photo(200, 160, seed=number)))
     yield comfy
@@ -110,8 +106,7 @@ def panel(browser: Browser, comfy: ComfyUI) -> Iterator[Panel]:
         yield made
 
 
-def test_node_texts_are_not_cut_off_at_the_default_size(panel: Panel, request: pytest.FixtureRequest) -> None:
-    which = request.node.callspec.params["comfy"]
+def test_node_texts_are_not_cut_off_at_the_default_size(panel: Panel, which: str) -> None:
     cut: list[tuple[str, str, str, Any]] = []
     for number, renderer in enumerate(RENDERERS):
         for locale in ("en", "zh"):

@@ -25,21 +25,9 @@ def _slow(seconds: float) -> dict[str, object]:
 
 
 @pytest.fixture
-def which(request: pytest.FixtureRequest) -> str:
-    name: str = request.node.callspec.params["frontend_comfy"]
-    return name
-
-
-@pytest.fixture
 def panel(browser: Browser, frontend_comfy: ComfyUI, service: Service) -> Iterator[Panel]:
     with panel_in(browser, frontend_comfy) as made:
         yield made
-
-
-@pytest.fixture
-def prompt() -> str:
-    """A prompt that no other test of this ComfyUI has put into the ledger."""
-    return f"A paper boat {secrets.token_hex(4)}"
 
 
 @pytest.mark.parametrize("renderer", ["classic", "nodes 2.0"])

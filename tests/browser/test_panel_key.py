@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Response, expect
 
-from tests.browser.conftest import FRONTENDS
+from tests.browser.conftest import StartFrontend
 from tests.browser.panel import Panel, panel_in
 from tests.host.comfy import ComfyUI
-from tests.host.fixtures import PLENTY, QUICK, ComfyFactory
+from tests.host.fixtures import PLENTY, QUICK
 from tests.service import Service
 
 KEY = "sk-typed-by-hand-0123456789"
@@ -28,13 +26,12 @@ STORED = """async () => {
 WORKFLOW = "async () => JSON.stringify(await app.graphToPrompt())"
 
 
-@pytest.fixture(params=FRONTENDS)
-def keyless(request: pytest.FixtureRequest, service: Service, start_comfy: ComfyFactory) -> Iterator[ComfyUI]:
+@pytest.fixture
+def keyless(service: Service, start_frontend: StartFrontend) -> Iterator[ComfyUI]:
     """A new installation without a key; with a key, its requests would go to the service on this machine."""
     env = {"WAN27_NOVITA_BASE_URL": service.url, "WAN27_STORAGE_KIND": "sandbox", **QUICK, **PLENTY}
-    newest = Path(os.environ["COMFYUI_NEWEST_FRONTEND"]) if request.param == "newest" else None
-    comfy = start_comfy(env=env, frontend=newest)
-    comfy.request("POST", "/settings", json={"Comfy.TutorialCompleted": True, "Comfy.Workflow.Persist": True})
+    comfy = start_frontend(env)
+    comfy.request("POST", "/settings", json={"Comfy.Workflow.Persist": True})
     yield comfy
 
 
@@ -44,8 +41,7 @@ def panel(browser: Browser, keyless: ComfyUI) -> Iterator[Panel]:
         yield made
 
 
-def test_key_is_entered_used_and_leaked_nowhere(panel: Panel, service: Service, request: pytest.FixtureRequest) -> None:
-    which = request.node.callspec.params["keyless"]
+def test_key_is_entered_used_and_leaked_nowhere(panel: Panel, service: Service, which: str) -> None:
     page, responses = panel.page, []
     page.on("response", lambda response: responses.append(_body(response)))
     panel.load()

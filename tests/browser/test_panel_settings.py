@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Route, expect
 
-from tests.browser.conftest import FRONTENDS, SETTINGS
+from tests.browser.conftest import StartFrontend
 from tests.browser.panel import Panel, panel_in
 from tests.browser.test_panel_key import KEY, STORED
 from tests.host.comfy import ComfyUI
-from tests.host.fixtures import QUICK, ComfyFactory
+from tests.host.fixtures import QUICK
 from tests.media_files import photo, png
 from tests.service import Service
 
 
-@pytest.fixture(params=FRONTENDS)
-def keyless(request: pytest.FixtureRequest, service: Service, start_comfy: ComfyFactory) -> Iterator[ComfyUI]:
+@pytest.fixture
+def keyless(service: Service, start_frontend: StartFrontend) -> Iterator[ComfyUI]:
     """A new installation without a key; with a key, its requests would go to the service on this machine."""
     env = {"WAN27_NOVITA_BASE_URL": service.url, "WAN27_STORAGE_KIND": "sandbox", **QUICK}
-    newest = Path(os.environ["COMFYUI_NEWEST_FRONTEND"]) if request.param == "newest" else None
-    comfy = start_comfy(env=env, frontend=newest)
-    comfy.request("POST", "/settings", json=SETTINGS).raise_for_status()
+    comfy = start_frontend(env)
     yield comfy
 
 
@@ -35,10 +31,7 @@ def panel(browser: Browser, keyless: ComfyUI) -> Iterator[Panel]:
         yield made
 
 
-def test_settings_lead_from_a_new_installation_to_a_checked_host(
-    panel: Panel, service: Service, request: pytest.FixtureRequest
-) -> None:
-    which = request.node.callspec.params["keyless"]
+def test_settings_lead_from_a_new_installation_to_a_checked_host(panel: Panel, service: Service, which: str) -> None:
     page, tab = panel.page, panel.tab
     config = panel.comfy.base / "user" / "__wan27" / "config.toml"
     config.parent.mkdir(parents=True, exist_ok=True)
@@ -96,8 +89,7 @@ def test_settings_lead_from_a_new_installation_to_a_checked_host(
     expect(findings.nth(1)).to_contain_text("api_key under [novita]")
 
 
-def test_settings_from_another_machine_are_lines_to_copy(panel: Panel, request: pytest.FixtureRequest) -> None:
-    which = request.node.callspec.params["keyless"]
+def test_settings_from_another_machine_are_lines_to_copy(panel: Panel, which: str) -> None:
     page, tab = panel.page, panel.tab
 
     def from_elsewhere(route: Route) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from nodes.ledger import Ledger
-from tests.browser.conftest import SETTINGS, SHOTS, Frontend
+from tests.browser.conftest import SETTINGS, SHOTS, Frontend, frontend_named
 from tests.examples.build import WORKFLOWS
 from tests.examples.inputs import put_inputs
 from tests.examples.workflows import LAST_FRAME_TITLE
@@ -51,7 +50,7 @@ PANEL = (0, 0, 640, 600)
 @pytest.fixture
 def new_user(browser: Browser, start_comfy: ComfyFactory) -> Iterator[Frontend]:
     """The newest frontend on a ComfyUI without a key: everything happens in the sandbox."""
-    comfy = start_comfy(env=QUICK, frontend=Path(os.environ["COMFYUI_NEWEST_FRONTEND"]))
+    comfy = start_comfy(env=QUICK, frontend=frontend_named("newest"))
     comfy.request("POST", "/settings", json=SETTINGS | FULL_DETAIL).raise_for_status()
     put_inputs(comfy)
     context = browser.new_context(viewport={"width": 2000, "height": 1125}, locale="en-US")

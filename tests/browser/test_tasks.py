@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import time
@@ -15,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from nodes.ledger import Ledger
-from tests.browser.conftest import SETTINGS
+from tests.browser.conftest import SETTINGS, frontend_named
 from tests.browser.panel import Panel, panel_in
 from tests.conftest import Measured
 from tests.host.comfy import ComfyUI
@@ -51,21 +50,9 @@ newest_only = pytest.mark.parametrize("frontend_comfy", ["newest"], indirect=Tru
 
 
 @pytest.fixture
-def which(request: pytest.FixtureRequest) -> str:
-    name: str = request.node.callspec.params["frontend_comfy"]
-    return name
-
-
-@pytest.fixture
 def panel(browser: Browser, frontend_comfy: ComfyUI, service: Service) -> Iterator[Panel]:
     with panel_in(browser, frontend_comfy) as made:
         yield made
-
-
-@pytest.fixture
-def prompt() -> str:
-    """A prompt that no other test of this ComfyUI has put into the ledger."""
-    return f"A paper boat {secrets.token_hex(4)}"
 
 
 def finished(panel: Panel, *prompts: str) -> None:
@@ -179,7 +166,7 @@ def test_task_that_is_queued_is_canceled_at_its_host_after_a_question(
     browser: Browser, start_comfy: ComfyFactory, prompt: str
 ) -> None:
     with STAND_INS["fal"]() as host:
-        comfy = start_comfy(env=QUICK | host.environment(), frontend=Path(os.environ["COMFYUI_NEWEST_FRONTEND"]))
+        comfy = start_comfy(env=QUICK | host.environment(), frontend=frontend_named("newest"))
         comfy.request("POST", "/settings", json=SETTINGS).raise_for_status()
         host.hold = "queued"
         with panel_in(browser, comfy) as panel:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -231,22 +232,13 @@ def test_join_names_the_shot_that_cannot_be_read(shots: list[FileVideo], tmp_pat
 
 
 @pytest.mark.parametrize("options", [{}, {"crossfade_seconds": 0.2}], ids=["copied", "encoded"])
-def test_join_interrupted_leaves_no_file(options: dict[str, Any], shots: list[FileVideo], tmp_path: Path) -> None:
-    done: list[int] = []
-    with pytest.raises(MediaCancelled):
-        join_videos(
-            shots,
-            tmp_path / "film.mp4",
-            JoinOptions(**options),
-            cancelled=lambda: len(done) > 40,
-            on_progress=lambda count, total: done.append(count),
-        )
-    assert not (tmp_path / "film.mp4").exists()
-
-
-@pytest.mark.parametrize("options", [{}, {"crossfade_seconds": 0.2}], ids=["copied", "encoded"])
-def test_join_interrupted_after_the_last_frame_leaves_no_file(
-    options: dict[str, Any], shots: list[FileVideo], tmp_path: Path
+@pytest.mark.parametrize(
+    "is_pressed",
+    [lambda done: len(done) > 40, lambda done: done[-1:] == [90]],
+    ids=["in the middle", "after the last frame"],
+)
+def test_join_interrupted_leaves_no_file(
+    is_pressed: Callable[[list[int]], bool], options: dict[str, Any], shots: list[FileVideo], tmp_path: Path
 ) -> None:
     done: list[int] = []
     with pytest.raises(MediaCancelled):
@@ -254,7 +246,7 @@ def test_join_interrupted_after_the_last_frame_leaves_no_file(
             shots,
             tmp_path / "film.mp4",
             JoinOptions(**options),
-            cancelled=lambda: done[-1:] == [90],
+            cancelled=lambda: is_pressed(done),
             on_progress=lambda count, total: done.append(count),
         )
     assert not (tmp_path / "film.mp4").exists()
