@@ -23,7 +23,7 @@ import httpx
 
 from ..core.addresses import Resolve, at_address, check_url, prefer_https, resolve
 from ..core.backoff import Backoff, jitter, retry_after_seconds
-from ..core.disk import flush_to_disk, replace
+from ..core.disk import flush_to_disk, remove, replace
 from ..core.errors import DownloadError
 from ..core.limits import MB
 from ..core.mp4_boxes import mp4_problem
@@ -106,8 +106,7 @@ async def download(
     except OSError as error:
         raise _disk_error(error, dest.parent) from error
     finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+        remove(part)
 
 
 @dataclass

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core.atomic_write import write_atomically
+from ..core.disk import write_atomically
 from ..core.errors import SettingsError
 from .reader import FILE_NAME, parse_toml, read_utf8
 

@@ -1,4 +1,4 @@
-"""What differs between systems when a file is renamed, opened or flushed, and folders that must not grow for ever."""
+"""Files that other programs have open at the same time: writing, renaming and deleting them on each system."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +21,6 @@ PATIENCE_SECONDS = 2.0 if sys.platform == "win32" else 0.0
 scanners, indexers, backups and our own readers have files open for a moment. Other systems refuse for lasting reasons
 only."""
 _PAUSE_SECONDS = 0.02
-_FILES_BETWEEN_DELETIONS = 100
 
 
 def patiently(work: Callable[[], T]) -> T:
@@ -40,6 +40,29 @@ def replace(source: Path, target: Path) -> None:
     patiently(lambda: source.replace(target))
 
 
+def remove(path: Path) -> None:
+    """Delete a file if possible. Windows keeps files that are open; whoever cleans the folder later deletes them."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def write_atomically(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a file so that a reader sees either its old or its new content. On POSIX only its owner may read it.
+
+    With `durable`, this is true after a power loss too.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                flush_to_disk(file.fileno())
+        replace(temporary, path)
+    finally:
+        remove(temporary)
+
+
 def flush_to_disk(descriptor: int) -> None:
     """Return when an open file is on the disk, so that it survives a power loss.
 
@@ -52,39 +75,3 @@ def flush_to_disk(descriptor: int) -> None:
         except OSError:  # some network file systems cannot do this
             pass
     os.fsync(descriptor)
-
-
-class FolderLimit:
-    """Deletes the oldest files of a folder once there are too many.
-
-    Args:
-        suffix: the end of the names of the files to count.
-        files: how many are kept.
-        total_bytes: how large they may be together, None for any size.
-    """
-
-    def __init__(self, suffix: str, *, files: int, total_bytes: int | None = None) -> None:
-        self._suffix, self._files, self._total_bytes = suffix, files, total_bytes
-        self._added = 0
-
-    def file_added(self, folder: Path) -> None:
-        """Delete the oldest files, on the first call and then now and then: all files are looked at."""
-        if self._added % _FILES_BETWEEN_DELETIONS == 0:
-            self._delete_oldest(folder)
-        self._added += 1
-
-    def _delete_oldest(self, folder: Path) -> None:
-        newest_first = []
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.endswith(self._suffix):
-                    with contextlib.suppress(FileNotFoundError):
-                        status = entry.stat()
-                        newest_first.append((status.st_mtime_ns, status.st_size, entry.path))
-        newest_first.sort(reverse=True)
-        total = 0
-        for index, (_, size, path) in enumerate(newest_first):
-            total += size
-            if index >= self._files or (self._total_bytes is not None and total > self._total_bytes):
-                with contextlib.suppress(OSError):
-                    Path(path).unlink()

@@ -14,6 +14,7 @@ import sys
 import threading
 from pathlib import Path
 
+from .disk import remove
 from .file_lock import try_lock
 
 _TOKEN = re.compile(r"[0-9a-f]{16}")
@@ -70,13 +71,13 @@ class ProcessLock:
             if not try_lock(descriptor):
                 return True
             if _OPEN_FILES_CAN_BE_REMOVED:
-                _remove(path)
+                remove(path)
         except OSError:
             return True
         finally:
             _close(descriptor)
         if not _OPEN_FILES_CAN_BE_REMOVED:
-            _remove(path)
+            remove(path)
         return False
 
     def remove_stale(self) -> None:
@@ -92,7 +93,7 @@ class ProcessLock:
             if self._descriptor is not None:
                 _close(self._descriptor)
                 self._descriptor = None
-                _remove(self._path(self.token))
+                remove(self._path(self.token))
 
     def _after_fork(self) -> None:
         if self._descriptor is not None:
@@ -108,11 +109,6 @@ def _same_file(path: Path, descriptor: int) -> bool:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink()
 
 
 def _close(descriptor: int) -> None:

@@ -6,7 +6,6 @@ contain secrets. The video files stay as the service made them: nothing is writt
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import hashlib
 import json
@@ -15,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core.atomic_write import write_atomically
-from ..core.disk import FolderLimit
+from ..core.disk import remove, write_atomically
+from ..core.folder_limit import FolderLimit
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +65,7 @@ class Workflows:
 
     def delete(self, prompt_id: str) -> None:
         """Delete the workflow of a prompt if it was kept and can be deleted."""
-        with contextlib.suppress(OSError):
-            self._path(prompt_id).unlink(missing_ok=True)
+        remove(self._path(prompt_id))
 
     def _path(self, prompt_id: str) -> Path:
         # Clients choose the ids of their prompts, so only the hash becomes a name.

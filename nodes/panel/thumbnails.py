@@ -6,13 +6,13 @@ Only for files that the ledger names. The thumbnails are kept in the pack's own 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import secrets
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.disk import FolderLimit, replace
+from ..core.disk import write_atomically
+from ..core.folder_limit import FolderLimit
 
 if TYPE_CHECKING:
     from ..ledger import TaskRecord
@@ -71,10 +71,6 @@ def _make(video: Path, target: Path) -> None:
     assert decoded.last_frame is not None  # decode raises if there is none
     pixels = (decoded.last_frame[0] * 255).round().clamp(0, 255).byte().cpu().numpy()
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        Image.fromarray(pixels).save(part, format="JPEG", quality=82)
-        replace(part, target)
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+    jpeg = BytesIO()
+    Image.fromarray(pixels).save(jpeg, format="JPEG", quality=82)
+    write_atomically(target, jpeg.getvalue())

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
-from ..core.atomic_write import write_atomically
-from ..core.disk import patiently
+from ..core.disk import patiently, write_atomically
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -23,9 +21,3 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def remove(path: Path) -> None:
-    """Delete a file if possible. Windows keeps files that are being read; the next prune deletes them."""
-    with contextlib.suppress(OSError):
-        path.unlink()

@@ -7,6 +7,7 @@
       tasks/ID.json        one task
       results/KEY.mp4      videos, named by what they were rendered from
       owners/ID.lock       locked by each running sandbox process
+      state.lock           locked while several of these files change together
       temporary/           files being written
 
 Several processes may use one directory: every file is written to a temporary name and renamed, and what needs
@@ -30,11 +31,10 @@ from pathlib import Path
 from typing import Any
 
 from ..core import limits
-from ..core.atomic_write import write_atomically
-from ..core.disk import replace
+from ..core.disk import remove, replace, write_atomically
 from ..core.file_lock import locked
 from ..core.process_lock import ProcessLock
-from .files import read_json, remove, write_json
+from .files import read_json, write_json
 
 _FOLDERS = ("media", "uploads", "tasks", "results", "temporary")
 _KEEP_SECONDS = limits.TASK_QUERY_HOURS * 3600.0
@@ -90,7 +90,7 @@ class Store:
         try:
             yield path
         finally:
-            path.unlink(missing_ok=True)
+            remove(path)
 
     async def keep_stream(self, chunks: AsyncIterator[bytes], max_bytes: int) -> str:
         """Store a stream of bytes; return their SHA-256. Raises TooLargeError if there are more than `max_bytes`."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.storage_options import Options
-from ..core.disk import replace
+from ..core.disk import remove, replace
 from ..core.errors import StorageError
 from ..media.files import MIME, MediaFile
 from .base import Progress, StoredUrl, read_chunks
@@ -60,8 +60,7 @@ class ComfyStorage:
             problem = error.strerror or type(error).__name__
             raise StorageError(f"The file cannot be copied to {self._folder}: {problem}.") from error
         finally:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
+            remove(part)
         return StoredUrl(f"{self._base_url}{ROUTE}{name}", float(expires_at))
 
     def _prepare(self) -> None:

@@ -1,4 +1,4 @@
-"""Files that another program holds for a moment, flushes, and folders with a limit."""
+"""Files that another program holds for a moment, and flushes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from nodes.core import disk
-from nodes.core.atomic_write import write_atomically
-from nodes.core.disk import FolderLimit, flush_to_disk, patiently, replace
+from nodes.core.disk import flush_to_disk, patiently, replace, write_atomically
+from tests.systems import is_private
 
 
 @pytest.fixture
@@ -92,30 +92,24 @@ def test_flush_to_disk_empties_the_cache_of_the_drive_on_macos(
     assert calls == ([51] if supported else [51, "fsync"]) * 2
 
 
-@pytest.mark.parametrize(
-    ("files", "total_bytes", "left"),
-    [(3, None, ["c", "d", "e"]), (9, 25, ["d", "e"]), (9, None, ["a", "b", "c", "d", "e"])],
-    ids=["too many", "too large", "neither"],
-)
-def test_folder_limit_deletes_the_oldest(files: int, total_bytes: int | None, left: list[str], tmp_path: Path) -> None:
-    for age, name in enumerate("edcba"):
-        path = tmp_path / f"{name}.jpg"
-        path.write_bytes(b"0123456789")
-        os.utime(path, (1_000_000 - age, 1_000_000 - age))
-    (tmp_path / "other.txt").write_text("stays")
+@pytest.mark.parametrize("durable", [False, True])
+def test_write_atomically_shows_one_version_or_the_other(durable: bool, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    versions = [bytes([letter]) * 200_000 for letter in b"ab"]
+    write_atomically(path, versions[0])
+    done = threading.Event()
 
-    FolderLimit(".jpg", files=files, total_bytes=total_bytes).file_added(tmp_path)
+    def write() -> None:
+        try:
+            for turn in range(100):
+                write_atomically(path, versions[turn % 2], durable=durable)
+        finally:
+            done.set()
 
-    assert sorted(path.stem for path in tmp_path.glob("*.jpg")) == left
-    assert (tmp_path / "other.txt").is_file()
-
-
-def test_folder_limit_looks_at_the_folder_now_and_then(tmp_path: Path) -> None:
-    limit = FolderLimit(".jpg", files=10)
-    most = 0
-    for number in range(250):
-        (tmp_path / f"{number}.jpg").touch()
-        limit.file_added(tmp_path)
-        most = max(most, len(list(tmp_path.iterdir())))
-
-    assert 10 < most <= 110
+    writer = threading.Thread(target=write)
+    writer.start()
+    while not done.wait(0.001):  # without a pause, Windows would hardly ever let the writer rename
+        assert patiently(path.read_bytes) in versions
+    writer.join()
+    assert is_private(path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
