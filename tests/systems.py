@@ -7,6 +7,10 @@ import stat
 import sys
 from pathlib import Path
 
+import pytest
+
+from nodes.core import disk
+
 KILLED = {-9, 9}
 """The exit codes of a process that killed itself with signal 9: the second is Windows'."""
 KILLED_BY_ANOTHER = 1 if sys.platform == "win32" else -9
@@ -29,6 +33,30 @@ def is_open(path: Path) -> bool:
     import psutil
 
     return any(Path(file.path) == path for file in psutil.Process().open_files())
+
+
+def refuse_deletions(patch: pytest.MonkeyPatch) -> None:
+    """Let the deletion of every file fail as on Windows while another program has it open."""
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        if not missing_ok or self.exists():
+            raise PermissionError(13, "The process cannot access the file because it is being used", str(self))
+
+    patch.setattr(Path, "unlink", refuse)
+
+
+def refuse_reads(patch: pytest.MonkeyPatch, times: int) -> None:
+    """Let the next reads of whole files fail as on Windows while another program replaces them."""
+    left = [PermissionError(13, "Access is denied")] * times
+    read = Path.read_bytes
+
+    def refuse(self: Path) -> bytes:
+        if left:
+            raise left.pop()
+        return read(self)
+
+    patch.setattr(disk, "PATIENCE_SECONDS", 2.0)
+    patch.setattr(Path, "read_bytes", refuse)
 
 
 def peak_memory() -> int:

@@ -9,6 +9,7 @@ import pytest
 from nodes.config import Settings, load_settings, store_key
 from nodes.core.errors import SettingsError
 from nodes.core.hosts import AUTO_ORDER, HOSTS
+from tests.systems import refuse_reads
 
 
 def load(tmp_path: Path, text: str = "", **environ: str) -> Settings:
@@ -149,6 +150,12 @@ def test_load_settings_names_a_file_that_is_not_utf8(encoding: str, tmp_path: Pa
         load_settings(tmp_path, {})
     with pytest.raises(SettingsError, match="is not UTF-8 text"):
         store_key(tmp_path, "novita", "sk-0123456789")
+
+
+def test_load_settings_waits_for_a_file_that_is_being_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.toml").write_text("[budget]\nper_run_usd = 1\n", encoding="utf-8")
+    refuse_reads(monkeypatch, times=3)
+    assert load_settings(tmp_path, {}).budget.per_run_usd == 1.0
 
 
 def test_load_settings_reads_utf8_with_a_byte_order_mark_and_crlf(tmp_path: Path) -> None:

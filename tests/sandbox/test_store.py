@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from nodes.sandbox.store import Store
+from tests.systems import refuse_deletions
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = 86_400.0
@@ -94,6 +95,19 @@ def test_prune_keeps_new_files_that_nothing_refers_to_yet(store: Store) -> None:
     sha256 = store.keep_bytes(b"just arrived")
     prune(store)
     assert store.media(sha256).exists()
+
+
+def test_keep_bytes_of_a_known_content_returns_it_while_a_virus_scanner_reads_the_new_file(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha256 = store.keep_bytes(b"twice")
+    with monkeypatch.context() as patch:
+        refuse_deletions(patch)
+        assert store.keep_bytes(b"twice") == sha256
+    [left] = (store.root / "temporary").iterdir()
+    os.utime(left, (1, 1))
+    prune(store)
+    assert not left.exists()
 
 
 def test_task_from_a_broken_file_is_none(store: Store) -> None:
