@@ -12,9 +12,7 @@ class MpsTensor(torch.Tensor):
 
     def to(self, *arguments: Any, **options: Any) -> torch.Tensor:
         if torch.float64 in (*arguments, *options.values()):
-            raise TypeError(
-                "Cannot convert a MPS Tensor to float64 dtype."
-            )
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype.")
         return super().to(*arguments, **options)
 
     def double(self, *_: Any, **__: Any) -> torch.Tensor:
