@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,6 +58,24 @@ def refuse_reads(patch: pytest.MonkeyPatch, times: int) -> None:
 
     patch.setattr(disk, "PATIENCE_SECONDS", 2.0)
     patch.setattr(Path, "read_bytes", refuse)
+
+
+def refuse_opening(path: Path, patch: pytest.MonkeyPatch, times: int = 3) -> list[PermissionError]:
+    """Refuse to open a file a few times, as Windows does while another program holds it. Return the refusals left."""
+    left = [PermissionError(13, "Permission denied", str(path))] * times
+
+    def refusing(opening: Any) -> Any:
+        def opened(name: Any, *args: Any, **options: Any) -> Any:
+            if left and os.fspath(name) == str(path):
+                raise left.pop()
+            return opening(name, *args, **options)
+
+        return opened
+
+    patch.setattr(disk, "PATIENCE_SECONDS", 60.0)
+    patch.setattr(os, "open", refusing(os.open))
+    patch.setattr(Path, "open", refusing(Path.open))
+    return left
 
 
 def peak_memory() -> int:

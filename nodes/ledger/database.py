@@ -17,9 +17,11 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from sqlite3 import connect
 
+from ..core.disk import patiently
 from ..core.errors import LedgerError
 from .schema import APPLICATION_ID, MIGRATIONS, Migration
 
@@ -76,7 +78,7 @@ class Database:
                 self._opened = None
 
     def _connection(self) -> sqlite3.Connection:
-        if self._opened is not None and self._was_replaced():
+        if self._opened is not None and not self._opened.in_transaction and self._was_replaced():
             # Deleted or replaced while in use: what goes into the old file would be lost after a restart.
             log.warning("Wan 2.7: the ledger %s was moved away or replaced while it was in use.", self.path)
             self.close()
@@ -91,7 +93,7 @@ class Database:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # SQLite would make it readable for all users; its journal takes the mode of the file.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.close(patiently(partial(os.open, self.path, os.O_RDWR | os.O_CREAT, 0o600)))
             self._opened_file = _identity(self.path)
         except OSError as error:
             raise LedgerError(

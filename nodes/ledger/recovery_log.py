@@ -6,9 +6,10 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
-from ..core.disk import flush_to_disk
+from ..core.disk import flush_to_disk, patiently
 from ..core.errors import LedgerError
 from ..core.file_lock import locked
 
@@ -28,13 +29,15 @@ class RecoveryLog:
 
         Raises LedgerError, with the task id in its message, if not even that is possible.
         """
-        line = json.dumps({"row": record_id, "task_id": task_id, "handle": dict(handle), "at": at}) + "\n"
+        # The first newline ends what an append left that was cut short by a full disk or a power loss.
+        line = "\n" + json.dumps({"row": record_id, "task_id": task_id, "handle": dict(handle), "at": at}) + "\n"
         try:
             with contextlib.ExitStack() as stack:
                 # Windows finds the end and writes in two steps. Without the lock the line is written all the same.
                 with contextlib.suppress(OSError):
                     stack.enter_context(locked(self._path.with_suffix(".lock"), timeout=LOCK_SECONDS))
-                descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+                descriptor = patiently(partial(os.open, self._path, flags, 0o600))
                 with os.fdopen(descriptor, "a", encoding="utf-8") as file:
                     file.write(line)
                     file.flush()
@@ -49,7 +52,7 @@ class RecoveryLog:
     def replay(self) -> Iterator[tuple[int, str, Mapping[str, str], float]]:
         """Yield what was appended: record id, task id, handle and time. Unreadable lines are skipped."""
         try:
-            lines = self._path.read_text(encoding="utf-8").splitlines()
+            lines = patiently(partial(self._path.read_text, encoding="utf-8", errors="replace")).splitlines()
         except OSError:
             return
         yield from filter(None, map(_parse, lines))
@@ -58,7 +61,7 @@ class RecoveryLog:
 def _parse(line: str) -> tuple[int, str, Mapping[str, str], float] | None:
     try:
         entry = json.loads(line)
-        handle = dict(entry.get("handle") or {})  # earlier versions wrote none
-        return int(entry["row"]), str(entry["task_id"]), handle, float(entry["at"])
+        record_id, task_id, at = int(entry["row"]), str(entry["task_id"]), float(entry["at"])
+        return record_id, task_id, dict(entry.get("handle") or {}), at  # earlier versions wrote no handle
     except (ValueError, KeyError, TypeError):
         return None

@@ -13,7 +13,7 @@ from nodes.ledger import Ledger, database
 from nodes.ledger.database import Database
 from nodes.ledger.schema import MIGRATIONS
 from tests.ledger.helpers import claimed, wanted
-from tests.systems import is_private
+from tests.systems import is_private, refuse_opening
 
 NEXT = (*MIGRATIONS, ("ALTER TABLE tasks ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey'", "CREATE TABLE extra (a)"))
 
@@ -41,6 +41,28 @@ def test_database_is_not_opened_again_on_a_file_system_that_does_not_number_file
     monkeypatch.setattr(database, "_identity", lambda path: (1, next(numbers)))
     assert claimed(ledger)[0].is_new and not claimed(ledger)[0].is_new
     assert caplog.messages == []
+
+
+def test_database_stays_open_in_a_transaction_on_a_file_system_that_renumbers_files(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim reads what was spent within its transaction; exFAT on macOS and some network drives renumber files."""
+    numbers = itertools.count()
+    monkeypatch.setattr(database, "_OPEN_FILES_CAN_BE_MOVED", True)
+    monkeypatch.setattr(database, "_identity", lambda path: (1, next(numbers)))
+    [mine] = claimed(ledger)
+    ledger.begin_post(mine.record.id)
+    ledger.record_task(mine.record.id, "paid-for")
+    [found] = claimed(ledger)
+    assert (mine.is_new, found.is_new, found.record.task_id) == (True, False, "paid-for")
+
+
+def test_database_waits_for_a_program_that_holds_the_file(
+    ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = refuse_opening(path, monkeypatch)
+    assert claimed(ledger)[0].is_new
+    assert left == []
 
 
 def broken(path: Path, kind: str) -> None:

@@ -12,6 +12,7 @@ from nodes.core.file_lock import locked
 from nodes.ledger import Ledger, recovery_log
 from nodes.ledger.recovery_log import RecoveryLog
 from tests.ledger.helpers import claimed
+from tests.systems import refuse_opening
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -65,6 +66,53 @@ def test_recovery_log_is_written_without_the_lock_if_another_process_hangs(
     with locked(tmp_path / "rescue.lock"):
         RecoveryLog(tmp_path / "rescue.jsonl").append(7, "paid-for", {}, 1.5)
     assert list(RecoveryLog(tmp_path / "rescue.jsonl").replay()) == [(7, "paid-for", {}, 1.5)]
+
+
+def test_recovery_log_loses_only_the_line_that_was_cut(tmp_path: Path) -> None:
+    """A full disk or a power loss ends an append anywhere; the next task id must not be glued to the rest."""
+    path = tmp_path / "rescue.jsonl"
+    log = RecoveryLog(path)
+    log.append(1, "before", {}, 1.5)
+    first = path.stat().st_size
+    log.append(2, "cut", {}, 1.5)
+    both = path.read_bytes()
+    for length in range(first, len(both) - 1):
+        path.write_bytes(both[:length])
+        log.append(3, "after", {}, 1.5)
+        assert [task_id for _, task_id, *_ in log.replay()] == ["before", "after"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b'{"row": 1, "task_id": "caf\xe9", "at": 1.5\n',
+        '\ufeff{"row": 1, "task_id": "t", "handle": {}, "at": 1.5}\r\n'.encode("utf-16-le"),
+        b"\xff\xfe\x00\xd8",
+        b'[1]\n7\nnull\n"text"\n{}\n',
+        b"\x00" * 4096,
+    ],
+    ids=["ANSI", "UTF-16", "bytes", "other JSON", "zeros"],
+)
+def test_recovery_log_with_damage_still_gives_its_good_lines(damage: bytes, path: Path) -> None:
+    ledger = Ledger(path)
+    [mine] = claimed(ledger)
+    ledger.begin_post(mine.record.id)
+    file = path.with_name("ledger-rescue.jsonl")
+    file.write_bytes(damage)
+    RecoveryLog(file).append(mine.record.id, "paid-for", {}, ledger.now() + 1)
+    [found] = claimed(ledger)
+    assert (found.is_new, found.record.task_id) == (False, "paid-for")
+    ledger.close()
+
+
+def test_recovery_log_waits_for_a_program_that_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "rescue.jsonl"
+    left = refuse_opening(path, monkeypatch)
+    RecoveryLog(path).append(7, "paid-for", {}, 1.5)
+    assert left == []
+    left = refuse_opening(path, monkeypatch)
+    assert list(RecoveryLog(path).replay()) == [(7, "paid-for", {}, 1.5)]
+    assert left == []
 
 
 def test_recovery_log_of_an_earlier_version_is_read(path: Path) -> None:
