@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+
+from ..core.disk import remove
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,6 +109,16 @@ def new_path(directory: Path, extension: str) -> Path:
     if not directory.is_dir():
         raise MediaCancelled
     return directory / f"{secrets.token_hex(12)}.{extension}"
+
+
+@contextmanager
+def removed_on_error(path: Path) -> Iterator[None]:
+    """Delete the file that the block writes if the block raises. A file that cannot be deleted hides no error."""
+    try:
+        yield
+    except BaseException:
+        remove(path)
+        raise
 
 
 def open_binary(source: Source) -> BinaryIO:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nodes.media.files import MediaCancelled, describe, new_path
+from nodes.media.files import MediaCancelled, describe, new_path, removed_on_error
+from tests.systems import refuse_deletions
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,17 @@ def test_new_path_does_not_recreate_a_deleted_folder(tmp_path: Path) -> None:
     with pytest.raises(MediaCancelled):
         new_path(tmp_path / "gone", "png")
     assert not (tmp_path / "gone").exists()
+
+
+def test_removed_on_error_deletes_the_file_and_keeps_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "part.wav"
+    with removed_on_error(path):
+        path.touch()
+    assert path.exists()
+    with pytest.raises(MediaCancelled), removed_on_error(path):
+        raise MediaCancelled
+    assert not path.exists()
+    path.touch()
+    refuse_deletions(monkeypatch)
+    with pytest.raises(MediaCancelled), removed_on_error(path):
+        raise MediaCancelled

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...core.limits import AudioBounds, AudioFormat, OnLimit
 from ..content_hash import ContentHash
-from ..files import Cancelled, MediaError, MediaFile, check_cancelled, describe, megabytes, new_path
+from ..files import Cancelled, MediaError, MediaFile, check_cancelled, describe, megabytes, new_path, removed_on_error
 from .mp3 import longest_seconds, mp3_rate, write_mp3
 from .waveform import fade_out, mix_down, parts, resample, to_float, without_clipping
 
@@ -124,11 +124,8 @@ def encode_audio(
         job.note(f"turned down by {20 * math.log10(peak):.1f} dB, it was above full scale.")
     check_cancelled(cancelled)
     path = new_path(directory, extension)
-    try:
+    with removed_on_error(path):
         (_write_mp3 if extension == "mp3" else _write_wav)(path, job)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
     seconds = float(job.samples.shape[1] / job.rate)
     return describe(path, content=content.hexdigest(), seconds=seconds, notes=tuple(job.notes))
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.disk import remove
 from ...core.limits import ClipBounds, OnLimit
 from ..content_hash import content_of_file
 from ..files import (
@@ -25,6 +26,7 @@ from ..files import (
     megabytes,
     new_path,
     open_binary,
+    removed_on_error,
     sha256_of,
 )
 from ..image.pixels import check_aspect, sides_inside
@@ -159,14 +161,14 @@ def _as_it_is(facts: FileFacts, directory: Path) -> MediaFile:
     if isinstance(facts.source, Path) and not private:
         return file_at(facts.source)
     path = new_path(directory, facts.extension)
-    with open_binary(facts.source) as source, path.open("wb") as file:
-        shutil.copyfileobj(source, file)
-    if not private:
-        return file_at(path)
-    names = names_of(private, facts.tags)
-    if not blank(path, private, facts.source):
-        path.unlink()
-        raise MediaError(names)
+    with removed_on_error(path):
+        with open_binary(facts.source) as source, path.open("wb") as file:
+            shutil.copyfileobj(source, file)
+        if not private:
+            return file_at(path)
+        names = names_of(private, facts.tags)
+        if not blank(path, private, facts.source):
+            raise MediaError(names)
     note = f"Clip sent without its tags ({names}); frames and audio are unchanged."
     return file_at(path, content=sha256_of(facts.source), notes=(note,))
 
@@ -185,14 +187,11 @@ def _encode(clip: TensorClip | FileClip, job: _Job) -> MediaFile:
     crf = _BEST_CRF
     while True:
         path = new_path(job.directory, "mp4")
-        try:
+        with removed_on_error(path):
             excess = _write(path, clip, shaper, crf, job)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
         if excess <= 1:
             break
-        path.unlink()
+        remove(path)
         if crf == _WORST_CRF:
             raise MediaError(
                 f"The clip does not fit into {most} at {width}×{height} px and {seconds:.3g} s. Scale it down or use a "

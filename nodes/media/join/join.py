@@ -11,7 +11,7 @@ from typing import Any
 
 from ..clip.writer import aac_rate
 from ..decode.memory import MARGIN_BYTES, available_bytes
-from ..files import Cancelled, MediaError, check_cancelled
+from ..files import Cancelled, MediaError, check_cancelled, removed_on_error
 from ..video.container import plain
 from .copy import CopyError, copy_shots, why_not_copied
 from .encode import FilmEncoder
@@ -91,7 +91,7 @@ def _join(
     overlap = round(seconds * form.fps)
     _check_lengths(shots, form, overlap, options)
     film = Film(form, reason=(_why_encoded(options) if len(shots) > 1 else "") or why_not_copied(shots))
-    try:
+    with removed_on_error(path):
         if film.copied:
             on_step(f"Copying {len(shots)} shot{'s' * (len(shots) > 1)}")
             try:
@@ -104,9 +104,6 @@ def _join(
             _check_memory(form, overlap, memory_limit)
             FilmEncoder(film, options, overlap, cancelled, on_progress, on_step).write(path, shots)
         check_cancelled(cancelled)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
     film.total = sum(film.frames) - overlap * len(film.seams)
     film.notes = _notes(shots, film)
     return film

@@ -16,6 +16,7 @@ from nodes.media.audio.encode import HostMinimum, encode_audio
 from nodes.media.files import MediaCancelled, MediaError, MediaFile
 from nodes.sandbox.inspect import inspect_media
 from tests.media.comfyui_inputs import tone
+from tests.systems import refuse_deletions
 
 BOUNDS = limits.AUDIO
 
@@ -327,6 +328,15 @@ def test_encode_audio_interrupted_leaves_nothing(format: str, encode, tmp_path: 
     with pytest.raises(MediaCancelled):
         encode(noise(4 * 48_000, 48_000), format=format, cancelled=lambda: True if format == "wav" else next(asked))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_encode_audio_interrupted_is_no_other_error_if_the_file_cannot_be_deleted(
+    encode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = iter([False, False, *[True] * 10])
+    refuse_deletions(monkeypatch)
+    with pytest.raises(MediaCancelled):
+        encode(noise(4 * 48_000, 48_000), format="mp3", cancelled=lambda: next(asked))
 
 
 # A host that needs longer audio than the model

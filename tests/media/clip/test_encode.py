@@ -22,6 +22,7 @@ from nodes.sandbox.inspect import inspect_media
 from tests.media.comfyui_inputs import FileVideo, VideoFromComponents, ramp, tone
 from tests.media_files import audio_mp4_bytes, grey, write_clip, write_timed
 from tests.media_reading import Reread, reread, sides
+from tests.systems import refuse_deletions
 
 BOUNDS = limits.CLIP
 BT709 = (1, 1, 1, 1)
@@ -661,6 +662,14 @@ def test_encode_clip_lowers_the_quality_until_the_file_fits(encode) -> None:
         check(file)
 
 
+def test_encode_clip_lowers_the_quality_if_the_larger_file_cannot_be_deleted(
+    encode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = encode(noisy()).size * 2 // 3
+    refuse_deletions(monkeypatch)
+    assert encode(noisy(), replace(BOUNDS, max_bytes=most)).size <= most
+
+
 def test_tensor_clip_hash_is_the_same_after_an_abandoned_attempt() -> None:
     """An attempt that gets too large is abandoned, and the frames are read again from the first on."""
     audio = tone(2, rate=8_000)
@@ -714,7 +723,9 @@ def test_encode_clip_sends_100_mb_and_encodes_a_byte_more(encode, tmp_path: Path
 
 
 @pytest.mark.parametrize("source", ["tensors", "file"])
-def test_encode_clip_reports_progress_and_can_be_interrupted(source: str, encode, tmp_path: Path) -> None:
+def test_encode_clip_reports_progress_and_can_be_interrupted(
+    source: str, encode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     video: Any = tensors(90)
     if source == "file":
         video = FileVideo(str(write_clip(tmp_path / "clip.mkv", frames=90)))
@@ -729,3 +740,6 @@ def test_encode_clip_reports_progress_and_can_be_interrupted(source: str, encode
     assert len(seen) == 5
     assert threading.active_count() == threads
     assert set((tmp_path / "out").iterdir()) == before
+    refuse_deletions(monkeypatch)
+    with pytest.raises(MediaCancelled):
+        encode(video, cancelled=lambda: True)

@@ -22,6 +22,7 @@ from nodes.media.files import MediaError, MediaFile, sha256_of
 from tests.media.comfyui_inputs import FileVideo
 from tests.media_files import Clip, boxes, write, write_clip
 from tests.media_reading import sides
+from tests.systems import refuse_deletions
 
 SECRET = "a portrait of my neighbour"
 GRAPH = {
@@ -304,6 +305,8 @@ def test_encode_clip_encodes_a_clip_whose_tags_cannot_be_removed(
     assert list((tmp_path / "out").iterdir()) == [file.path]
     with pytest.raises(MediaError, match="tags"):
         encode(FileVideo(str(path)), on_limit="error")
+    refuse_deletions(monkeypatch)
+    assert encode(FileVideo(str(path))).notes == file.notes
 
 
 def test_blank_ends_on_damaged_boxes(tmp_path: Path) -> None:

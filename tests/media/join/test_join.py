@@ -19,6 +19,7 @@ from tests.media.comfyui_inputs import FileVideo, VideoFromComponents, tone
 from tests.media.shots import FPS, SIZE, ending_early, file, join, loudness, packets, scene, shot, steady, three_shots
 from tests.media_files import Clip, Pixels, melody, write
 from tests.media_reading import audio_of, frames_of, psnr, reference, reread, times_of
+from tests.systems import refuse_deletions
 
 
 @pytest.fixture
@@ -250,6 +251,21 @@ def test_join_interrupted_leaves_no_file(
             on_progress=lambda count, total: done.append(count),
         )
     assert not (tmp_path / "film.mp4").exists()
+
+
+def test_join_interrupted_is_no_other_error_if_the_film_cannot_be_deleted(
+    shots: list[FileVideo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[int] = []
+    refuse_deletions(monkeypatch)
+    with pytest.raises(MediaCancelled):
+        join_videos(
+            shots,
+            tmp_path / "film.mp4",
+            JoinOptions(),
+            cancelled=lambda: len(done) > 40,
+            on_progress=lambda count, total: done.append(count),
+        )
 
 
 def test_join_interrupted_while_it_looks_at_the_shots_looks_at_no_other(shots: list[FileVideo], tmp_path: Path) -> None:
