@@ -34,7 +34,7 @@ from .api.client import ServiceClient
 from .api.connection import Connection
 from .api.task import Balance
 from .config import FILE_NAME, Settings, load_settings
-from .core.addresses import direct_mounts, is_loopback, is_private_host
+from .core.addresses import LOOPBACK_MOUNTS, direct_mounts, is_loopback, is_private_host
 from .core.errors import AuthenticationError, NotDeliveredError, SettingsError, StorageError, Wan27Error
 from .core.redaction import suppress_url_logs
 from .media.files import MediaFile, describe
@@ -92,8 +92,7 @@ async def _check_key(settings: Settings) -> Finding:
     host = settings.current.host
     key = host.setting("api_key")
     try:
-        mounts = await asyncio.to_thread(direct_mounts, urlsplit(settings.current.base_url).hostname)
-        async with httpx.AsyncClient(mounts=mounts) as http:
+        async with httpx.AsyncClient(mounts=LOOPBACK_MOUNTS) as http:  # as the runner does
             balance = await ServiceClient(connection_to(settings.current), http).check_key()
     except NotDeliveredError as error:
         return Finding("key", False, str(error), f"the network, and base_url under [{host.name}] in config.toml")

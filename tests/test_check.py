@@ -14,9 +14,13 @@ import pytest
 from aiohttp import web
 
 from nodes.check import Report, find_user_dir, run_check
-from nodes.config import load_settings
-from nodes.core.errors import SettingsError
+from nodes.config import Budget, load_settings
+from nodes.core import addresses
+from nodes.core.errors import NotDeliveredError, SettingsError
 from nodes.core.hosts import HOSTS
+from nodes.ledger import Ledger
+from nodes.runner.runner import Runner
+from nodes.services import connection_to
 from tests.hosts.fixtures import STAND_INS
 from tests.storage.servers import Host, running
 
@@ -125,6 +129,39 @@ def test_check_key_with_an_unreachable_service(tmp_path: Path) -> None:
     settings = load_settings(tmp_path, {"NOVITA_API_KEY": KEY, "WAN27_NOVITA_BASE_URL": "http://127.0.0.1:9"})
     finding = asyncio.run(run_check(settings)).findings[0]
     assert not finding.ok and "network" in finding.setting
+
+
+def test_check_key_asks_the_proxy_that_real_requests_go_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """httpx does not read the exceptions in the proxy settings of Windows and macOS, so the check must not either."""
+    asked: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.close()
+
+    async def work() -> None:
+        proxy = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+        monkeypatch.setattr(addresses, "proxy_bypass", lambda host: True)
+        settings = load_settings(tmp_path, {"NOVITA_API_KEY": KEY, "WAN27_NOVITA_BASE_URL": "https://gateway.test"})
+        finding = (await run_check(settings)).findings[0]
+        by_check = asked.copy()
+        runner = Runner(
+            ledger=Ledger(tmp_path / "ledger.sqlite3"), output_dir=tmp_path, polling=settings.polling, budget=Budget()
+        )
+        with pytest.raises(NotDeliveredError):
+            await runner.balance(connection_to(settings.current))
+        runner.close()
+        proxy.close()
+        assert not finding.ok
+        assert by_check and set(by_check) == set(asked[len(by_check) :]) == {b"CONNECT gateway.test:443 HTTP/1.1\r\n"}
+
+    for name in ("https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    asyncio.run(work())
 
 
 def elsewhere(url: str) -> str:

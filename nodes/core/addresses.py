@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 Resolve = Callable[[str], Awaitable["list[str]"]]
 """Returns the IP addresses of a host."""
 
+LOOPBACK_MOUNTS = dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]"))
+"""`mounts` for an httpx client that never uses a proxy for this machine. For other hosts it uses the one of the system
+without the exceptions in the settings of Windows and macOS: httpx reads only NO_PROXY."""
+
 _NAT64 = ip_network("64:ff9b::/96")
 _FAKE_IP = ip_network("198.18.0.0/15")
 """Reserved for benchmarks. Proxy clients in TUN mode resolve every public name to these ("fake IP"), and no network
@@ -98,7 +102,7 @@ async def check_url(
     if url.userinfo:
         raise DownloadError(f"The service returned a link {what} that contains a login. It is not used.")
     literal = _literal(host)
-    if literal is None and https and _uses_proxy(url):
+    if literal is None and https and await asyncio.to_thread(_uses_proxy, url):
         if is_loopback(host) or host.endswith(".localhost"):
             raise _refusal(host)
         return []
@@ -132,7 +136,11 @@ def direct_mounts(host: str | None) -> dict[str, None]:
 
 
 def _uses_proxy(url: httpx.URL) -> bool:
-    """Return whether the environment names a proxy for this URL, by the rules of httpx."""
+    """Return whether a proxy is to be used for this URL, by the environment or else the system. May look up names.
+
+    Of the settings of Windows and macOS, httpx does not read the exceptions: for an excepted host it asks the proxy
+    for the address that `check_url` has returned.
+    """
     proxies = getproxies()
     return bool(proxies.get(url.scheme) or proxies.get("all")) and not proxy_bypass(url.host)
 

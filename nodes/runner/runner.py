@@ -22,6 +22,7 @@ from ..api.connection import Connection
 from ..api.retry import FREE_BACKOFF, NOT_DELIVERED_BACKOFF
 from ..api.task import TaskHandle, check_task_id
 from ..config import Budget, Polling
+from ..core.addresses import LOOPBACK_MOUNTS
 from ..core.backoff import Backoff
 from ..core.errors import (
     AuthenticationError,
@@ -46,9 +47,6 @@ from .submission import Sender
 from .tracking import ConnectionFor, Tracker
 
 T = TypeVar("T")
-
-_ON_THIS_MACHINE = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-"""Never through a proxy of the environment."""
 
 
 class Runner:
@@ -86,14 +84,14 @@ class Runner:
         looks: Looks | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        direct: dict[str, httpx.AsyncBaseTransport | None] = dict.fromkeys(_ON_THIS_MACHINE)
         try:
             context = httpx.create_ssl_context()
-            self._http = httpx.AsyncClient(verify=context, mounts=direct, limits=httpx.Limits(max_connections=40))
+            limits = httpx.Limits(max_connections=40)
+            self._http = httpx.AsyncClient(verify=context, mounts=LOOPBACK_MOUNTS, limits=limits)
             # Each POST opens a connection of its own: a pooled one that the other side has closed meanwhile shows it
             # only after the request was sent, and leaves the outcome of a paid request unknown.
             limits = httpx.Limits(max_keepalive_connections=0)
-            self._submit_http = httpx.AsyncClient(verify=context, mounts=direct, limits=limits)
+            self._submit_http = httpx.AsyncClient(verify=context, mounts=LOOPBACK_MOUNTS, limits=limits)
         except (OSError, ImportError, ValueError) as error:
             raise SettingsError(
                 f"No HTTP client can be created: {error} Check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE and "

@@ -55,7 +55,7 @@ class ComfyStorage:
         try:
             await asyncio.to_thread(self._prepare)
             await _copy(file, part, on_progress)
-            replace(part, self._folder / name)
+            await asyncio.to_thread(replace, part, self._folder / name)
         except OSError as error:
             problem = error.strerror or type(error).__name__
             raise StorageError(f"The file cannot be copied to {self._folder}: {problem}.") from error

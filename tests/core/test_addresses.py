@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import httpx
 import pytest
@@ -97,6 +98,19 @@ def test_check_url_leaves_the_lookup_to_a_proxy(monkeypatch: pytest.MonkeyPatch)
     for url in ("https://localhost/v.mp4", "https://10.0.0.1/v.mp4", "https://inside.test/v.mp4"):
         with pytest.raises(DownloadError):
             check(url, "10.0.0.1")
+
+
+def test_check_url_lets_the_event_loop_go_on_while_names_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows and macOS look up names to decide whether a host is an exception of the proxy settings."""
+    looked_up = threading.Event()
+    monkeypatch.setenv("https_proxy", "http://proxy.test:3128")
+    monkeypatch.setattr(addresses, "proxy_bypass", lambda host: not looked_up.wait(10))
+
+    async def work() -> list[str]:
+        asyncio.get_running_loop().call_later(0.01, looked_up.set)
+        return await check_url(httpx.URL("https://cdn.test/v.mp4"), allow_loopback=False)
+
+    assert asyncio.run(work()) == []
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from nodes.core import disk
 from nodes.core.errors import StorageError
 from nodes.media.files import MIME
 from nodes.storage.comfyui import FOLDER, ROUTE, ComfyStorage, find_file, remove_expired
@@ -112,6 +113,26 @@ def test_put_interrupted_leaves_no_file(tmp_path: Path) -> None:
 
     asyncio.run(work())
     assert list((tmp_path / FOLDER).iterdir()) == []
+
+
+def test_put_lets_the_event_loop_go_on_while_another_program_has_the_file_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_open = [True]
+    rename = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        if is_open:
+            raise PermissionError(13, "Access is denied")
+        return rename(self, target)
+
+    async def work() -> str:
+        asyncio.get_running_loop().call_later(0.5, is_open.clear)
+        return (await ComfyStorage(PUBLIC, tmp_path).put(media_file(tmp_path))).url
+
+    monkeypatch.setattr(disk, "PATIENCE_SECONDS", 10.0)
+    monkeypatch.setattr(Path, "replace", replace)
+    assert find_file(tmp_path / FOLDER, asyncio.run(work()).rpartition("/")[2])
 
 
 def test_put_names_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
