@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,15 @@ def refuse_reads(patch: pytest.MonkeyPatch, times: int) -> None:
 
 
 def refuse_opening(path: Path, patch: pytest.MonkeyPatch, times: int = 3) -> list[PermissionError]:
-    """Refuse to open a file a few times, as Windows does while another program holds it. Return the refusals left."""
+    """Refuse a few times to open a file, as Windows does while another program holds it. Return the refusals left.
+
+    The name in `path` may contain wildcards.
+    """
     left = [PermissionError(13, "Permission denied", str(path))] * times
 
     def refusing(opening: Any) -> Any:
         def opened(name: Any, *args: Any, **options: Any) -> Any:
-            if left and os.fspath(name) == str(path):
+            if left and fnmatch(os.fsdecode(name), str(path)):
                 raise left.pop()
             return opening(name, *args, **options)
 

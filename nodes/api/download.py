@@ -1,7 +1,7 @@
 """Downloads a finished video: resumed after a cut, and checked before it gets its name.
 
-The bytes go to `NAME.OWNER.incomplete` beside the final name, so that a partial file is never taken for a video. Every
-redirect is checked by `core.addresses`, and no header of ours that may hold a secret is sent.
+The bytes go to `NAME.RANDOM.OWNER.incomplete` beside the final name, so that a partial file is never taken for a video.
+Every redirect is checked by `core.addresses`, and no header of ours that may hold a secret is sent.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import contextlib
 import errno
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -23,7 +25,7 @@ import httpx
 
 from ..core.addresses import Resolve, at_address, check_url, prefer_https, resolve
 from ..core.backoff import Backoff, jitter, retry_after_seconds
-from ..core.disk import flush_to_disk, remove, replace
+from ..core.disk import flush_to_disk, patiently, remove, replace
 from ..core.errors import DownloadError
 from ..core.limits import MB
 from ..core.mp4_boxes import mp4_problem
@@ -93,13 +95,14 @@ async def download(
         DownloadError: the link is unsafe, the file too large, or the disk full.
     """
     await asyncio.to_thread(dest.parent.mkdir, parents=True, exist_ok=True)
-    part = dest.with_name(f"{dest.name}.{owner}{SUFFIX}")
+    # A new name each time: Windows keeps that of a deleted file in use while another program has the file open.
+    part = dest.with_name(f"{dest.name}.{secrets.token_hex(4)}.{owner}{SUFFIX}")
     try:
         with part.open("w+b") as file:
             job = _Download(http, url, file, dest.parent, allow_loopback, max_bytes, on_progress, resolve)
             await job.run(backoff)
             await asyncio.to_thread(_flush, file)
-        if problem := await asyncio.to_thread(mp4_problem, part):
+        if problem := await asyncio.to_thread(patiently, partial(mp4_problem, part)):
             raise NotAVideoError(f"The service sent a file that is not a whole mp4: {problem}.")
         await asyncio.to_thread(_rename, part, dest)
         return job.received

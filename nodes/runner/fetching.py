@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -14,9 +14,11 @@ import httpx
 from ..api.download import LinkRefusedError, NotAVideoError, UnreachableError, download, remove_leftovers
 from ..api.task import ResultVideo, TaskResult, TaskState
 from ..core.backoff import Backoff, jitter
+from ..core.disk import patiently
 from ..core.errors import DownloadError, LedgerError, TaskFailedError, TaskNotFoundError, WaitTimeoutError, Wan27Error
 from ..core.limits import RESULT_BYTES
 from ..ledger import BalanceReading, KnownBalance, Ledger, TaskRecord
+from ..media.files import sha256_of
 from . import messages
 from .balance import BalanceReader
 from .models import Finished, Progress, service_of
@@ -230,11 +232,11 @@ class ResultFetcher:
         remove_leftovers(dest.parent, self._ledger.process_lock.is_held_by, of=dest.name, older_than_seconds=0.0)
 
     def _record_saved(self, record: TaskRecord, path: Path, size: int) -> TaskRecord:
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-        name, sha256 = path.relative_to(self._output_dir).as_posix(), digest.hexdigest()
+        name = path.relative_to(self._output_dir).as_posix()
+        try:
+            sha256 = patiently(partial(sha256_of, path))
+        except OSError as error:
+            raise DownloadError(messages.file_unreadable(name, error.strerror or type(error).__name__)) from error
         saved = replace(record, file=name, file_size=size, file_sha256=sha256, video=describe_video(path))
         self._ledger.record_saved(saved)
         return self._ledger.get(record.id)

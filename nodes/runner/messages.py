@@ -124,6 +124,14 @@ def file_changed(file: str, instead: str) -> str:
     return f"{file} was changed since it was saved and stays as it is; the original video is saved as {instead}"
 
 
+def file_unreadable(file: str, why: str) -> str:
+    """The video of a finished task was downloaded, and its file cannot be opened."""
+    return (
+        f"The video was saved as {file}, but the file cannot be read ({why}): another program, such as a virus "
+        "scanner, may have it open. Queue again: the task is paid for, and its video will be downloaded again."
+    )
+
+
 def video_gone(record: TaskRecord, why: str, *, changed: bool) -> str:
     """The video of a finished task is no longer available. changed: its file exists, but is not what was saved."""
     if changed:

@@ -15,8 +15,10 @@ from aiohttp import web
 
 from nodes.api import download as module
 from nodes.api.download import LinkRefusedError, UnreachableError, download, remove_leftovers
+from nodes.core import disk
 from nodes.core.backoff import Backoff
 from nodes.core.errors import DownloadError
+from nodes.core.mp4_boxes import mp4_problem
 
 BODY = b"\0\0\0\x10ftypisom\0\0\2\0" + b"\0\0\0\x08moov" + (8 + 300_000).to_bytes(4, "big") + b"mdat"
 BODY += Random(1).randbytes(300_000)
@@ -212,6 +214,25 @@ def test_download_gives_up_on_a_server_that_sends_nothing(dest: Path) -> None:
     with pytest.raises(UnreachableError, match=r"answered 500.*queue again"):
         get(handler, dest)
     assert len(calls) == module.ATTEMPTS
+
+
+def test_download_is_checked_once_no_other_program_has_the_file_open(
+    dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=BODY)
+
+    refusals = [PermissionError(13, "Permission denied")] * 3
+
+    def problem(path: Path) -> str | None:
+        if refusals:
+            raise refusals.pop()
+        return mp4_problem(path)
+
+    monkeypatch.setattr(disk, "PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(module, "mp4_problem", problem)
+    assert get(handler, dest) == len(BODY)
+    assert refusals == [] and dest.read_bytes() == BODY
 
 
 @pytest.mark.parametrize(

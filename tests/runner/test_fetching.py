@@ -3,10 +3,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nodes.api.connection import Connection
+from nodes.core import disk
 from nodes.core.errors import (
     DownloadError,
     TaskFailedError,
@@ -17,6 +20,7 @@ from nodes.runner.run_times import SPREAD
 from tests.fixtures import House
 from tests.runner.conftest import content, soon
 from tests.service import Service, at
+from tests.systems import refuse_opening
 
 
 def test_failed_task_may_be_submitted_again(house: House, service: Service) -> None:
@@ -171,6 +175,54 @@ def test_link_to_something_else_is_replaced_by_a_fresh_one(house: House, service
     with pytest.raises(DownloadError, match=r"led to something else.*whole mp4.*Queue again"):
         house.run()
     assert house.videos == []
+
+
+def test_link_to_something_else_is_replaced_while_another_program_has_the_file_of_the_first(
+    house: House, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows deletes an open file only when it is closed, and refuses to open another under its name until then."""
+    deleted: set[Path] = set()
+    opening, unlink = Path.open, Path.unlink
+
+    def refuse_deleted(self: Path, *args: Any, **options: Any) -> Any:
+        if self in deleted:
+            raise PermissionError(13, "Permission denied")
+        return opening(self, *args, **options)
+
+    def delete(self: Path, missing_ok: bool = False) -> None:
+        deleted.add(self)
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "open", refuse_deleted)
+    monkeypatch.setattr(Path, "unlink", delete)
+    service.faults(*at("download", "page", count=2))
+    [finished] = house.run()
+    assert finished.path.read_bytes() == content(service)
+
+
+def test_file_that_a_program_holds_after_the_download_is_recorded_when_it_is_free(
+    house: House, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = refuse_opening(house.output / "wan27" / "*.mp4", monkeypatch)
+    [finished] = house.run()
+    assert left == [] and house.states() == ["saved"]
+    assert finished.path.read_bytes() == content(service)
+
+
+def test_file_that_a_program_keeps_after_the_download_is_an_error_and_the_next_run_fetches_it(
+    house: House, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = refuse_opening(house.output / "wan27" / "*.mp4", monkeypatch, times=10**6)
+    monkeypatch.setattr(disk, "PATIENCE_SECONDS", 0.05)
+    with pytest.raises(
+        DownloadError, match=r"saved as wan27/.*cannot be read \(Permission denied\).*Queue again"
+    ) as caught:
+        house.run()
+    assert str(house.folder) not in str(caught.value) and house.states() == ["succeeded"]
+    left.clear()
+    [finished] = house.run()
+    assert finished.path.read_bytes() == content(service)
+    assert len(service.accepted()) == 1 and house.states() == ["saved"]
 
 
 def test_link_that_expired_is_replaced_by_a_fresh_one(house: House, service: Service) -> None:
