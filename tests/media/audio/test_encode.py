@@ -324,7 +324,7 @@ def test_encode_audio_writes_a_plain_wav_header(encode) -> None:
 
 @pytest.mark.parametrize("format", ["wav", "mp3"])
 def test_encode_audio_interrupted_leaves_nothing(format: str, encode, tmp_path: Path) -> None:
-    asked = iter([False, False, *[True] * 10])
+    asked = iter([False] * 5 + [True] * 10)
     with pytest.raises(MediaCancelled):
         encode(noise(4 * 48_000, 48_000), format=format, cancelled=lambda: True if format == "wav" else next(asked))
     assert list(tmp_path.iterdir()) == []
@@ -333,7 +333,7 @@ def test_encode_audio_interrupted_leaves_nothing(format: str, encode, tmp_path: 
 def test_encode_audio_interrupted_is_no_other_error_if_the_file_cannot_be_deleted(
     encode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = iter([False, False, *[True] * 10])
+    asked = iter([False] * 5 + [True] * 10)
     refuse_deletions(monkeypatch)
     with pytest.raises(MediaCancelled):
         encode(noise(4 * 48_000, 48_000), format="mp3", cancelled=lambda: next(asked))

@@ -742,4 +742,4 @@ def test_encode_clip_reports_progress_and_can_be_interrupted(
     assert set((tmp_path / "out").iterdir()) == before
     refuse_deletions(monkeypatch)
     with pytest.raises(MediaCancelled):
-        encode(video, cancelled=lambda: True)
+        encode(video, on_progress=lambda done, total: seen.append((done, total)), cancelled=lambda: len(seen) >= 10)
