@@ -20,9 +20,10 @@ from .api.connection import Connection
 from .comfy import runtime
 from .comfy.node_cache import NodeCache
 from .comfy.queue_budget import QueuedPrompt
-from .comfy.upload_pipeline import UploadPipeline, remove_leftovers
+from .comfy.upload_pipeline import UploadPipeline
 from .config import FILE_NAME, HostSettings, Settings, load_settings
 from .core.hosts import HOSTS, SANDBOX
+from .core.temporary import remove_leftovers
 
 if TYPE_CHECKING:
     from .ledger import Ledger, OnChange
@@ -175,7 +176,7 @@ class Process:
             return self._ledger
 
     def resume_unfinished(self) -> None:
-        """Resume tasks whose videos were not fetched yet, and delete the temporary files of uploads that a crash left.
+        """Resume tasks whose videos were not fetched yet, and delete the temporary files that a crash left.
 
         Runs in the background; failures only show in the log.
         """

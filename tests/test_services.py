@@ -87,7 +87,7 @@ def test_resume_unfinished_deletes_the_images_of_a_crash(
     process: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    old = tmp_path / "wan27-upload-old"
+    old = tmp_path / "wan27-temporary-old"
     old.mkdir()
     (old / "private.png").touch()
     os.utime(old, (1, 1))

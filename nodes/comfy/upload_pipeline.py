@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-import shutil
-import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
+from ..core.temporary import temporary_folder
 from ..ledger import Ledger, Upload
 from ..media.files import MediaFile
 from ..storage import Storage
@@ -31,13 +27,6 @@ Encode = Callable[[Job, Path], MediaFile]
 
 MIN_LIFE_SECONDS = 30 * 60
 """A URL that expires sooner is not used: the service fetches it only when the task starts."""
-
-
-STALE_SECONDS = 24 * 3600
-"""A temporary folder that is older belongs to a process that ended."""
-REMOVE_SECONDS = 600.0
-_REMOVE_PAUSE_SECONDS = 0.2
-_PREFIX = "wan27-upload-"
 
 
 class UploadPipeline:
@@ -70,7 +59,7 @@ class UploadPipeline:
             StorageError: from the storage.
         """
         prompt_id, node_id = executing()
-        async with _temporary_directory() as directory:
+        with temporary_folder() as directory:
             cores = asyncio.Semaphore(os.cpu_count() or 1)
             files = await _gather([_encode(encode, directory, cores) for encode in encoders])
             self._report(files, storage, note, node_id)
@@ -154,35 +143,6 @@ def _any_is_new(files: Sequence[MediaFile], ledger: Ledger) -> bool:
 
 def _key(node_id: str) -> str:
     return f"upload {node_id}"
-
-
-@asynccontextmanager
-async def _temporary_directory() -> AsyncIterator[Path]:
-    """Create a folder outside of what ComfyUI serves, and remove it afterwards with everything in it."""
-    folder = await asyncio.to_thread(partial(TemporaryDirectory, prefix=_PREFIX, ignore_cleanup_errors=True))
-    try:
-        yield Path(folder.name)
-    finally:
-        # Not awaited in another thread: after a cancellation the loop may be gone.
-        folder.cleanup()
-        if (left := Path(folder.name)).exists():
-            # Windows deletes no open file, and an encoder ends a moment after its node was interrupted.
-            threading.Thread(target=_remove_later, args=(left,), name="wan27-remove", daemon=True).start()
-
-
-def _remove_later(folder: Path) -> None:
-    end = time.monotonic() + REMOVE_SECONDS
-    while folder.exists() and time.monotonic() < end:
-        time.sleep(_REMOVE_PAUSE_SECONDS)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def remove_leftovers() -> None:
-    """Delete the temporary folders of uploads that a crash or a power loss left behind."""
-    with contextlib.suppress(OSError):
-        for folder in Path(gettempdir()).glob(f"{_PREFIX}*"):
-            if folder.stat().st_mtime < time.time() - STALE_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _encode(encode: Encode, directory: Path, cores: asyncio.Semaphore) -> MediaFile:

@@ -17,11 +17,11 @@ if not __package__:  # run by its path, as the Python of ComfyUI's portable buil
 import argparse
 import logging
 import signal
-import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..core.temporary import remove_leftovers, temporary_folder
 from .options import SandboxOptions
 from .server import Sandbox
 
@@ -54,8 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with tempfile.TemporaryDirectory(prefix="wan27-sandbox-") as temporary:
-        sandbox = Sandbox(state_dir or Path(temporary), host=host, port=port, options=options)
+    remove_leftovers()
+    with temporary_folder() as temporary:
+        sandbox = Sandbox(state_dir or temporary, host=host, port=port, options=options)
         print(sandbox.start(), flush=True)
         # with a timeout, because Windows does not interrupt a wait without one
         while not ended.wait(0.5):

@@ -34,6 +34,7 @@ from ..core import limits
 from ..core.disk import remove, replace, write_atomically
 from ..core.file_lock import locked
 from ..core.process_lock import ProcessLock
+from ..core.temporary import OWNERS
 from .files import read_json, write_json
 
 _FOLDERS = ("media", "uploads", "tasks", "results", "temporary")
@@ -73,7 +74,7 @@ class Store:
         self.root = root
         for name in _FOLDERS:
             (root / name).mkdir(parents=True, exist_ok=True)
-        self.process_lock = ProcessLock(root / "owners")
+        self.process_lock = ProcessLock(root / OWNERS)
         """Held while this process works on tasks; its token is the `owner` of these tasks."""
         self._secret = self._load_secret()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -294,7 +294,7 @@ def test_upload_interrupted_removes_its_folder_when_the_encoder_has_closed_its_f
 ) -> None:
     """Windows deletes no file that is open, and an encoder ends a moment after its node."""
     closed = threading.Event()
-    remove = upload_pipeline.shutil.rmtree
+    remove = shutil.rmtree
     folders: list[Path] = []
 
     def refuse_while_open(folder: Any, *arguments: Any, **options: Any) -> None:
@@ -306,7 +306,7 @@ def test_upload_interrupted_removes_its_folder_when_the_encoder_has_closed_its_f
         (directory / "private.png").write_bytes(b"private")
         raise MediaError("interrupted")
 
-    monkeypatch.setattr(upload_pipeline.shutil, "rmtree", refuse_while_open)
+    monkeypatch.setattr(shutil, "rmtree", refuse_while_open)
     with pytest.raises(MediaError):
         node.run(encode)
     assert (folders[0] / "private.png").exists()
@@ -315,16 +315,3 @@ def test_upload_interrupted_removes_its_folder_when_the_encoder_has_closed_its_f
     while folders[0].exists() and time.monotonic() < end:
         time.sleep(0.01)
     assert not folders[0].exists()
-
-
-def test_remove_leftovers_deletes_folders_of_earlier_processes_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(upload_pipeline, "gettempdir", lambda: str(tmp_path))
-    for name in ("wan27-upload-old", "wan27-upload-new", "wan27-sandbox-old", "other"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "private.png").touch()
-        if name != "wan27-upload-new":
-            os.utime(tmp_path / name, (1, 1))
-    upload_pipeline.remove_leftovers()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "wan27-sandbox-old", "wan27-upload-new"]

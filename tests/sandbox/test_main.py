@@ -4,10 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import httpx
 import pytest
+
+from nodes.core.temporary import remove_leftovers
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADERS = {"Authorization": "Bearer k"}
@@ -52,6 +55,26 @@ def test_main_state_survives_a_kill(tmp_path: Path) -> None:
     assert httpx.get(f"{url}/v3/async/task-result", params=query, headers=HEADERS).status_code == 200
     second.terminate()
     second.communicate(timeout=20)
+
+
+def test_main_killed_leaves_a_folder_that_is_deleted_once_it_is_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when its console window is closed on Windows. The folder of a sandbox that runs for days stays."""
+    for name in ("TMPDIR", "TEMP", "TMP"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    process = start()
+    assert process.stdout is not None and process.stdout.readline()
+    [folder] = tmp_path.iterdir()
+    os.utime(folder, (1, 1))
+    remove_leftovers()
+    assert (folder / "uploads").is_dir()
+    process.kill()
+    process.communicate()
+    os.utime(folder, (1, 1))
+    remove_leftovers()
+    assert not folder.exists()
 
 
 def test_main_refuses_wrong_options() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...core.temporary import temporary_folder
 from ..files import MediaError, check_readable
 from .container import opened, video_stream
 
@@ -71,9 +71,8 @@ def _saved(video: Any) -> BytesIO:
     """Return the file that a VIDEO of another pack saves. Raises MediaError if it cannot."""
     if not callable(save := getattr(video, "save_to", None)):
         raise MediaError(f"video is a {type(video).__name__}, not a VIDEO. Link a node that outputs a video.")
-    # Windows deletes no open file, and other packs may leave theirs open.
-    with TemporaryDirectory(prefix="wan27-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder, "video.mp4")
+    with temporary_folder() as folder:
+        path = folder / "video.mp4"
         save(str(path))
         if not path.is_file():
             raise MediaError(f"The video, a {type(video).__name__}, did not save itself. Save it as mp4 and load that.")

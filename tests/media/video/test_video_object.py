@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
+import tempfile
+import threading
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,6 +45,30 @@ def test_file_of_reads_a_video_that_can_only_save_itself(tmp_path: Path) -> None
     assert source.getvalue() == path.read_bytes()
     sent = encode_clip(video, limits.CLIP, directory=tmp_path, on_limit="error")
     assert sent.path.read_bytes() == path.read_bytes()
+
+
+def test_file_of_a_video_that_leaves_its_file_open_deletes_it_when_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows deletes no file that is open."""
+    closed = threading.Event()
+    remove = shutil.rmtree
+
+    def refuse_while_open(folder: Any, *arguments: Any, **options: Any) -> None:
+        if closed.is_set():
+            remove(folder, *arguments, **options)
+
+    path = write_clip(tmp_path / "clip.mp4")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(shutil, "rmtree", refuse_while_open)
+    assert file_of(SavesItself(path)).getvalue() == path.read_bytes()
+    [left] = (tmp_path / "temporary").iterdir()
+    closed.set()
+    for thread in threading.enumerate():
+        if thread.name == "wan27-remove":
+            thread.join(30)
+    assert not left.exists()
 
 
 @pytest.mark.parametrize(
