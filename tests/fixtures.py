@@ -101,7 +101,7 @@ class House:
         return asyncio.run(self.make(*orders))
 
     def states(self) -> list[str]:
-        return [record.state for record in reversed(self.ledger().page(limit=200).records)]
+        return [record.state for record in reversed(self.ledger().task_list.page(limit=200).records)]
 
     def close(self) -> None:
         for runner in self.runners:

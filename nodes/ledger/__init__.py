@@ -1,8 +1,9 @@
 """SQLite record of every paid task and every upload, on disk before any money is spent."""
 
 from .balances import BalanceReading, KnownBalance
-from .ledger import BalanceRequiredError, Ledger, OnChange, TaskFilter, UnresolvedRequestsError
-from .records import RUNNING_STATES, FinishedRun, HostTotal, State, TaskRecord
+from .ledger import BalanceRequiredError, Ledger, OnChange, UnresolvedRequestsError
+from .records import RUNNING_STATES, FinishedRun, State, TaskRecord
+from .task_list import HostTotal, TaskFilter
 from .uploads import Upload
 
 __all__ = [

@@ -20,7 +20,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +36,17 @@ from .records import (
     RUNNING_STATES,
     UNFINISHED_STATES,
     FinishedRun,
-    HostTotal,
-    State,
     TaskRecord,
     from_row,
     storable,
     to_row,
 )
 from .recovery_log import RecoveryLog
+from .task_list import TaskList
 from .uploads import Uploads
 from .workflows import Workflows
 
 log = logging.getLogger(__name__)
-
-MAX_PAGE_RECORDS = 200
-"""Records on one page, at most."""
 
 HISTORY = 500
 """The latest tasks of a service that show how long it takes: its speed changes."""
@@ -69,11 +65,6 @@ _SETTLED = (
 OnChange = Callable[[frozenset[int]], None]
 """Receives the ids of the records that a transaction added or changed, after its commit. Must return at once."""
 
-_HAS_TEXT = (
-    "(task_id LIKE :text ESCAPE '\\' OR file LIKE :text ESCAPE '\\' "
-    "OR json_extract(request, '$.prompt') LIKE :text ESCAPE '\\')"
-)
-
 
 class UnresolvedRequestsError(Exception):
     """Requests that were sent before and whose outcome is unknown: `records` by their index in the claim."""
@@ -87,61 +78,8 @@ class BalanceRequiredError(Exception):
     """Records are new, and [budget] min_balance_usd asks for the balance; nothing was reserved."""
 
 
-@dataclass(frozen=True)
-class TaskFilter:
-    """Which tasks to list.
-
-    Attributes:
-        states: only tasks in these; empty for all.
-        text: only tasks with it in their id, their prompt or the name of their file; the case of a-z is ignored.
-        connection: only tasks of this one; "" for all.
-        day: only tasks that were requested on this local day, such as "2026-11-26"; "" for all.
-        hidden: those that the user took off the list, instead of the others.
-    """
-
-    states: Sequence[State] = ()
-    text: str = ""
-    connection: str = ""
-    day: str = ""
-    hidden: bool = False
-
-
-@dataclass(frozen=True)
-class Page:
-    """At most MAX_PAGE_RECORDS records, newest first, and the total of all that match.
-
-    `before` is the argument for the next page, None on the last one.
-    """
-
-    records: list[TaskRecord]
-    total: int
-    before: int | None
-
-
-def _condition(wanted: TaskFilter) -> tuple[str, dict[str, object]]:
-    """Return a filter as SQL and its values, with what it does not ask for left out: then an index has all columns."""
-    escaped = wanted.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    since, until = budgets.day_bounds(wanted.day) if wanted.day else (0.0, 0.0)
-    parts = {
-        "hidden = :hidden": True,
-        "state IN (SELECT value FROM json_each(:states))": wanted.states,
-        "connection = :connection": wanted.connection,
-        "created_at >= :since AND created_at < :until": wanted.day,
-        _HAS_TEXT: escaped,
-    }
-    values = {
-        "hidden": wanted.hidden,
-        "states": json.dumps(list(wanted.states)),
-        "connection": wanted.connection,
-        "since": since,
-        "until": until,
-        "text": f"%{escaped}%",
-    }
-    return " AND ".join(part for part, is_wanted in parts.items() if is_wanted), values
-
-
 class Ledger:
-    """The table `tasks`, and beside it `uploads`, `balances`, `workflows`, `process_lock` and `database`.
+    """The table `tasks`, and beside it `task_list`, `uploads`, `balances`, `workflows`, `process_lock` and `database`.
 
     Usable from any thread.
 
@@ -165,6 +103,7 @@ class Ledger:
         self.now = clock
         self.database = Database(path, busy_seconds=busy_seconds)
         self.process_lock = ProcessLock(path.with_name(f"{path.stem}-locks"))
+        self.task_list = TaskList(self.database)
         self.uploads = Uploads(self.database, clock)
         self.balances = Balances(self.database, clock)
         self.workflows = Workflows(path.with_name("workflows"))
@@ -503,11 +442,6 @@ class Ledger:
             raise LedgerError(f"The ledger of paid tasks, {self.database.path}, has lost a task. Queue again.")
         return record
 
-    def records(self, ids: Sequence[int]) -> list[TaskRecord]:
-        """Return the records with these ids that exist, newest first."""
-        sql = "SELECT * FROM tasks WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id DESC"
-        return self._select(sql, (json.dumps(list(ids)),))
-
     def find(self, task_id: str, service: str) -> TaskRecord | None:
         """Return the record of a task, at this service before any other."""
         sql = "SELECT * FROM tasks WHERE task_id = ? ORDER BY service = ? DESC, id DESC LIMIT 1"
@@ -544,40 +478,6 @@ class Ledger:
         )
         with self.database.reading() as db:
             return [FinishedRun(*row) for row in db.execute(sql, (service, HISTORY))]
-
-    def ids(self, wanted: TaskFilter) -> list[int]:
-        """Return the ids of all records that match, newest first."""
-        condition, values = _condition(wanted)
-        sql = f"SELECT id FROM tasks WHERE {condition} ORDER BY id DESC"  # noqa: S608 - constants
-        with self.database.reading() as db:
-            return [row[0] for row in db.execute(sql, values)]
-
-    def counts(self) -> tuple[int, int]:
-        """Return the number of tasks on the list, and of all, with those that the user took off it."""
-        with self.database.reading() as db:
-            hidden, ever = db.execute("SELECT total(hidden), count(*) FROM tasks").fetchone()
-        return ever - int(hidden), ever
-
-    def host_totals(self, day: str) -> list[HostTotal]:
-        """Return the totals of a local day, such as "2026-11-26", by host, the highest first.
-
-        A request that was given up before it was sent does not count.
-        """
-        sql = (
-            "SELECT connection, count(*), total(estimate * counted) FROM tasks "
-            "WHERE created_at >= ? AND created_at < ? "
-            "AND (state != 'failed' OR post_started_at IS NOT NULL OR task_id IS NOT NULL) "
-            "GROUP BY connection ORDER BY 3 DESC, 2 DESC"
-        )
-        with self.database.reading() as db:
-            return [HostTotal(*row) for row in db.execute(sql, budgets.day_bounds(day))]
-
-    def page(self, wanted: TaskFilter | None = None, *, before: int | None = None, limit: int = 50) -> Page:
-        """Return one page of tasks: `limit` (1 to MAX_PAGE_RECORDS) of those that match, with ids below `before`."""
-        limit = max(1, min(limit, MAX_PAGE_RECORDS))
-        ids = self.ids(wanted or TaskFilter())
-        rest = ids if before is None else [each for each in ids if each < before]
-        return Page(self.records(rest[:limit]), len(ids), rest[limit - 1] if len(rest) > limit else None)
 
     def _select(self, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[TaskRecord]:
         with self.database.reading() as db:

@@ -71,14 +71,6 @@ class TaskRecord:
         return self.submitted_at or self.created_at
 
 
-class HostTotal(NamedTuple):
-    """The tasks of one day at one host, hidden ones too, and what those that count in the budget are estimated at."""
-
-    connection: str
-    tasks: int
-    estimated_usd: float
-
-
 class FinishedRun(NamedTuple):
     """A task that has a video: what was requested, and the seconds from its submission to its end."""
 

@@ -124,7 +124,7 @@ from ..core.hosts import HOSTS, SANDBOX
 from ..core.redaction import redact_locations
 from ..ledger import TaskFilter
 from ..ledger.budget import day_bounds, day_of
-from ..ledger.ledger import MAX_PAGE_RECORDS
+from ..ledger.task_list import MAX_PAGE_RECORDS
 from ..services import Process
 from ..storage.comfyui import FOLDER as MEDIA_FOLDER
 from ..storage.comfyui import ROUTE as MEDIA_ROUTE
@@ -262,7 +262,7 @@ class Panel:
 
         def read(wanted: TaskFilter) -> dict[str, Any]:
             below = None if before is None else int(before)
-            page = self._process.ledger().page(wanted, before=below, limit=int(limit))
+            page = self._process.ledger().task_list.page(wanted, before=below, limit=int(limit))
             return {"tasks": [self._view(row) for row in page.records], "total": page.total, "before": page.before}
 
         return json_response(await asyncio.to_thread(read, wanted))
@@ -272,7 +272,8 @@ class Panel:
             return problem(f"ids must be at most {MAX_PAGE_RECORDS} numbers, separated by commas.", status=400)
 
         def read() -> dict[str, Any]:
-            return {"tasks": [self._view(row) for row in self._process.ledger().records([int(each) for each in ids])]}
+            rows = self._process.ledger().task_list.records([int(each) for each in ids])
+            return {"tasks": [self._view(row) for row in rows]}
 
         return json_response(await asyncio.to_thread(read))
 
@@ -282,8 +283,8 @@ class Panel:
             return problem(_FILTER_RULES, status=400)
 
         def read(wanted: TaskFilter) -> dict[str, Any]:
-            totals = self._process.ledger().host_totals(wanted.day) if wanted.day else []
-            return {"ids": self._process.ledger().ids(wanted), "totals": totals_view(totals)}
+            totals = self._process.ledger().task_list.host_totals(wanted.day) if wanted.day else []
+            return {"ids": self._process.ledger().task_list.ids(wanted), "totals": totals_view(totals)}
 
         return json_response(await asyncio.to_thread(read, wanted))
 
@@ -435,7 +436,7 @@ class Panel:
         """Return the data of the event wan27.tasks for rows that changed."""
         totals = self._totals()
         return {
-            "tasks": [self._view(row) for row in self._process.ledger().records(sorted(ids))],
+            "tasks": [self._view(row) for row in self._process.ledger().task_list.records(sorted(ids))],
             "spent_today_usd": totals["spent_today"],
             "totals_today": totals["totals_today"],
             "total": totals["tasks"],
@@ -469,8 +470,8 @@ class Panel:
 
     def _totals(self) -> dict[str, Any]:
         ledger = self._process.ledger()
-        listed, ever = ledger.counts()
-        today = ledger.host_totals(day_of(ledger.now()))
+        listed, ever = ledger.task_list.counts()
+        today = ledger.task_list.host_totals(day_of(ledger.now()))
         spent = round(sum(each.estimated_usd for each in today), 6)
         return {"spent_today": spent, "tasks": listed, "all_tasks": ever, "totals_today": totals_view(today)}
 
@@ -481,7 +482,7 @@ class Panel:
         return key_view(settings, host, local=True)
 
     def _find_row(self, request: web.Request) -> TaskRecord | None:
-        found = self._process.ledger().records([int(request.match_info["id"])])
+        found = self._process.ledger().task_list.records([int(request.match_info["id"])])
         return found[0] if found else None
 
     def _message(self, error: BaseException) -> str:

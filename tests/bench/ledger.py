@@ -52,11 +52,12 @@ def fill(ledger: Ledger, tasks: int) -> None:
 
 
 def _steps(ledger: Ledger) -> dict[str, Callable[[], object]]:
+    tasks = ledger.task_list
     return {
-        "panel: first page": lambda: ledger.page(limit=50),
-        "panel: running tasks": lambda: ledger.page(TaskFilter(states=("intent", "submitted", "succeeded")), limit=50),
-        "panel: search": lambda: ledger.page(TaskFilter(text="no such words"), limit=50),
-        "panel: totals": lambda: (ledger.spent(), ledger.page(limit=1).total),
+        "panel: first page": lambda: tasks.page(limit=50),
+        "panel: running tasks": lambda: tasks.page(TaskFilter(states=("intent", "submitted", "succeeded")), limit=50),
+        "panel: search": lambda: tasks.page(TaskFilter(text="no such words"), limit=50),
+        "panel: totals": lambda: (ledger.spent(), tasks.page(limit=1).total),
         "claim of a batch of 20 that exists": lambda: _claim(ledger, [f"{number:064x}" for number in range(10, 30)]),
         "claim and withdrawal of a new task": lambda: _claim_new(ledger),
         "node's hint: known requests": ledger.known_requests,

@@ -95,7 +95,7 @@ class Pack(House):
 
     def record(self) -> Any:
         """Return the only record of the ledger."""
-        (only,) = self.ledger().page(limit=200).records
+        (only,) = self.ledger().task_list.page(limit=200).records
         return only
 
 

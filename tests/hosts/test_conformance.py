@@ -355,7 +355,7 @@ def test_secrets_are_in_no_log_error_or_history(
         except errors.Wan27Error as error:
             said.append(everything_said(error))
     host.faults()
-    said += [repr(pack.connection), repr(pack.settings), repr(pack.ledger().page(limit=200))]
+    said += [repr(pack.connection), repr(pack.settings), repr(pack.ledger().task_list.page(limit=200))]
     pack.stop()
 
     assert len(said) >= 8

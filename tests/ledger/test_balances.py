@@ -147,4 +147,4 @@ def test_claim_subtracts_what_a_reading_does_not_contain(day: Day) -> None:
     claim("first")
     with pytest.raises(BudgetError, match=r"\$2\.00 of it are reserved"):
         claim("second")
-    assert day.ledger.page().total == 2
+    assert day.ledger.task_list.page().total == 2

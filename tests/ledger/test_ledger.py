@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 from nodes.config import Budget
 from nodes.core.errors import BudgetError, LedgerError
 from nodes.ledger import Ledger, TaskFilter, UnresolvedRequestsError
-from nodes.ledger.budget import day_of
 from tests.ledger.helpers import adopt, claimed, submitted, wanted
 
 REPO = Path(__file__).resolve().parents[2]
@@ -200,49 +198,6 @@ def test_take_over_unfinished_gives_tasks_to_one_living_process(ledger: Ledger, 
     assert other.take_over_unfinished(-1) == []
 
 
-def test_page_goes_from_the_newest_to_the_oldest(ledger: Ledger) -> None:
-    ids = [submitted(ledger, f"number {n}") for n in range(7)]
-
-    seen, before = [], None
-    while True:
-        page = ledger.page(before=before, limit=3)
-        assert page.total == 7
-        seen.append([record.id for record in page.records])
-        before = page.before
-        if before is None:
-            break
-
-    assert seen == [[ids[6], ids[5], ids[4]], [ids[3], ids[2], ids[1]], [ids[0]]]
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("", {"A lake", "100% snow_white", "一只猫", "failing"}),
-        ("LAKE", {"A lake"}),
-        ("%", {"100% snow_white"}),
-        ("_", {"100% snow_white"}),
-        ("猫", {"一只猫"}),
-        ("task-1", {"A lake"}),
-        ("'; DROP TABLE tasks; --", set()),
-    ],
-)
-def test_page_searches_for_literal_text(ledger: Ledger, text: str, found: set[str]) -> None:
-    for prompt in ("A lake", "100% snow_white", "一只猫", "failing"):
-        submitted(ledger, prompt)
-
-    assert {record.request["prompt"] for record in ledger.page(TaskFilter(text=text)).records} == found
-
-
-def test_page_can_be_limited_to_states(ledger: Ledger) -> None:
-    running, failing = submitted(ledger, "running"), submitted(ledger, "failing")
-    ledger.fail(failing, "no", billed=True)
-
-    assert [record.id for record in ledger.page(TaskFilter(states=["failed"])).records] == [failing]
-    assert [record.id for record in ledger.page(TaskFilter(states=["submitted", "saved"])).records] == [running]
-    assert [record.id for record in ledger.records([running, 999])] == [running]
-
-
 def test_on_change_gets_what_was_committed_and_nothing_else(ledger: Ledger, path: Path) -> None:
     first = submitted(ledger, "in another process")
     changes: list[set[int]] = []
@@ -344,8 +299,8 @@ def test_hidden_task_is_off_the_list_and_still_keeps_its_request_from_being_sent
 
     assert ledger.hide(record.id)
 
-    assert ledger.ids(TaskFilter()) == []
-    assert ledger.ids(TaskFilter(hidden=True)) == [record.id]
+    assert ledger.task_list.ids(TaskFilter()) == []
+    assert ledger.task_list.ids(TaskFilter(hidden=True)) == [record.id]
     assert ledger.spent("run")[0] == 1.0
     with pytest.raises(UnresolvedRequestsError):
         claimed(ledger)
@@ -371,7 +326,7 @@ def test_hidden_task_returns_to_the_list(event: str, ledger: Ledger) -> None:
     else:
         assert ledger.show(record.id)
 
-    assert ledger.ids(TaskFilter()) == [record.id]
+    assert ledger.task_list.ids(TaskFilter()) == [record.id]
 
 
 def test_task_whose_video_may_arrive_cannot_be_hidden_for_a_day(path: Path) -> None:
@@ -383,52 +338,3 @@ def test_task_whose_video_may_arrive_cannot_be_hidden_for_a_day(path: Path) -> N
     now[0] += 25 * 3600
     assert ledger.hide(running)
     ledger.close()
-
-
-def test_ids_can_be_limited_to_a_host_and_a_day_which_has_totals(path: Path) -> None:
-    now = [1_800_000_000.0]
-    ledger = Ledger(path, clock=lambda: now[0])
-    day = day_of(now[0])
-    first = submitted(ledger, "yesterday")
-    now[0] += 86_400
-    second, third, hidden = (submitted(ledger, f"number {n}") for n in range(3))
-    [(free, _)] = claimed(ledger, wanted("free", connection="sandbox", counted=False))
-    ledger.fail(third, "canceled", billed=False)
-    ledger.fail(hidden, "refused", billed=True)
-    ledger.hide(hidden)
-    [(never_sent, _)] = claimed(ledger, wanted("withdrawn", connection="fal"))
-    ledger.withdraw(never_sent.id, "the run was stopped")
-    adopt(ledger, "pasted")
-
-    assert ledger.counts() == (6, 7)
-    assert ledger.ids(TaskFilter(day=day)) == [first]
-    assert ledger.ids(TaskFilter(day=day_of(now[0]), connection="novita")) == [never_sent.id + 1, third, second]
-    assert ledger.ids(TaskFilter(connection="sandbox")) == [free.id]
-    assert ledger.host_totals(day) == [("novita", 1, 1.0)]
-    assert ledger.host_totals(day_of(now[0])) == [("novita", 4, 2.0), ("sandbox", 1, 0.0)]
-    ledger.close()
-
-
-@pytest.mark.parametrize(
-    "wanted_tasks",
-    [
-        TaskFilter(),
-        TaskFilter(hidden=True),
-        TaskFilter(("failed", "unknown"), connection="novita"),
-        TaskFilter(day="2026-11-26"),
-    ],
-    ids=["all", "removed", "failed", "day"],
-)
-def test_list_and_totals_are_read_from_an_index(wanted_tasks: TaskFilter, ledger: Ledger) -> None:
-    def looked_at(read: Callable[[], object]) -> list[str]:
-        run: list[str] = []
-        with ledger.database.reading() as db:
-            db.set_trace_callback(run.append)
-            read()
-            db.set_trace_callback(None)
-            return [
-                row["detail"] for sql in run for row in db.execute(f"EXPLAIN QUERY PLAN {sql}") if " tasks" in row[3]
-            ]
-
-    for read in (lambda: ledger.ids(wanted_tasks), ledger.counts, lambda: ledger.host_totals("2026-11-26")):
-        assert all("COVERING INDEX" in step for step in looked_at(read)) and looked_at(read)

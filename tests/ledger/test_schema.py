@@ -101,7 +101,7 @@ def test_old_file_is_continued_and_keeps_every_value(version: int, path: Path) -
     before = {table: rows(path, table) for table in ("tasks", "uploads")}
     ledger = Ledger(path)
 
-    records = {record.task_id or record.fingerprint: record for record in ledger.page().records}
+    records = {record.task_id or record.fingerprint: record for record in ledger.task_list.page().records}
     upload = ledger.uploads.by_url("https://bucket.example/a.png?signature=x")
 
     states = {name: record.state for name, record in records.items()}

@@ -138,7 +138,7 @@ def _most_in_a_minute(times: list[float]) -> int:
 def recorded(path: Path) -> dict[str, RunTime]:
     """Return the run times that a ledger has recorded, by service."""
     ledger = Ledger(path)
-    services = {record.service for record in ledger.page(limit=200).records}
+    services = {record.service for record in ledger.task_list.page(limit=200).records}
     found = {service: [run.seconds for run in ledger.finished_runs(service)] for service in services}
     ledger.close()
     return {

@@ -68,7 +68,7 @@ def test_time_left_is_learned_from_tasks_that_were_watched(house: House, service
     service.faults(*at("result", "edit", extra={"debug_info": {}}, count=None))  # the service says no times
     asyncio.run(graph(1))
     assert {progress.left_seconds() for progress in seen} == {None}
-    [run] = house.ledger().finished_runs(house.ledger().page().records[0].service)
+    [run] = house.ledger().finished_runs(house.ledger().task_list.page().records[0].service)
     assert (run.resolution, run.duration) == ("720P", 2)
     seen.clear()
     asyncio.run(graph(2))

@@ -114,11 +114,11 @@ def test_submission_refused_for_a_lost_answer_puts_its_task_back_on_the_list(hou
     service.faults(*at("submit", "server_error"))
     with pytest.raises(OutcomeUnknownError):
         house.run()
-    [hidden] = house.ledger().ids(TaskFilter())
+    [hidden] = house.ledger().task_list.ids(TaskFilter())
     assert house.ledger().hide(hidden)
 
     with pytest.raises(OutcomeUnknownError):
         house.run()
 
-    assert house.ledger().ids(TaskFilter()) == [hidden]
+    assert house.ledger().task_list.ids(TaskFilter()) == [hidden]
     assert len(service.posts()) == 1

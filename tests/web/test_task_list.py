@@ -188,7 +188,7 @@ def test_filter_lets_through_what_the_server_does(tmp_path: Path, js: JavaScript
         if hidden:
             with ledger.database.writing() as db:
                 db.execute("UPDATE tasks SET hidden = 1, created_at = created_at - 86400 WHERE id = ?", (made.id,))
-    rows = ledger.records(list(range(1, 17)))
+    rows = ledger.task_list.records(list(range(1, 17)))
     views = [task_view(row, None, output_dir=tmp_path) for row in rows]
     days = ["", *sorted({view["day"] for view in views})]
     filters = [dict(zip(("group", "host", "day"), each, strict=True)) for each in product(GROUPS, ("", "fal"), days)]
@@ -200,7 +200,7 @@ def test_filter_lets_through_what_the_server_does(tmp_path: Path, js: JavaScript
     for chosen, found in zip(filters, shown, strict=True):
         group, host, day = chosen.values()
         assert sorted(found) == sorted(
-            ledger.ids(TaskFilter(GROUPS[group], "", host, day, hidden=group == "removed"))
+            ledger.task_list.ids(TaskFilter(GROUPS[group], "", host, day, hidden=group == "removed"))
         ), chosen
     ledger.close()
     assert any(shown) and len(rows) == 16 and len(days) == 3
