@@ -21,7 +21,8 @@ from .wait_for_video import Wan27WaitForVideo
 
 log = logging.getLogger(__name__)
 
-_PLAIN_NAME = "wan27-video"
+_PLAIN_NAME = "wan27-video-web"
+"""A name that nobody gives to a folder: a second copy of the pack would take the place of this one."""
 
 
 class Wan27Extension(ComfyExtension):
@@ -57,8 +58,10 @@ def _other_copy() -> str | None:
     loaded = node_classes().get(Wan27ImageToVideo.__name__)
     if loaded is None or loaded is Wan27ImageToVideo:
         return None
-    path, found, _ = str(getattr(loaded, "__module__", "")).rpartition(".nodes.image_to_video")
-    return path if found else None
+    module = sys.modules.get(str(getattr(loaded, "__module__", "")))
+    if module is None or not module.__name__.endswith(".nodes.image_to_video"):
+        return None
+    return str(Path(str(module.__file__)).parents[1])
 
 
 def _step_back(other: str) -> None:

@@ -56,6 +56,22 @@ def test_pack_reaches_the_browser_from_a_folder_of_any_name(tmp_path: Path) -> N
         assert "Wan27ImageToVideo" in comfy.get_json("/object_info/Wan27ImageToVideo")
 
 
+def test_second_copy_in_the_usual_folder_leaves_the_browser_part_of_an_odd_one_alone(tmp_path: Path) -> None:
+    odd, usual = tmp_path / "Wan 2.7 Video", tmp_path / "loaded later" / PACK
+    usual.parent.mkdir()
+    for copy in (odd, usual):
+        copy.symlink_to(REPO, target_is_directory=True)
+    paths = tmp_path / "paths.yaml"
+    paths.write_text(f"more:\n  base_path: {tmp_path}\n  custom_nodes: loaded later\n", encoding="utf-8")
+    arguments = ["--extra-model-paths-config", str(paths)]
+    with ComfyUI(tmp_path / "comfyui", pack=HELPERS, custom_nodes=[odd], arguments=arguments) as comfy:
+        (warning,) = [line["message"] for line in comfy.warnings_at_start if "installed twice" in line["message"]]
+        assert warning.index(odd.name) < warning.index(usual.parent.name)
+        (script,) = [name for name in comfy.get_json("/extensions") if name.endswith("/wan27.js")]
+        assert comfy.request("GET", script).status_code == 200
+        assert "Wan27ImageToVideo" in comfy.get_json("/object_info/Wan27ImageToVideo")
+
+
 def test_pack_loads_in_a_process_without_a_server(tmp_path: Path) -> None:
     program = """
 import asyncio, sys, threading
