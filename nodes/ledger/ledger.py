@@ -151,27 +151,11 @@ class Ledger:
         ]
         self.recover([each for fingerprints in equal for each in fingerprints])
         with self._changing() as (db, changed):
-            found: list[TaskRecord | None] = []
-            taken: list[int] = []
-            for one, same, again in zip(wanted, equal, reuse, strict=True):
-                found.append(self._reusable(db, one, same, changed) if again else self._of_same_run(one, same, taken))
-            unknown = {i: record for i, record in enumerate(found) if record is not None and record.state == "unknown"}
-            if unknown:
-                raise UnresolvedRequestsError(unknown)
-            for record in found:
-                if record is not None and record.hidden:
-                    db.execute("UPDATE tasks SET hidden = 0 WHERE id = ?", (record.id,))
-                    changed.add(record.id)
+            found = self._existing_records(db, wanted, equal, reuse, changed)
+            # Read before the inserts, which count as spent and reserved.
             spent = self.spent(wanted[0].run_id) if wanted else (0.0, 0.0)
             reserved = 0.0 if balance is None else self.balances.reserved(balance)
-            made: dict[str, TaskRecord] = {}
-            claimed: list[tuple[TaskRecord, bool]] = []
-            for index, (one, again, record) in enumerate(zip(wanted, reuse, found, strict=True)):
-                is_new = record is None and not (again and one.fingerprint in made)
-                if is_new:
-                    check_new(index)
-                    made[one.fingerprint] = self._insert(db, one, changed)
-                claimed.append((record or made[one.fingerprint], is_new))
+            claimed = self._insert_missing(db, wanted, found, reuse, changed, check_new)
             costs = [record.estimate or 0.0 for record, is_new in claimed if is_new and record.counted]
             if budget is not None and costs:
                 run, day = spent
@@ -181,6 +165,51 @@ class Ledger:
                         raise BalanceRequiredError
                     check_balance(sum(costs), balance=balance, reserved=reserved, budget=budget)
             return claimed
+
+    def _existing_records(
+        self,
+        db: sqlite3.Connection,
+        wanted: Sequence[TaskRecord],
+        equal: Sequence[Sequence[str]],
+        reuse: Sequence[bool],
+        changed: set[int],
+    ) -> list[TaskRecord | None]:
+        """Return for each wanted record the existing one to continue with, and put it back on the list.
+
+        Raises UnresolvedRequestsError if the state of one is `unknown`.
+        """
+        found: list[TaskRecord | None] = []
+        taken: list[int] = []
+        for one, same, again in zip(wanted, equal, reuse, strict=True):
+            found.append(self._reusable(db, one, same, changed) if again else self._of_same_run(one, same, taken))
+        unknown = {i: record for i, record in enumerate(found) if record is not None and record.state == "unknown"}
+        if unknown:
+            raise UnresolvedRequestsError(unknown)
+        for record in found:
+            if record is not None and record.hidden:
+                db.execute("UPDATE tasks SET hidden = 0 WHERE id = ?", (record.id,))
+                changed.add(record.id)
+        return found
+
+    def _insert_missing(
+        self,
+        db: sqlite3.Connection,
+        wanted: Sequence[TaskRecord],
+        found: Sequence[TaskRecord | None],
+        reuse: Sequence[bool],
+        changed: set[int],
+        check_new: Callable[[int], None],
+    ) -> list[tuple[TaskRecord, bool]]:
+        """Return the records that were found and new ones for the rest, each with whether it is new."""
+        made: dict[str, TaskRecord] = {}
+        claimed: list[tuple[TaskRecord, bool]] = []
+        for index, (one, again, record) in enumerate(zip(wanted, reuse, found, strict=True)):
+            is_new = record is None and not (again and one.fingerprint in made)
+            if is_new:
+                check_new(index)
+                made[one.fingerprint] = self._insert(db, one, changed)
+            claimed.append((record or made[one.fingerprint], is_new))
+        return claimed
 
     def _reusable(
         self, db: sqlite3.Connection, wanted: TaskRecord, equal: Sequence[str], changed: set[int]
@@ -263,10 +292,6 @@ class Ledger:
             run = db.execute(total + "run_id = ?", (run_id,)).fetchone()[0]
             day = db.execute(total + "created_at >= ?", (budgets.day_start(self.now()),)).fetchone()[0]
         return float(run), float(day)
-
-    def check_balance(self, cost: float, balance: KnownBalance, budget: Budget) -> None:
-        """Raise BudgetError if a cost in USD would leave less than min_balance_usd. For what is not reserved yet."""
-        check_balance(cost, balance=balance, reserved=self.balances.reserved(balance), budget=budget)
 
     # The POST -------------------------------------------------------------------------------------------------------
 
