@@ -38,24 +38,24 @@ class BalanceReader:
         """By account: when the answer came, and what it was."""
         self._asking: dict[str, asyncio.Task[KnownBalance]] = {}
 
-    async def read(self, connection: Connection, *, max_age_seconds: float = 0.0) -> BalanceReading:
-        """Return the balance, at most this old. Cancelling does not stop a question that others wait for.
+    async def read(self, connection: Connection) -> BalanceReading:
+        """Return the balance, at most BALANCE_SECONDS old. Cancelling does not stop a question that others wait for.
 
         Raises:
             RequestError: the service does not report it.
             NotDeliveredError, ServiceError: it cannot be read now.
         """
-        found = await self.try_read(connection, max_age_seconds=max_age_seconds)
+        found = await self.try_read(connection)
         if isinstance(found, Wan27Error):
             raise found
         return found
 
-    async def try_read(self, connection: Connection, *, max_age_seconds: float = 0.0) -> KnownBalance:
+    async def try_read(self, connection: Connection) -> KnownBalance:
         """Return the balance, or why it cannot be read."""
         account = connection.account
         if account in self._latest and account not in self._asking:
             came, known = self._latest[account]
-            oldest = max_age_seconds if isinstance(known, BalanceReading) else min(max_age_seconds, FAILURE_SECONDS)
+            oldest = BALANCE_SECONDS if isinstance(known, BalanceReading) else FAILURE_SECONDS
             if 0 <= self._now() - came < oldest:
                 return known
         return await asyncio.shield(self.ask(connection))

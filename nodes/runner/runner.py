@@ -37,7 +37,7 @@ from ..core.event_loop import BackgroundLoop, result_of
 from ..core.redaction import suppress_url_logs
 from ..ledger import BalanceReading, Ledger, TaskRecord
 from . import messages
-from .balance import BALANCE_SECONDS, BalanceReader
+from .balance import BalanceReader
 from .fetching import ResultFetcher
 from .lost_answers import Looks, LostAnswers
 from .models import Finished, OnProgress, Order, Progress, Submitted
@@ -175,21 +175,18 @@ class Runner:
         finally:
             task.waiting.remove(on_update)
 
-    async def balance(self, connection: Connection, *, max_age_seconds: float = BALANCE_SECONDS) -> BalanceReading:
-        """Return the account's balance, at most this old. From any event loop.
+    async def balance(self, connection: Connection) -> BalanceReading:
+        """Return the account's balance, at most BALANCE_SECONDS old. From any event loop.
 
         Raises:
             RequestError: the service does not report it.
             NotDeliveredError, ServiceError: it cannot be read now.
         """
-        return await result_of(self._call(self._read_balance, connection, max_age_seconds))
+        return await result_of(self._call(self._balances.read, connection))
 
     async def check_balance(self, connection: Connection, cost: float) -> None:
         """Raise BudgetError if a cost would leave less in the account than the budget allows. From any event loop."""
         await result_of(self._call(self._tracker.check_balance, connection, cost))
-
-    async def _read_balance(self, connection: Connection, max_age_seconds: float) -> BalanceReading:
-        return await self._balances.read(connection, max_age_seconds=max_age_seconds)
 
     async def cancel(self, task: TaskRecord, *, connection: Connection) -> None:
         """Cancel a task that has not started; its wait ends with a TaskFailedError. From any event loop.

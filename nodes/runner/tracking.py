@@ -15,8 +15,9 @@ from ..core.event_loop import result_of
 from ..core.hosts import SANDBOX
 from ..core.limits import TASK_QUERY_HOURS
 from ..ledger import BalanceRequiredError, KnownBalance, Ledger, TaskRecord, UnresolvedRequestsError
+from ..ledger.balances import check_balance
 from . import messages
-from .balance import BALANCE_SECONDS, BalanceReader
+from .balance import BalanceReader
 from .fetching import ResultFetcher
 from .fingerprint import fingerprint, stored_request
 from .lost_answers import LostAnswers
@@ -102,11 +103,12 @@ class Tracker:
 
         Returns: for each order its record, and whether it is new.
         """
-        try:
-            return await self._reserve_and_send_once(orders, joined)
-        except UnresolvedRequestsError as error:
-            await self._resolve(error.records, orders)
-        return await self._reserve_and_send(orders, joined)
+        while True:
+            try:
+                return await self._reserve_and_send_once(orders, joined)
+            except UnresolvedRequestsError as error:
+                unknown = error.records
+            await self._resolve(unknown, orders)
 
     async def _reserve_and_send_once(
         self, orders: Sequence[Order], joined: dict[int, Submission]
@@ -134,7 +136,7 @@ class Tracker:
         try:
             return await self._reserve(orders, joined, None)
         except BalanceRequiredError:
-            balance = await self._balances.try_read(connection, max_age_seconds=BALANCE_SECONDS)
+            balance = await self._balances.try_read(connection)
         return await self._reserve(orders, joined, balance)
 
     async def _reserve(
@@ -272,8 +274,9 @@ class Tracker:
 
     async def check_balance(self, connection: Connection, cost: float) -> None:
         """Raise BudgetError if a cost would leave less in the account than min_balance_usd."""
-        balance = await self._balances.try_read(connection, max_age_seconds=BALANCE_SECONDS)
-        await asyncio.to_thread(self._ledger.check_balance, cost, balance, self.budget)
+        balance = await self._balances.try_read(connection)
+        reserved = await asyncio.to_thread(self._ledger.balances.reserved, balance)
+        check_balance(cost, balance=balance, reserved=reserved, budget=self.budget)
 
     # Tracking -------------------------------------------------------------------------------------------------------
 
@@ -291,7 +294,7 @@ class Tracker:
             return None
         try:
             found = await asyncio.to_thread(self._connection_for, record.connection, record.base_url)
-        except Exception as error:
+        except Exception as error:  # the settings, or the start of the sandbox: the other tasks go on
             log.warning("Wan 2.7: task %s cannot be asked for: %s", record.task_id, error)
             return None
         return found if found is not None and service_of(found) == record.service else None

@@ -10,7 +10,7 @@ import pytest
 from nodes.api.connection import Connection
 from nodes.config import Budget
 from nodes.core.errors import BudgetError, ServiceError, Wan27Error
-from nodes.runner import fetching
+from nodes.runner import balance, fetching
 from tests.fixtures import House
 from tests.runner.conftest import soon
 from tests.service import Service, at
@@ -105,17 +105,17 @@ def test_balance_is_reused_while_it_is_recent(house: House, service: Service) ->
     now = [time.time()]
     house.start(wall_clock=lambda: now[0])
 
-    def read(max_age: float) -> float:
-        return asyncio.run(house.runner.balance(house.connection, max_age_seconds=max_age)).available_usd
+    def read() -> float:
+        return asyncio.run(house.runner.balance(house.connection)).available_usd
 
-    assert read(10) == 100.0
+    assert read() == 100.0
     service.credit_usd = 50.0
     now[0] += 9
-    assert read(10) == 100.0
+    assert read() == 100.0
     now[0] += 1
-    assert read(10) == 50.0
+    assert read() == 50.0
     house.connection = Connection("novita", service.url, "another-account")
-    assert read(10) == 50.0
+    assert read() == 50.0
     assert service.count["balance"] == 3
 
 
@@ -125,7 +125,7 @@ def test_failure_counts_for_some_seconds_only(house: House, service: Service) ->
     service.faults(*at("balance", "server_error"))
 
     def read() -> float:
-        return asyncio.run(house.runner.balance(house.connection, max_age_seconds=10)).available_usd
+        return asyncio.run(house.runner.balance(house.connection)).available_usd
 
     for _ in range(2):
         with pytest.raises(ServiceError, match="GET_BALANCE_FAILED"):
@@ -143,12 +143,13 @@ def test_balance_of_a_service_that_reports_none_is_refused(house: House, monkeyp
     assert "balance_usd" not in house.run()[0].info
 
 
-def test_readings_show_a_wrong_price(house: House, service: Service) -> None:
+def test_readings_show_a_wrong_price(house: House, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """The estimate of each video is $0.20, and the service takes $0.35."""
     service.usd_per_task = 0.35
+    monkeypatch.setattr(balance, "BALANCE_SECONDS", 0.0)
     asyncio.run(house.runner.balance(house.connection))
     house.run(house.order(1), house.order(2))
-    latest = asyncio.run(house.runner.balance(house.connection, max_age_seconds=0))
+    latest = asyncio.run(house.runner.balance(house.connection))
     found = house.ledger().balances.compare_today(latest)
 
     assert found is not None
