@@ -21,14 +21,16 @@ a logger does not apply to its children, so each is named."""
 
 _URL = re.compile(r"(?:https?|data):[^\s\"'<>]+", re.IGNORECASE)
 _LOGIN = re.compile("//[^/@]*@")
-_PATH = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?[\\/]+(?:[^\\/\s\"':;,]+[\\/]+)+([^\\/\s\"':;,]*)")
-_QUOTED_PATH = re.compile(r"""(['"])(?:[A-Za-z]:)?[\\/]+(?:[^\\/'":]+[\\/]+)+([^\\/'":]*)\1""")
-"""As an OSError repeats it: in quotes, on Windows with every backslash doubled. It may contain spaces."""
-_USER_FOLDER = re.compile(
-    r"(?<![\w:/.])(?:[A-Za-z]:|[\\/]{2,}[^\\/\s]+)?[\\/]+(?:Users|Documents and Settings|home)[\\/]+"
-    r"[^\\/:*?\"<>|\n]+(?=[\\/])",
-    re.IGNORECASE,
+_PATH = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:|(?<!\\))[\\/]+(?:[^\\/\s\"':;,]+[\\/]+)+([^\\/\s\"':;,]*)")
+_QUOTED_PATH = re.compile(r"""(['"])(?:[A-Za-z]:)?[\\/]+(?:(?:(?!\1)[^\\/:])+[\\/]+)+((?:(?!\1)[^\\/:])*)\1""")
+"""As an OSError repeats it: in quotes, on Windows with every backslash doubled. It may contain spaces, and apostrophes
+between double quotes."""
+_IN_NAMES = r"[^\\/:*?\"<>|\n]"
+_WINDOWS_FOLDER = re.compile(
+    rf"(?<![\w:/.])(?:[A-Za-z]:(?=[\\/])|(?<!\\)\\(?=\\))(?:[\\/]+{_IN_NAMES}+)+(?=[\\/])",
 )
+"""A drive, or the name of a server, and what follows it up to the last slash. It may contain spaces."""
+_USER_FOLDER = re.compile(rf"(?<![\w:/.\\])[\\/]+(?:Users|home)[\\/]+{_IN_NAMES}+(?=[\\/])", re.IGNORECASE)
 """Up to the slash after the user's name, which may contain spaces."""
 
 
@@ -96,13 +98,14 @@ def _encodings(secret: str) -> Iterator[str]:
 def redact_locations(text: str, *, folders: Iterable[Path] = ()) -> str:
     """Return a text with URLs reduced to their host and paths to their last part.
 
-    `folders` are those of this installation. Their names may contain spaces, which no pattern can tell from the end of
-    a path.
+    `folders` are those of this installation. Their names may contain spaces, which outside of Windows no pattern can
+    tell from the end of a path.
     """
     for folder in folders:
         text = text.replace(repr(str(folder))[1:-1], "…").replace(str(folder), "…")
     text = _URL.sub(lambda found: _host_of(found[0]), text)
-    text = _QUOTED_PATH.sub(lambda found: f"'…/{found[2]}'", text)
+    text = _QUOTED_PATH.sub(lambda found: f"{found[1]}…/{found[2]}{found[1]}", text)
+    text = _WINDOWS_FOLDER.sub("/…", text)
     text = _USER_FOLDER.sub("/…", text)
     return _PATH.sub(lambda found: f"…/{found[1]}", text)
 
