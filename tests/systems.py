@@ -82,6 +82,14 @@ def refuse_opening(path: Path, patch: pytest.MonkeyPatch, times: int = 3) -> lis
     return left
 
 
+def link_or_skip(link: Path, target: Path) -> None:
+    """Make a symbolic link to a file, or skip the test: on Windows only some users may make links."""
+    try:
+        link.symlink_to(target)
+    except OSError:
+        pytest.skip("this user may not make links")
+
+
 def peak_memory() -> int:
     """Return the largest number of bytes that this process has had in memory."""
     if sys.platform == "win32":

@@ -107,7 +107,7 @@ def run(executable: str, python: str, *, smoke: bool, extra: list[str]) -> Row:
         SetupError: they could not be run at all.
     """
     left_out = pins.NEEDS_COMFYUI + (pins.NEEDS_TORCH if smoke else ()) + (("host",) if sys.platform == "win32" else ())
-    with tempfile.TemporaryDirectory(prefix="wan27-compat-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="wan27-compat-", ignore_cleanup_errors=True) as scratch:
         report = Path(scratch) / "report.xml"
         command = [executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not soak"]
         # A thread also stops what hangs inside a library; a signal would wait for Python to continue.

@@ -10,7 +10,7 @@ import pytest
 from nodes.config.file_edit import read_text, with_setting, write_text
 from nodes.config.reader import parse_toml
 from nodes.core.errors import SettingsError
-from tests.systems import is_private
+from tests.systems import is_private, link_or_skip
 
 VALUES = ("text", 'with "quotes" # and \\', "多", 0.15, 3, 1e-07)
 NAMES = (
@@ -152,10 +152,7 @@ def test_with_setting_refuses_what_it_cannot_change_safely(case: str) -> None:
 def test_write_text_keeps_a_link_and_is_private(tmp_path: Path) -> None:
     real = tmp_path / "elsewhere.toml"
     real.write_text("[budget]\n")
-    try:
-        (tmp_path / "config.toml").symlink_to(real)
-    except OSError:
-        pytest.skip("no symbolic links here")
+    link_or_skip(tmp_path / "config.toml", real)
 
     write_text(tmp_path, with_setting(read_text(tmp_path), "connection", "fal"))
 

@@ -28,6 +28,7 @@ from time import monotonic
 
 import psutil
 
+from nodes.core.disk import remove
 from tests.media.fuzz.corpus import write_corpus
 from tests.media.fuzz.damage import damaged
 from tests.media.fuzz.worker import ANSWER, MEMORY_LIMIT
@@ -80,7 +81,10 @@ def fuzz(
     waiting, results = Queue[int](), list[Result]()
     for number in numbers:
         waiting.put(number)
-    with TemporaryDirectory(prefix="wan27-fuzz-") as name, ThreadPoolExecutor(processes) as pool:
+    with (
+        TemporaryDirectory(prefix="wan27-fuzz-", ignore_cleanup_errors=True) as name,
+        ThreadPoolExecutor(processes) as pool,
+    ):
         folder = Path(name)
         corpus = [(path.name, path.read_bytes()) for path in intact]
 
@@ -120,7 +124,7 @@ def _damaged_files(corpus: list[tuple[str, bytes]], seed: int, numbers: Queue[in
         path = folder / f"{number}_{name}"
         path.write_bytes(damaged(data, path.suffix[1:], dice))
         yield path
-        path.unlink()
+        remove(path)
 
 
 class Child:
@@ -208,7 +212,7 @@ if __name__ == "__main__":
     options = parser.parse_args()
     if options.keep is not None:
         options.keep.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="wan27-fuzz-") as corpus_folder:
+    with TemporaryDirectory(prefix="wan27-fuzz-", ignore_cleanup_errors=True) as corpus_folder:
         found = fuzz(
             write_corpus(Path(corpus_folder)),
             options.seed,

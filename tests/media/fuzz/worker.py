@@ -22,6 +22,7 @@ from typing import Any
 import torch  # noqa: F401 - loaded before time and memory count
 
 from nodes.core import limits
+from nodes.core.disk import remove
 from nodes.media.clip.encode import encode_clip
 from nodes.media.decode.decode import DecodeOptions, decode
 from nodes.media.files import MediaCancelled, MediaError
@@ -54,9 +55,9 @@ def main(folder: Path) -> None:
         print(ANSWER + json.dumps(answer), flush=True)  # libraries print too
         for left in folder.iterdir():
             if left.is_dir():  # of a process that was ended in a join
-                shutil.rmtree(left)
+                shutil.rmtree(left, ignore_errors=True)
             else:
-                left.unlink()
+                remove(left)
 
 
 def _outcomes(path: Path, folder: Path) -> list[str]:
