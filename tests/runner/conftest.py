@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,7 +26,3 @@ def only(items: Sequence[Any]) -> Any:
 
 def content(service: Service, index: int = 0) -> bytes:
     return service.video(service.accepted()[index])
-
-
-def thread_names() -> set[str]:
-    return {thread.name for thread in threading.enumerate()}

@@ -82,7 +82,8 @@ def test_runner_sends_no_key_to_result_hosts_and_logs_no_link(
 def test_runner_names_the_variables_of_an_unusable_http_setup(
     house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+    (tmp_path / "empty.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "empty.pem"))
     with pytest.raises(SettingsError, match="SSL_CERT_FILE"):
         house.start()
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 from nodes.api.connection import Connection
 from tests.fixtures import House
-from tests.runner.conftest import soon, thread_names
+from tests.runner.conftest import soon
 from tests.service import Service, at
 
 
@@ -34,8 +35,10 @@ def test_scanner_resumes_a_task_once_its_connection_is_set(house: House, service
 
 
 def test_scanner_writes_nothing_and_ends_with_the_runner(house: House, service: Service) -> None:
+    others = set(threading.enumerate())
     house.start(scan_seconds=0.01)
     house.run()
+    (thread,) = (thread for thread in set(threading.enumerate()) - others if thread.name == "wan27-runner")
     ledger = house.ledger_in_use.database.path
     looked: list[float] = []
     unfinished = house.ledger_in_use.take_over_unfinished
@@ -43,6 +46,6 @@ def test_scanner_writes_nothing_and_ends_with_the_runner(house: House, service: 
     house.ledger_in_use.take_over_unfinished = lambda age: looked.append(age) or unfinished(age)  # type: ignore[method-assign,func-returns-value]
     asyncio.run(soon(lambda: len(looked) > 3))
     assert ledger.stat().st_mtime_ns == before
-    assert "wan27-runner" in thread_names()
+    assert thread.is_alive()
     house.runner.close(1.0)
-    asyncio.run(soon(lambda: "wan27-runner" not in thread_names()))
+    asyncio.run(soon(lambda: not thread.is_alive()))

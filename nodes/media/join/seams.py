@@ -186,10 +186,11 @@ def mixed(one: VideoFrame, other: VideoFrame, weight: float) -> VideoFrame:
     share = round(weight * 256)
 
     def mix(index: int, plane: NDArray[np.uint8], into: NDArray[np.uint8]) -> None:
-        total = plane_at(one, index) * np.uint16(256 - share)
-        total += plane * np.uint16(share)
-        total += np.uint16(128)
-        np.right_shift(total, 8, out=into, casting="unsafe")
+        # The type is named in each step: numpy 1 would compute in 8 bits, as the factors fit into them.
+        total = np.multiply(plane_at(one, index), 256 - share, dtype=np.uint16)
+        total += np.multiply(plane, share, dtype=np.uint16)
+        total += 128
+        into[:] = total >> 8
 
     return changed(other, mix)
 

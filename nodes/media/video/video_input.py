@@ -276,7 +276,7 @@ class _Pass:
         missed: decoding does not begin at `seek`. Nothing was yielded then.
         time: of the frame that was decoded last, None before the first one.
         damaged: something could not be decoded, or is damaged.
-        lost: there was an error at the end of the file.
+        lost: there was an error at the end of the file, or the last frame is missing.
     """
 
     def __init__(
@@ -374,12 +374,18 @@ class _Pass:
             self._decoder.skip_frame = "DEFAULT"
         try:
             yield from self._decoder.decode(packet)
+            self.lost |= not packet.size and self._lacks_the_last_frame()
         except (av.FFmpegError, IndexError, ValueError) as error:
             self.damaged = True
             self.lost |= not packet.size  # the packet that ends the stream
             self._note_loss(packet)
             text = f"{self._owner.place} something could not be decoded: {plain(error)}"
             self._owner.damage.warn(text, about_frames=True)
+
+    def _lacks_the_last_frame(self) -> bool:
+        """Return whether the last frame was not decoded. PyAV 18 can hide the error if it is in the last packets."""
+        timeline = self._owner.timeline
+        return timeline.complete and self.time is not None and self.time < timeline.time(-1) - TOLERANCE
 
     def _note_loss(self, packet: Packet[Any]) -> None:
         known = packet.pts is not None and not self._owner.timeline.counted

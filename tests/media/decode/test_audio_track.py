@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import av
@@ -208,4 +209,5 @@ def test_audio_track_of_a_clip_that_is_encoded_begins_with_its_first_frame(tmp_p
 
     sent, rate = audio_of(file.path)
     assert np.abs(sent[0]).argmax() / rate == pytest.approx(1, abs=0.01)
-    assert any("begins 2.00 s before the first frame" in note for note in file.notes)
+    # FFmpeg 7 counts the priming of the audio as well.
+    assert any(re.search(r"begins 2\.0[02] s before the first frame", note) for note in file.notes)

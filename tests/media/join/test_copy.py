@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nodes.media.files import MediaError
+from nodes.media.image.pixels import plane_of
 from nodes.media.join import copy
 from nodes.media.video.geometry import orientation_of
 from tests.media.comfyui_inputs import FileVideo
@@ -17,7 +18,8 @@ from tests.media.shots import FPS, file, join, packets, scene, shot, three_shots
 from tests.media_files import turn
 from tests.media_reading import times_of
 
-X265 = {"crf": "20", "preset": "ultrafast", "x265-params": "log-level=none"}
+X265 = {"crf": "20", "preset": "ultrafast", "x265-params": "log-level=none:info=0"}
+"""Without `info`, which names the threads of the encoder: these may differ from file to file."""
 KINDS: dict[str, dict[str, Any]] = {
     "h264": {"options": {"crf": "20", "bf": "0"}},
     "b_frames": {"options": {"crf": "20", "bf": "3", "b-pyramid": "normal"}},
@@ -43,10 +45,16 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def decoded(path: Path, threads: str = "SLICE") -> list[np.ndarray]:
-    """Return every frame as its decoder gives it, all planes below each other."""
+    """Return the bytes of every frame as its decoder gives it, one plane after the other."""
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = threads
-        return [frame.to_ndarray().astype(np.uint16) for frame in container.decode(video=0)]
+        return [_samples(frame) for frame in container.decode(video=0)]
+
+
+def _samples(frame: av.VideoFrame) -> np.ndarray:
+    size = 2 if frame.format.components[0].bits > 8 else 1
+    planes = [plane_of(frame, index, plane.width * size, plane.height) for index, plane in enumerate(frame.planes)]
+    return np.concatenate([plane.ravel() for plane in planes])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -89,7 +89,7 @@ def test_audio_stream_is_the_default_track_of_the_file(tmp_path: Path) -> None:
         video = container.add_stream("libx264", rate=10)
         video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
         tracks = [container.add_stream("pcm_s16le", rate=48000, layout="mono") for _ in range(2)]
-        tracks[0].disposition, tracks[1].disposition = Disposition(0), Disposition.default
+        tracks[0].disposition, tracks[1].disposition = 0, Disposition.default.value
         for _ in range(10):
             container.mux(video.encode(av.VideoFrame(96, 64, "yuv420p")))
         container.mux(video.encode())

@@ -19,7 +19,7 @@ from nodes.media.decode.decode import DecodeOptions, decode
 from nodes.media.files import MediaError
 from nodes.media.video import video_input
 from nodes.media.video.timeline import PacketError
-from nodes.media.video.video_input import threads_for
+from nodes.media.video.video_input import open_video, threads_for
 from tests.media.comfyui_inputs import FileVideo
 from tests.media_files import (
     FILM_ORDER,
@@ -177,13 +177,6 @@ MADE: dict[str, Callable[[Path], Path]] = {
     "damaged-start.mp4": lambda path: zeroed(path, SHORT, 0, 5),
 }
 
-DAMAGED_END: dict[str, Callable[[Path], Path]] = {
-    "truncated-faststart.mp4": lambda path: spoiled(
-        path, Clip(audio=None, mux={"movflags": "faststart"}), lambda data: data[: -len(data) // 3]
-    ),
-    "damaged-end.mp4": lambda path: zeroed(path, Clip(audio=None, options={"bf": "2"}), 19, 20),
-}
-
 
 @pytest.mark.parametrize("name", [*WHOLE, *MADE])
 def test_decode_and_upload_see_the_same_frames(tmp_path: Path, name: str) -> None:
@@ -217,15 +210,24 @@ def test_decode_and_upload_of_joined_ts_give_every_frame(tmp_path: Path) -> None
     assert len(list(clip.read(None))) == 60
 
 
-@pytest.mark.parametrize("name", DAMAGED_END)
-def test_upload_refuses_a_damaged_end_of_which_decode_returns_what_is_there(tmp_path: Path, name: str) -> None:
-    path = DAMAGED_END[name](tmp_path / name)
+def test_upload_refuses_a_damaged_end_of_which_decode_returns_what_is_there(tmp_path: Path) -> None:
+    path = zeroed(tmp_path / "damaged.mp4", Clip(audio=None, options={"bf": "2"}), 14, 20)
 
     clip = FileClip(inspect_file(path, (0.0, 0.0)), "", 1, 10_000)
 
     assert 0 < decode(path).frame_count < 20
     with pytest.raises(MediaError, match="the clip cannot be decoded"):
         list(clip.read(None))
+
+
+def test_every_frame_before_the_cut_of_a_cut_off_file_is_decoded(tmp_path: Path) -> None:
+    clip = Clip(audio=None, mux={"movflags": "faststart"})
+    path = spoiled(tmp_path / "cut.mp4", clip, lambda data: data[: -len(data) // 3])
+
+    with open_video(str(path)) as video:
+        times = [float(time) for _, time in video.read() if time is not None]
+        assert times == [0, 0.1, 0.2, 0.3, 0.4]
+        assert len(video.damage.packets) == 1
 
 
 @pytest.mark.parametrize("options", PARTS)
