@@ -1,7 +1,7 @@
-"""python3 -m tests.house [CHECKOUT] [--order PACKAGE,…] [--reach MODULE,…]: what nodes/ is made of.
+"""python3 -m tests.house [CHECKOUT] [--reach MODULE,…]: what nodes/ is made of.
 
-Exit status 1: there is an import cycle or an upward import. --order names the layers of a checkout that has other ones,
-the highest first. --reach lists the modules that some modules' imports lead to.
+Exit status 1: there is an import cycle or an upward import.
+--reach lists the modules that the imports of some modules lead to.
 """
 
 from __future__ import annotations
@@ -18,17 +18,14 @@ from .layers import BELOW, OWN_LAYER
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.house", description="Measure the structure of nodes/.")
     parser.add_argument("checkout", nargs="?", type=Path, default=Path(__file__).resolve().parents[2])
-    parser.add_argument("--order", help="packages of a checkout with other layers, the highest first")
     parser.add_argument("--reach", help="list the modules that the imports of these modules lead to")
     options = parser.parse_args(arguments)
-    order = options.order.split(",") if options.order else []
-    house = House(options.checkout, () if order else OWN_LAYER)
+    house = House(options.checkout, OWN_LAYER)
     if options.reach:
         reached = house.reach(options.reach.split(","))
         print(*reached, f"{len(reached)} of {len(house.modules)} modules", sep="\n")
         return 0
-    below = {package: order[number + 1 :] for number, package in enumerate(order)} or BELOW
-    return report(house, house.upward(below))
+    return report(house, house.upward(BELOW))
 
 
 def report(house: House, upward: Sequence[Import]) -> int:
