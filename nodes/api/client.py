@@ -118,7 +118,7 @@ class ServiceClient:
             if isinstance(found, TaskResult):
                 return replace(found, reason=self._redactor.redact(found.reason))
             call = found
-        raise errors.ServerError(f"{self._service()} does not come to the state of task {task.task_id}.")
+        raise errors.ServerError(f"{self._service()} did not report the state of task {task.task_id}.")
 
     async def cancel(self, task: TaskHandle) -> None:
         """Cancel a task. What that costs is in `Capabilities.cancels`. Raises as `result`.

@@ -74,14 +74,14 @@ SIDE_MULTIPLE = 16
 """Both sides of the output are multiples of this."""
 
 PRICE_PER_SECOND_USD = {"720P": 0.10, "1080P": 0.15}
-"""Default of a setting, always called an estimate: the price at other vendors, as this vendor's own is not known."""
+"""Default of a setting, always called an estimate: the price at most hosts, used if that of a host is not known."""
 
 CLIP_BILLED_SECONDS = (2, 5)
-"""Of a clip, so many seconds may be billed on top of the duration: other vendors of the model do that. This vendor's
-bill is not known, so an estimate with a clip is a range."""
+"""Of a clip, so many seconds may be billed on top of the duration: some hosts do that, and the bill of others is not
+known, so an estimate with a clip is a range."""
 
 TASK_QUERY_HOURS = 24
-"""How long a task can be queried. This is the model's own limit; the vendor documents none."""
+"""How long a task can be queried. This is the model's own limit; a host may not document one."""
 
 RESULT_BYTES = 2_000 * MB
 """No 15 s video comes near this, so a larger download is not a video. Our own choice, not the service's."""

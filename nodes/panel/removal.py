@@ -29,7 +29,7 @@ def remove_task(ledger: Ledger, row: TaskRecord, *, output_dir: Path, with_file:
     if not ledger.hide(row.id):
         raise RequestError(
             "The video of this task is not on this machine yet, so the task stays in the list. Wait for it or fetch it "
-            "again; a task that is queued can be canceled where the host allows that."
+            "again; a task that is queued can be canceled if the host allows it."
         )
     if file is not None:
         try:
@@ -38,8 +38,8 @@ def remove_task(ledger: Ledger, row: TaskRecord, *, output_dir: Path, with_file:
             if not row.hidden:
                 ledger.show(row.id)
             raise RequestError(
-                f"{row.file} cannot be deleted: {error.strerror or error}. Close what has it open and try again, or "
-                "remove the task without its file."
+                f"{row.file} cannot be deleted: {error.strerror or error}. Close what has it open, such as a player or "
+                "a preview in ComfyUI, and try again, or remove the task without its file."
             ) from error
     ledger.forget_workflow(row.prompt_id)
 

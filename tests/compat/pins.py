@@ -20,7 +20,7 @@ ALSO_LOWEST = {"obstore": "0.6.0", "aiohttp": "3.11.8"}
 """Not in requirements.txt: the extra s3, and what ComfyUI 0.3.75 installs, each with its lower bound."""
 LOWEST_WHEEL = {
     "3.13": {"numpy": "2.1.0", "pillow": "10.4.0"},
-    # Not in PYTHONS: it has not been tried yet. `make compat COMPAT=3.14` does.
+    # Not in PYTHONS, as ComfyUI has not been tried with it. `make compat COMPAT=3.14` runs the unit tests.
     "3.14": {"av": "15.1.0", "numpy": "2.3.2", "pillow": "11.3.0", "obstore": "0.8.2", "aiohttp": "3.13.0"},
 }
 """The first release with a wheel for a Python, if the lower bound of requirements.txt has none."""

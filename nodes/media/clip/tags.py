@@ -188,7 +188,7 @@ class _Scan:
         return box.kind == b"udta" and bool(_OF_FFMPEG.fullmatch(self._read(box.start, min(box.end, box.start + 256))))
 
     def _handler(self, trak: Box) -> bytes:
-        """Return the type of a track: vide, soun or another one; spaces if it has none."""
+        """Return the type of a track: vide, soun or another one; b"" if it has none."""
         for media in self._boxes(trak.start, trak.end):
             if media.kind == b"mdia":
                 for box in self._boxes(media.start, media.end):
