@@ -26,7 +26,7 @@ import httpx
 from ..core.addresses import Resolve, at_address, check_url, prefer_https, resolve
 from ..core.backoff import Backoff, jitter, retry_after_seconds
 from ..core.disk import flush_to_disk, patiently, remove, replace
-from ..core.errors import DownloadError
+from ..core.errors import DownloadError, reason_of
 from ..core.limits import MB
 from ..core.mp4_boxes import mp4_problem
 from .retry import FREE_BACKOFF
@@ -325,6 +325,6 @@ def _disk_error(error: OSError, folder: Path) -> DownloadError:
     else:
         problem, advice = f"The video could not be written to {folder.name}", "Make the folder writable"
     return DownloadError(
-        f"{problem} in the output folder ({error.strerror or error}). {advice} and queue again: the task is paid "
+        f"{problem} in the output folder ({reason_of(error)}). {advice} and queue again: the task is paid "
         "for, and its video will be downloaded."
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.disk import write_atomically
-from ..core.errors import SettingsError
+from ..core.errors import SettingsError, reason_of
 from .reader import FILE_NAME, parse_toml, read_utf8
 
 _ANY_HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
@@ -30,7 +30,7 @@ def read_text(user_dir: Path) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise SettingsError(f"{FILE_NAME} cannot be read: {_reason(error)}.") from error
+        raise SettingsError(f"{FILE_NAME} cannot be read: {reason_of(error)}.") from error
 
 
 def write_text(user_dir: Path, text: str) -> None:
@@ -45,7 +45,7 @@ def write_text(user_dir: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text.encode("utf-8"), durable=True)
     except OSError as error:
-        raise SettingsError(f"{FILE_NAME} cannot be written: {_reason(error)}.") from error
+        raise SettingsError(f"{FILE_NAME} cannot be written: {reason_of(error)}.") from error
 
 
 def with_setting(text: str, name: str, value: str | float | None) -> str:
@@ -177,7 +177,3 @@ def _replaced(table: Mapping[str, Any], path: tuple[str, ...], value: object) ->
         inner = _replaced(below, tuple(rest), value) if isinstance(below, Mapping) else None
         return None if inner is None else {**table, key: inner}
     return changed if value is None else {**changed, key: value}
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or type(error).__name__

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.disk import patiently
-from ..core.errors import SettingsError
+from ..core.errors import SettingsError, reason_of
 from ..core.hosts import HOSTS
 
 FILE_NAME = "config.toml"
@@ -138,7 +138,7 @@ def _read_toml(path: Path, text: str | None) -> Mapping[str, Any]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror or type(error).__name__}.") from error
+        raise SettingsError(f"{path} cannot be read: {reason_of(error)}.") from error
     except ValueError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.") from error
 

@@ -125,6 +125,11 @@ class SettingsError(ValueError):
     """A setting cannot be used. The text names it, its value, the allowed values and the file or variable."""
 
 
+def reason_of(error: BaseException) -> str:
+    """Return the reason of a system error or FFmpeg error, without its number and the path."""
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__
+
+
 def reworded(error: E, text: str) -> E:
     """Return a copy of an error with another text and the same cause. The original is unchanged: others may hold it."""
     changed = copy.copy(error)

@@ -22,7 +22,7 @@ from pathlib import Path
 from sqlite3 import connect
 
 from ..core.disk import patiently
-from ..core.errors import LedgerError
+from ..core.errors import LedgerError, reason_of
 from .schema import APPLICATION_ID, MIGRATIONS, Migration
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class Database:
             self._opened_file = _identity(self.path)
         except OSError as error:
             raise LedgerError(
-                f"The ledger of paid tasks, {self.path}, cannot be opened for writing: {error.strerror or error}. "
+                f"The ledger of paid tasks, {self.path}, cannot be opened for writing: {reason_of(error)}. "
                 f"{_UNCHANGED} Make the file and its folder writable for ComfyUI."
             ) from error
         connection = connect(

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Budget
-from ..core.errors import LedgerError
+from ..core.errors import LedgerError, reason_of
 from ..core.limits import TASK_QUERY_HOURS
 from ..core.process_lock import ProcessLock
 from . import budget as budgets
@@ -447,7 +447,7 @@ class Ledger:
             self.process_lock.acquire()
         except OSError as error:
             raise LedgerError(
-                f"The folder {self.process_lock.directory} cannot hold a lock file ({error.strerror or error}). "
+                f"The folder {self.process_lock.directory} cannot hold a lock file ({reason_of(error)}). "
                 "Without it two ComfyUI processes could pay for the same video, so nothing is sent. Make the folder "
                 "writable, or put ComfyUI's user directory on a local disk."
             ) from error

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from ..core.disk import flush_to_disk, patiently
-from ..core.errors import LedgerError
+from ..core.errors import LedgerError, reason_of
 from ..core.file_lock import locked
 
 LOCK_SECONDS = 5.0
@@ -44,7 +44,7 @@ class RecoveryLog:
                     flush_to_disk(file.fileno())
         except OSError as error:
             raise LedgerError(
-                f"Task {task_id} was paid for and could not be recorded ({error.strerror or error}). Keep this task id "
+                f"Task {task_id} was paid for and could not be recorded ({reason_of(error)}). Keep this task id "
                 "and paste it into Wan 2.7 Wait for Video. Then make ComfyUI's user directory writable and make sure "
                 "that its disk has free space."
             ) from error

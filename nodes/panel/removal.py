@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.disk import patiently
-from ..core.errors import RequestError
+from ..core.errors import RequestError, reason_of
 from ..runner.output_files import is_changed
 from .thumbnails import video_file
 
@@ -38,7 +38,7 @@ def remove_task(ledger: Ledger, row: TaskRecord, *, output_dir: Path, with_file:
             if not row.hidden:
                 ledger.show(row.id)
             raise RequestError(
-                f"{row.file} cannot be deleted: {error.strerror or error}. Close what has it open, such as a player or "
+                f"{row.file} cannot be deleted: {reason_of(error)}. Close what has it open, such as a player or "
                 "a preview in ComfyUI, and try again, or remove the task without its file."
             ) from error
     ledger.forget_workflow(row.prompt_id)

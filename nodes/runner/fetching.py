@@ -15,7 +15,15 @@ from ..api.download import LinkRefusedError, NotAVideoError, UnreachableError, d
 from ..api.task import ResultVideo, TaskResult, TaskState
 from ..core.backoff import Backoff, jitter
 from ..core.disk import patiently
-from ..core.errors import DownloadError, LedgerError, TaskFailedError, TaskNotFoundError, WaitTimeoutError, Wan27Error
+from ..core.errors import (
+    DownloadError,
+    LedgerError,
+    TaskFailedError,
+    TaskNotFoundError,
+    WaitTimeoutError,
+    Wan27Error,
+    reason_of,
+)
 from ..core.limits import RESULT_BYTES
 from ..ledger import BalanceReading, KnownBalance, Ledger, TaskRecord
 from ..media.files import sha256_of
@@ -236,7 +244,7 @@ class ResultFetcher:
         try:
             sha256 = patiently(partial(sha256_of, path))
         except OSError as error:
-            raise DownloadError(messages.file_unreadable(name, error.strerror or type(error).__name__)) from error
+            raise DownloadError(messages.file_unreadable(name, reason_of(error))) from error
         saved = replace(record, file=name, file_size=size, file_sha256=sha256, video=describe_video(path))
         self._ledger.record_saved(saved)
         return self._ledger.get(record.id)

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..config.storage_options import Options
 from ..core.disk import remove, replace
-from ..core.errors import StorageError
+from ..core.errors import StorageError, reason_of
 from ..media.files import MIME, MediaFile
 from .base import Progress, StoredUrl, read_chunks
 
@@ -57,7 +57,7 @@ class ComfyStorage:
             await _copy(file, part, on_progress)
             await asyncio.to_thread(replace, part, self._folder / name)
         except OSError as error:
-            problem = error.strerror or type(error).__name__
+            problem = reason_of(error)
             raise StorageError(f"The file cannot be copied to {self._folder}: {problem}.") from error
         finally:
             remove(part)

@@ -15,7 +15,7 @@ import httpx
 
 from ..core.addresses import at_address, direct_mounts
 from ..core.backoff import Backoff, jitter, retry_after_seconds
-from ..core.errors import StorageError
+from ..core.errors import StorageError, reason_of
 from ..core.redaction import suppress_url_logs
 
 TIMEOUT = httpx.Timeout(connect=10.0, read=120.0, write=60.0, pool=10.0)
@@ -99,7 +99,7 @@ async def send(
                 problem = f"{type(error).__name__} {error}".strip()
             except OSError as error:
                 # Raised below, outside of this block: a chained exception would hold the request.
-                problem = f"the file cannot be read ({error.strerror})"
+                problem = f"the file cannot be read ({reason_of(error)})"
                 break
             if response is not None and status_of(response) not in _TEMPORARY:
                 return response

@@ -10,10 +10,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...core.errors import reason_of
 from ..clip.inspect import FileFacts
 from ..clip.writer import AacTrack
 from ..files import Cancelled, MediaError, check_cancelled
-from ..video.container import codec_of, opened, plain, video_stream
+from ..video.container import codec_of, opened, video_stream
 from ..video.frame_clock import FrameClock
 from ..video.timeline import PacketError, packets_of
 from .film import FilmForm
@@ -162,7 +163,7 @@ def copy_shots(
     except (PacketError, av.FFmpegError, ValueError) as error:  # ValueError: a codec that FFmpeg was built without
         if getattr(error, "errno", None) in _DISK_ERRORS:
             raise
-        raise CopyError(plain(error)) from error
+        raise CopyError(reason_of(error)) from error
 
 
 def _count(facts: FileFacts) -> int:

@@ -9,10 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ...core.errors import reason_of
 from ..clip.writer import aac_rate
 from ..decode.memory import MARGIN_BYTES, available_bytes
 from ..files import Cancelled, MediaError, check_cancelled, removed_on_error
-from ..video.container import plain
 from .copy import CopyError, copy_shots, why_not_copied
 from .encode import FilmEncoder
 from .film import Film, FilmForm, JoinOptions, Seam
@@ -62,7 +62,7 @@ def join_videos(
             shots = _shots(videos, Path(folder), cancelled, on_step)
             return _join(shots, path, options, cancelled, on_progress, on_step, memory_limit)
     except (av.FFmpegError, OSError) as error:
-        raise MediaError(f"The film cannot be made: {plain(error)}.") from error
+        raise MediaError(f"The film cannot be made: {reason_of(error)}.") from error
 
 
 def _shots(

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ...core.errors import reason_of
 from ...core.mp4_index import FalseIndexError, check_index
 from ..audio.waveform import MAX_SAMPLE_RATE
 from ..files import MediaError, Source, name_of, open_binary
@@ -66,8 +67,9 @@ def opened(source: Source, **options: str) -> Iterator[InputContainer]:
     except (av.FFmpegError, OSError, ValueError) as error:
         raise no_frame(
             source,
-            f"cannot be opened as a video: {plain(error)}. It may be damaged, or not a video file at all; ComfyUI's "
-            "own players or ffmpeg can tell more. FLV and playlists are not read: save them as mp4 or mkv first.",
+            f"cannot be opened as a video: {reason_of(error)}. It may be damaged, or not a video file at all; "
+            "ComfyUI's own players or ffmpeg can tell more. FLV and playlists are not read: save "
+            "them as mp4 or mkv first.",
         ) from error
     try:
         yield container
@@ -177,11 +179,6 @@ def size_of(source: Source) -> int:
     if isinstance(source, BytesIO):
         return source.getbuffer().nbytes
     return Path(source).stat().st_size
-
-
-def plain(error: BaseException) -> str:
-    """Return the reason of an FFmpeg or system error, without numbers and paths."""
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
 def _readable(source: Source) -> str | BytesIO:

@@ -12,8 +12,9 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from ...core.errors import reason_of
 from ..files import Cancelled, MediaError, check_cancelled
-from .container import is_mp4, plain
+from .container import is_mp4
 
 if TYPE_CHECKING:
     from av import AudioFrame, Packet, VideoStream
@@ -51,7 +52,7 @@ def packets_of(container: InputContainer, streams: list[Any]) -> Iterator[Packet
     try:
         yield from container.demux(streams)
     except (av.FFmpegError, IndexError, ValueError) as error:
-        raise PacketError(plain(error)) from error
+        raise PacketError(reason_of(error)) from error
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ...core.channel_layout import usual_order
+from ...core.errors import reason_of
 from ..audio.waveform import reordered
 from ..files import Cancelled, Source, check_cancelled, name_of
 from .container import (
@@ -19,7 +20,6 @@ from .container import (
     frame_rate,
     is_mp4,
     opened,
-    plain,
     video_stream,
     why_unreadable,
 )
@@ -325,7 +325,7 @@ class _Pass:
                 if not self._wanted:
                     break
         except (PacketError, av.FFmpegError) as error:
-            self._owner.damage.warn(f"reading stopped {self._owner.place}: {plain(error)}")
+            self._owner.damage.warn(f"reading stopped {self._owner.place}: {reason_of(error)}")
 
     def _take_video(self, packet: Packet[Any]) -> Iterator[TimedFrame]:
         if "video" not in self._wanted:
@@ -364,7 +364,7 @@ class _Pass:
                 yield reordered(frame, self._owner.channels), None
         except (av.FFmpegError, IndexError, ValueError) as error:
             self._note_loss(packet)
-            self._owner.damage.warn(f"a part of the audio could not be decoded: {plain(error)}")
+            self._owner.damage.warn(f"a part of the audio could not be decoded: {reason_of(error)}")
 
     def _decode(self, packet: Packet[Any]) -> Iterator[VideoFrame]:
         import av
@@ -379,7 +379,7 @@ class _Pass:
             self.damaged = True
             self.lost |= not packet.size  # the packet that ends the stream
             self._note_loss(packet)
-            text = f"{self._owner.place} something could not be decoded: {plain(error)}"
+            text = f"{self._owner.place} something could not be decoded: {reason_of(error)}"
             self._owner.damage.warn(text, about_frames=True)
 
     def _lacks_the_last_frame(self) -> bool:
