@@ -145,7 +145,7 @@ async def _check_storage(settings: Settings) -> Finding:
 
 
 def _host_upload(connection: Connection, privacy_notice: str) -> Finding:
-    """The link is not opened: at some hosts only the model can read it."""
+    """Report an upload to the host. Its link is not opened: at some hosts only the model can read it."""
     hours = (connection.dialect.capabilities.upload_seconds or 0) / 3600
     text = f"{connection.host.title} took a file itself, and keeps it for {hours:g} hours. {privacy_notice}"
     return Finding("storage", True, text.strip())

@@ -323,12 +323,12 @@ class Ledger:
             self._recovery_log.append(record_id, task_id, handle or {}, self.now())
 
     def mark_unknown(self, record_id: int, reason: str) -> None:
-        """The POST may have arrived, and its answer was lost."""
+        """Record that the POST may have arrived, and its answer was lost."""
         change = "state = 'unknown', reason = :reason"
         self._update(record_id, change, "task_id IS NULL", reason=storable(reason))
 
     def fail(self, record_id: int, reason: str, *, billed: bool) -> None:
-        """The task ends without a video. billed: False if it certainly cost nothing, which frees its budget."""
+        """End a task without a video. billed: False if it certainly cost nothing, which frees its budget."""
         change = "state = 'failed', reason = :reason, counted = counted AND :billed"
         self._update(record_id, change, reason=storable(reason), billed=billed)
 
@@ -414,7 +414,7 @@ class Ledger:
             return self._first(sql, (task.task_id, task.service)) or self._insert(db, task, changed)
 
     def record_result(self, record: TaskRecord) -> None:
-        """The video is ready at `result_url`. The state of a saved record stays, and so does what is None here."""
+        """Record where the video is ready. The state of a saved record stays, and so does what is None here."""
         change = (
             "state = CASE state WHEN 'saved' THEN 'saved' ELSE 'succeeded' END, result_url = :result_url, "
             "result_expires_at = :result_expires_at, seed = coalesce(:seed, seed), "
@@ -423,7 +423,7 @@ class Ledger:
         self._update(record.id, change, **to_row(record))
 
     def record_saved(self, record: TaskRecord) -> None:
-        """The video is on disk, flushed, as `file`, which is relative to the output folder."""
+        """Record that the video is on disk, flushed, as `file`, which is relative to the output folder."""
         change = (
             "state = 'saved', file = :file, file_size = :file_size, file_sha256 = :file_sha256, video = :video, "
             "saved_at = :now, hidden = 0"

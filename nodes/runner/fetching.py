@@ -165,7 +165,7 @@ class ResultFetcher:
         )
 
     def _task_failed(self, task: TrackedTask, record: TaskRecord, result: TaskResult) -> TaskFailedError:
-        """A failed task may have been billed: no refund is documented, so it keeps its part of the budget.
+        """Record a failure. The task may have been billed: no refund is documented, so it keeps its part of the budget.
 
         Where only tasks that have not started can be canceled, a canceled one costs nothing.
         """
@@ -179,7 +179,7 @@ class ResultFetcher:
         return TaskFailedError(messages.task_failed(task.task_id, reason))
 
     def _task_forgotten(self, task: TrackedTask, record: TaskRecord, error: TaskNotFoundError) -> Wan27Error:
-        """The service accepted the task and does not know it now. In the sandbox it was free: just make another."""
+        """Return the error for a task that the service does not know any more; in the sandbox it is just made again."""
         if task.connection.is_sandbox:
             reason = "the sandbox has forgotten it"
             self._ledger.fail(record.id, reason, billed=False)

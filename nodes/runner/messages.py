@@ -14,7 +14,7 @@ from .models import Order, service_of
 
 
 def searched(host: str, candidates: Sequence[str]) -> str:
-    """What a look at the host's list of tasks led to: nothing yet, or tasks that could be the one."""
+    """Tell what a look at the host's list of tasks led to: nothing yet, or tasks that could be the one."""
     if candidates:
         one = len(candidates) == 1
         return (
@@ -64,7 +64,7 @@ def unresolved(records: Mapping[int, TaskRecord], orders: Sequence[Order], *, fo
 
 
 def answer_lost(reason: str, found: str = "") -> str:
-    """The POST of a moment ago may have arrived. `found`: the result of `searched`, if the host has a list."""
+    """Explain that the POST of a moment ago may have arrived. `found`: as for `unresolved`."""
     return (
         f"{reason} The request may have been accepted and billed all the same, so it is not sent again automatically. "
         f"{found or _LOOK_YOURSELF}queue again with on_repeat submit_again to send the request once more."
@@ -77,7 +77,7 @@ def _place(record: TaskRecord) -> str:
 
 
 def reused(order: Order, record: TaskRecord) -> str:
-    """The task of the order exists already, perhaps at another host."""
+    """Explain that the task of the order exists already, perhaps at another host."""
     host = HOSTS.get(record.connection)
     there = f" at {host.title}" if host is not None and record.service != service_of(order.connection) else ""
     if order.on_repeat == "submit_again":
@@ -86,19 +86,19 @@ def reused(order: Order, record: TaskRecord) -> str:
 
 
 def cost(order: Order, estimate: float | None) -> str:
-    """The range that the cost of the order is in, "" if it is not a range or nothing is billed."""
+    """Return the range that the cost of the order is in, "" if it is not a range or nothing is billed."""
     low = order.connection.estimate(order.request).low
     is_range = estimate is not None and estimate > low and not order.connection.is_sandbox
     return f"estimated {usd(low)} to {usd(estimate)}" if estimate is not None and is_range else ""
 
 
 def withdrawn() -> str:
-    """The caller left before the POST."""
+    """Explain that the request was withdrawn because the caller left before the POST."""
     return "The run ended before this request was sent; it was withdrawn and costs nothing."
 
 
 def wait_timed_out(task_id: str, minutes: float) -> str:
-    """A wait reached its timeout."""
+    """Explain that a wait reached its timeout."""
     return (
         f"Task {task_id} was not finished after {minutes:g} minutes. It goes on, and its video is fetched when it is "
         "ready: queue again to collect it, or raise timeout_minutes."
@@ -106,12 +106,12 @@ def wait_timed_out(task_id: str, minutes: float) -> str:
 
 
 def goes_on(task_id: str) -> str:
-    """The node stopped waiting for the task."""
+    """Explain that the node stopped waiting for the task."""
     return f"Task {task_id} goes on, and its video is fetched when it is ready: queue again to collect it."
 
 
 def sent_goes_on(requests: int) -> str:
-    """A run was interrupted while its requests were being sent."""
+    """Explain what becomes of requests that were being sent when the run was interrupted."""
     which = "If the request was sent by now, it" if requests == 1 else f"What was sent by now of {requests} requests"
     return (
         f"Interrupted. {which} goes on as a task, and its video is fetched when it is ready: queue again to collect "
@@ -120,12 +120,12 @@ def sent_goes_on(requests: int) -> str:
 
 
 def file_changed(file: str, instead: str) -> str:
-    """A video is fetched again, beside its file, which the user has changed."""
+    """Explain that a video is fetched again beside its file, which the user has changed."""
     return f"{file} was changed since it was saved and stays as it is; the original video is saved as {instead}"
 
 
 def file_unreadable(file: str, why: str) -> str:
-    """The video of a finished task was downloaded, and its file cannot be opened."""
+    """Explain that the video of a finished task was downloaded, and its file cannot be opened."""
     return (
         f"The video was saved as {file}, but the file cannot be read ({why}): another program, such as a virus "
         "scanner, may have it open. Queue again: the task is paid for, and its video will be downloaded again."
@@ -133,7 +133,7 @@ def file_unreadable(file: str, why: str) -> str:
 
 
 def video_gone(record: TaskRecord, why: str, *, changed: bool) -> str:
-    """The video of a finished task is no longer available. changed: its file exists, but is not what was saved."""
+    """Explain that the video of a finished task is gone. changed: its file exists, but is not what was saved."""
     if changed:
         was = f"Its file {record.file} was changed since it was saved and is no longer the original video"
         advice = "Put the original back, load the changed file with ComfyUI's Load Video"
@@ -149,7 +149,7 @@ def video_gone(record: TaskRecord, why: str, *, changed: bool) -> str:
 
 
 def not_a_video(task_id: str, why: str) -> str:
-    """Every link of a finished task led to something else."""
+    """Explain that every link of a finished task led to something else."""
     return (
         f"Task {task_id} is finished and paid for, but every link that the service returned for it led to something "
         f"else. {why} Queue again later to ask for a fresh link; if that does not help, give the task id to the "
@@ -158,7 +158,7 @@ def not_a_video(task_id: str, why: str) -> str:
 
 
 def task_forgotten(said: str) -> str:
-    """The service does not know a task that was paid for."""
+    """Explain that the service does not know a task that was paid for."""
     return (
         f"{said} This task was submitted from here. If the key is still that of the same account, the service has "
         "forgotten the task: set on_repeat to submit_again to pay for a new one."
@@ -166,7 +166,7 @@ def task_forgotten(said: str) -> str:
 
 
 def not_submitted_here(said: str, connection: Connection) -> str:
-    """Neither the ledger nor the service that is set knows the task."""
+    """Explain that neither the ledger nor the service that is set knows the task."""
     asked = "the sandbox" if connection.is_sandbox else connection.host.title
     return (
         f"{said} It was not submitted from this ComfyUI, so {asked} was asked. If the id is pasted, copy it again, or "
@@ -177,7 +177,7 @@ def not_submitted_here(said: str, connection: Connection) -> str:
 
 
 def other_connection(record: TaskRecord) -> str:
-    """The task belongs to a connection that the settings have no key or another address for."""
+    """Explain that the settings have no key, or another address, for the connection that the task belongs to."""
     host = HOSTS.get(record.connection)
     if host is None:
         advice = 'Set connection = "sandbox" in config.toml to collect its video.'
@@ -190,7 +190,7 @@ def other_connection(record: TaskRecord) -> str:
 
 
 def task_failed(task_id: str, reason: str) -> str:
-    """The service reported the task as failed, now or earlier."""
+    """Explain that the service reported the task as failed, now or earlier."""
     said = sentence(reason or "no reason was given")
     return (
         f"Task {task_id} failed at the service: {said} Queue again to submit a new one. If the same task comes back, "
@@ -199,14 +199,14 @@ def task_failed(task_id: str, reason: str) -> str:
 
 
 def canceled(*, billed: bool) -> str:
-    """The task was canceled, from here or at the host. billed: the host may bill it all the same."""
+    """Explain that the task was canceled, from here or at the host. billed: the host may bill it all the same."""
     if billed:
         return "it was canceled. The host may bill it all the same, so it still counts in the budget."
     return "it was canceled before it started, which costs nothing."
 
 
 def upload_expired(field: str) -> str:
-    """A media file was uploaded from here, and its storage has deleted it since."""
+    """Explain that a media file was uploaded from here, and its storage has deleted it since."""
     return (
         f"The file behind {field} was uploaded from here and has expired, so the service could not fetch it. Nothing "
         "was sent. Queue again: the upload node then sends it again. If its URL is pasted, use the upload node instead."
@@ -214,12 +214,12 @@ def upload_expired(field: str) -> str:
 
 
 def cannot_cancel(host: str) -> str:
-    """The host has no way to cancel a task."""
+    """Explain that the host has no way to cancel a task."""
     return f"{host} cannot cancel a task. It goes on, and its video is fetched when it is ready."
 
 
 def too_late_to_cancel(task_id: str, why: str = "") -> str:
-    """The task has started or ended, so that canceling it would save nothing for certain."""
+    """Explain that the task has started or ended, so that canceling it would save nothing for certain."""
     said = f" {sentence(why)}" if why else ""
     return (
         f"Task {task_id} has started or ended, so it is too late to cancel it.{said} It goes on, and its video is "

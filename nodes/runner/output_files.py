@@ -41,7 +41,7 @@ def saved_file(record: TaskRecord, output_dir: Path) -> Path | None:
 
 
 def is_changed(record: TaskRecord, output_dir: Path) -> bool:
-    """Whether the file of a saved task exists but is not what was saved: the user has edited it in place."""
+    """Return whether the file of a saved task exists but is not what was saved: the user has edited it in place."""
     return record.file is not None and (output_dir / record.file).exists() and saved_file(record, output_dir) is None
 
 
