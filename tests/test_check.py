@@ -164,6 +164,17 @@ def test_check_key_asks_the_proxy_that_real_requests_go_through(
     asyncio.run(work())
 
 
+def test_check_does_not_use_a_system_proxy_for_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """httpx takes the proxy of Windows and macOS, but not its exceptions."""
+    for name in ("all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # nothing listens there
+    key, storage, _ = check(tmp_path, put_and_get).findings
+    assert key.ok, key.text
+    assert storage.ok, storage.text
+
+
 def elsewhere(url: str) -> str:
     return put_and_get(url).replace("public_url = ", 'public_url = "http://127.0.0.1:9/{name}"\n#')
 
