@@ -95,6 +95,14 @@ def mix_down(samples: Samples) -> Samples:
     return mixed
 
 
+def with_channels(samples: Samples, channels: int) -> Samples:
+    """Return mono or stereo audio as mono (the mean) or stereo (the same on both sides)."""
+    if samples.shape[0] > channels:
+        mono: Samples = samples.mean(axis=0, keepdims=True, dtype=np.float32)
+        return mono
+    return samples if samples.shape[0] == channels else np.repeat(samples, channels, axis=0)
+
+
 def without_clipping(samples: Samples) -> tuple[Samples, float]:
     """Turn audio down just enough that nothing is above full scale. Return it, and its peak before that."""
     peak = float(np.abs(samples).max(initial=0.0))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..audio.waveform import mix_down, samples_of
+from ..audio.waveform import mix_down, samples_of, with_channels
 from ..video.timeline import AudioClock
 
 if TYPE_CHECKING:
@@ -68,11 +68,7 @@ class AudioConverter:
         assert self._resampler is not None
         for part in self._resampler.resample(frame):
             samples = mix_down(np.asarray(samples_of(part), np.float32))
-            if samples.shape[0] > self._channels:
-                samples = samples.mean(axis=0, keepdims=True, dtype=np.float32)
-            elif samples.shape[0] < self._channels:
-                samples = np.repeat(samples, self._channels, axis=0)
-            yield from self._kept(samples)
+            yield from self._kept(with_channels(samples, self._channels))
 
     def _kept(self, samples: Samples) -> Iterator[Samples]:
         """Yield the part of the next samples that is inside the clip."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..audio.waveform import with_channels
 from ..clip.file_clip import FileClip
 from ..clip.inspect import FileFacts, inspect_file
 from ..clip.shape import Shaper
@@ -114,7 +115,7 @@ class Shot:
         for part in self._parts(form.fps, wanted, np.float32(form.gain)):
             if isinstance(part, np.ndarray):
                 assert wanted is not None
-                yield _with_channels(part, wanted[1])
+                yield with_channels(part, wanted[1])
             elif missing > 0:
                 missing -= 1
                 if part is not seen:
@@ -215,12 +216,3 @@ def _inside(shown: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
     scale = min(Fraction(wanted, own) for own, wanted in zip(shown, size, strict=True))
     width, height = (min(wanted, max(2, round(own * scale / 2) * 2)) for own, wanted in zip(shown, size, strict=True))
     return width, height
-
-
-def _with_channels(samples: Samples, channels: int) -> Samples:
-    if samples.shape[0] == channels:
-        return samples
-    if channels == 1:
-        mono: Samples = samples.mean(axis=0, keepdims=True, dtype=np.float32)
-        return mono
-    return np.repeat(samples, channels, axis=0)

@@ -223,7 +223,7 @@ class _PacketScan:
         key = self._first_key
         if key is None or key not in self.keys or not any(tick <= key for tick in self.ticks[1:]):
             return self.ticks
-        first = _first_decoded(video, self.head)
+        first = next(_decoded(video, self.head), None)
         if first is not None and first < key:
             return [tick for tick in self.ticks if tick >= first]
         return [tick for tick in self.ticks if tick > key] + [key]
@@ -272,11 +272,6 @@ class _PacketScan:
         usual = (self._highest - self.ticks[0]) // len(self.ticks)
         least = max(self.jump, _RARE * usual)
         return packet.dts - self._decoded > least and (packet.pts or 0) + self._shift - self._highest > least
-
-
-def _first_decoded(video: VideoStream, packets: list[Packet[Any]]) -> int | None:
-    """Return the ticks of the first frame that a decoder outputs for the packets that a file begins with."""
-    return next(_decoded(video, packets), None)
 
 
 def _decoded(video: VideoStream, packets: list[Packet[Any]]) -> Iterator[int]:
