@@ -298,6 +298,7 @@ class _Pass:
             usual_order(self._audio)  # again: the container may be a new one
         self._seen = self._before = self._place = 0
         self.time: Fraction | None = None
+        self._latest: Fraction | None = None
         self.damaged = self.lost = self._skips = False
         self.missed = seek is not None and self._video is not None
         self._held: list[Packet[Any]] = []  # audio, until video shows that the seek has not missed
@@ -385,7 +386,11 @@ class _Pass:
     def _lacks_the_last_frame(self) -> bool:
         """Return whether the last frame was not decoded. PyAV 18 can hide the error if it is in the last packets."""
         timeline = self._owner.timeline
-        return timeline.complete and self.time is not None and self.time < timeline.time(-1) - TOLERANCE
+        if timeline.counted and timeline.packets == len(timeline.ticks):
+            return (
+                False  # nothing is cut off, and by counting, a frame that is missing anywhere looks like the last one
+            )
+        return timeline.complete and self._latest is not None and self._latest < timeline.time(-1) - TOLERANCE
 
     def _note_loss(self, packet: Packet[Any]) -> None:
         known = packet.pts is not None and not self._owner.timeline.counted
@@ -405,7 +410,7 @@ class _Pass:
             time = Fraction(0)
         if self._seen == 0:
             self._before = timeline.index_from(time)
-        self.time = time
+        self.time, self._latest = time, max(time, self._latest or time)
         at = f"the frame at {float(time):.2f} s" if self._skips else f"frame {self._before + self._seen}"
         self._owner.place = f"after {at}"
         self._seen += 1

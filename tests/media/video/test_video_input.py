@@ -18,6 +18,7 @@ from nodes.media.clip.inspect import inspect_file
 from nodes.media.decode.decode import DecodeOptions, decode
 from nodes.media.files import MediaError
 from nodes.media.video import video_input
+from nodes.media.video.container import video_stream
 from nodes.media.video.timeline import PacketError
 from nodes.media.video.video_input import open_video, threads_for
 from tests.media.comfyui_inputs import FileVideo
@@ -149,6 +150,19 @@ def zeroed(path: Path, clip: Clip, first: int, end: int) -> Path:
     return path
 
 
+def with_a_late_frame(path: Path) -> Path:
+    """Return a file in which one frame in the middle is shown 30 s too late."""
+    source = write(path.with_name(f"source-{path.name}"), Clip(frames=40, audio=None, options={"bf": "0"}))
+    with av.open(str(source)) as given, av.open(str(path), "w") as made:
+        stream = made.add_stream_from_template(given.streams.video[0])
+        for index, packet in enumerate(packet for packet in given.demux(video=0) if packet.size):
+            if index == 15 and packet.pts is not None:
+                packet.pts += round(30 / packet.time_base)
+            packet.stream = stream
+            made.mux(packet)
+    return path
+
+
 def without_first_group(path: Path, clip: Clip) -> Path:
     """Return a file that was cut from a longer one at its second key frame."""
     source = write(path.with_name(f"source-{path.name}"), clip)
@@ -228,6 +242,25 @@ def test_every_frame_before_the_cut_of_a_cut_off_file_is_decoded(tmp_path: Path)
         times = [float(time) for _, time in video.read() if time is not None]
         assert times == [0, 0.1, 0.2, 0.3, 0.4]
         assert len(video.damage.packets) == 1
+
+
+@pytest.mark.parametrize("name", ["late.mp4", "late.ts", "damaged.avi"])
+def test_frames_are_decoded_once_if_the_end_is_whole(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[object] = []
+    monkeypatch.setattr(video_input, "video_stream", lambda *given: passes.append(given) or video_stream(*given))
+    if name == "damaged.avi":
+        path, frames = zeroed(tmp_path / name, SHORT, 17, 18), 39
+    else:
+        path, frames = with_a_late_frame(tmp_path / name), 40
+
+    with open_video(str(path)) as video:
+        passes.clear()
+        times = [time for _, time in video.read() if time is not None]
+
+    assert len(times) == len(set(times)) == frames
+    assert len(passes) == 1
 
 
 @pytest.mark.parametrize("options", PARTS)
