@@ -21,8 +21,7 @@ from .wait_for_video import Wan27WaitForVideo
 
 log = logging.getLogger(__name__)
 
-_PLAIN_NAME = "wan27-video-web"
-"""A name that nobody gives to a folder: a second copy of the pack would take the place of this one."""
+_PLAIN_NAME = "wan27-video"
 
 
 class Wan27Extension(ComfyExtension):
@@ -65,15 +64,18 @@ def _other_copy() -> str | None:
 
 
 def _step_back(other: str) -> None:
-    """Report the other copy, and keep ComfyUI from serving the browser part of this one."""
+    """Report the other copy, and let ComfyUI serve its browser part instead of this one's."""
     folder = Path(__file__).absolute().parents[1]
     log.warning(
         "Wan 2.7: this pack is installed twice, in %s and in %s. The first is used. Remove one of them and restart.",
         other,
         folder,
     )
+    web, served = str(Path(other) / "web"), _served()
     for name in _web_names():
-        del _served()[name]
+        del served[name]
+        if web not in served.values():  # both copies have the same name
+            served[name] = web
 
 
 def _use_plain_web_name() -> None:

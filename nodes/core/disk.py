@@ -41,7 +41,7 @@ def replace(source: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a file if possible. Windows keeps files that are open; whoever cleans the folder later deletes them."""
+    """Delete a file if possible. Windows refuses that for files that are open."""
     with contextlib.suppress(OSError):
         path.unlink()
 

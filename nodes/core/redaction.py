@@ -25,11 +25,11 @@ _PATH = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:|(?<!\\))[\\/]+(?:[^\\/\s\"':;,]+[\
 _QUOTED_PATH = re.compile(r"""(['"])(?:[A-Za-z]:)?[\\/]+(?:(?:(?!\1)[^\\/:])+[\\/]+)+((?:(?!\1)[^\\/:])*)\1""")
 """As an OSError repeats it: in quotes, on Windows with every backslash doubled. It may contain spaces, and apostrophes
 between double quotes."""
-_IN_NAMES = r"[^\\/:*?\"<>|\n]"
+_IN_NAMES = r"(?:(?![;,] )[^\\/:*?\"<>|\n])"
 _WINDOWS_FOLDER = re.compile(
     rf"(?<![\w:/.])(?:[A-Za-z]:(?=[\\/])|(?<!\\)\\(?=\\))(?:[\\/]+{_IN_NAMES}+)+(?=[\\/])",
 )
-"""A drive, or the name of a server, and what follows it up to the last slash. It may contain spaces."""
+"""A drive, or the name of a server, and what follows it up to the last slash of the clause. It may contain spaces."""
 _USER_FOLDER = re.compile(rf"(?<![\w:/.\\])[\\/]+(?:Users|home)[\\/]+{_IN_NAMES}+(?=[\\/])", re.IGNORECASE)
 """Up to the slash after the user's name, which may contain spaces."""
 

@@ -62,6 +62,7 @@ def _parse(line: str) -> tuple[int, str, Mapping[str, str], float] | None:
     try:
         entry = json.loads(line)
         record_id, task_id, at = int(entry["row"]), str(entry["task_id"]), float(entry["at"])
-        return record_id, task_id, dict(entry.get("handle") or {}), at  # earlier versions wrote no handle
-    except (ValueError, KeyError, TypeError):
+        handle = dict(entry.get("handle") or {})  # earlier versions wrote none
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
+    return (record_id, task_id, handle, at) if 0 <= record_id < 2**63 else None

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.comfyui import example, snapshot
 from tests.comfyui.graphs import SMALL, decode, pair, upload_image
 from tests.conftest import Measured
@@ -56,17 +58,19 @@ def test_pack_reaches_the_browser_from_a_folder_of_any_name(tmp_path: Path) -> N
         assert "Wan27ImageToVideo" in comfy.get_json("/object_info/Wan27ImageToVideo")
 
 
-def test_second_copy_in_the_usual_folder_leaves_the_browser_part_of_an_odd_one_alone(tmp_path: Path) -> None:
-    odd, usual = tmp_path / "Wan 2.7 Video", tmp_path / "loaded later" / PACK
-    usual.parent.mkdir()
-    for copy in (odd, usual):
+@pytest.mark.parametrize("name", ["Wan 2.7 Video", PACK])
+def test_second_copy_in_the_usual_folder_leaves_the_browser_part_of_the_first_alone(tmp_path: Path, name: str) -> None:
+    first, second = tmp_path / name, tmp_path / "loaded later" / PACK
+    second.parent.mkdir()
+    for copy in (first, second):
         copy.symlink_to(REPO, target_is_directory=True)
+    packs = {"pack": first, "custom_nodes": [HELPERS]} if name == PACK else {"pack": HELPERS, "custom_nodes": [first]}
     paths = tmp_path / "paths.yaml"
     paths.write_text(f"more:\n  base_path: {tmp_path}\n  custom_nodes: loaded later\n", encoding="utf-8")
     arguments = ["--extra-model-paths-config", str(paths)]
-    with ComfyUI(tmp_path / "comfyui", pack=HELPERS, custom_nodes=[odd], arguments=arguments) as comfy:
+    with ComfyUI(tmp_path / "comfyui", arguments=arguments, **packs) as comfy:
         (warning,) = [line["message"] for line in comfy.warnings_at_start if "installed twice" in line["message"]]
-        assert warning.index(odd.name) < warning.index(usual.parent.name)
+        assert warning.index(f"custom_nodes/{name}") < warning.index(second.parent.name)
         (script,) = [name for name in comfy.get_json("/extensions") if name.endswith("/wan27.js")]
         assert comfy.request("GET", script).status_code == 200
         assert "Wan27ImageToVideo" in comfy.get_json("/object_info/Wan27ImageToVideo")

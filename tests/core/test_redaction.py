@@ -99,6 +99,7 @@ def test_suppress_url_logs_covers_tasks_made_inside_and_no_others(
         (r"\\server\Users\John Doe\x\config.toml", "…/config.toml"),
         (r"\\nas\John Doe\comfy\a.mp4 is gone", "…/a.mp4 is gone"),
         (r"\\nas\films\of John Doe\a.mp4", "…/a.mp4"),
+        (r"D:\John D. Doe\a.mp4 is gone, use png/jpeg", "…/a.mp4 is gone, use png/jpeg"),
         (r"\\?\D:\Films of John Doe\my clips\a.mp4 is gone", "…/a.mp4 is gone"),
         (r"moved D:\John Doe\a b.mp4: no space", "moved …/a b.mp4: no space"),
         (str(OSError(13, "denied", r"D:\John O'Doe\My Comfy\x.mp4")), '"…/x.mp4"'),

@@ -90,8 +90,9 @@ def test_recovery_log_loses_only_the_line_that_was_cut(tmp_path: Path) -> None:
         b"\xff\xfe\x00\xd8",
         b'[1]\n7\nnull\n"text"\n{}\n',
         b"\x00" * 4096,
+        b'{"row": 1e999, "task_id": "t", "at": 1}\n{"row": 9223372036854775808, "task_id": "t", "at": 1}\n',
     ],
-    ids=["ANSI", "UTF-16", "bytes", "other JSON", "zeros"],
+    ids=["ANSI", "UTF-16", "bytes", "other JSON", "zeros", "numbers"],
 )
 def test_recovery_log_with_damage_still_gives_its_good_lines(damage: bytes, path: Path) -> None:
     ledger = Ledger(path)
