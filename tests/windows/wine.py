@@ -58,9 +58,7 @@ COMFYUI_PACKAGES = (
 PROGRAM, PYTHON = "WINDOWS_WINE", "WINDOWS_PYTHON"
 """Environment variables of the ComfyUI tests: wine, and the Windows Python that runs ComfyUI."""
 ENVIRONMENT = {
-    # No messages. The heap checks itself: without that, wine 8 crashed in RtlAllocateHeap in one layout of the memory
-    # in which nothing but Python, numpy and torch had run.
-    "WINEDEBUG": "-all,warn+heap",
+    "WINEDEBUG": "-all",
     "WINEDLLOVERRIDES": "mscoree,mshtml,winedbg.exe=",
     "KMP_AFFINITY": "disabled",  # torch's OpenMP asks for the layout of the processors, which wine does not know
 }
