@@ -137,6 +137,8 @@ def _read_toml(path: Path, text: str | None) -> Mapping[str, Any]:
         return parse_toml((read_utf8(path) if text is None else text).removeprefix("\ufeff"))
     except FileNotFoundError:
         return {}
+    except SettingsError:  # is a ValueError too
+        raise
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {reason_of(error)}.") from error
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""`python -m nodes.sandbox` or `python nodes/sandbox`: run a sandbox, print its base URL on one line, and stop at an
+"""`python nodes/sandbox` or `python -m nodes.sandbox`: run a sandbox, print its base URL on one line, and stop at an
 interrupt."""
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .server import Sandbox
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM; return the exit code."""
     default = SandboxOptions()
-    parser = argparse.ArgumentParser(prog="python -m nodes.sandbox", description="Offline stand-in for the service.")
+    parser = argparse.ArgumentParser(prog="python nodes/sandbox", description="Offline stand-in for the service.")
     parser.add_argument("--state-dir", type=Path, help="directory for tasks and files (default: a temporary one)")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
     parser.add_argument("--port", type=int, default=0, help="0: a free one")

@@ -152,6 +152,13 @@ def test_load_settings_names_a_file_that_is_not_utf8(encoding: str, tmp_path: Pa
         store_key(tmp_path, "novita", "sk-0123456789")
 
 
+def test_load_settings_names_a_file_that_is_not_utf8_once(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("# notes", encoding="utf-16")
+    with pytest.raises(SettingsError) as refused:
+        load(tmp_path)
+    assert str(refused.value).count("config.toml") == 1 and not str(refused.value).endswith("..")
+
+
 def test_load_settings_waits_for_a_file_that_is_being_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "config.toml").write_text("[budget]\nper_run_usd = 1\n", encoding="utf-8")
     refuse_reads(monkeypatch, times=3)

@@ -97,3 +97,4 @@ def test_main_runs_by_its_path(tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0 and "--state-dir" in done.stdout, done.stderr
+        assert done.stdout.startswith("usage: python nodes/sandbox [")
