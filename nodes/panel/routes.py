@@ -60,6 +60,9 @@ GET /wan27/tasks/{id}/workflow
     their widgets, so it is only for a browser on this machine; anything else gets 403.
 GET /wan27/posters/{id}
     image/jpeg, at most 320 pixels a side, or 404. Add ?v=<poster of the task>, so that it can be cached.
+GET /wan27/examples/{name}
+    The workflow of the example of this name, as the frontend saves it, or 404. ComfyUI serves the examples too, but not
+    from a folder whose name has spaces or brackets.
 GET /wan27/media/{name}
     an uploaded file, for the service (storage.kind "comfyui"); with Range. Every failure is a 404 without a reason
 
@@ -111,6 +114,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -157,6 +161,8 @@ _FILTER_RULES = (
     f"group must be one of {', '.join(GROUPS)}; host must be one of {', '.join((SANDBOX, *HOSTS))}; day must be a date "
     "such as 2026-11-26."
 )
+
+_EXAMPLES = Path(__file__).absolute().parents[2] / "example_workflows"
 
 FETCH_SECONDS = 2.0
 """How long a fetch gets to fail at once, so that the user sees the reason."""
@@ -211,6 +217,7 @@ class Panel:
             "/wan27/tasks/{id:[0-9]{1,15}}": self._get_task,
             "/wan27/tasks/{id:[0-9]{1,15}}/workflow": self._get_workflow,
             "/wan27/posters/{id:[0-9]{1,15}}": self._get_thumbnail,
+            "/wan27/examples/{name}": self._get_example,
         }
         for path, handler in reading.items():
             routes.get(path)(read_route(self._with_json_errors(handler)))
@@ -321,6 +328,15 @@ class Panel:
         if path is None:
             return problem("This task has no thumbnail.", status=404)
         return web.FileResponse(path, headers=_THUMBNAIL_HEADERS)
+
+    async def _get_example(self, request: web.Request) -> web.StreamResponse:
+        def read() -> Any:
+            names = {path.stem: path for path in _EXAMPLES.glob("*.json")}
+            path = names.get(request.match_info["name"])
+            return None if path is None else json.loads(path.read_text(encoding="utf-8"))
+
+        workflow = await asyncio.to_thread(read)
+        return problem("There is no such example.", status=404) if workflow is None else json_response(workflow)
 
     async def _fetch_task(self, request: web.Request) -> web.StreamResponse:
         row = await asyncio.to_thread(self._find_row, request)

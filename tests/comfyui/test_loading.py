@@ -56,6 +56,7 @@ def test_pack_reaches_the_browser_from_a_folder_of_any_name(tmp_path: Path) -> N
         (script,) = [name for name in comfy.get_json("/extensions") if name.endswith("/wan27.js")]
         assert comfy.request("GET", script).status_code == 200
         assert "Wan27ImageToVideo" in comfy.get_json("/object_info/Wan27ImageToVideo")
+        assert comfy.get_json(f"/wan27/examples/{example.WORKFLOW.stem}")["nodes"]
 
 
 @pytest.mark.parametrize("name", ["Wan 2.7 Video", PACK])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import ANY
@@ -55,6 +57,14 @@ def test_status_names_a_problem_in_the_settings_without_their_path(host: Host) -
     assert str(host.user) not in status["problem"]
     assert "config.toml" in status["problem"]
     assert status["limits"]["prompt_chars"] == 5000
+
+
+def test_examples_are_the_workflows_of_the_pack_and_nothing_else(host: Host) -> None:
+    folder = Path(__file__).resolve().parents[2] / "example_workflows"
+    for path in folder.glob("*.json"):
+        assert host.get(f"/wan27/examples/{path.stem}") == json.loads(path.read_text(encoding="utf-8"))
+    for name in ("none", "first_and_last_frame.jpg", "..%2Flocales%2Fzh%2Fmain", "*", "%2Fetc%2Fhosts"):
+        assert host.ask("GET", f"/wan27/examples/{name}").status_code == 404
 
 
 def test_tasks_are_paged_and_filtered(host: Host) -> None:

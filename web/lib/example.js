@@ -1,4 +1,4 @@
-// The example that a newcomer opens: the template of the pack that needs nothing but two images.
+// The example that a newcomer opens: the one of the pack that needs nothing but two images.
 
 import { fitGraph, freeArea } from "./canvas.js";
 import { t } from "./i18n.js";
@@ -11,7 +11,7 @@ const LEAST_WIDTH = 480; // pixels
 /** Open the example, in full view and ready to run. In a narrow window the tab closes, as it would cover the graph. */
 export async function openExample(app, tab) {
   try {
-    const [workflow, images] = await Promise.all([server.template(EXAMPLE), server.inputImages()]);
+    const [workflow, images] = await Promise.all([server.example(EXAMPLE), server.inputImages()]);
     const ready = useImages(workflow, images);
     await app.loadGraphData(workflow, true, true, EXAMPLE);
     await frameDrawn(); // the frontend moves the view itself after it has loaded a graph

@@ -36,13 +36,7 @@ export const server = {
   saveSettings: (set) => write("PUT", "/settings", { set }),
   check: (part) => write("POST", "/check", { part }),
   removeKey: () => write("DELETE", "/key"),
-  /** Return the workflow of one of the pack's templates, as ComfyUI serves them. */
-  async template(name) {
-    const [pack] = new URL(import.meta.url).pathname.split("/extensions/")[1].split("/");
-    const response = await api.fetchApi(`/workflow_templates/${pack}/${name}.json`);
-    if (!response.ok) throw new Error("");
-    return response.json();
-  },
+  example: (name) => ask(`/examples/${name}`),
   /** Return the names of the images in ComfyUI's input folder. */
   async inputImages() {
     const response = await api.fetchApi("/object_info/LoadImage");
