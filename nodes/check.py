@@ -28,20 +28,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
-import httpx
-
-from .api.client import ServiceClient
 from .api.connection import Connection
 from .api.task import Balance
 from .config import FILE_NAME, Settings, load_settings
 from .core.addresses import LOOPBACK_MOUNTS, direct_mounts, is_loopback, is_private_host
 from .core.errors import AuthenticationError, NotDeliveredError, SettingsError, StorageError, Wan27Error
+from .core.packages import MissingPackagesError, require_packages
 from .core.redaction import suppress_url_logs
 from .media.files import MediaFile, describe
 from .services import connection_to
 from .storage import StoredUrl, kind_in_use, make_storage
-
-FETCH_TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=10.0)
 
 _SIDE = 256
 
@@ -89,6 +85,10 @@ async def _check_key(settings: Settings) -> Finding:
         key = settings.current.host.setting("api_key")
         advice = f'For real videos set {key}, or that of another host, and connection = "auto".'
         return Finding("key", True, "Requests go to the sandbox, which needs no key and bills nothing.", advice)
+    import httpx
+
+    from .api.client import ServiceClient
+
     host = settings.current.host
     key = host.setting("api_key")
     try:
@@ -160,13 +160,15 @@ def _inline(kind: str, privacy_notice: str) -> Finding:
 
 async def _download_again(stored: StoredUrl, file: MediaFile, *, may_be_private: bool) -> str:
     """Return what is wrong with the public URL, or "". It is requested as the service would: without our headers."""
-    host = urlsplit(stored.url).hostname or ""
+    import httpx
+
+    host, timeout = urlsplit(stored.url).hostname or "", httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=10.0)
     expected = await asyncio.to_thread(file.path.read_bytes)
     mounts = await asyncio.to_thread(direct_mounts, host)
     data = b""
     try:
         async with (
-            httpx.AsyncClient(timeout=FETCH_TIMEOUT, follow_redirects=True, max_redirects=3, mounts=mounts) as http,
+            httpx.AsyncClient(timeout=timeout, follow_redirects=True, max_redirects=3, mounts=mounts) as http,
             http.stream("GET", stored.url, headers={"Accept-Encoding": "identity"}) as response,
         ):
             async for part in response.aiter_bytes():
@@ -257,7 +259,10 @@ def main(arguments: Sequence[str], variables: Mapping[str, str] = environ) -> in
     pack = [Path(variables["PWD"])] if variables.get("PWD") else []
     pack += [Path.cwd(), Path(__file__).absolute().parents[1]]
     try:
+        require_packages()
         settings = load_settings(find_user_dir(arguments[0] if arguments else None, pack), variables)
+    except MissingPackagesError as error:
+        report = Report((Finding("packages", False, str(error)),))
     except SettingsError as error:
         report = Report((Finding("settings", False, str(error)),))
     else:

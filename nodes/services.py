@@ -23,6 +23,7 @@ from .comfy.queue_budget import QueuedPrompt
 from .comfy.upload_pipeline import UploadPipeline
 from .config import FILE_NAME, HostSettings, Settings, load_settings
 from .core.hosts import HOSTS, SANDBOX
+from .core.packages import MissingPackagesError, require_packages
 from .core.temporary import remove_leftovers
 
 if TYPE_CHECKING:
@@ -119,10 +120,16 @@ class Process:
         self._on_change, self._on_progress = on_change, on_progress
 
     def settings(self) -> Settings:
-        """Return the current settings; quick unless they changed. Raises SettingsError, naming what to change."""
+        """Return the current settings; quick unless they changed.
+
+        Everything that uses the service begins here, so this is where missing packages are noticed.
+
+        Raises SettingsError, naming what to change or to install.
+        """
         seen = (_stamp(self.user_dir / FILE_NAME), tuple(sorted((k, v) for k, v in environ.items() if _is_ours(k))))
         with self._lock:
             if self._settings is None or self._settings[0] != seen:
+                require_packages()
                 settings = load_settings(self.user_dir, environ)
                 for warning in settings.warnings:
                     log.warning("Wan 2.7: %s", warning)
@@ -184,8 +191,11 @@ class Process:
         def resume() -> None:
             remove_leftovers()
             try:
+                require_packages()
                 if (self.user_dir / _LEDGER).exists():
                     self._configured_runner(self.settings()).resume_unfinished()
+            except MissingPackagesError as error:
+                log.error("Wan 2.7: %s", error)
             except Exception as error:
                 log.warning("Wan 2.7: unfinished tasks could not be resumed: %s", error)
 

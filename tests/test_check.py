@@ -303,6 +303,14 @@ def test_command_runs_in_the_folder_of_a_pack_that_is_a_symlink(tmp_path: Path) 
     assert run_command(pack).returncode == 0
 
 
+def test_command_names_the_command_that_installs_a_missing_package(tmp_path: Path) -> None:
+    without = "import runpy, sys; sys.modules['httpx'] = None; runpy.run_module('nodes.check', run_name='__main__')"
+    done = run_command(REPO, start=["-c", without])
+    assert done.returncode == 1 and done.stderr == ""
+    command = f"{sys.executable} -s -m pip install -r {REPO / 'requirements.txt'}"
+    assert done.stdout == (f"FAIL  packages  httpx is not installed. Run this command and restart ComfyUI: {command}\n")
+
+
 def test_command_reports_a_broken_file(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("connection =")
     done = run_command(REPO, str(tmp_path))

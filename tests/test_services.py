@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from nodes.core.errors import SettingsError
 from nodes.core.hosts import HOSTS
 from nodes.ledger import TaskRecord
 from nodes.runner.models import Submitted
@@ -41,6 +42,20 @@ def test_settings_are_read_again_only_after_a_change(process: Process, monkeypat
     process.user_dir.mkdir()
     (process.user_dir / "config.toml").write_text('connection = "sandbox"\n')
     assert process.connection_identity() == "sandbox"
+
+
+def test_services_without_a_package_name_the_command_that_installs_it(
+    process: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    text = r"^httpx is not installed\. .*-s -m pip install -r .*requirements\.txt"
+    with pytest.raises(SettingsError, match=text) as no:
+        asyncio.run(process.services())
+    process.resume_unfinished()
+    end = time.monotonic() + 30
+    while str(no.value) not in caplog.text and time.monotonic() < end:
+        time.sleep(0.01)
+    assert [record.levelname for record in caplog.records if str(no.value) in record.message] == ["ERROR"]
 
 
 def test_ledger_is_created_once_and_reports_changes(process: Process) -> None:

@@ -125,6 +125,7 @@ from aiohttp import web
 from ..config import MissingKeyError, Settings, check_key, remove_key, store_key
 from ..core.errors import LedgerError, SettingsError, StorageError, Wan27Error
 from ..core.hosts import HOSTS, SANDBOX
+from ..core.packages import MissingPackagesError
 from ..core.redaction import redact_locations
 from ..ledger import TaskFilter
 from ..ledger.budget import day_bounds, day_of
@@ -502,6 +503,8 @@ class Panel:
         return found[0] if found else None
 
     def _message(self, error: BaseException) -> str:
+        if isinstance(error, MissingPackagesError):
+            return error.public
         return redact_locations(str(error) or type(error).__name__, folders=self._folders)
 
     @property

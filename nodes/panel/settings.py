@@ -13,6 +13,7 @@ from ..config.file_edit import read_text, write_text
 from ..config.writable import Current, changed_text, current_values
 from ..core.errors import SettingsError
 from ..core.hosts import HOSTS
+from ..core.packages import MissingPackagesError, require_packages
 from ..services import Process, connection_to
 from ..storage import make_storage
 from ..storage.presets import load_presets
@@ -102,6 +103,7 @@ def _problem(user_dir: Path) -> str:
 
 
 def _check_storage(settings: Settings) -> None:
+    require_packages()
     wanted = settings.storage
     if not (settings.in_sandbox and wanted.kind == "sandbox"):
         connection = connection_to(settings.current)
@@ -116,6 +118,8 @@ async def check_part(process: Process, part: str) -> Finding:
         raise SettingsError(f"part is {part[:80]!r}; it must be one of {', '.join(PARTS)}.")
     try:
         settings = process.settings()
+    except MissingPackagesError as error:
+        return Finding(part, False, error.public, "")
     except SettingsError as error:
         return Finding(part, False, str(error), "")
     return check_file(settings) if part == "settings" else await CHECKS[part](settings)

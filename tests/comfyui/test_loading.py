@@ -13,7 +13,7 @@ import pytest
 from tests.comfyui import example, snapshot
 from tests.comfyui.graphs import SMALL, decode, pair, upload_image
 from tests.conftest import Measured
-from tests.host.comfy import PACK, REPO, ComfyUI, Graph, comfyui_tree
+from tests.host.comfy import PACK, REPO, ComfyUI, Graph, RejectedError, comfyui_tree
 from tests.host.fixtures import HELPERS
 from tests.media_files import photo, png
 from tests.service import Service
@@ -57,6 +57,30 @@ def test_pack_reaches_the_browser_from_a_folder_of_any_name(tmp_path: Path) -> N
         assert comfy.request("GET", script).status_code == 200
         assert "Wan27ImageToVideo" in comfy.get_json("/object_info/Wan27ImageToVideo")
         assert comfy.get_json(f"/wan27/examples/{example.WORKFLOW.stem}")["nodes"]
+
+
+def test_pack_without_a_package_says_in_log_tab_and_run_how_to_install_it(tmp_path: Path) -> None:
+    without = tmp_path / "without-httpx"
+    without.mkdir()
+    (without / "__init__.py").write_text("NODE_CLASS_MAPPINGS = {}\n")
+    (without / "prestartup_script.py").write_text("import sys\n\nsys.modules['httpx'] = None\n")
+    command = " -s -m pip install -r "
+    with ComfyUI(tmp_path / "comfyui", custom_nodes=[HELPERS, without]) as comfy:
+        assert command in comfy.log
+        problem = comfy.get_json("/wan27/status")["problem"]
+        assert "httpx is not installed" in problem and command not in problem
+
+        graph = Graph()
+        upload_image(graph, comfy.upload("a.png", png(photo(320, 320, seed=1))))
+        graph.add("PreviewAny", source=("2", 0))
+        error = comfy.run(graph).error
+        assert error is not None and command in error.message
+
+        paying = Graph()
+        node = pair(paying, image_url="https://x.test/a.png", **SMALL).submit
+        with pytest.raises(RejectedError) as refused:
+            comfy.queue(paying)
+        assert command in refused.value.texts(node)
 
 
 @pytest.mark.parametrize("name", ["Wan 2.7 Video", PACK])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,6 +58,15 @@ def test_status_names_a_problem_in_the_settings_without_their_path(host: Host) -
     assert str(host.user) not in status["problem"]
     assert "config.toml" in status["problem"]
     assert status["limits"]["prompt_chars"] == 5000
+
+
+def test_status_and_check_name_a_missing_package_without_a_path(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    text = "av is not installed. Install the pack's requirements.txt with ComfyUI's Python and restart."
+
+    assert host.get("/wan27/status")["problem"] == text
+    assert host.write("POST", "/wan27/check", {"part": "key"}).json()["text"] == text
+    assert host.write("PUT", "/wan27/settings", {"set": {"storage.kind": "inline"}}).json()["error"] == text
 
 
 def test_examples_are_the_workflows_of_the_pack_and_nothing_else(host: Host) -> None:
