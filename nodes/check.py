@@ -29,10 +29,12 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from .api.connection import Connection
+from .api.hosts import DIALECTS
 from .api.task import Balance
 from .config import FILE_NAME, Settings, load_settings
 from .core.addresses import LOOPBACK_MOUNTS, direct_mounts, is_loopback, is_private_host
 from .core.errors import AuthenticationError, NotDeliveredError, SettingsError, StorageError, Wan27Error
+from .core.hosts import HOSTS
 from .core.packages import MissingPackagesError, require_packages
 from .core.redaction import suppress_url_logs
 from .media.files import MediaFile, describe
@@ -75,7 +77,7 @@ class Report:
 async def run_check(settings: Settings) -> Report:
     """Check the key, the storage and the prices. Costs nothing and changes no settings.
 
-    Without a key, when requests go to the sandbox, this checks the storage that would be used with a key.
+    While requests go to the sandbox, this contacts no host. A storage of the user's own is checked all the same.
     """
     return Report(tuple(await asyncio.gather(*(check(settings) for check in CHECKS.values()))))
 
@@ -116,15 +118,14 @@ def _balance(balance: Balance | None) -> tuple[str, bool]:
 async def _check_storage(settings: Settings) -> Finding:
     kind, options = settings.storage.kind, settings.storage.options
     section = f"[storage.{kind}] in config.toml" if kind in options else "kind under [storage]"
+    if settings.in_sandbox and kind == "auto":
+        return Finding("storage", True, _sandbox_storage())
     try:
         connection = connection_to(settings.current)
         used = kind_in_use(kind, connection)
         storage = make_storage(kind, options, connection=connection, directory=settings.path.parent)
         if used == "inline":
             return _inline(kind, storage.privacy_notice)
-        if used == "host" and not connection.api_key:
-            title = connection.host.title
-            return Finding("storage", True, f"No storage is set: with a key, files are uploaded to {title} itself.")
         with TemporaryDirectory(prefix="wan27-check-", ignore_cleanup_errors=True) as folder:
             file = await asyncio.to_thread(_test_image, Path(folder))
             stored = await storage.put(file)
@@ -142,6 +143,16 @@ async def _check_storage(settings: Settings) -> Finding:
         return Finding("storage", False, text, f"{section}, and its public_url if it has one")
     text = f"The {kind} storage took a file and returned it byte for byte at its public URL."
     return Finding("storage", True, f"{text} {storage.privacy_notice}".strip())
+
+
+def _sandbox_storage() -> str:
+    """Return what can be sent in the sandbox, and what needs a storage with a key."""
+    takers = [name for name, dialect in DIALECTS.items() if dialect.capabilities.upload_seconds is not None]
+    others = [host.title for name, host in HOSTS.items() if name not in takers]
+    return (
+        f"The sandbox takes images, audio and clips. With a key of {', '.join(takers[:-1])} or {takers[-1]} they go to "
+        f"the host itself; {' and '.join(others)} need a storage for audio and clips."
+    )
 
 
 def _host_upload(connection: Connection, privacy_notice: str) -> Finding:

@@ -235,6 +235,19 @@ def test_check_without_a_key_reports_the_sandbox(tmp_path: Path) -> None:
     assert report.ok and "sandbox" in report.findings[0].text and "NOVITA_API_KEY" in report.findings[0].setting
 
 
+@pytest.mark.parametrize("key", ["", "with a key"])
+def test_check_in_the_sandbox_contacts_no_host_and_says_what_needs_a_storage(key: str, tmp_path: Path) -> None:
+    with STAND_INS["fal"]() as stand_in:
+        variables = {**stand_in.environment(), "WAN27_CONNECTION": "sandbox"} if key else {}
+        report = asyncio.run(run_check(load_settings(tmp_path, variables)))
+        assert not stand_in.seen
+    assert report.ok
+    assert report.findings[1].text == (
+        "The sandbox takes images, audio and clips. With a key of dashscope, fal, replicate or kie they go to the host "
+        "itself; Novita AI and PPIO need a storage for audio and clips."
+    )
+
+
 def run_command(
     folder: Path, *arguments: str, start: Sequence[str] = ("-m", "nodes.check"), **environ: str
 ) -> subprocess.CompletedProcess[str]:
