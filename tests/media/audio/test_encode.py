@@ -9,7 +9,6 @@ import av
 import numpy as np
 import pytest
 import torch
-from torch.overrides import TorchFunctionMode
 
 from nodes.core import limits
 from nodes.media.audio.encode import HostMinimum, encode_audio
@@ -86,21 +85,20 @@ def test_encode_audio_scales_integers_by_their_own_range(
     assert samples[0, :3] == pytest.approx([-1, (high - middle) / (middle or high + 1), 0], abs=1e-4)
 
 
-class Mps(TorchFunctionMode):
-    """Refuses float64 as torch does for a tensor on Apple's GPU, also if the same call moves it to the CPU."""
+def test_encode_audio_of_integers_on_mps(encode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MPS has no float64, and torch refuses it there also if the same call moves the tensor to the CPU."""
+    to = torch.Tensor.to
 
-    def __torch_function__(self, function: Any, types: Any, arguments: Any = (), named: Any = None) -> Any:
-        if function is torch.Tensor.to and torch.float64 in arguments and len(arguments) > 2:
+    def without_float64(tensor: torch.Tensor, *arguments: Any, **named: Any) -> torch.Tensor:
+        if torch.float64 in arguments and len(arguments) > 1:
             raise TypeError(
                 "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64."
             )
-        return function(*arguments, **(named or {}))
+        return to(tensor, *arguments, **named)
 
-
-def test_encode_audio_of_integers_on_mps(encode) -> None:
+    monkeypatch.setattr(torch.Tensor, "to", without_float64)
     waveform = torch.zeros((1, 1, 16_000), dtype=torch.int16)
-    with Mps():
-        samples, _ = read(encode({"waveform": waveform, "sample_rate": 8_000}))
+    samples, _ = read(encode({"waveform": waveform, "sample_rate": 8_000}))
     assert not samples.any()
 
 
