@@ -25,7 +25,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import environ
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from .api.connection import Connection
@@ -37,6 +36,7 @@ from .core.errors import AuthenticationError, NotDeliveredError, SettingsError, 
 from .core.hosts import HOSTS
 from .core.packages import MissingPackagesError, require_packages
 from .core.redaction import suppress_url_logs
+from .core.temporary import temporary_folder
 from .media.files import MediaFile, describe
 from .services import connection_to
 from .storage import StoredUrl, kind_in_use, make_storage
@@ -126,8 +126,8 @@ async def _check_storage(settings: Settings) -> Finding:
         storage = make_storage(kind, options, connection=connection, directory=settings.path.parent)
         if used == "inline":
             return _inline(kind, storage.privacy_notice)
-        with TemporaryDirectory(prefix="wan27-check-", ignore_cleanup_errors=True) as folder:
-            file = await asyncio.to_thread(_test_image, Path(folder))
+        with temporary_folder() as folder:
+            file = await asyncio.to_thread(_test_image, folder)
             stored = await storage.put(file)
             if used == "host":
                 return _host_upload(connection, storage.privacy_notice)

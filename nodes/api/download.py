@@ -25,7 +25,7 @@ import httpx
 
 from ..core.addresses import Resolve, at_address, check_url, prefer_https, resolve
 from ..core.backoff import Backoff, jitter, retry_after_seconds
-from ..core.disk import flush_to_disk, patiently, remove, replace
+from ..core.disk import DISK_FULL, flush_to_disk, patiently, remove, replace
 from ..core.errors import DownloadError, reason_of
 from ..core.limits import MB
 from ..core.mp4_boxes import mp4_problem
@@ -320,7 +320,7 @@ def _rename(part: Path, dest: Path) -> None:
 
 
 def _disk_error(error: OSError, folder: Path) -> DownloadError:
-    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+    if error.errno in DISK_FULL:
         problem, advice = f"There is not enough disk space for the video in {folder.name}", "Free some space"
     else:
         problem, advice = f"The video could not be written to {folder.name}", "Make the folder writable"

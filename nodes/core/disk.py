@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import time
@@ -21,6 +22,8 @@ PATIENCE_SECONDS = 2.0 if sys.platform == "win32" else 0.0
 scanners, indexers, backups and our own readers have files open for a moment. Other systems refuse for lasting reasons
 only."""
 _PAUSE_SECONDS = 0.02
+DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+"""Error numbers of a full disk and a used-up quota. Windows has none for the latter."""
 
 
 def patiently(work: Callable[[], T]) -> T:

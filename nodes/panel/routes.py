@@ -337,7 +337,9 @@ class Panel:
             return None if path is None else json.loads(path.read_text(encoding="utf-8"))
 
         workflow = await asyncio.to_thread(read)
-        return problem("There is no such example.", status=404) if workflow is None else json_response(workflow)
+        if workflow is None:
+            return problem("The pack has no example of this name.", status=404)
+        return json_response(workflow)
 
     async def _fetch_task(self, request: web.Request) -> web.StreamResponse:
         row = await asyncio.to_thread(self._find_row, request)

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...core.disk import DISK_FULL
 from ...core.errors import reason_of
 from ..clip.inspect import FileFacts
 from ..clip.writer import AacTrack
@@ -31,7 +32,7 @@ _CODEC_TAGS = {"hevc": "hvc1"}
 """Apple's players take HEVC under this name only."""
 _ROUNDING = 1
 """Ticks that a frame may be from its time, which containers round."""
-_DISK_ERRORS = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EACCES, errno.EIO)
+_DISK_ERRORS = (*DISK_FULL, errno.EACCES, errno.EIO)
 """Encoding would meet them too."""
 
 

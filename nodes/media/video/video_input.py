@@ -386,10 +386,9 @@ class _Pass:
     def _lacks_the_last_frame(self) -> bool:
         """Return whether the last frame was not decoded. PyAV 18 can hide the error if it is in the last packets."""
         timeline = self._owner.timeline
+        # If nothing is cut off: by counting, a frame that is missing anywhere looks like the last one.
         if timeline.counted and timeline.packets == len(timeline.ticks):
-            return (
-                False  # nothing is cut off, and by counting, a frame that is missing anywhere looks like the last one
-            )
+            return False
         return timeline.complete and self._latest is not None and self._latest < timeline.time(-1) - TOLERANCE
 
     def _note_loss(self, packet: Packet[Any]) -> None:
