@@ -106,9 +106,10 @@ export class Settings {
     return field.input.value || field.setting.default;
   }
 
-  /** Return the visible settings that were changed, by name; null: back to the default. */
+  /** Return what was changed of the visible settings, by name, and each secret to remove; null: back to the default. */
   changes() {
-    const changed = this.visible.map((name) => [name, this.fields.get(name)]).filter(([, field]) => field.changed);
+    const counts = ([name, field]) => field.removed || (field.changed && this.visible.includes(name));
+    const changed = [...this.fields].filter(counts);
     const found = Object.fromEntries(changed.map(([name, field]) => [name, field.value]));
     if (!this.view.may_write) {
       // A key is not typed into a page that comes over the network: the text has a place for it.
