@@ -42,6 +42,12 @@ from .services import connection_to
 from .storage import StoredUrl, kind_in_use, make_storage
 
 _SIDE = 256
+_NO_STORAGE_TO_TEST = {
+    "auto": "",
+    "inline": '"inline" is for images only.',
+    "sandbox": '"sandbox" works in the sandbox only.',
+}
+"""Kinds with nothing to test while requests go to the sandbox, and what to know before they go to a host."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +124,8 @@ def _balance(balance: Balance | None) -> tuple[str, bool]:
 async def _check_storage(settings: Settings) -> Finding:
     kind, options = settings.storage.kind, settings.storage.options
     section = f"[storage.{kind}] in config.toml" if kind in options else "kind under [storage]"
-    if settings.in_sandbox and kind == "auto":
-        return Finding("storage", True, _sandbox_storage())
+    if settings.in_sandbox and kind in _NO_STORAGE_TO_TEST:
+        return _sandbox_storage(kind)
     try:
         connection = connection_to(settings.current)
         used = kind_in_use(kind, connection)
@@ -145,14 +151,18 @@ async def _check_storage(settings: Settings) -> Finding:
     return Finding("storage", True, f"{text} {storage.privacy_notice}".strip())
 
 
-def _sandbox_storage() -> str:
-    """Return what can be sent in the sandbox, and what needs a storage with a key."""
+def _sandbox_storage(kind: str) -> Finding:
+    """Report what can be sent in the sandbox, and what needs a storage with a key."""
+    text = "The sandbox takes images, audio and clips."
+    if advice := _NO_STORAGE_TO_TEST[kind]:
+        return Finding("storage", True, text, f"Before you send to a host, set kind under [storage]: {advice}")
     takers = [name for name, dialect in DIALECTS.items() if dialect.capabilities.upload_seconds is not None]
     others = [host.title for name, host in HOSTS.items() if name not in takers]
-    return (
-        f"The sandbox takes images, audio and clips. With a key of {', '.join(takers[:-1])} or {takers[-1]} they go to "
-        f"the host itself; {' and '.join(others)} need a storage for audio and clips."
+    text += (
+        f" With a key of {', '.join(takers[:-1])} or {takers[-1]} they go to the host itself; {' and '.join(others)} "
+        "need a storage for audio and clips."
     )
+    return Finding("storage", True, text)
 
 
 def _host_upload(connection: Connection, privacy_notice: str) -> Finding:

@@ -248,6 +248,14 @@ def test_check_in_the_sandbox_contacts_no_host_and_says_what_needs_a_storage(key
     )
 
 
+@pytest.mark.parametrize("kind", ["inline", "sandbox"])
+def test_check_in_the_sandbox_accepts_a_kind_that_has_nothing_to_test(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(f'[storage]\nkind = "{kind}"\n', encoding="utf-8")
+    finding = asyncio.run(run_check(load_settings(tmp_path, {}))).findings[1]
+    assert finding.ok and finding.text == "The sandbox takes images, audio and clips."
+    assert f'"{kind}" ' in finding.setting
+
+
 def run_command(
     folder: Path, *arguments: str, start: Sequence[str] = ("-m", "nodes.check"), **environ: str
 ) -> subprocess.CompletedProcess[str]:

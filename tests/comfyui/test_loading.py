@@ -19,12 +19,11 @@ from tests.media_files import photo, png
 from tests.service import Service
 
 
-def test_pack_loads_quickly(comfy: ComfyUI, measured: Measured) -> None:
+def test_pack_loads(comfy: ComfyUI, measured: Measured) -> None:
     found = re.search(rf"^(?:\[INFO\])? *([0-9.]+) seconds(.*): .*/{re.escape(PACK)}$", comfy.log, re.MULTILINE)
     assert found, "ComfyUI printed no import time"
     measured(f"import time of the pack as ComfyUI prints it: {found[1]} s")
     assert found[2] == "", "IMPORT FAILED"
-    assert float(found[1]) < 0.5
 
 
 def test_pack_loads_without_a_warning(comfy: ComfyUI) -> None:
@@ -101,7 +100,7 @@ def test_second_copy_in_the_usual_folder_leaves_the_browser_part_of_the_first_al
         assert "Wan27ImageToVideo" in comfy.get_json("/object_info/Wan27ImageToVideo")
 
 
-def test_pack_loads_in_a_process_without_a_server(tmp_path: Path) -> None:
+def test_pack_loads_in_a_process_without_a_server_and_imports_nothing_heavy(tmp_path: Path) -> None:
     program = """
 import asyncio, sys, threading
 pack = sys.argv.pop()
@@ -109,15 +108,17 @@ import comfy.options
 comfy.options.enable_args_parsing()
 import utils.extra_config  # before nodes, which puts another utils on the path
 import server, nodes
+before = set(sys.modules)
 loaded = asyncio.run(nodes.load_custom_node(pack))
 print(loaded, hasattr(server.PromptServer, "instance"), *sorted(n for n in nodes.NODE_CLASS_MAPPINGS if "Wan27" in n))
 print(*[thread.name for thread in threading.enumerate() if thread.name.startswith("wan27")])
+print(*sorted((set(sys.modules) - before) & {"PIL", "av", "httpx", "numpy", "obstore"}))
 """
     arguments = [f"--base-directory={tmp_path}", "--cpu", str(REPO)]
     environ = {**os.environ, "PYTHONPATH": str(comfyui_tree())}
     command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines() == [f"True False {' '.join(sorted(snapshot.NODES))}", ""], done.stderr
+    assert done.stdout.splitlines() == [f"True False {' '.join(sorted(snapshot.NODES))}", "", ""], done.stderr
 
 
 def test_modules_are_loaded_once(comfy: ComfyUI, service: Service) -> None:
