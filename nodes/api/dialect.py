@@ -275,10 +275,7 @@ class Dialect(ABC):
         try:
             return TaskHandle(check_task_id(task_id), kept or {})
         except errors.RequestError:
-            said = short(answer.payload)
-            raise errors.ServerError(
-                f"The service's answer has no usable task id: {said}.", status=answer.status
-            ) from None
+            raise self.lacks("usable task id", answer) from None
 
     def status(self, answer: Answer) -> int:
         """Return the status of an answer. It differs from that of HTTP if the host answers 200 with an error code."""
@@ -295,6 +292,11 @@ class Dialect(ABC):
         told = " - ".join(part for part in (code, short(message, 500)) if part) or "no explanation"
         text = f"The service answered {status}: {told}. {advice or self.advice(kind)}"
         return kind(text, status=status, retry_after=answer.retry_after)
+
+    def lacks(self, what: str, answer: Answer) -> errors.ServerError:
+        """Return the error of an answer without what it must contain."""
+        text = f"The answer of {self.host.title} has no {what}: {short(answer.payload)}."
+        return errors.ServerError(text, status=answer.status)
 
     def not_stored(self, answer: Answer) -> errors.ServiceError:
         """Return the error of an upload without the key that was refused: it says nothing about the key."""

@@ -12,7 +12,7 @@ from typing import ClassVar
 from ...core import errors
 from ..dialect import Answer, Call, Capabilities, Dialect, Kind, Transfer, UploadFile
 from ..inputs import to_inputs
-from ..json_values import Json, integer, mapping, mappings, number, short, text, timestamp
+from ..json_values import Json, integer, mapping, mappings, number, text, timestamp
 from ..request import VideoRequest
 from ..task import PastTask, ResultVideo, TaskHandle, TaskPage, TaskResult, TaskState
 
@@ -102,7 +102,7 @@ class DashscopeDialect(Dialect):
                 status=404,
             )
         if not status:
-            raise errors.ServerError(f"The service's answer for task {task.task_id} has no status: {short(payload)}.")
+            raise self.lacks(f"status of task {task.task_id}", answer)
         state, url = _STATES.get(status, TaskState.PROCESSING), text(output.get("video_url"))
         said = ": ".join(filter(None, (text(output.get("code")), text(output.get("message")))))
         return TaskResult(

@@ -82,7 +82,7 @@ class FalDialect(Dialect):
             reason = ": ".join(filter(None, (kind, short(said, 500))))
             return TaskResult(task.task_id, TaskState.FAILED, reason, canceled=kind == "client_cancelled")
         if not status:
-            raise errors.ServerError(f"The service's answer for task {task.task_id} has no status: {short(payload)}.")
+            raise self.lacks(f"status of task {task.task_id}", answer)
         return TaskResult(task.task_id, TaskState.QUEUED if status == "IN_QUEUE" else TaskState.PROCESSING)
 
     def _read_outcome(self, task: TaskHandle, answer: Answer) -> TaskResult:
@@ -121,10 +121,9 @@ class FalDialect(Dialect):
         return Call("GET", "/v1/account/billing", params={"expand": "credits"}, at="list_url")
 
     def read_balance(self, answer: Answer) -> Balance:
-        payload = self.payload(answer)
-        available = number(mapping(mapping(payload).get("credits")).get("current_balance"))
+        available = number(mapping(mapping(self.payload(answer)).get("credits")).get("current_balance"))
         if available is None:
-            raise errors.ServerError(f"The service's answer with the balance cannot be read: {short(payload)}.")
+            raise self.lacks("balance", answer)
         return Balance(available)
 
     def key_check(self) -> Call:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from ...core import errors
 from ..dialect import Answer, Call, Capabilities, Dialect, Kind, Transfer, UploadFile
 from ..inputs import to_inputs
-from ..json_values import Json, integer, mapping, number, short, text
+from ..json_values import Json, integer, mapping, number, text
 from ..request import VideoRequest
 from ..task import Balance, ResultVideo, TaskHandle, TaskResult, TaskState
 
@@ -63,8 +63,7 @@ class KieDialect(Dialect):
         data = self._data(answer)
         status = text(data.get("state"))
         if not status:
-            said = short(answer.payload)
-            raise errors.ServerError(f"The service's answer for task {task.task_id} has no state: {said}.")
+            raise self.lacks(f"state of task {task.task_id}", answer)
         state = _STATES.get(status, TaskState.PROCESSING)
         said = ": ".join(str(part) for part in (data.get("failCode"), data.get("failMsg")) if part)
         return TaskResult(
@@ -78,10 +77,9 @@ class KieDialect(Dialect):
         return Call("GET", "/api/v1/chat/credit")
 
     def read_balance(self, answer: Answer) -> Balance:
-        payload = self.payload(answer)
-        credit = number(mapping(payload).get("data"))
+        credit = number(mapping(self.payload(answer)).get("data"))
         if credit is None:
-            raise errors.ServerError(f"The service's answer with the balance cannot be read: {short(payload)}.")
+            raise self.lacks("balance", answer)
         return Balance(credit * USD_PER_CREDIT)
 
     def upload(self, file: UploadFile, ticket: Answer | None) -> Transfer:
@@ -92,7 +90,7 @@ class KieDialect(Dialect):
     def read_upload(self, file: UploadFile, ticket: Answer | None, answer: Answer) -> str:
         url = text(self._data(answer).get("downloadUrl"))
         if not url:
-            raise errors.ServerError(f"The host's answer to an upload has no URL: {short(answer.payload)}.")
+            raise self.lacks("URL of the upload", answer)
         return url
 
     def _data(self, answer: Answer, *, submitting: bool = False) -> Mapping[str, Json]:

@@ -92,12 +92,11 @@ class NovitaDialect(Dialect):
         return Call("GET", RESULT_PATH, params={"task_id": task.task_id})
 
     def read_poll(self, task: TaskHandle, call: Call, answer: Answer) -> TaskResult:
-        payload = self.payload(answer)
-        data = _unwrapped(payload)
+        data = _unwrapped(self.payload(answer))
         found, extra = mapping(data.get("task")), mapping(data.get("extra"))
         status = str(found.get("status") or "").upper()
         if not status:
-            raise errors.ServerError(f"The service's answer for task {task.task_id} has no status: {short(payload)}.")
+            raise self.lacks(f"status of task {task.task_id}", answer)
         state, times = _STATES.get(status, TaskState.PROCESSING), mapping(extra.get("debug_info"))
         return TaskResult(
             task_id=task.task_id,
@@ -117,11 +116,10 @@ class NovitaDialect(Dialect):
         return Call("GET", BALANCE_PATH)
 
     def read_balance(self, answer: Answer) -> Balance:
-        payload = self.payload(answer)
-        data = _unwrapped(payload)
+        data = _unwrapped(self.payload(answer))
         available, outstanding = number(data.get("availableBalance")), number(data.get("outstandingInvoices"))
         if available is None:
-            raise errors.ServerError(f"The service's answer with the balance cannot be read: {short(payload)}.")
+            raise self.lacks("balance", answer)
         return Balance(available / USD_UNITS, (outstanding or 0.0) / USD_UNITS)
 
     def said(self, answer: Answer) -> tuple[str, str]:

@@ -64,7 +64,7 @@ class ReplicateDialect(Dialect):
         payload = mapping(self.payload(answer))
         status = text(payload.get("status"))
         if not status:
-            raise errors.ServerError(f"The service's answer for task {task.task_id} has no status: {short(payload)}.")
+            raise self.lacks(f"status of task {task.task_id}", answer)
         state, output = _STATES.get(status, TaskState.PROCESSING), payload.get("output")
         urls = filter(None, map(text, output if isinstance(output, list) else [output]))
         video = next(map(ResultVideo, urls), None)
@@ -111,10 +111,9 @@ class ReplicateDialect(Dialect):
         return Transfer(Call("POST", "/v1/files"), "content")
 
     def read_upload(self, file: UploadFile, ticket: Answer | None, answer: Answer) -> str:
-        payload = self.payload(answer)
-        url = text(mapping(mapping(payload).get("urls")).get("get"))
+        url = text(mapping(mapping(self.payload(answer)).get("urls")).get("get"))
         if not url:
-            raise errors.ServerError(f"The host's answer to an upload has no URL: {short(payload)}.")
+            raise self.lacks("URL of the upload", answer)
         return url
 
     def said(self, answer: Answer) -> tuple[str, str]:
