@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests import no_network  # noqa: F401  (takes effect when it is imported)
+
 LONGEST = ("browser", "comfyui", "money", "storage in comfyui")
 """The groups that start first when workers share the tests; a worker runs a group from start to end."""
 

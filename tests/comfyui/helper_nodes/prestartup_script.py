@@ -1,4 +1,4 @@
-"""Runs in ComfyUI before any pack is loaded: keeps every warning of the process.
+"""Runs in ComfyUI before any pack is loaded: keeps every warning of the process, and forbids the network.
 
 ComfyUI logs the text alone, so a warning cannot be told from information by reading its log.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import runpy
 from pathlib import Path
 
 import folder_paths
@@ -22,6 +23,7 @@ class _Keep(logging.Handler):
             file.write(json.dumps(line) + "\n")
 
 
+runpy.run_path(str(Path(__file__).resolve().parents[2] / "no_network.py"))
 _FILE.write_text("")
 logging.captureWarnings(True)
 logging.getLogger().addHandler(_Keep(logging.WARNING))
