@@ -26,7 +26,7 @@ LONG = "A-word-that-is-longer-than-the-tab-is-wide-" * 6
 @pytest.fixture
 def comfy(start_frontend: StartFrontend) -> Iterator[ComfyUI]:
     """A ComfyUI without a key, in which nothing has run."""
-    comfy = start_frontend(QUICK)
+    comfy = start_frontend({"WAN27_KIE_BASE_URL": "http://127.0.0.1:9", **QUICK})  # nothing answers there
     yield comfy
 
 
