@@ -13,7 +13,7 @@ GET /wan27/status
                     "note": why this host, if there are keys for several, or null},
      "key": {"host": the title of its host, "present": bool, "source": "environment|file" or null,
              "variable": the environment variable of the key, "last4": text or null,
-             "can_change": bool: whether PUT and DELETE /wan27/key are open to this browser}:
+             "can_change": bool: whether PUT /wan27/settings may set or remove it, from this browser}:
              that of the host that requests go to; in the sandbox, of the first one,
      "hosts": [{"name", "title", "key_page": where to get a key, "key": as above}, …],
      "storage": a kind, or "host" for the host's own upload, "prices": {"720P": USD per second, "1080P": …},
@@ -90,14 +90,10 @@ POST /wan27/tasks/{id}/remove  body {"delete_file": bool, false if it is left ou
     cannot be deleted. 404: no such task. 400: a bad value.
 POST /wan27/tasks/{id}/restore body {}
     200, the task, which is back on the list. 404: no such task.
-PUT /wan27/key                 body {"key": text, "host": name of the host; without it, the one of "key" in the status}
-    200, the host's object "key". Stored in config.toml, on POSIX with mode 0600. 409: the environment has a key, which
-    wins.
-DELETE /wan27/key              body {} or {"host": name}
-    200, the host's object "key".
 PUT /wan27/settings            body {"set": {name: value, or null to remove it}}
-    200, as GET. Written to config.toml, all or none; the rest of the file stays as it is. 409: a name is not in the
-    list, its variable is set in the environment, a value cannot be used, or the file cannot be changed safely.
+    200, as GET. Written to config.toml, on POSIX with mode 0600, all or none; the rest of the file stays as it is. 409:
+    a name is not in the list, its variable is set in the environment and wins, a value cannot be used, or the file
+    cannot be changed safely. A key is "<host>.api_key".
 POST /wan27/check              body {"part": one of "checks" in the settings}
     200, {"what": the part, "ok": bool, "text": a sentence, "setting": what to change, or ""}. Costs nothing: asks for
     the balance, and uploads a small image and downloads it again. A guard as for writing, as it reaches out.
@@ -116,13 +112,13 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from ..config import MissingKeyError, Settings, check_key, remove_key, store_key
+from ..config import MissingKeyError
 from ..core.errors import LedgerError, SettingsError, StorageError, Wan27Error
 from ..core.hosts import HOSTS, SANDBOX
 from ..core.packages import MissingPackagesError
@@ -233,8 +229,6 @@ class Panel:
             routes.post(f"/wan27/tasks/{{id:[0-9]{{1,15}}}}/{action}")(write_route(self._with_json_errors(handler)))
         routes.put("/wan27/settings")(write_route(self._with_json_errors(self._put_settings)))
         routes.post("/wan27/check")(write_route(self._with_json_errors(self._run_check)))
-        routes.put("/wan27/key")(write_route(self._with_json_errors(self._put_key)))
-        routes.delete("/wan27/key")(write_route(self._with_json_errors(self._delete_key)))
 
     async def _get_status(self, request: web.Request) -> web.StreamResponse:
         def read() -> dict[str, Any]:
@@ -246,7 +240,7 @@ class Panel:
         try:
             view = await asyncio.to_thread(read)
         except (SettingsError, Wan27Error) as error:
-            key = key_view(None, self._host_of_key({}), local=local)
+            key = key_view(None, self._host_in_use(), local=local)
             view = {"problem": self._message(error), "may_write": local, "key": key, "limits": limits_view()}
         return json_response(view)
 
@@ -396,18 +390,6 @@ class Panel:
         await asyncio.to_thread(self._process.ledger().show, row.id)
         return await self._get_task(request)
 
-    async def _put_key(self, request: web.Request) -> web.StreamResponse:
-        body = await _body(request)
-        host, key = self._host_of_key(body), check_key(body.get("key"))
-        await self._change_key(host, lambda: store_key(self._process.user_dir, host, key))
-        self._process.resume_unfinished()  # tasks may have been waiting for this very key
-        return json_response(await asyncio.to_thread(self._current_key, host))
-
-    async def _delete_key(self, request: web.Request) -> web.StreamResponse:
-        host = self._host_of_key(await _body(request))
-        await self._change_key(host, lambda: remove_key(self._process.user_dir, host))
-        return json_response(await asyncio.to_thread(self._current_key, host))
-
     async def _get_settings(self, request: web.Request) -> web.StreamResponse:
         view = await asyncio.to_thread(settings_view, self._process.user_dir, local=is_local(request))
         return json_response(view)
@@ -428,28 +410,13 @@ class Panel:
         redacted = {name: redact_locations(text, folders=self._folders) for name, text in texts.items()}
         return json_response({"what": finding.what, "ok": finding.ok, **redacted})
 
-    def _host_of_key(self, body: Mapping[str, Any]) -> str:
-        """Return the host that a request about a key names; without a name the one that requests go to."""
-        named = body.get("host")
-        if named is None:
-            try:
-                return self._process.settings().current.host.name
-            except MissingKeyError as error:
-                return error.host.name
-            except SettingsError:
-                return next(iter(HOSTS))
-        if named not in HOSTS:
-            raise SettingsError(f"host is {named!r}; it must be one of {', '.join(HOSTS)}.")
-        return str(named)
-
-    async def _change_key(self, host: str, change: Callable[[], object]) -> None:
-        if not key_view(None, host, local=True)["can_change"]:
-            raise SettingsError(
-                f"{HOSTS[host].key_variable} is set in the environment and wins over config.toml: change it there."
-            )
-        async with self._changing:
-            await asyncio.to_thread(change)
-        self._send(STATUS_EVENT, {})
+    def _host_in_use(self) -> str:
+        try:
+            return self._process.settings().current.host.name
+        except MissingKeyError as error:
+            return error.host.name
+        except SettingsError:
+            return next(iter(HOSTS))
 
     def _tasks_event(self, ids: frozenset[int]) -> dict[str, Any]:
         """Return the data of the event wan27.tasks for rows that changed."""
@@ -493,12 +460,6 @@ class Panel:
         today = ledger.task_list.host_totals(day_of(ledger.now()))
         spent = round(sum(each.estimated_usd for each in today), 6)
         return {"spent_today": spent, "tasks": listed, "all_tasks": ever, "totals_today": totals_view(today)}
-
-    def _current_key(self, host: str) -> dict[str, Any]:
-        settings: Settings | None = None
-        with contextlib.suppress(SettingsError):  # such as connection = "novita", which needs a key; the status says so
-            settings = self._process.settings()
-        return key_view(settings, host, local=True)
 
     def _find_row(self, request: web.Request) -> TaskRecord | None:
         found = self._process.ledger().task_list.records([int(request.match_info["id"])])

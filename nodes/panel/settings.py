@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..api.hosts import DIALECTS
-from ..config import FILE_NAME, Settings, load_settings
+from ..config import FILE_NAME, MissingKeyError, Settings, load_settings
 from ..config.file_edit import read_text, write_text
 from ..config.writable import Current, changed_text, current_values
 from ..core.errors import SettingsError
@@ -86,12 +86,15 @@ def save_settings(user_dir: Path, changes: Mapping[str, Any]) -> None:
     try:
         settings = load_settings(user_dir, environ, text=text)
     except SettingsError as error:
-        if str(error) != _problem(user_dir):  # what was wrong before does not prevent another change
+        misses = f"{error.host.name}.api_key" if isinstance(error, MissingKeyError) else ""
+        # A key can be removed, also if its host is set. What was wrong before does not prevent another change.
+        if changes != {misses: None} and str(error) != _problem(user_dir):
             raise
     else:
         if any(name.startswith("storage.") for name in changes):
             _check_storage(settings)
-    write_text(user_dir, text)
+    if text or (user_dir / FILE_NAME).exists():  # removing a setting does not create the file
+        write_text(user_dir, text)
 
 
 def _problem(user_dir: Path) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nodes.config import Settings, load_settings, store_key
+from nodes.config import Settings, load_settings
+from nodes.config.writable import changed_text
 from nodes.core.errors import SettingsError
 from nodes.core.hosts import AUTO_ORDER, HOSTS
 from tests.systems import refuse_reads
@@ -149,7 +150,7 @@ def test_load_settings_names_a_file_that_is_not_utf8(encoding: str, tmp_path: Pa
     with pytest.raises(SettingsError, match=r"config\.toml is not UTF-8 text.*save it as UTF-8"):
         load_settings(tmp_path, {})
     with pytest.raises(SettingsError, match="is not UTF-8 text"):
-        store_key(tmp_path, "novita", "sk-0123456789")
+        changed_text(tmp_path, {}, {"novita.api_key": "sk-0123456789"})
 
 
 def test_load_settings_names_a_file_that_is_not_utf8_once(tmp_path: Path) -> None:

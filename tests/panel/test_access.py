@@ -48,8 +48,6 @@ FOREIGN: dict[str, dict[str, str | None]] = {
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("PUT", "/wan27/key"),
-        ("DELETE", "/wan27/key"),
         ("POST", "/wan27/tasks/1/fetch"),
         ("POST", "/wan27/tasks/1/cancel"),
         ("PUT", "/wan27/settings"),
@@ -59,7 +57,7 @@ FOREIGN: dict[str, dict[str, str | None]] = {
 def test_write_routes_are_for_our_own_page_on_this_machine(case: str, method: str, path: str, host: Host) -> None:
     headers = {name: value for name, value in (host.own_page | FOREIGN[case]).items() if value is not None}
 
-    answer = host.ask(method, path, headers=headers, content=json.dumps({"key": KEY, "set": {"fal.api_key": KEY}}))
+    answer = host.ask(method, path, headers=headers, content=json.dumps({"set": {"fal.api_key": KEY}}))
 
     assert answer.status_code == 403
     assert not (host.user / "config.toml").exists()
@@ -73,7 +71,7 @@ def test_is_local_goes_by_the_address(peer: str | None, here: bool) -> None:
     transport = Mock()
     transport.get_extra_info = lambda name, default=None: (peer, 5) if peer and name == "peername" else default
     headers = {"Host": "127.0.0.1:8188", "Origin": "http://127.0.0.1:8188", "Content-Type": "application/json"}
-    request = make_mocked_request("PUT", "/wan27/key", headers=headers, transport=transport)
+    request = make_mocked_request("PUT", "/wan27/settings", headers=headers, transport=transport)
 
     assert is_local(request) is here
     assert (refusal(request) is None) is here

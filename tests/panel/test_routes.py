@@ -13,12 +13,10 @@ from unittest.mock import ANY
 import pytest
 
 from nodes.core.errors import DownloadError, RequestError
-from nodes.core.hosts import HOSTS
 from nodes.ledger import BalanceReading
 from nodes.runner.models import service_of
 from tests.panel.conftest import KEY, SIGNED, Host
 from tests.service import Service, at
-from tests.systems import is_private
 
 
 def test_status_of_a_new_installation_is_the_sandbox(host: Host) -> None:
@@ -192,74 +190,7 @@ def test_read_routes_leak_no_key_path_or_signed_url(host: Host, monkeypatch: pyt
     assert "https://bucket.example/…" in sent, "the host stays: it helps"
 
 
-def test_key_is_stored_used_and_never_sent_back(host: Host) -> None:
-    answer = host.write("PUT", "/wan27/key", {"key": f"  {KEY}\n"})
-
-    assert answer.status_code == 200
-    assert answer.json()["last4"] == KEY[-4:]
-    assert KEY not in answer.text
-    assert host.events == ["wan27.status"]
-    assert host.process.settings().hosts["novita"].api_key == KEY
-    assert is_private(host.user / "config.toml")
-    assert not host.get("/wan27/status")["connection"]["sandbox"]
-
-    answer = host.write("DELETE", "/wan27/key")
-
-    assert answer.json()["present"] is False
-    assert host.get("/wan27/status")["connection"]["sandbox"]
-
-
-def test_key_stored_resumes_unfinished_tasks(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    keys: list[str] = []
-    monkeypatch.setattr(
-        host.process, "resume_unfinished", lambda: keys.append(host.process.settings().hosts["novita"].api_key)
-    )
-
-    host.write("PUT", "/wan27/key", {"key": "short"})
-    host.write("PUT", "/wan27/key", {"key": KEY})
-
-    assert keys == [KEY]
-
-
-@pytest.mark.parametrize("body", [{"key": "short"}, {"key": 5}, {}, ["key"], "text"])
-def test_key_refuses_what_is_not_a_key(body: Any, host: Host) -> None:
-    answer = host.write("PUT", "/wan27/key", body)
-
-    assert answer.status_code == 409
-    assert answer.json()["error"]
-    assert not (host.user / "config.toml").exists()
-
-
-def test_key_of_the_environment_cannot_be_changed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NOVITA_API_KEY", KEY)
-
-    put = host.write("PUT", "/wan27/key", {"key": "sk-another-key-0123"})
-    delete = host.write("DELETE", "/wan27/key")
-    key = host.get("/wan27/status")["key"]
-
-    assert (put.status_code, delete.status_code) == (409, 409)
-    assert "NOVITA_API_KEY" in put.json()["error"]
-    assert key["source"] == "environment"
-    assert not key["can_change"]
-
-
-def test_key_of_a_named_host_is_stored_in_its_section(host: Host) -> None:
-    answer = host.write("PUT", "/wan27/key", {"key": KEY, "host": "kie"})
-    status = host.get("/wan27/status")
-
-    assert (answer.json()["variable"], answer.json()["last4"]) == ("KIE_API_KEY", KEY[-4:])
-    assert (status["connection"]["name"], status["connection"]["host"]) == ("kie", "api.kie.ai")
-    assert status["key"]["variable"] == "KIE_API_KEY"
-    assert status["prices"] == {"720P": 0.08, "1080P": 0.12}
-    present = {each["name"]: each["key"]["present"] for each in status["hosts"]}
-    assert present == {name: name == "kie" for name in HOSTS}
-
-    host.write("DELETE", "/wan27/key", {"host": "kie"})
-
-    assert host.get("/wan27/status")["connection"]["name"] == "sandbox"
-
-
-def test_key_that_is_missing_is_that_of_the_host_that_is_set(host: Host) -> None:
+def test_status_names_the_missing_key_of_the_host_that_is_set(host: Host) -> None:
     host.user.mkdir(parents=True, exist_ok=True)
     (host.user / "config.toml").write_text('connection = "fal"\n')
 
@@ -267,23 +198,6 @@ def test_key_that_is_missing_is_that_of_the_host_that_is_set(host: Host) -> None
 
     assert "needs a key" in status["problem"]
     assert (status["key"]["host"], status["key"]["variable"]) == ("fal", "FAL_KEY")
-
-
-def test_key_of_an_unknown_host_is_refused(host: Host) -> None:
-    answer = host.write("PUT", "/wan27/key", {"key": KEY, "host": "../elsewhere"})
-
-    assert answer.status_code == 409
-    assert "one of novita, ppio" in answer.json()["error"]
-    assert not (host.user / "config.toml").exists()
-
-
-def test_key_without_a_name_is_that_of_the_host_that_misses_one(host: Host) -> None:
-    (host.user / "config.toml").write_text('connection = "replicate"\n')
-    assert host.get("/wan27/status")["key"]["variable"] == "REPLICATE_API_TOKEN"
-
-    host.write("PUT", "/wan27/key", {"key": KEY})
-
-    assert host.get("/wan27/status")["connection"]["name"] == "replicate"
 
 
 def test_status_says_which_of_several_hosts_was_chosen(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

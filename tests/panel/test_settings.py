@@ -72,8 +72,127 @@ def test_settings_are_written_used_and_announced_and_the_rest_of_the_file_stays(
     assert host.process.settings().budget.per_day_usd == 50.0
 
 
+def test_key_is_stored_used_and_never_sent_back(host: Host) -> None:
+    answer = save(host, {"novita.api_key": f"  {KEY}\n"})
+
+    assert answer.status_code == 200
+    assert KEY not in answer.text
+    assert host.events == ["wan27.status"]
+    assert host.process.settings().hosts["novita"].api_key == KEY
+    assert is_private(host.user / "config.toml")
+    status = host.get("/wan27/status")
+    assert (status["key"]["last4"], status["connection"]["sandbox"]) == (KEY[-4:], False)
+
+    answer = save(host, {"novita.api_key": None})
+
+    assert answer.status_code == 200
+    assert KEY not in (host.user / "config.toml").read_text()
+    status = host.get("/wan27/status")
+    assert (status["key"]["present"], status["connection"]["sandbox"]) == (False, True)
+    assert host.events == ["wan27.status"] * 2
+
+
+def test_key_that_is_stored_resumes_unfinished_tasks(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys: list[str] = []
+    monkeypatch.setattr(
+        host.process, "resume_unfinished", lambda: keys.append(host.process.settings().hosts["novita"].api_key)
+    )
+
+    save(host, {"novita.api_key": "short"})
+    save(host, {"novita.api_key": KEY})
+
+    assert keys == [KEY]
+
+
+@pytest.mark.parametrize("key", ["short", 5, "", ["key"]], ids=["short", "number", "empty", "list"])
+def test_key_refuses_what_is_not_a_key(key: object, host: Host) -> None:
+    answer = save(host, {"novita.api_key": key})
+
+    assert answer.status_code == 409
+    assert answer.json()["error"]
+    assert not (host.user / "config.toml").exists()
+
+
+def test_key_of_the_environment_cannot_be_changed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOVITA_API_KEY", KEY)
+
+    changed = save(host, {"novita.api_key": "sk-another-key-0123"})
+    removed = save(host, {"novita.api_key": None})
+    key = host.get("/wan27/status")["key"]
+
+    for answer in (changed, removed):
+        assert answer.status_code == 409
+        assert "NOVITA_API_KEY is set in the environment" in answer.json()["error"]
+    assert key["source"] == "environment"
+    assert not key["can_change"]
+    assert not (host.user / "config.toml").exists()
+    assert host.events == []
+
+
+def test_key_of_each_host_is_stored_in_its_section(host: Host) -> None:
+    answer = save(host, {"kie.api_key": KEY})
+    status = host.get("/wan27/status")
+
+    assert answer.status_code == 200
+    assert (status["connection"]["name"], status["connection"]["host"]) == ("kie", "api.kie.ai")
+    assert (status["key"]["variable"], status["key"]["last4"]) == ("KIE_API_KEY", KEY[-4:])
+    assert status["prices"] == {"720P": 0.08, "1080P": 0.12}
+    present = {each["name"]: each["key"]["present"] for each in status["hosts"]}
+    assert present == {name: name == "kie" for name in HOSTS}
+
+    save(host, {"kie.api_key": None})
+
+    assert host.get("/wan27/status")["connection"]["name"] == "sandbox"
+
+
+def test_key_of_the_host_that_is_set_can_be_removed_and_added(host: Host) -> None:
+    save(host, {"connection": "replicate", "replicate.api_key": KEY})
+
+    assert save(host, {"replicate.api_key": None}).status_code == 200
+
+    assert KEY not in (host.user / "config.toml").read_text()
+    status = host.get("/wan27/status")
+    assert "needs a key" in status["problem"]
+    assert status["key"]["variable"] == "REPLICATE_API_TOKEN"
+
+    assert save(host, {"replicate.api_key": KEY}).status_code == 200
+
+    assert host.get("/wan27/status")["connection"]["name"] == "replicate"
+
+
+def test_key_is_not_removed_with_a_bad_change(host: Host) -> None:
+    save(host, {"fal.api_key": KEY})
+    assert save(host, {"fal.api_key": None, "connection": "fal"}).status_code == 409
+
+    save(host, {"connection": "fal"})
+    assert save(host, {"fal.api_key": None, "budget.per_day_usd": -1}).status_code == 409
+
+    settings = host.process.settings()
+    assert (settings.hosts["fal"].api_key, settings.budget.per_day_usd) == (KEY, 50.0)
+
+
+def test_key_that_is_removed_without_a_file_creates_none(host: Host) -> None:
+    assert save(host, {"novita.api_key": None}).status_code == 200
+
+    assert list(host.user.iterdir()) == []
+
+
+def test_key_leaves_a_file_alone_that_cannot_be_changed_safely(host: Host) -> None:
+    config, text = host.user / "config.toml", 'novita = "sk-older-key"\n'
+    config.write_text(text)
+
+    answer = save(host, {"novita.api_key": KEY})
+
+    assert answer.status_code == 409
+    assert "with an editor" in answer.json()["error"]
+    assert not [each for each in (KEY, "sk-older-key", str(host.user)) if each in answer.text]
+    assert config.read_text() == text
+    assert host.events == []
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown setting": ({"novita.base_url": "https://evil.example"}, "not a setting that can be changed here"),
+    "an unknown host": ({"../elsewhere.api_key": KEY}, "not a setting that can be changed here"),
     "a bad choice": ({"connection": "elsewhere"}, "must be one of auto, novita"),
     "a host without a key": ({"connection": "fal"}, "needs a key"),
     "a negative budget": ({"budget.per_day_usd": -1}, "at least 0"),

@@ -35,7 +35,6 @@ export const server = {
   settings: () => ask("/settings"),
   saveSettings: (set) => write("PUT", "/settings", { set }),
   check: (part) => write("POST", "/check", { part }),
-  removeKey: () => write("DELETE", "/key"),
   example: (name) => ask(`/examples/${name}`),
   /** Return the names of the images in ComfyUI's input folder. */
   async inputImages() {
