@@ -6,21 +6,16 @@ characters of the key, are for a browser on this machine that shows a page of th
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable
 from functools import wraps
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from ..core.addresses import is_loopback
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from .responses import Handler, problem
 
 # Behind a proxy on this machine every client looks local; the proxy names itself in one of these.
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via", "CF-Connecting-IP")
-
-_NO_STORE = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def is_local(request: web.Request) -> bool:
@@ -71,16 +66,6 @@ def write_route(handler: Handler) -> Handler:
     return guarded
 
 
-def problem(text: str, *, status: int) -> web.Response:
-    """Return an error in the form of every route: {"error": "a sentence for the user"}."""
-    return json_response({"error": text}, status=status)
-
-
-def json_response(value: object, *, status: int = 200) -> web.Response:
-    """Return a JSON response that must not be cached."""
-    return web.json_response(value, status=status, headers=_NO_STORE, dumps=_dumps)
-
-
 def _is_cross_site(request: web.Request) -> bool:
     return request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none")
 
@@ -90,7 +75,3 @@ def _host_of(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
-
-
-def _dumps(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)

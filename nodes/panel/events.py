@@ -22,6 +22,7 @@ SendEvent = Callable[[str, "dict[str, Any]"], None]
 
 TASKS_EVENT = "wan27.tasks"
 PROGRESS_EVENT = "wan27.progress"
+STATUS_EVENT = "wan27.status"
 
 COLLECT_SECONDS = 0.25
 """Time between a change and its event. A download reports every chunk; this is as often as a person can read."""
@@ -33,7 +34,7 @@ KEPT = 500
 class Announcer:
     """Collects changes and sends them to all browsers by `send`, which is called on `loop`, ComfyUI's event loop.
 
-    `tasks_event` returns the data of TASKS_EVENT for these row numbers; it may block.
+    `tasks_event` returns the data of TASKS_EVENT for these record ids; it may block.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Announcer:
         """Return the last progress of a task that this process reported."""
         return self._latest.get(task_id or "")
 
-    def rows_changed(self, ids: frozenset[int]) -> None:
+    def records_changed(self, ids: frozenset[int]) -> None:
         """Report tasks that were added or changed. From any thread; returns at once."""
         self._schedule(lambda: self._changed.update(ids))
 

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from ..ledger import Ledger, TaskRecord
 
 
-def remove_task(ledger: Ledger, row: TaskRecord, *, output_dir: Path, with_file: bool) -> None:
+def remove_task(ledger: Ledger, record: TaskRecord, *, output_dir: Path, with_file: bool) -> None:
     """Take a task off the list, and then delete what is wanted. May block.
 
     Raises:
         RequestError: its video may still arrive, or its file cannot be deleted. Nothing was changed.
         LedgerError: the ledger cannot be written. No file was deleted.
     """
-    file = _file_to_delete(row, output_dir) if with_file else None
-    if not ledger.hide(row.id):
+    file = _file_to_delete(record, output_dir) if with_file else None
+    if not ledger.hide(record.id):
         raise RequestError(
             "The video of this task is not on this machine yet, so the task stays in the list. Wait for it or fetch it "
             "again; a task that is queued can be canceled if the host allows it."
@@ -35,22 +35,22 @@ def remove_task(ledger: Ledger, row: TaskRecord, *, output_dir: Path, with_file:
         try:
             patiently(partial(file.unlink, missing_ok=True))
         except OSError as error:
-            if not row.hidden:
-                ledger.show(row.id)
+            if not record.hidden:
+                ledger.show(record.id)
             raise RequestError(
-                f"{row.file} cannot be deleted: {reason_of(error)}. Close what has it open, such as a player or "
+                f"{record.file} cannot be deleted: {reason_of(error)}. Close what has it open, such as a player or "
                 "a preview in ComfyUI, and try again, or remove the task without its file."
             ) from error
-    ledger.forget_workflow(row.prompt_id)
+    ledger.forget_workflow(record.prompt_id)
 
 
-def _file_to_delete(row: TaskRecord, output_dir: Path) -> Path:
+def _file_to_delete(record: TaskRecord, output_dir: Path) -> Path:
     """Return the name that the ledger has: if it is a link, the link is deleted and not what it leads to."""
-    if row.file is None or video_file(row, output_dir) is None:
+    if record.file is None or video_file(record, output_dir) is None:
         raise RequestError("This task has no file in the output folder, so there is none to delete.")
-    if is_changed(row, output_dir):
+    if is_changed(record, output_dir):
         raise RequestError(
-            f"{row.file} was changed since it was saved, so it is not deleted with the task. Delete it by hand, or "
+            f"{record.file} was changed since it was saved, so it is not deleted with the task. Delete it by hand, or "
             "remove the task without its file."
         )
-    return output_dir / row.file
+    return output_dir / record.file

@@ -26,11 +26,11 @@ FOLDER = "posters"
 """In the pack's own folder; has the name of the route."""
 
 
-def video_file(row: TaskRecord, output_dir: Path) -> Path | None:
+def video_file(record: TaskRecord, output_dir: Path) -> Path | None:
     """Return the video of a task, or None if it is not saved, was deleted, or is outside the output folder."""
-    if row.state != "saved" or not row.file:
+    if record.state != "saved" or not record.file:
         return None
-    path = (output_dir / row.file).resolve()
+    path = (output_dir / record.file).resolve()
     if not path.is_relative_to(output_dir.resolve()) or not path.is_file():
         return None
     return path
@@ -46,12 +46,12 @@ class Thumbnails:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="wan27-thumbnails")
         self._limit = FolderLimit(".jpg", files=KEPT)
 
-    async def get(self, row: TaskRecord, *, output_dir: Path, folder: Path) -> Path | None:
+    async def get(self, record: TaskRecord, *, output_dir: Path, folder: Path) -> Path | None:
         """Return a JPEG in `folder` of the video's first frame, or None without a video."""
-        video = await asyncio.to_thread(video_file, row, output_dir)
-        if video is None or not row.file_sha256:
+        video = await asyncio.to_thread(video_file, record, output_dir)
+        if video is None or not record.file_sha256:
             return None
-        target = folder / f"{row.file_sha256[:32]}.jpg"
+        target = folder / f"{record.file_sha256[:32]}.jpg"
         if not await asyncio.to_thread(target.is_file):
             await asyncio.get_running_loop().run_in_executor(self._thread, self._make, video, target)
         return target

@@ -22,7 +22,7 @@ from .thumbnails import video_file
 if TYPE_CHECKING:
     from ..api.connection import Connection
     from ..config import Settings
-    from ..ledger import BalanceReading, HostTotal, State, TaskRecord
+    from ..ledger import BalanceReading, HostTotal, Ledger, State, TaskRecord
     from ..ledger.balances import Comparison
     from ..runner.models import Progress
 
@@ -43,7 +43,7 @@ PROMPT_CHARS = 400
 
 
 def task_view(
-    row: TaskRecord,
+    record: TaskRecord,
     progress: Progress | None,
     *,
     output_dir: Path,
@@ -51,46 +51,46 @@ def task_view(
     has_workflow: bool = False,
 ) -> dict[str, Any]:
     """Return one task."""
-    video = video_file(row, output_dir)
-    state = "missing" if row.state == "saved" and video is None else row.state
-    prompt = str(row.request.get("prompt") or "")
-    group = _GROUP_OF[row.state]
+    video = video_file(record, output_dir)
+    state = "missing" if record.state == "saved" and video is None else record.state
+    prompt = str(record.request.get("prompt") or "")
+    group = _GROUP_OF[record.state]
     return {
-        "id": row.id,
-        "task_id": row.task_id,
+        "id": record.id,
+        "task_id": record.task_id,
         "state": state,
         "group": group,
         "progress": progress_view(progress) if progress is not None and group == "running" else None,
-        "reason": redact_locations(row.reason, folders=folders),
-        "removed": row.hidden,
+        "reason": redact_locations(record.reason, folders=folders),
+        "removed": record.hidden,
         "prompt": prompt if len(prompt) <= PROMPT_CHARS else prompt[: PROMPT_CHARS - 1] + "…",
-        "resolution": row.request.get("resolution"),
-        "duration": row.request.get("duration"),
-        "seed": row.seed if row.seed is not None else row.request.get("seed"),
-        "sandbox": row.connection == SANDBOX,
-        "connection": row.connection,
-        "host": host_title(row.connection),
-        "day": day_of(row.created_at),
-        "estimated_cost": row.estimate,
-        "continues_clip": "first_clip_url" in row.request,
-        "counted": row.counted,
-        "cancels": _cancels(row.connection) if row.state == "submitted" else "",
-        "began_at": row.began_at,
-        "ended_at": row.saved_at,
-        "prompt_id": row.prompt_id,
+        "resolution": record.request.get("resolution"),
+        "duration": record.request.get("duration"),
+        "seed": record.seed if record.seed is not None else record.request.get("seed"),
+        "sandbox": record.connection == SANDBOX,
+        "connection": record.connection,
+        "host": host_title(record.connection),
+        "day": day_of(record.created_at),
+        "estimated_cost": record.estimate,
+        "continues_clip": "first_clip_url" in record.request,
+        "counted": record.counted,
+        "cancels": _cancels(record.connection) if record.state == "submitted" else "",
+        "began_at": record.began_at,
+        "ended_at": record.saved_at,
+        "prompt_id": record.prompt_id,
         "has_workflow": has_workflow,
-        "node_id": row.node_id,
-        "seconds": row.video.get("seconds"),
-        "size": row.video.get("size"),
-        "file": None if video is None or row.file is None else _file_view(row.file),
-        "poster": row.file_sha256[:16] if video is not None and row.file_sha256 else None,
+        "node_id": record.node_id,
+        "seconds": record.video.get("seconds"),
+        "size": record.video.get("size"),
+        "file": None if video is None or record.file is None else _file_view(record.file),
+        "poster": record.file_sha256[:16] if video is not None and record.file_sha256 else None,
     }
 
 
-def inputs_view(row: TaskRecord) -> dict[str, Any]:
+def inputs_view(record: TaskRecord) -> dict[str, Any]:
     """Return all that was requested, for a comparison. A media file is a short hash: its URL stays here."""
-    shown = {name: value for name, value in row.request.items() if name not in MEDIA_FIELDS}
-    media = {name: str(row.request[name]) for name in MEDIA_FIELDS if name in row.request}
+    shown = {name: value for name, value in record.request.items() if name not in MEDIA_FIELDS}
+    media = {name: str(record.request[name]) for name in MEDIA_FIELDS if name in record.request}
     return {**shown, **{name: hashlib.sha256(value.encode()).hexdigest()[:12] for name, value in media.items()}}
 
 
@@ -116,6 +116,18 @@ def totals_view(totals: Iterable[HostTotal]) -> list[dict[str, Any]]:
         }
         for each in totals
     ]
+
+
+def counts_view(ledger: Ledger) -> dict[str, Any]:
+    """Return what was spent today, and how many tasks there are."""
+    today = ledger.task_list.host_totals(day_of(ledger.now()))
+    listed, ever = ledger.task_list.counts()
+    return {
+        "spent_today_usd": round(sum(each.estimated_usd for each in today), 6),
+        "totals_today": totals_view(today),
+        "tasks": listed,
+        "all_tasks": ever,
+    }
 
 
 def progress_view(progress: Progress) -> dict[str, Any]:
@@ -144,16 +156,16 @@ def _file_view(file: str) -> dict[str, str]:
 def status_view(
     settings: Settings,
     connection: Connection | None,
+    counts: Mapping[str, Any],
     *,
-    spent_today: float,
-    tasks: int,
-    all_tasks: int,
-    totals_today: list[dict[str, Any]],
     local: bool,
 ) -> dict[str, Any]:
     """Return connection, prices, budget and limits.
 
-    `connection` is None in the sandbox. `local`: the browser runs on this machine and may enter a key.
+    Args:
+        connection: None in the sandbox.
+        counts: from `counts_view`.
+        local: the browser runs on this machine and may enter a key.
     """
     host, name = urlsplit(settings.current.base_url).hostname, settings.current.host.name
     return {
@@ -179,10 +191,7 @@ def status_view(
         "storage": SANDBOX if connection is None else kind_in_use(settings.storage.kind, connection),
         "prices": dict(settings.current.price_per_second),
         "budget": {"per_run_usd": settings.budget.per_run_usd, "per_day_usd": settings.budget.per_day_usd},
-        "spent_today_usd": spent_today,
-        "tasks": tasks,
-        "all_tasks": all_tasks,
-        "totals_today": totals_today,
+        **counts,
         "reports_balance": connection is not None and connection.reports_balance,
         "limits": limits_view(),
     }

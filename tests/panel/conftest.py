@@ -17,7 +17,7 @@ from aiohttp import web
 from nodes.config import Budget
 from nodes.core.hosts import HOSTS
 from nodes.ledger import Ledger, TaskRecord
-from nodes.panel.routes import Panel
+from nodes.panel.routes import add_routes
 from nodes.services import Process
 from tests.fixtures import service
 from tests.media_files import write_clip
@@ -44,7 +44,7 @@ class Host:
 
     async def _start(self) -> str:
         table = web.RouteTableDef()
-        Panel(self.process, lambda event, data: self.events.append(event), self._loop).add_routes(table)
+        add_routes(table, self.process, lambda event, data: self.events.append(event), self._loop)
         app = web.Application()
         app.add_routes(table)
         self._runner = web.AppRunner(app)
@@ -94,21 +94,20 @@ class Host:
             node_id="7",
         )
         [(record, _)] = self.ledger.claim([wanted], reuse=[True], budget=Budget(1000, 1000))
-        row_id = record.id
-        self.ledger.begin_post(row_id)
-        self.ledger.record_task(row_id, f"task-{row_id}")
-        return row_id
+        self.ledger.begin_post(record.id)
+        self.ledger.record_task(record.id, f"task-{record.id}")
+        return record.id
 
     def saved(self, prompt: str, file: str = "wan27/a.mp4") -> int:
-        row_id = self.task(prompt)
+        record_id = self.task(prompt)
         path = self.output / file
         path.parent.mkdir(parents=True, exist_ok=True)
         write_clip(path, size=(640, 480), frames=8, fps=8)
         video = {"seconds": 1.0, "size": [64, 48]}
-        record = replace(self.ledger.get(row_id), result_url=SIGNED, seed=3, file=file, video=video)
+        record = replace(self.ledger.get(record_id), result_url=SIGNED, seed=3, file=file, video=video)
         self.ledger.record_result(record)
-        self.ledger.record_saved(replace(record, file_size=path.stat().st_size, file_sha256=f"{row_id:064x}"))
-        return row_id
+        self.ledger.record_saved(replace(record, file_size=path.stat().st_size, file_sha256=f"{record_id:064x}"))
+        return record_id
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def test_announcer_sends_a_burst_from_threads_as_one_event_of_each_kind(browsers
         announcer = browsers.announcer()
 
         def work(number: int) -> None:
-            announcer.rows_changed(frozenset({number}))
+            announcer.records_changed(frozenset({number}))
             announcer.progressed("a", Progress("processing", number))
 
         threads = [threading.Thread(target=work, args=(number,)) for number in range(20)]
@@ -59,9 +59,9 @@ def test_announcer_sends_a_burst_from_threads_as_one_event_of_each_kind(browsers
 
     announcer = asyncio.run(act())
 
-    (progress, sent), (tasks, rows) = browsers.events
+    (progress, sent), (tasks, data) = browsers.events
     assert (progress, tasks) == (PROGRESS_EVENT, TASKS_EVENT)
-    assert rows == {"tasks": list(range(20))}
+    assert data == {"tasks": list(range(20))}
     assert sent["progress"]["a"]["state"] == "downloading"
     assert sent["progress"]["a"]["left_seconds"] is None
     assert (sent["progress"]["b"]["usual_seconds"], sent["progress"]["b"]["left_seconds"]) == ([90.0, 120.0], 60.0)
@@ -75,10 +75,10 @@ def test_announcer_goes_on_after_a_failed_send(browsers: Browsers) -> None:
     async def act() -> None:
         announcer = browsers.announcer()
         browsers.fail = True
-        announcer.rows_changed(frozenset({1}))
+        announcer.records_changed(frozenset({1}))
         while browsers.fail:
             await asyncio.sleep(0.01)
-        announcer.rows_changed(frozenset({2}))
+        announcer.records_changed(frozenset({2}))
         await browsers.until(1)
 
     asyncio.run(act())
@@ -92,7 +92,7 @@ def test_announcer_ignores_changes_after_the_loop_was_closed(browsers: Browsers)
 
     announcer = asyncio.run(make())
 
-    announcer.rows_changed(frozenset({1}))
+    announcer.records_changed(frozenset({1}))
     announcer.progressed("a", Progress("queued", 0.0))
 
     assert browsers.events == []
