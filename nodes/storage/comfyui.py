@@ -2,7 +2,7 @@
 
 The name of a file, `<expiry>-<random>.<extension>`, has 192 random bits and says until when the file is served. There
 is no other state, so links survive a restart, and another process such as the check command can add files too. The
-route is in nodes/panel/routes.py.
+route is in nodes/panel/file_handlers.py.
 """
 
 from __future__ import annotations
