@@ -10,7 +10,7 @@ from typing import Protocol
 from ..core.errors import StorageError
 from ..media.files import MediaFile
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Called with the bytes sent and the bytes in all."""
 
 CHUNK_BYTES = 256 * 1024
@@ -42,11 +42,11 @@ class Storage(Protocol):
     def privacy_notice(self) -> str:
         """One sentence on who can read the files, or "" if only the service can."""
 
-    async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
+    async def put(self, file: MediaFile, *, on_progress: OnProgress | None = None) -> StoredUrl:
         """Store a file. Raises StorageError, which says what failed and which setting to change."""
 
 
-async def read_chunks(file: MediaFile, on_progress: Progress | None = None) -> AsyncGenerator[bytes, None]:
+async def read_chunks(file: MediaFile, on_progress: OnProgress | None = None) -> AsyncGenerator[bytes, None]:
     """Yield a file in chunks, read in a thread, so that no upload holds a whole clip in memory.
 
     Raises:

@@ -21,7 +21,7 @@ from ..config.storage_options import Options
 from ..core.disk import remove, replace
 from ..core.errors import StorageError, reason_of
 from ..media.files import MIME, MediaFile
-from .base import Progress, StoredUrl, read_chunks
+from .base import OnProgress, StoredUrl, read_chunks
 
 ROUTE = "/wan27/media/"
 FOLDER = "media"
@@ -48,7 +48,7 @@ class ComfyStorage:
         self._folder = directory / FOLDER
         self.name = f"comfyui {self._base_url}"
 
-    async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
+    async def put(self, file: MediaFile, *, on_progress: OnProgress | None = None) -> StoredUrl:
         expires_at = int(time.time() + self._hours * 3600)
         name = f"{expires_at}-{secrets.token_hex(24)}.{file.extension}"
         part = self._folder / f"{name}.part"
@@ -68,7 +68,7 @@ class ComfyStorage:
         remove_expired(self._folder)
 
 
-async def _copy(file: MediaFile, target: Path, on_progress: Progress | None) -> None:
+async def _copy(file: MediaFile, target: Path, on_progress: OnProgress | None) -> None:
     # Opened on the event loop: if this is cancelled while a thread opens the file, it stays behind.
     with target.open("xb") as copy:
         async with aclosing(read_chunks(file, on_progress)) as chunks:

@@ -22,7 +22,7 @@ from ..core.errors import DownloadError, StorageError, Wan27Error
 from ..core.limits import MB
 from ..core.redaction import Redactor
 from ..media.files import MediaFile
-from .base import Progress, StoredUrl, read_chunks
+from .base import OnProgress, StoredUrl, read_chunks
 from .http_upload import BACKOFF, Upload, UploadResponse, send
 from .multipart import Form
 
@@ -72,7 +72,7 @@ class HostStorage:
             return ""
         return f"Files are uploaded to {self._host.title}. Anyone who has a file's link can read it until it expires."
 
-    async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
+    async def put(self, file: MediaFile, *, on_progress: OnProgress | None = None) -> StoredUrl:
         # Equal names replace each other at some hosts.
         named = UploadFile(f"{file.sha256[:32]}.{file.extension}", file.mime, file.size)
         self._check_size(file)
@@ -94,7 +94,7 @@ class HostStorage:
                 "Make it smaller, or set another kind under [storage] in config.toml."
             )
 
-    async def _upload(self, named: UploadFile, file: MediaFile, on_progress: Progress | None) -> str:
+    async def _upload(self, named: UploadFile, file: MediaFile, on_progress: OnProgress | None) -> str:
         ticket, is_new = await self._permission(named)
         answer = await self._transfer(named, ticket, file, on_progress)
         if answer.status == 403 and not is_new:  # the permission of an earlier file has expired
@@ -127,7 +127,7 @@ class HostStorage:
         return await self._perform(call, body, len(content), {})
 
     async def _transfer(
-        self, named: UploadFile, ticket: Answer | None, file: MediaFile, on_progress: Progress | None
+        self, named: UploadFile, ticket: Answer | None, file: MediaFile, on_progress: OnProgress | None
     ) -> Answer:
         transfer = self._dialect.upload(named, ticket)
         if transfer is None:

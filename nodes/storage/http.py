@@ -17,7 +17,7 @@ from ..core.backoff import Backoff
 from ..core.errors import StorageError
 from ..core.redaction import Redactor
 from ..media.files import MediaFile
-from .base import Progress, StoredUrl, read_chunks
+from .base import OnProgress, StoredUrl, read_chunks
 from .http_upload import BACKOFF, Upload, UploadResponse, send
 from .multipart import Form
 from .presets import load_presets
@@ -76,7 +76,7 @@ class HttpStorage:
         service = f"{self._preset.title} ({self._host})"
         return f"Files go to {service}, where anyone who has the link can read them for {self._hours:g} hours."
 
-    async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
+    async def put(self, file: MediaFile, *, on_progress: OnProgress | None = None) -> StoredUrl:
         name = f"{secrets.token_hex(16)}.{file.extension}"
         started = time.time()
         upload = self._upload(file, name, on_progress)
@@ -86,7 +86,7 @@ class HttpStorage:
         url = self._public_url.replace("{name}", name) if self._public_url else self._url_from(response)
         return StoredUrl(url, started + self._hours * 3600)
 
-    def _upload(self, file: MediaFile, name: str, on_progress: Progress | None) -> Upload:
+    def _upload(self, file: MediaFile, name: str, on_progress: OnProgress | None) -> Upload:
         url = self._url.replace("{name}", name)
         if self._method == "PUT":
             headers = {"Content-Type": file.mime, **self._headers}

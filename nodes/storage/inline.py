@@ -11,7 +11,7 @@ from ..api.connection import Connection
 from ..api.hosts import DIALECTS
 from ..core.errors import MediaRefusedError, ServiceError, StorageError, TaskFailedError, Wan27Error, reworded
 from ..media.files import MediaFile
-from .base import Progress, StoredUrl
+from .base import OnProgress, StoredUrl
 
 _HELP = """{title} accepts URLs only, so {what} needs a storage. Choose one under [storage] in config.toml:
   kind = "s3"       any S3-compatible bucket (AWS, R2, B2, MinIO, OSS), private, with signed links
@@ -56,7 +56,7 @@ class InlineStorage:
             )
         self.privacy_notice = f"No storage is used: the image is sent inside the request ({_HOW_SURE[how]})."
 
-    async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
+    async def put(self, file: MediaFile, *, on_progress: OnProgress | None = None) -> StoredUrl:
         if file.kind != "image":
             raise StorageError(_storage_help(file.kind, self._title))
         data = await asyncio.to_thread(file.path.read_bytes)

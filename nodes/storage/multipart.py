@@ -8,7 +8,7 @@ from contextlib import aclosing
 import httpx
 
 from ..media.files import MediaFile
-from .base import Progress, read_chunks
+from .base import OnProgress, read_chunks
 
 
 class Form:
@@ -23,7 +23,7 @@ class Form:
         self._file = file
         self.size = len(self._head) + file.size + len(self._tail)
 
-    async def body(self, on_progress: Progress | None = None) -> AsyncGenerator[bytes, None]:
+    async def body(self, on_progress: OnProgress | None = None) -> AsyncGenerator[bytes, None]:
         """Yield the bytes. `on_progress` counts those of the file."""
         yield self._head
         async with aclosing(read_chunks(self._file, on_progress)) as chunks:

@@ -21,7 +21,7 @@ from ..core.backoff import Backoff
 from ..core.errors import StorageError
 from ..core.redaction import Redactor
 from ..media.files import MediaFile
-from .base import Progress, StoredUrl, read_chunks
+from .base import OnProgress, StoredUrl, read_chunks
 from .http_upload import BACKOFF, Upload, UploadResponse, send
 
 LONGEST_HOURS = 24 * 7
@@ -69,7 +69,7 @@ class S3Storage:
         self.name = f"s3 {self._endpoint or 'aws ' + self._region} {self._bucket}/{self._prefix}"
         _import_obstore()
 
-    async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
+    async def put(self, file: MediaFile, *, on_progress: OnProgress | None = None) -> StoredUrl:
         # One PUT carries at most 5 GB, far more than the service accepts.
         key = f"{self._prefix}{secrets.token_hex(16)}.{file.extension}"
         signed = await self.sign("PUT", key, timedelta(minutes=PUT_MINUTES))

@@ -9,7 +9,7 @@ import httpx
 
 from ..core.errors import StorageError
 from ..media.files import MediaFile
-from .base import Progress, StoredUrl, read_chunks
+from .base import OnProgress, StoredUrl, read_chunks
 
 UPLOAD_PATH = "/sandbox/media/"
 
@@ -23,7 +23,7 @@ class SandboxStorage:
         self._base_url = base_url
         self.name = f"sandbox {base_url}"  # with the port, as another sandbox may not have the files
 
-    async def put(self, file: MediaFile, *, on_progress: Progress | None = None) -> StoredUrl:
+    async def put(self, file: MediaFile, *, on_progress: OnProgress | None = None) -> StoredUrl:
         url = f"{self._base_url}{UPLOAD_PATH}{secrets.token_hex(8)}.{file.extension}"
         headers = {"Content-Type": file.mime, "Content-Length": str(file.size)}
         try:

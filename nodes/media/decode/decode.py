@@ -20,7 +20,7 @@ from ..video.video_input import VideoInput, open_video
 from .audio_track import SILENCE_CHANNELS, SILENCE_RATE, AudioTrack, silence
 from .frames import FrameCollector, output_size
 from .memory import WORKING_BYTES, check_memory, frame_bytes, working_bytes
-from .options import Decoded, DecodeOptions, Progress
+from .options import Decoded, DecodeOptions, OnProgress
 from .plan import Plan, make_plan, paced
 
 __all__ = ["DecodeOptions", "Decoded", "decode"]
@@ -36,7 +36,7 @@ def decode(
     options: DecodeOptions = _EVERYTHING,
     *,
     cancelled: Cancelled | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     memory_limit: int | None = None,
 ) -> Decoded:
     """Decode the part of a video file that `options` ask for.

@@ -15,7 +15,7 @@ from ..video.images import Converter, Pixels
 from ..video.rgb import StreamColors
 from ..video.video_input import VideoInput, is_large
 from .memory import allocation_failed
-from .options import DecodeOptions, Progress
+from .options import DecodeOptions, OnProgress
 from .plan import Plan
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class FrameCollector:
         options: DecodeOptions,
         plan: Plan,
         check_memory: Callable[..., None],
-        on_progress: Progress | None,
+        on_progress: OnProgress | None,
     ) -> None:
         self._video, self._options, self._plan = video, options, plan
         self._check_memory, self._on_progress = check_memory, on_progress

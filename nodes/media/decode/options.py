@@ -14,7 +14,7 @@ from ..files import MediaError
 if TYPE_CHECKING:
     from torch import Tensor
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Called with frames done and expected."""
 
 

@@ -12,7 +12,7 @@ from ..video.timeline import TOLERANCE, samples_in
 from .audio_track import SILENCE_CHANNELS, SILENCE_RATE, silence
 from .frames import limited_size
 from .memory import check_memory, frame_bytes
-from .options import Decoded, DecodeOptions, Progress
+from .options import Decoded, DecodeOptions, OnProgress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +29,7 @@ def decode_tensors(
     options: DecodeOptions,
     *,
     cancelled: Cancelled | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Decoded:
     """Return what `decode` returns for a file.
 
@@ -109,7 +109,7 @@ def _is_final(images: Tensor) -> bool:
 
 
 def _convert(
-    images: Tensor, size: tuple[int, int], cancelled: Cancelled | None, on_progress: Progress | None
+    images: Tensor, size: tuple[int, int], cancelled: Cancelled | None, on_progress: OnProgress | None
 ) -> Tensor:
     """Copy frames of any kind to float32 [N,H,W,3] of that width and height, without a second batch in memory."""
     import torch
