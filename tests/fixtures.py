@@ -88,7 +88,7 @@ class House:
         return await self.runner.submit_batch(orders or [self.order()])
 
     async def wait(
-        self, task_id: str, on_update: Callable[[Progress], None] = lambda _: None, timeout: float | None = 30
+        self, task_id: str, on_update: Callable[[Progress], None] = lambda _: None, timeout: float | None = 120
     ) -> Finished:
         return await self.runner.wait(task_id, connection=self.connection, on_update=on_update, timeout_seconds=timeout)
 

@@ -37,7 +37,9 @@ async def fetch(handler: Handler, dest: Path, path: str = "/v.mp4", **options: A
     url = path if "://" in path else f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
     values: dict[str, Any] = {"allow_loopback": True, "max_bytes": 10_000_000, "backoff": NO_PAUSE, **options}
     try:
-        async with httpx.AsyncClient(headers={"Authorization": "Bearer key"}, cookies={"a": "b"}) as http:
+        async with httpx.AsyncClient(
+            headers={"Authorization": "Bearer key"}, cookies={"a": "b"}, trust_env=False
+        ) as http:
             return await download(http, url, dest, **values)
     finally:
         await runner.cleanup()
@@ -374,7 +376,7 @@ def test_download_connects_to_the_checked_address(dest: Path) -> None:
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         port = runner.addresses[0][1]
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(trust_env=False) as http:
             url = f"http://no-such-host.test:{port}/v.mp4"
             await download(http, url, dest, allow_loopback=True, max_bytes=10**7, resolve=resolve)
         await runner.cleanup()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
 
 from tests.host.comfy import ComfyUI, ComfyUIError
 from tests.host.fixtures import *  # noqa: F403  (fixtures and hooks are found by their names here)
@@ -38,6 +38,8 @@ LOOKUP = re.compile(r"'https://api\.comfy\.org/\S*' violates the following Conte
 """Frontends look up the packs of every workflow in their registry; ComfyUI forbids it with --disable-api-nodes."""
 OFFER = "Prefer the legacy design?"
 """Shown by 1.32.9 when the renderer is changed."""
+expect.set_options(timeout=30_000)  # Playwright's own 5 s are short for an answer of ComfyUI on a busy machine
+
 RENDERERS = ("canvas", "vue")
 FRONTENDS = ("required", "newest")
 StartFrontend = Callable[[dict[str, str]], ComfyUI]

@@ -15,13 +15,11 @@ from tests.host.comfy import ComfyUI
 from tests.service import Service
 
 FAILED = {"at": "task", "kind": "fail", "reason": "DataInspectionFailed: the image was refused"}
+HELD = {"at": "result", "kind": "processing", "count": None}
 
+HAS_POSTER = "row => { const image = row.querySelector('img'); return image?.complete && image.naturalWidth > 0; }"
 HAS_PROMPT = """prompt => app.graph.nodes.some(node => node.type === "Wan27ImageToVideo"
     && node.widgets?.some(widget => widget.name === "prompt" && widget.value === prompt))"""
-
-
-def _slow(seconds: float) -> dict[str, object]:
-    return {"at": "task", "kind": "slow", "seconds": seconds, "count": None}
 
 
 @pytest.fixture
@@ -36,7 +34,7 @@ def test_panel_follows_a_run_from_the_button_to_the_video_opens_its_workflow_and
 ) -> None:
     page = panel.page
     shot = f"{which}-{renderer.replace(' ', '')}"
-    service.faults(_slow(4))
+    service.faults(HELD)
     panel.load_example(prompt, secrets.randbelow(2**31), **{"Comfy.VueNodes.Enabled": renderer != "classic"})
     panel.open()
 
@@ -46,10 +44,10 @@ def test_panel_follows_a_run_from_the_button_to_the_video_opens_its_workflow_and
     expect(panel.row(prompt)).to_contain_text(re.compile(r"Processing.*\d+ s.*\d+ %.*(left|longer than expected)"))
     expect(page.get_by_text(re.compile(r"processing \d+ s")).first).to_be_attached()
     panel.frontend.shot(f"panel-{shot}-running")
+    service.faults()
     panel.state(prompt, "saved")
     expect(page.locator("video[src*='wan27']").first).to_be_attached()
-    poster = panel.row(prompt).locator("img")
-    page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=poster.element_handle())
+    page.wait_for_function(HAS_POSTER, arg=panel.row(prompt).element_handle())
     panel.frontend.shot(f"panel-{shot}-done")
     (post,) = service.posts()
 
@@ -88,7 +86,7 @@ def _history(panel: Panel, prompt_id: str) -> dict:
 
 
 def test_panel_of_a_page_loaded_during_a_task_shows_it(panel: Panel, service: Service, prompt: str) -> None:
-    service.faults({"at": "result", "kind": "processing", "count": None})
+    service.faults(HELD)
     run = panel.queue(prompt, 1).wait_for(lambda run: bool(service.posts()))
 
     panel.load()

@@ -18,7 +18,7 @@ from tests.service import Service
 
 def wait_until_told(comfy: ComfyUI, text: str) -> None:
     """Wait until the service was asked for the balance again: an answer is reused for some seconds."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while text not in json.dumps(comfy.get_json("/wan27/balance")):
         assert time.monotonic() < deadline, f"the balance never said {text}"
         time.sleep(0.2)
@@ -35,7 +35,6 @@ def test_panel_shows_the_balance_after_each_video_beside_the_estimates(
 ) -> None:
     """The service takes $0.35 for a video that is estimated at $0.75."""
     service.credit_usd, service.usd_per_task = 50.0, 0.35
-    service.faults({"at": "download", "kind": "slow"})  # long enough for the answer, on a busy machine too
     prompt = f"A kite {secrets.token_hex(4)}"
     panel.load_example(prompt, secrets.randbelow(2**31))
     wait_until_told(frontend_comfy, '"available_usd": 50.0')
@@ -43,7 +42,13 @@ def test_panel_shows_the_balance_after_each_video_beside_the_estimates(
     shown, compared = panel.tab.locator(".wan27-dl"), panel.tab.locator(".wan27-compared")
     expect(shown).to_contain_text("$50.00 available")
 
+    service.serve.clear()
     panel.run()
+    assert service.half_sent.wait(120)
+    wait_until_told(
+        frontend_comfy, '"available_usd": 49.65'
+    )  # the node waits for the answer no longer than for the video
+    service.serve.set()
 
     panel.state(prompt, "saved")
     expect(shown).to_contain_text("$49.65 available")

@@ -55,7 +55,7 @@ def test_key_is_entered_used_and_leaked_nowhere(panel: Panel, service: Service, 
 
     page.get_by_role("button", name="Choose a host and enter its key").click()
     page.get_by_label("Where requests go").select_option("novita")
-    assert page.locator("input[type=password]").count() == 1, "there is one field for the key"
+    expect(page.locator("input[type=password]"), "there is one field for the key").to_have_count(1)
     page.get_by_label("API key", exact=True).fill(KEY)
     page.get_by_role("button", name="Save settings").click()
     expect(panel.toasts.filter(has_text="are billed")).to_be_visible()

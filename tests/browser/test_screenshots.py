@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from nodes.ledger import Ledger
 from tests.browser.conftest import SETTINGS, SHOTS, Frontend, frontend_named
+from tests.browser.test_tasks import PLAYING, STILL
 from tests.examples.build import WORKFLOWS
 from tests.examples.inputs import put_inputs
 from tests.examples.workflows import LAST_FRAME_TITLE
@@ -84,7 +85,7 @@ def test_screenshots_of_graph_and_panel(new_user: Frontend) -> None:
     last["widgets_values"][0] = "wan27_second.png"
     page.evaluate(OPEN, workflow)
     page.evaluate(RUN)
-    page.wait_for_function(DONE)
+    page.wait_for_function(DONE, timeout=120_000)
     page.evaluate(FIT)
     settle(page)
     graph = small(new_user.shot("graph"), 1400)
@@ -137,7 +138,7 @@ def test_screenshots_of_tasks_and_comparison(new_user: Frontend) -> None:
         page.evaluate(RUN)
     page.get_by_role("button", name="Wan 2.7").first.click()
     rows = page.locator(".wan27-row")
-    expect(rows.locator("img")).to_have_count(len(PROMPTS), timeout=90_000)
+    expect(rows.locator("img")).to_have_count(len(PROMPTS), timeout=120_000)
     _tell_of_hosts(new_user)
     page.locator("#wan27-filter").select_option("saved")
     page.locator("#wan27-filter").select_option("all")
@@ -153,9 +154,10 @@ def test_screenshots_of_tasks_and_comparison(new_user: Frontend) -> None:
     page.get_by_role("menuitem", name="Compare with another").click()
     rows.nth(3).get_by_role("button", name="Compare", exact=True).click()
     dialog = page.get_by_role("dialog", name="Compare two videos")
+    page.wait_for_function(PLAYING)
     dialog.get_by_role("button", name="Pause").click()
     dialog.get_by_role("slider").fill("2")
-    page.wait_for_function("() => [...document.querySelectorAll('.wan27-pair video')].every(one => !one.seeking)")
+    page.wait_for_function(STILL)
     settle(page)
     compared = SHOTS / "compare.png"
     dialog.screenshot(path=compared)

@@ -63,7 +63,7 @@ def graph_of(comfy: ComfyUI, seed: int, **inputs: Any) -> tuple[Graph, Pair]:
 def served(service: Service, task_id: str) -> str:
     """Return the hash of the service's video of a task."""
     url = service.task(task_id)["videos"][0]["video_url"]
-    return hashlib.sha256(httpx.get(url, trust_env=False).content).hexdigest()
+    return hashlib.sha256(httpx.get(url, timeout=30, trust_env=False).content).hexdigest()
 
 
 def info_of(run: Run, made: Pair) -> Path:
@@ -139,7 +139,7 @@ def test_refused_connection_is_tried_until_one_is_accepted(shop: ComfyUI, bank: 
 
 
 def test_interrupt_while_waiting_leaves_the_task_to_collect(shop: ComfyUI, bank: Service, measured: Measured) -> None:
-    bank.faults({"at": "task", "kind": "slow", "seconds": 5})
+    bank.finish.clear()
     graph, made = graph_of(shop, seed=103)
     run = shop.queue(graph).wait_for(lambda run: bool(run.texts_of(made.wait)))
     began = time.monotonic()
@@ -151,11 +151,12 @@ def test_interrupt_while_waiting_leaves_the_task_to_collect(shop: ComfyUI, bank:
     text = f"Task {task_id} goes on, and its video is fetched when it is ready: queue again to collect it."
     assert run.texts_of(made.wait)[-1] == text
     assert text in shop.log
+    bank.finish.set()
     check_collected(shop.run(graph), made, bank)
 
 
 def test_interrupt_during_the_post_leaves_the_task_to_collect(shop: ComfyUI, bank: Service) -> None:
-    bank.faults({"at": "submit", "kind": "slow", "seconds": 3})
+    bank.answer.clear()
     graph, made = graph_of(shop, seed=108)
     run = shop.queue(graph)
     until(bank.posts, "the POST")
@@ -163,31 +164,35 @@ def test_interrupt_during_the_post_leaves_the_task_to_collect(shop: ComfyUI, ban
     assert run.wait().interrupted
     assert "If the request was sent by now, it goes on as a task" in run.texts_of(made.submit)[-1]
     assert "it goes on as a task" in shop.log
+    bank.answer.set()
     check_collected(shop.run(graph), made, bank)
 
 
 def test_interrupt_by_prompt_id_stops_only_that_prompt(shop: ComfyUI, bank: Service) -> None:
-    bank.faults({"at": "task", "kind": "slow", "seconds": 3, "count": 2})
+    bank.finish.clear()
     graph, made = graph_of(shop, seed=120)
     run = shop.queue(graph).wait_for(lambda run: bool(run.texts_of(made.wait)))
     shop.request("POST", "/interrupt", json={"prompt_id": "of-another-prompt"})
+    bank.finish.set()
     check_collected(run.wait(), made, bank)
     bank.reset()
-    bank.faults({"at": "task", "kind": "slow", "seconds": 3})
+    bank.finish.clear()
     graph, made = graph_of(shop, seed=121)
     run = shop.queue(graph).wait_for(lambda run: bool(run.texts_of(made.wait)))
     shop.request("POST", "/interrupt", json={"prompt_id": run.prompt_id})
     assert run.wait().interrupted
     assert "goes on, and its video is fetched" in run.texts_of(made.wait)[-1]
+    bank.finish.set()
     check_collected(shop.run(graph), made, bank)
 
 
 def test_prompt_deleted_from_the_queue_sends_nothing(shop: ComfyUI, bank: Service) -> None:
-    bank.faults({"at": "task", "kind": "slow", "seconds": 3})
+    bank.finish.clear()
     graph, made = graph_of(shop, seed=122)
     run = shop.queue(graph).wait_for(lambda run: bool(run.texts_of(made.wait)))
     waiting, _ = graph_of(shop, seed=123)
     cancel(shop, shop.queue(waiting).prompt_id)
+    bank.finish.set()
     check_collected(run.wait(), made, bank)
     assert shop.get_json("/queue") == {"queue_running": [], "queue_pending": []}
 
@@ -195,23 +200,25 @@ def test_prompt_deleted_from_the_queue_sends_nothing(shop: ComfyUI, bank: Servic
 def test_job_cancelled_while_waiting_leaves_the_task_to_collect(shop: ComfyUI, bank: Service) -> None:
     if shop.request("GET", "/api/jobs").status_code != 200:
         pytest.skip("this ComfyUI cannot cancel single jobs")
-    bank.faults({"at": "task", "kind": "slow", "seconds": 3})
+    bank.finish.clear()
     graph, made = graph_of(shop, seed=124)
     run = shop.queue(graph).wait_for(lambda run: bool(run.texts_of(made.wait)))
     cancel(shop, run.prompt_id)
     assert run.wait().interrupted
     assert "goes on, and its video is fetched" in run.texts_of(made.wait)[-1]
+    bank.finish.set()
     check_collected(shop.run(graph), made, bank)
 
 
 def test_page_reload_while_waiting_changes_nothing(shop: ComfyUI, bank: Service) -> None:
-    bank.faults({"at": "task", "kind": "slow", "seconds": 3})
+    bank.finish.clear()
     graph, made = graph_of(shop, seed=125)
     run = shop.queue(graph).wait_for(lambda run: bool(run.texts_of(made.wait)))
     run.close()
     [row] = shop.get_json("/wan27/tasks?group=running")["tasks"]
     assert row["progress"]["state"] in ("queued", "processing")
     assert {"left_seconds", "usual_seconds"} <= row["progress"].keys()
+    bank.finish.set()
     until(lambda: run.prompt_id in shop.get_json(f"/history/{run.prompt_id}"), "the end of the prompt")
     check_collected(run, made, bank)
 
@@ -246,17 +253,18 @@ def test_download_survives_ten_cuts(shop: ComfyUI, bank: Service) -> None:
 
 
 def test_video_is_fetched_while_no_node_waits(shop: ComfyUI, bank: Service) -> None:
-    bank.faults({"at": "task", "kind": "slow", "seconds": 2})
+    bank.finish.clear()
     graph, made = graph_of(shop, seed=106)
     run = shop.queue(graph).wait_for(lambda run: bool(run.texts_of(made.wait)))
     shop.interrupt()
     run.wait()
     before = len(list((shop.output / "wan27").glob("*.mp4")))
+    bank.finish.set()
     until(lambda: len(list((shop.output / "wan27").glob("*.mp4"))) > before, "the video")
 
 
 def test_ctrl_c_while_waiting_leaves_the_task_to_collect(shop: ComfyUI, bank: Service, measured: Measured) -> None:
-    bank.faults({"at": "task", "kind": "slow", "seconds": 5})
+    bank.finish.clear()
     graph, made = graph_of(shop, seed=107)
     shop.queue(graph).wait_for(lambda run: bool(run.texts_of(made.wait)))
     before = len(list((shop.output / "wan27").glob("*.mp4")))
@@ -264,6 +272,7 @@ def test_ctrl_c_while_waiting_leaves_the_task_to_collect(shop: ComfyUI, bank: Se
     assert shop.stop() != -signal.SIGKILL  # what stop() does to a ComfyUI that hangs
     measured(f"Ctrl-C while waiting: ComfyUI ended after {time.monotonic() - began:.1f} s")
     shop.start()
+    bank.finish.set()
     until(lambda: len(list((shop.output / "wan27").glob("*.mp4"))) > before, "the video, although no node waits")
     check_collected(shop.run(graph), made, bank)
 
@@ -287,12 +296,8 @@ def kill_at(comfy: ComfyUI, service: Service, moment: str, graph: Graph, made: P
         comfy.queue(graph)
         time.sleep(float(moment.split()[1]))  # the moment itself; this does not wait for a condition
     else:
-        kind = {
-            "accepted": {"at": "submit", "kind": "slow", "seconds": 3},
-            "polling": {"at": "task", "kind": "slow", "seconds": 4},
-            "downloading": {"at": "download", "kind": "slow", "seconds": 0.5, "chunk": 4096},
-        }[moment]
-        service.faults(kind)
+        gate = {"accepted": service.answer, "polling": service.finish, "downloading": service.serve}[moment]
+        gate.clear()
         run = comfy.queue(graph)
         if moment == "accepted":
             until(service.posts, "the POST")
@@ -301,6 +306,7 @@ def kill_at(comfy: ComfyUI, service: Service, moment: str, graph: Graph, made: P
         else:
             until(lambda: list((comfy.output / "wan27").glob("*.incomplete")), "the download")
     comfy.kill()
+    service.open_gates()
 
 
 def kill_and_collect(comfy: ComfyUI, service: Service, moment: str, seed: int) -> str:
@@ -338,9 +344,11 @@ def test_storyboard_killed_at_a_shot_goes_on_there(shop: ComfyUI, bank: Service)
         if entry["class_type"] == "Wan27ImageToVideo":
             entry["inputs"] |= {**SMALL, "seed": entry["inputs"]["seed"] + 900}
     waits = [node for node, entry in prompt.items() if entry["class_type"] == "Wan27WaitForVideo"]
+    bank.faults({"at": "result", "kind": "processing", "count": None, "prompt": workflows.STORYBOARD[2]})
     shop.queue(prompt).wait_for(lambda run: bool(run.texts_of(waits[2])))
     shop.kill()
     assert len(bank.posts()) == 3
+    bank.faults()
     shop.start()
 
     run = shop.run(prompt)

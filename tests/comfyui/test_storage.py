@@ -96,7 +96,8 @@ def configured(shared: Configured, service: Service) -> Configured:
 
 
 def fetch(url: str, method: str = "GET", **headers: str) -> httpx.Response:
-    return httpx.request(method, url, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.request(method, url, headers=named, timeout=30, trust_env=False)
 
 
 def test_route_serves_files_to_the_service(configured: Configured, service: Service) -> None:
@@ -247,7 +248,7 @@ def test_upload_is_interrupted(configured: Configured) -> None:
         keep(graph, (node, 0))
         run = configured.comfy.queue(graph).wait_for(lambda run: bool(run.texts_of(node)))
         configured.comfy.interrupt()
-        run.wait(30)
+        run.wait()
     assert run.interrupted and run.error is None
     configured.give_out()
     assert fetch(configured.url()).status_code == 200

@@ -168,7 +168,7 @@ def test_claim_by_several_processes_reserves_each_request_once(path: Path) -> No
     code = (
         "import sys; from pathlib import Path; from nodes.ledger import Ledger; "
         "from tests.ledger.helpers import wanted\n"
-        f"ledger = Ledger(Path({str(path)!r}))\n"
+        f"ledger = Ledger(Path({str(path)!r}), busy_seconds=120)\n"
         "print(sum(ledger.claim([wanted(str(i))], reuse=[True], budget=None)[0][1] for i in range(25)), flush=True)\n"
         "sys.stdin.read()"
     )

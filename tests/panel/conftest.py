@@ -54,7 +54,7 @@ class Host:
         return f"http://{host}:{port}"
 
     def _do(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     def stop(self) -> None:
         self._do(self._runner.cleanup())

@@ -31,7 +31,7 @@ class Browsers:
             while len(self.events) < count:
                 await asyncio.sleep(0.01)
 
-        await asyncio.wait_for(enough(), 10)
+        await asyncio.wait_for(enough(), 60)
 
 
 @pytest.fixture

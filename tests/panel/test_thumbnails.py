@@ -49,14 +49,14 @@ def test_thumbnails_being_made_keep_no_other_route_waiting(host: Host, monkeypat
 
     def make(*paths: Any) -> None:
         began.set()
-        go_on.wait(10)
+        go_on.wait(60)
         made.append(paths)
 
     monkeypatch.setattr(thumbnails, "_make", make)
     with ThreadPoolExecutor(33) as tabs:  # more than asyncio has threads
         for _ in range(33):
             tabs.submit(host.ask, "GET", f"/wan27/posters/{record_id}")
-        assert began.wait(10)
+        assert began.wait(60)
 
         tasks = host.get("/wan27/tasks")["tasks"]
 

@@ -10,7 +10,7 @@ from tests.service import Service
 __all__ = ["house", "service"]
 
 
-async def soon(check: Callable[[], object], seconds: float = 20.0) -> None:
+async def soon(check: Callable[[], object], seconds: float = 60.0) -> None:
     """Return when the check says yes."""
     for _ in range(int(seconds / 0.01)):
         if check():

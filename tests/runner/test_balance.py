@@ -75,7 +75,6 @@ def test_balance_is_asked_for_once_for_nodes_side_by_side(house: House, service:
         return await asyncio.gather(*each, return_exceptions=True)
 
     outcomes = asyncio.run(graph())
-    service.finish.set()
 
     assert [isinstance(outcome, BudgetError) for outcome in outcomes].count(True) == 1
     assert len(service.posts()) == 2

@@ -101,7 +101,7 @@ def test_process_killed_at_a_point_loses_nothing_and_pays_once(name: str, tmp_pa
 def test_process_killed_between_accepted_and_answered_leaves_it_unknown(tmp_path: Path, service: Service) -> None:
     service.answer.clear()
     process = Process(tmp_path, service)
-    assert service.arrived.wait(30)
+    assert service.arrived.wait(60)
     process.kill()
     service.answer.set()
     assert (state_of(tmp_path), service.count["submit"]) == ("intent", 1)
@@ -113,7 +113,7 @@ def test_process_killed_during_the_download_fetches_the_video_after_the_restart(
 ) -> None:
     service.serve.clear()
     process = Process(tmp_path, service)
-    assert service.half_sent.wait(30)
+    assert service.half_sent.wait(60)
     process.kill()
     assert list((tmp_path / "output" / "wan27").glob("*.incomplete"))
     service.serve.set()
@@ -166,7 +166,7 @@ def test_process_killed_around_the_replay(name: str, state: str, tmp_path: Path,
 def test_processes_side_by_side_share_one_post(tmp_path: Path, service: Service) -> None:
     service.answer.clear()
     processes = [Process(tmp_path, service) for _ in range(3)]
-    assert service.arrived.wait(30)
+    assert service.arrived.wait(60)
     service.answer.set()
     answers = [process.answer() for process in processes]
     assert len({answer["task_id"] for answer in answers}) == 1
@@ -179,6 +179,7 @@ def test_process_sends_when_the_one_it_waits_for_dies_before_sending(tmp_path: P
     first = Process(tmp_path, service, "halt:before the mark")
     first.halted()
     second = Process(tmp_path, service)
+    wait_for_locks(tmp_path, 2)
     assert not service.arrived.wait(0.5)  # it waits, as long as the first one lives
     first.kill()
     assert intact(second.answer(), service)
@@ -190,7 +191,7 @@ def test_process_reports_unknown_when_the_one_it_waits_for_dies_during_the_post(
 ) -> None:
     service.answer.clear()
     first = Process(tmp_path, service)
-    assert service.arrived.wait(30)
+    assert service.arrived.wait(60)
     second = Process(tmp_path, service)
     wait_for_locks(tmp_path, 2)
     first.kill()
@@ -200,7 +201,7 @@ def test_process_reports_unknown_when_the_one_it_waits_for_dies_during_the_post(
 
 def wait_for_locks(folder: Path, count: int) -> None:
     """Until so many processes have opened the ledger."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if len(list((folder / "user" / "ledger-locks").iterdir())) >= count:
             return

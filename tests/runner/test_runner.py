@@ -93,8 +93,8 @@ def test_close_waits_for_a_post_on_its_way(house: House, service: Service) -> No
         service.answer.clear()
         task = asyncio.ensure_future(house.submit())
         await soon(service.arrived.is_set)
-        closing = asyncio.ensure_future(asyncio.to_thread(house.runner.close, 10.0))
-        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(asyncio.to_thread(house.runner.close, 60.0))
+        await soon(lambda: house.runner._tracker._closing)
         service.answer.set()
         await closing
         await asyncio.wait({task})
@@ -113,7 +113,7 @@ def test_close_sends_nothing_that_was_still_being_reserved(
         claimed = claim(self, *args, **kwargs)
         if service.arrived.is_set():
             claiming.set()
-            assert go_on.wait(20)
+            assert go_on.wait(60)
         return claimed
 
     monkeypatch.setattr(Ledger, "claim", slow)
@@ -124,7 +124,7 @@ def test_close_sends_nothing_that_was_still_being_reserved(
         await soon(service.arrived.is_set)
         second = asyncio.ensure_future(house.submit(house.order(seed=2)))
         await soon(claiming.is_set)
-        closing = asyncio.ensure_future(asyncio.to_thread(house.runner.close, 10.0))
+        closing = asyncio.ensure_future(asyncio.to_thread(house.runner.close, 60.0))
         await soon(lambda: house.runner._tracker._closing)
         go_on.set()
         with pytest.raises(WaitTimeoutError, match="shutting down; nothing was sent"):

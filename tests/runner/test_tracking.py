@@ -171,7 +171,7 @@ def test_submit_cancelled_while_the_ledger_reserves_withdraws_the_reservation(ho
     def slow_claim(*args: Any, **kwargs: Any) -> Any:
         claimed = claim(*args, **kwargs)
         reserved.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return claimed
 
     house.ledger_in_use.claim = slow_claim  # type: ignore[method-assign]

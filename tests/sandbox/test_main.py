@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,7 +14,11 @@ import pytest
 from nodes.core.temporary import remove_leftovers
 
 ROOT = Path(__file__).resolve().parents[2]
-HEADERS = {"Authorization": "Bearer k"}
+
+
+def request(method: str, url: str, **arguments: Any) -> httpx.Response:
+    headers = {"Authorization": "Bearer k"}
+    return httpx.request(method, url, headers=headers, timeout=60, trust_env=False, **arguments)
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
@@ -32,10 +37,10 @@ def test_main_prints_its_url_and_runs_until_a_signal(tmp_path: Path, number: sig
     process = start("--state-dir", str(tmp_path / "state"), "--task-seconds", "0", "--fps", "2")
     assert process.stdout is not None
     url = process.stdout.readline().strip()
-    assert httpx.get(f"{url}/openapi/v1/billing/balance/detail", headers=HEADERS).status_code == 200
+    assert request("GET", f"{url}/openapi/v1/billing/balance/detail").status_code == 200
     assert (tmp_path / "state" / "tasks").is_dir()
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "", "")
     assert list((tmp_path / "state" / "owners").iterdir()) == []
 
@@ -45,16 +50,16 @@ def test_main_state_survives_a_kill(tmp_path: Path) -> None:
     assert process.stdout is not None
     url = process.stdout.readline().strip()
     body = {"image_url": "data:image/png;base64,iVBORw0KGgo="}
-    answer = httpx.post(f"{url}/v3/async/wan2.7-i2v", json=body, headers=HEADERS)
+    answer = request("POST", f"{url}/v3/async/wan2.7-i2v", json=body)
     process.kill()
     process.communicate()
     second = start("--state-dir", str(tmp_path))
     assert second.stdout is not None
     url = second.stdout.readline().strip()
     query = {"task_id": answer.json()["task_id"]}
-    assert httpx.get(f"{url}/v3/async/task-result", params=query, headers=HEADERS).status_code == 200
+    assert request("GET", f"{url}/v3/async/task-result", params=query).status_code == 200
     second.terminate()
-    second.communicate(timeout=20)
+    second.communicate(timeout=60)
 
 
 def test_main_killed_leaves_a_folder_that_is_deleted_once_it_is_old(
@@ -79,7 +84,7 @@ def test_main_killed_leaves_a_folder_that_is_deleted_once_it_is_old(
 
 def test_main_refuses_wrong_options() -> None:
     process = start("--fps", "100")
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "1 to 60" in err
 

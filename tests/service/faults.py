@@ -32,7 +32,7 @@ result    rate_limit, server_error (500 GET_RESULT_FAILED), unavailable, slow, e
           broken_json   200 with half of the JSON
           data_wrapper  the answer inside {"data": {...}}
           status        task.status is value (TASK_STATUS_UNHEARD_OF); also for TASK_STATUS_RUNNING and _CANCELLED
-          processing    task.status is TASK_STATUS_PROCESSING
+          processing    task.status is TASK_STATUS_PROCESSING, a little is left
           missing_ttl   no video_url_ttl
           edit          video_url_ttl is ttl and extra is extra, unless None
           cut           the connection is closed without an answer

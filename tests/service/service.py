@@ -50,8 +50,7 @@ class Service(FaultInjection):
 
     def stop(self) -> None:
         """Stop listening; connections are refused from now on."""
-        for gate in self._gates:
-            gate.set()
+        self.open_gates()
         if self._sandbox is not None:
             self._sandbox.stop()
 

@@ -127,12 +127,12 @@ def test_result_faults(client: Client, image_url: str) -> None:
         client.fault("result", kind)
         answer = poll()
         assert (answer.status_code, answer.json()["reason"]) == (status, reason)
-    client.fault("result", "slow", seconds=0.5)
-    with pytest.raises(httpx.ReadTimeout):
-        client.poll(task_id, timeout=0.2)
     client.fault("result", "cut")
     with pytest.raises(httpx.TransportError):
         poll()
+    client.fault("result", "slow", seconds=0.5)
+    with pytest.raises(httpx.ReadTimeout):
+        client.poll(task_id, timeout=0.2)
 
 
 # --- task, upload

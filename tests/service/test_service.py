@@ -70,11 +70,11 @@ def test_gate_answer_holds_the_answer_back(quick: Client) -> None:
     quick.service.answer.clear()
     with ThreadPoolExecutor(1) as threads:
         answer = threads.submit(quick.post, BODY)
-        assert quick.service.arrived.wait(10)
+        assert quick.service.arrived.wait(60)
         assert len(quick.service.accepted()) == 1
         assert not answer.done()
         quick.service.answer.set()
-        assert answer.result(10).json() == {"task_id": quick.service.accepted()[0]}
+        assert answer.result(60).json() == {"task_id": quick.service.accepted()[0]}
 
 
 def test_gate_finish_keeps_tasks_unfinished(quick: Client) -> None:
@@ -92,9 +92,9 @@ def test_gate_serve_holds_the_second_half_of_a_video_back(quick: Client) -> None
     quick.service.serve.clear()
     with ThreadPoolExecutor(1) as threads:
         answer = threads.submit(quick.download, url)
-        assert quick.service.half_sent.wait(10)
+        assert quick.service.half_sent.wait(60)
         assert not answer.done()
         quick.service.serve.set()
-        assert answer.result(10).content == quick.service.video(task_id)
+        assert answer.result(60).content == quick.service.video(task_id)
     assert quick.service.signatures == {httpx.URL(url).params["signature"]}
     assert [headers["Host"] for headers in quick.service.download_headers] == [httpx.URL(url).netloc.decode()]

@@ -334,12 +334,12 @@ def test_put_interrupted_closes_file_and_connection(tmp_path: Path) -> None:
         async with raw(talk) as url:
             # The server reads until the connection is closed.
             task = asyncio.ensure_future(HttpStorage(as_put(url)).put(file))
-            await asyncio.wait_for(hung.wait(), 30)
+            await asyncio.wait_for(hung.wait(), 60)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
             opened = is_open(file.path)
-            await asyncio.wait_for(gone.wait(), 30)
+            await asyncio.wait_for(gone.wait(), 60)
         return opened, gone.is_set()
 
     opened, gone = asyncio.run(work())

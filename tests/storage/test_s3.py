@@ -32,7 +32,7 @@ def put(values: dict[str, Any], folder: Path, **file: Any) -> StoredUrl:
 
 def fetch(url: str, **arguments: Any) -> httpx.Response:
     """Fetch as the service would: with a plain client without our headers."""
-    return httpx.get(url, trust_env=False, **arguments)
+    return httpx.get(url, timeout=60, trust_env=False, **arguments)
 
 
 def test_put_returns_a_signed_link_that_works(s3: S3Server, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_put_of_100_mb_keeps_memory_flat(s3: S3Server, tmp_path: Path) -> None:
     _, url, grown = done.stdout.split()
     assert int(grown) < 16 << 20
     digest, size = hashlib.sha256(), 0
-    with httpx.stream("GET", url, trust_env=False) as answer:
+    with httpx.stream("GET", url, timeout=60, trust_env=False) as answer:
         assert answer.headers["content-type"] == "video/mp4"
         for chunk in answer.iter_bytes():
             digest.update(chunk)
@@ -193,11 +193,11 @@ def test_put_interrupted_leaves_no_object(s3: S3Server, tmp_path: Path) -> None:
         arrived, gone = asyncio.Event(), asyncio.Event()
         async with raw(talk) as url:  # type: ignore[arg-type]
             task = asyncio.ensure_future(S3Storage(s3.options(endpoint=url)).put(large_file(tmp_path, 30_000_000)))
-            await asyncio.wait_for(arrived.wait(), 30)
+            await asyncio.wait_for(arrived.wait(), 60)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            await asyncio.wait_for(gone.wait(), 30)
+            await asyncio.wait_for(gone.wait(), 60)
 
     asyncio.run(cut_off())
     key = kept[0].split("?")[0].removeprefix(f"/{BUCKET}/")

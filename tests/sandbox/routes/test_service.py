@@ -64,7 +64,7 @@ def test_submit_uses_the_documented_defaults(client: Client, image_url: str) -> 
 
 
 def test_task_is_queued_then_processed_for_its_time(run: Callable[..., Client]) -> None:
-    client = run(queue_seconds=0.6, task_seconds=0.6)
+    client = run(queue_seconds=1.5, task_seconds=1.4)
     task_id = client.submit({"image_url": client.upload("a.png", flat(240, 240))})
     seen: list[tuple[str, int, int]] = []
     while not seen or seen[-1][0] not in ("TASK_STATUS_SUCCEED", "TASK_STATUS_FAILED"):
@@ -79,9 +79,9 @@ def test_task_is_queued_then_processed_for_its_time(run: Callable[..., Client]) 
     assert any(0 < percent < 100 for percent in progress)
     etas = [eta for _, _, eta in seen]
     assert etas == sorted(etas, reverse=True)
-    assert (etas[0], etas[-1]) == (2, 0)
+    assert (etas[0], etas[-1]) == (3, 0)
     times = client.result(task_id)["extra"]["debug_info"]
-    assert int(times["complete_time_ms"]) - int(times["submit_time_ms"]) >= 1200
+    assert int(times["complete_time_ms"]) - int(times["submit_time_ms"]) >= 2900
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_submit_of_a_client_that_dies_makes_a_task(client: Client, image_url: st
     )
     with socket.create_connection((url.host, url.port or 0)) as connection:
         connection.sendall(head.encode() + body)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not (log := client.service.posts()):
         assert time.monotonic() < end
     assert (log[0]["accepted"], log[0]["body"]["prompt"]) == (True, "gone")
