@@ -128,7 +128,10 @@ class Panel:
 
 @contextmanager
 def panel_in(browser: Browser, comfy: ComfyUI) -> Iterator[Panel]:
-    """Open an empty page with the panel; at the end, assert that the console has no complaint about the pack."""
+    """Open an empty page with the panel; at the end, assert that the console has no complaint about the pack.
+
+    The ComfyUI, which other tests may share, gets the usual settings back.
+    """
     context = browser.new_context(viewport={"width": 1600, "height": 1000}, locale="en-US")
     context.set_default_timeout(60_000)
     panel = Panel(Frontend(context.new_page(), comfy))
@@ -138,3 +141,4 @@ def panel_in(browser: Browser, comfy: ComfyUI) -> Iterator[Panel]:
         assert complaints == "", complaints
     finally:
         context.close()
+        comfy.request("POST", "/settings", json=USUAL).raise_for_status()
