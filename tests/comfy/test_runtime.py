@@ -58,7 +58,7 @@ def test_in_thread_does_not_block_the_event_loop() -> None:
         async def other() -> None:
             go.set()
 
-        result, _ = await asyncio.gather(in_thread(lambda job: "done" if go.wait(10) else "stuck"), other())
+        result, _ = await asyncio.gather(in_thread(lambda job: "done" if go.wait(60) else "stuck"), other())
         return result
 
     assert asyncio.run(both()) == "done"
@@ -119,7 +119,7 @@ def test_in_thread_shows_the_latest_progress(monkeypatch: pytest.MonkeyPatch) ->
     def work(job: Job) -> None:
         for done in range(1, 6):
             job.progress(done, 5)
-        seen.wait(10)
+        seen.wait(60)
 
     monkeypatch.setattr(runtime, "show_progress", show)
     monkeypatch.setattr(runtime, "executing", lambda: ("", "7"))
@@ -138,9 +138,9 @@ def test_in_thread_writes_each_step_on_the_node_once(monkeypatch: pytest.MonkeyP
     def work(job: Job) -> None:
         for step in ("one", "one", "two"):
             job.begin(step)
-        seen.acquire(timeout=10)
+        seen.acquire(timeout=60)
         job.begin("three")
-        seen.acquire(timeout=10)
+        seen.acquire(timeout=60)
 
     monkeypatch.setattr(runtime, "show_text", show)
     monkeypatch.setattr(runtime, "executing", lambda: ("", "7"))

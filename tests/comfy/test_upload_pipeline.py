@@ -146,13 +146,13 @@ def test_upload_leaves_no_file_over_if_one_image_is_bad_while_another_is_encoded
     def slow(job: Any, directory: Path) -> MediaFile:
         folders.append(directory)
         at_work.set()
-        failed.wait(10)
+        failed.wait(60)
         while directory.exists():  # removed while the encoder is still running
             time.sleep(0.01)
         return maker(b"late")(job, directory)
 
     def bad(job: Any, directory: Path) -> MediaFile:
-        at_work.wait(10)
+        at_work.wait(60)
         failed.set()
         raise MediaError("bad")
 
@@ -274,7 +274,7 @@ def test_upload_logs_each_privacy_notice_once(node: Node, caplog: pytest.LogCapt
 
 def test_upload_encodes_as_many_files_at_a_time_as_there_are_cores(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload_pipeline.os, "cpu_count", lambda: 2)
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=60)
     running: list[int] = []
     most: list[int] = []
 

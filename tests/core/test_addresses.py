@@ -104,7 +104,7 @@ def test_check_url_lets_the_event_loop_go_on_while_names_are_looked_up(monkeypat
     """Windows and macOS look up names to decide whether a host is an exception of the proxy settings."""
     looked_up = threading.Event()
     monkeypatch.setenv("https_proxy", "http://proxy.test:3128")
-    monkeypatch.setattr(addresses, "proxy_bypass", lambda host: not looked_up.wait(10))
+    monkeypatch.setattr(addresses, "proxy_bypass", lambda host: not looked_up.wait(60))
 
     async def work() -> list[str]:
         asyncio.get_running_loop().call_later(0.01, looked_up.set)

@@ -29,7 +29,7 @@ async def current_thread() -> tuple[str, bool]:
 def test_background_loop_runs_in_its_own_daemon_thread(background: BackgroundLoop) -> None:
     assert not background.started
     assert not is_running()
-    assert background.call(current_thread()).result(5) == ("test-loop", True)
+    assert background.call(current_thread()).result(60) == ("test-loop", True)
     assert is_running()
 
 
@@ -37,7 +37,7 @@ def test_background_loop_does_blocking_work_in_daemon_threads(background: Backgr
     async def work() -> bool:
         return await asyncio.to_thread(lambda: threading.current_thread().daemon)
 
-    assert background.call(work()).result(5)
+    assert background.call(work()).result(60)
 
 
 def test_background_loop_raises_the_error_of_blocking_work(background: BackgroundLoop) -> None:
@@ -45,7 +45,7 @@ def test_background_loop_raises_the_error_of_blocking_work(background: Backgroun
         await asyncio.to_thread(int, "no number")
 
     with pytest.raises(ValueError, match="no number"):
-        background.call(work()).result(5)
+        background.call(work()).result(60)
 
 
 def test_result_of_cancelled_leaves_the_work_running(background: BackgroundLoop) -> None:
@@ -67,7 +67,7 @@ def test_result_of_cancelled_leaves_the_work_running(background: BackgroundLoop)
 
     asyncio.run(main())  # and the loop that asked is closed
     go.set()
-    assert done.wait(5)
+    assert done.wait(60)
 
 
 def test_result_of_timed_out_leaves_the_future_pending() -> None:
@@ -83,7 +83,7 @@ def test_result_of_timed_out_leaves_the_future_pending() -> None:
 
 
 def test_background_loop_stopped_refuses_calls(background: BackgroundLoop) -> None:
-    background.call(current_thread()).result(5)
+    background.call(current_thread()).result(60)
     background.stop(5)
     assert not is_running()
     with pytest.raises(RuntimeError, match="stopped"):
