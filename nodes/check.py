@@ -44,8 +44,8 @@ from .storage import StoredUrl, kind_in_use, make_storage
 _SIDE = 256
 _NO_STORAGE_TO_TEST = {
     "auto": "",
-    "inline": '"inline" is for images only.',
-    "sandbox": '"sandbox" works in the sandbox only.',
+    "inline": 'For audio and clips at a host, set another kind under [storage]: "inline" sends images only.',
+    "sandbox": 'Before you send to a host, set another kind under [storage]: "sandbox" works in the sandbox only.',
 }
 """Kinds with nothing to test while requests go to the sandbox, and what to know before they go to a host."""
 
@@ -155,7 +155,7 @@ def _sandbox_storage(kind: str) -> Finding:
     """Report what can be sent in the sandbox, and what needs a storage with a key."""
     text = "The sandbox takes images, audio and clips."
     if advice := _NO_STORAGE_TO_TEST[kind]:
-        return Finding("storage", True, text, f"Before you send to a host, set kind under [storage]: {advice}")
+        return Finding("storage", True, text, advice)
     takers = [name for name, dialect in DIALECTS.items() if dialect.capabilities.upload_seconds is not None]
     others = [host.title for name, host in HOSTS.items() if name not in takers]
     text += (

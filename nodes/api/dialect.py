@@ -275,7 +275,7 @@ class Dialect(ABC):
         try:
             return TaskHandle(check_task_id(task_id), kept or {})
         except errors.RequestError:
-            raise self.lacks("usable task id", answer) from None
+            raise self.incomplete(answer, "usable task id") from None
 
     def status(self, answer: Answer) -> int:
         """Return the status of an answer. It differs from that of HTTP if the host answers 200 with an error code."""
@@ -293,9 +293,9 @@ class Dialect(ABC):
         text = f"The service answered {status}: {told}. {advice or self.advice(kind)}"
         return kind(text, status=status, retry_after=answer.retry_after)
 
-    def lacks(self, what: str, answer: Answer) -> errors.ServerError:
-        """Return the error of an answer without what it must contain."""
-        text = f"The answer of {self.host.title} has no {what}: {short(answer.payload)}."
+    def incomplete(self, answer: Answer, lacking: str) -> errors.ServerError:
+        """Return the error for an answer that lacks something. It quotes the answer, so not for upload permissions."""
+        text = f"{self.host.title}'s answer has no {lacking}: {short(answer.payload)}."
         return errors.ServerError(text, status=answer.status)
 
     def not_stored(self, answer: Answer) -> errors.ServiceError:

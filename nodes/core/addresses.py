@@ -27,7 +27,7 @@ _NAT64 = ip_network("64:ff9b::/96")
 _FAKE_IP = ip_network("198.18.0.0/15")
 """Reserved for benchmarks. Proxy clients in TUN mode resolve every public name to these ("fake IP"), and no network
 uses them for hosts; refusing them would cost the users of such clients every video."""
-_HOST = re.compile(r"[\w.:-]+")
+_HOST = re.compile(rb"[A-Za-z0-9_.:-]+")
 _LOCAL_SUFFIXES = (".local", ".lan", ".internal", ".localhost")
 
 
@@ -93,7 +93,7 @@ async def check_url(
         what: the link is for; named in the error.
 
     Raises:
-        DownloadError: the URL is not https, has a broken host name, contains a login, or has no public address.
+        DownloadError: the URL is not https, has no valid host name, contains a login, or has no public address.
         OSError: the name cannot be resolved at the moment.
     """
     host, https = url.host, url.scheme == "https"
@@ -101,8 +101,8 @@ async def check_url(
         raise DownloadError(
             f"The service returned a {url.scheme or 'broken'} link {what}. For safety, only https is used."
         )
-    if not _HOST.fullmatch(host):
-        raise DownloadError(f"The service returned a link {what} with a broken host name: {host[:80]!r}.")
+    if not _HOST.fullmatch(url.raw_host):
+        raise DownloadError(f"The host name in the link {what} is not valid: {host[:80]!r}.")
     if url.userinfo:
         raise DownloadError(f"The service returned a link {what} that contains a login. It is not used.")
     literal = _literal(host)

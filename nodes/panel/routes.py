@@ -11,7 +11,7 @@ GET /wan27/status
      "connection": {"sandbox": bool, "setting": as in config.toml, "host": text or null in the sandbox,
                     "name": of the host, or "sandbox",
                     "note": why this host, if there are keys for several, or null},
-     "key": {"host": the title of its host, "present": bool, "source": "environment|file" or null,
+     "key": {"name": of its host, "host": its title, "present": bool, "source": "environment|file" or null,
              "variable": the environment variable of the key, "last4": text or null,
              "can_change": bool: whether PUT /wan27/settings may set or remove it, from this browser}:
              that of the host that requests go to; in the sandbox, of the first one,
@@ -103,7 +103,7 @@ Events on the websocket:
 wan27.tasks      {"tasks": [task, …] added or changed, "spent_today_usd": …, "totals_today": totals,
                   "total": number of tasks in the list, "all_tasks": with those that were taken off it}
 wan27.progress   {"progress": {task_id: progress, …}}
-wan27.status     {}: the key or the connection changed; request the status again
+wan27.status     {}: the settings changed; request the status again
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def add_routes(
         send: sends an event and its data to all browsers; called on `loop`.
         loop: ComfyUI's event loop, which runs the handlers.
 
-    Returns: what sends the events about tasks, to be subscribed to their changes.
+    Returns: the announcer, which the caller subscribes to the changes of tasks.
     """
     tasks, settings = TaskHandlers(process, send, loop), SettingsHandlers(process, send)
     by_id = "{id:[0-9]{1,15}}"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..api.hosts import DIALECTS
 from ..config import FILE_NAME, MissingKeyError, Settings, load_settings
-from ..config.file_edit import read_text, write_text
+from ..config.file_edit import with_setting, write_text
+from ..config.reader import variable_of
 from ..config.writable import Current, changed_text, current_values
 from ..core.errors import SettingsError
 from ..core.hosts import HOSTS
@@ -86,9 +87,7 @@ def save_settings(user_dir: Path, changes: Mapping[str, Any]) -> None:
     try:
         settings = load_settings(user_dir, environ, text=text)
     except SettingsError as error:
-        misses = f"{error.host.name}.api_key" if isinstance(error, MissingKeyError) else ""
-        # A key can be removed, also if its host is set. What was wrong before does not prevent another change.
-        if changes != {misses: None} and str(error) != _problem(user_dir):
+        if not _is_unrelated(error, user_dir, text, changes):
             raise
     else:
         if any(name.startswith("storage.") for name in changes):
@@ -97,9 +96,22 @@ def save_settings(user_dir: Path, changes: Mapping[str, Any]) -> None:
         write_text(user_dir, text)
 
 
-def _problem(user_dir: Path) -> str:
+def _is_unrelated(error: SettingsError, user_dir: Path, text: str, changes: Mapping[str, Any]) -> bool:
+    """Return whether the changed file would be wrong without the changed settings too: another value in it is bad.
+
+    The key of the host that `connection` names can be removed, so its absence counts only if `connection` changes.
+    """
+    problem = str(error)
+    if isinstance(error, MissingKeyError) and "connection" not in changes:
+        problem = _problem_but_key(user_dir, text)
+    for name in changes:
+        text = with_setting(text, name, None)
+    return problem in ("", _problem_but_key(user_dir, text))
+
+
+def _problem_but_key(user_dir: Path, text: str) -> str:
     try:
-        load_settings(user_dir, environ, text=read_text(user_dir))
+        load_settings(user_dir, {**environ, variable_of("connection"): "auto"}, text=text)
     except SettingsError as error:
         return str(error)
     return ""

@@ -216,6 +216,7 @@ def key_view(settings: Settings | None, host: str, *, local: bool) -> dict[str, 
     key, variable = "" if settings is None else settings.hosts[host].api_key, HOSTS[host].key_variable
     from_environment = bool(environ.get(variable, "").strip())
     return {
+        "name": host,
         "host": HOSTS[host].title,
         "present": bool(key),
         "source": ("environment" if from_environment else "file") if key else None,

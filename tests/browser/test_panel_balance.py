@@ -45,9 +45,8 @@ def test_panel_shows_the_balance_after_each_video_beside_the_estimates(
     service.serve.clear()
     panel.run()
     assert service.half_sent.wait(120)
-    wait_until_told(
-        frontend_comfy, '"available_usd": 49.65'
-    )  # the node waits for the answer no longer than for the video
+    # The node waits for the answer no longer than for the video.
+    wait_until_told(frontend_comfy, '"available_usd": 49.65')
     service.serve.set()
 
     panel.state(prompt, "saved")

@@ -107,12 +107,14 @@ pack = sys.argv.pop()
 import comfy.options
 comfy.options.enable_args_parsing()
 import utils.extra_config  # before nodes, which puts another utils on the path
-import server, nodes
-before = set(sys.modules)
+import server, nodes, comfy_api.latest
+heavy = {"PIL", "av", "httpx", "numpy", "obstore", "torch"}
+for name in [name for name in sys.modules if name.partition(".")[0] in heavy]:
+    del sys.modules[name]  # ComfyUI has loaded it, which would hide that the pack does
 loaded = asyncio.run(nodes.load_custom_node(pack))
 print(loaded, hasattr(server.PromptServer, "instance"), *sorted(n for n in nodes.NODE_CLASS_MAPPINGS if "Wan27" in n))
 print(*[thread.name for thread in threading.enumerate() if thread.name.startswith("wan27")])
-print(*sorted((set(sys.modules) - before) & {"PIL", "av", "httpx", "numpy", "obstore"}))
+print(*sorted(heavy & set(sys.modules)))
 """
     arguments = [f"--base-directory={tmp_path}", "--cpu", str(REPO)]
     environ = {**os.environ, "PYTHONPATH": str(comfyui_tree())}

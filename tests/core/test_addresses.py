@@ -73,6 +73,20 @@ def test_check_url_refuses_everything_but_https(url: str) -> None:
         check(url, "93.184.216.34")
 
 
+@pytest.mark.parametrize("url", ["https://a b.test/", "https://a~b.test/", "https:///v.mp4", "https://[broken/"])
+def test_check_url_refuses_a_broken_host_name_without_looking_it_up(url: str) -> None:
+    async def resolve(host: str) -> list[str]:
+        pytest.fail(f"{host} was looked up")
+
+    with pytest.raises(DownloadError, match="host name in the link to the video is not valid"):
+        asyncio.run(check_url(httpx.URL(url), allow_loopback=False, resolve=resolve))
+
+
+@pytest.mark.parametrize("host", ["xn--11b4c3d.xn--h2brj9c", "münchen.test", "a_b.test", "[2606:4700::1111]"])
+def test_check_url_accepts_every_host_name_that_can_be_looked_up(host: str) -> None:
+    assert check(f"https://{host}/v.mp4", "2606:4700::1111") == ["2606:4700::1111"]
+
+
 def test_check_url_refuses_a_login() -> None:
     with pytest.raises(DownloadError, match="login"):
         check("https://user:password@cdn.test/v.mp4", "93.184.216.34")

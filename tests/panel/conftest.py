@@ -19,11 +19,13 @@ from nodes.core.hosts import HOSTS
 from nodes.ledger import Ledger, TaskRecord
 from nodes.panel.routes import add_routes
 from nodes.services import Process
+from nodes.storage.comfyui import ROUTE as MEDIA_ROUTE
 from tests.fixtures import service
 from tests.media_files import write_clip
 
 __all__ = ["service"]
 
+ID = "{id:[0-9]{1,15}}"
 KEY = "sk-very-secret-0123456789"
 SIGNED = "https://bucket.example/result.mp4?signature=0123456789abcdef"
 
@@ -43,10 +45,10 @@ class Host:
         self.url = self._do(self._start())
 
     async def _start(self) -> str:
-        table = web.RouteTableDef()
-        add_routes(table, self.process, lambda event, data: self.events.append(event), self._loop)
+        self._table = web.RouteTableDef()
+        add_routes(self._table, self.process, lambda event, data: self.events.append(event), self._loop)
         app = web.Application()
-        app.add_routes(table)
+        app.add_routes(self._table)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -69,6 +71,13 @@ class Host:
     @property
     def own_page(self) -> dict[str, str]:
         return {"Origin": self.url, "Content-Type": "application/json"}
+
+    def routes(self, record_id: int = 1) -> Iterator[tuple[str, str]]:
+        """Return method and path of each route, but that of uploaded files, which everyone with a link may read."""
+        for route in self._table:
+            assert isinstance(route, web.RouteDef)
+            if not route.path.startswith(MEDIA_ROUTE):
+                yield route.method, route.path.replace(ID, str(record_id)).replace("{name}", "wan27_image_to_video")
 
     def ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         return httpx.request(method, self.url + path, trust_env=False, timeout=120, **arguments)

@@ -171,6 +171,37 @@ def test_key_is_not_removed_with_a_bad_change(host: Host) -> None:
     assert (settings.hosts["fal"].api_key, settings.budget.per_day_usd) == (KEY, 50.0)
 
 
+def test_keys_are_removed_together_and_with_other_changes(host: Host) -> None:
+    save(host, {"connection": "fal", "fal.api_key": KEY, "kie.api_key": KEY})
+
+    assert save(host, {"fal.api_key": None, "kie.api_key": None, "budget.per_day_usd": 7}).status_code == 200
+
+    text = (host.user / "config.toml").read_text()
+    assert KEY not in text
+    assert "per_day_usd = 7" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "changes"),
+    [
+        ('connection = "novita"\n[budget]\nper_day_usd = -1\n', {"novita.api_key": KEY}),
+        ('[novita]\napi_key = "two words"\n[kie]\napi_key = "two more"\n', {"novita.api_key": KEY}),
+        ('[novita]\napi_key = "two words"\n[kie]\napi_key = "two more"\n', {"kie.api_key": None}),
+        ("[budget]\nper_day_usd = -1\nper_run_usd = -1\n", {"budget.per_run_usd": 3}),
+    ],
+    ids=["a key beside a budget", "the first of two keys", "the second of two keys", "the first of two budgets"],
+)
+def test_settings_are_changed_although_others_are_wrong(text: str, changes: dict[str, Any], host: Host) -> None:
+    config = host.user / "config.toml"
+    config.write_text(text)
+
+    assert save(host, changes).status_code == 200
+
+    sources = {each["name"]: each["source"] for each in host.get("/wan27/settings")["settings"]}
+    for name, value in changes.items():
+        assert sources[name] == (None if value is None else "file")
+
+
 def test_key_that_is_removed_without_a_file_creates_none(host: Host) -> None:
     assert save(host, {"novita.api_key": None}).status_code == 200
 

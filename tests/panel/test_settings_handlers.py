@@ -20,6 +20,7 @@ def test_status_of_a_new_installation_is_the_sandbox(host: Host) -> None:
     assert status["problem"] is None
     assert status["connection"]["sandbox"]
     assert status["key"] == {
+        "name": "novita",
         "host": "Novita AI",
         "present": False,
         "source": None,

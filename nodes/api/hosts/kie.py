@@ -63,7 +63,7 @@ class KieDialect(Dialect):
         data = self._data(answer)
         status = text(data.get("state"))
         if not status:
-            raise self.lacks(f"state of task {task.task_id}", answer)
+            raise self.incomplete(answer, f"state for task {task.task_id}")
         state = _STATES.get(status, TaskState.PROCESSING)
         said = ": ".join(str(part) for part in (data.get("failCode"), data.get("failMsg")) if part)
         return TaskResult(
@@ -79,7 +79,7 @@ class KieDialect(Dialect):
     def read_balance(self, answer: Answer) -> Balance:
         credit = number(mapping(self.payload(answer)).get("data"))
         if credit is None:
-            raise self.lacks("balance", answer)
+            raise self.incomplete(answer, "balance")
         return Balance(credit * USD_PER_CREDIT)
 
     def upload(self, file: UploadFile, ticket: Answer | None) -> Transfer:
@@ -90,7 +90,7 @@ class KieDialect(Dialect):
     def read_upload(self, file: UploadFile, ticket: Answer | None, answer: Answer) -> str:
         url = text(self._data(answer).get("downloadUrl"))
         if not url:
-            raise self.lacks("URL of the upload", answer)
+            raise self.incomplete(answer, "URL for the upload")
         return url
 
     def _data(self, answer: Answer, *, submitting: bool = False) -> Mapping[str, Json]:

@@ -96,7 +96,7 @@ class NovitaDialect(Dialect):
         found, extra = mapping(data.get("task")), mapping(data.get("extra"))
         status = str(found.get("status") or "").upper()
         if not status:
-            raise self.lacks(f"status of task {task.task_id}", answer)
+            raise self.incomplete(answer, f"status for task {task.task_id}")
         state, times = _STATES.get(status, TaskState.PROCESSING), mapping(extra.get("debug_info"))
         return TaskResult(
             task_id=task.task_id,
@@ -119,7 +119,7 @@ class NovitaDialect(Dialect):
         data = _unwrapped(self.payload(answer))
         available, outstanding = number(data.get("availableBalance")), number(data.get("outstandingInvoices"))
         if available is None:
-            raise self.lacks("balance", answer)
+            raise self.incomplete(answer, "balance")
         return Balance(available / USD_UNITS, (outstanding or 0.0) / USD_UNITS)
 
     def said(self, answer: Answer) -> tuple[str, str]:

@@ -64,7 +64,7 @@ class ReplicateDialect(Dialect):
         payload = mapping(self.payload(answer))
         status = text(payload.get("status"))
         if not status:
-            raise self.lacks(f"status of task {task.task_id}", answer)
+            raise self.incomplete(answer, f"status for task {task.task_id}")
         state, output = _STATES.get(status, TaskState.PROCESSING), payload.get("output")
         urls = filter(None, map(text, output if isinstance(output, list) else [output]))
         video = next(map(ResultVideo, urls), None)
@@ -113,7 +113,7 @@ class ReplicateDialect(Dialect):
     def read_upload(self, file: UploadFile, ticket: Answer | None, answer: Answer) -> str:
         url = text(mapping(mapping(self.payload(answer)).get("urls")).get("get"))
         if not url:
-            raise self.lacks("URL of the upload", answer)
+            raise self.incomplete(answer, "URL for the upload")
         return url
 
     def said(self, answer: Answer) -> tuple[str, str]:
