@@ -1,6 +1,7 @@
 """Forbids Python's sockets to reach beyond this machine, in the process that runs this file.
 
-It does not see child processes, browsers and libraries that are not written in Python.
+It does not see child processes, browsers and libraries that are not written in Python. It imports nothing of the pack,
+since in ComfyUI `nodes` is another module.
 """
 
 from __future__ import annotations

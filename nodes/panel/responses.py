@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -49,7 +50,12 @@ def error_text(error: BaseException, process: Process) -> str:
 
 def public_text(text: str, process: Process) -> str:
     """Return a text without the pack's folders, other paths, and what may be signed in a URL."""
-    return redact_locations(text, folders=(process.user_dir, process.output_dir))
+    return redact_locations(text, folders=private_folders(process))
+
+
+def private_folders(process: Process) -> tuple[Path, Path]:
+    """Return the folders of this installation, which no text for a browser names."""
+    return process.user_dir, process.output_dir
 
 
 async def json_body(request: web.Request) -> Mapping[str, Any]:

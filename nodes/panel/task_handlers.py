@@ -17,7 +17,7 @@ from ..services import Process
 from .access import is_local
 from .events import Announcer, SendEvent
 from .removal import remove_task
-from .responses import error_text, json_body, json_response, problem
+from .responses import error_text, json_body, json_response, private_folders, problem
 from .thumbnails import FOLDER as THUMBNAIL_FOLDER
 from .thumbnails import Thumbnails
 from .views import GROUPS, counts_view, inputs_view, task_view, totals_view
@@ -204,7 +204,7 @@ class TaskHandlers:
             record,
             self.announcer.latest(record.task_id),
             output_dir=process.output_dir,
-            folders=(process.user_dir, process.output_dir),
+            folders=private_folders(process),
             has_workflow=process.ledger().workflows.has(record.prompt_id),
         )
 

@@ -25,7 +25,6 @@ from tests.media_files import write_clip
 
 __all__ = ["service"]
 
-ID = "{id:[0-9]{1,15}}"
 KEY = "sk-very-secret-0123456789"
 SIGNED = "https://bucket.example/result.mp4?signature=0123456789abcdef"
 
@@ -45,10 +44,10 @@ class Host:
         self.url = self._do(self._start())
 
     async def _start(self) -> str:
-        self._table = web.RouteTableDef()
-        add_routes(self._table, self.process, lambda event, data: self.events.append(event), self._loop)
+        table = web.RouteTableDef()
+        add_routes(table, self.process, lambda event, data: self.events.append(event), self._loop)
         app = web.Application()
-        app.add_routes(self._table)
+        self._routes = app.add_routes(table)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -74,10 +73,11 @@ class Host:
 
     def routes(self, record_id: int = 1) -> Iterator[tuple[str, str]]:
         """Return method and path of each route, but that of uploaded files, which everyone with a link may read."""
-        for route in self._table:
-            assert isinstance(route, web.RouteDef)
-            if not route.path.startswith(MEDIA_ROUTE):
-                yield route.method, route.path.replace(ID, str(record_id)).replace("{name}", "wan27_image_to_video")
+        for route in self._routes:
+            assert route.resource
+            path = route.resource.canonical
+            if route.method != "HEAD" and not path.startswith(MEDIA_ROUTE):
+                yield route.method, path.format(id=record_id, name="wan27_image_to_video")
 
     def ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         return httpx.request(method, self.url + path, trust_env=False, timeout=120, **arguments)
